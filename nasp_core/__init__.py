@@ -1,0 +1,1 @@
+"""Proximal neural architecture search, for any space, task and strategy; needs torch alone."""

@@ -1,0 +1,31 @@
+"""The exceptions of the toolkit.
+
+Every error that a user can cause derives from `NaspError`; its text says what was wrong (with the
+value), where, why, and the smallest fix. The command line prints that text alone and exits with 2.
+"""
+
+__all__ = ["GenotypeError", "NaspError", "ResumeError", "SearchError", "SpaceError", "StrategyError"]
+
+
+class NaspError(Exception):
+    """Base of every error that the user, not the toolkit, can mend."""
+
+
+class StrategyError(NaspError):
+    """The parts of a strategy do not fit each other, or the strategy does not fit the space."""
+
+
+class SpaceError(NaspError):
+    """A space was described in a way that cannot be built."""
+
+
+class GenotypeError(NaspError):
+    """A genotype cannot be read, or does not belong to the space it is given to."""
+
+
+class ResumeError(NaspError):
+    """A saved state does not belong to the search that should go on from it."""
+
+
+class SearchError(NaspError):
+    """A search cannot go on: its loss stopped being a finite number, or its budget is empty."""

@@ -1,0 +1,1 @@
+"""Search the interaction function of a recommender."""

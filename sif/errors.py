@@ -1,0 +1,25 @@
+"""The exceptions of `sif`: all derive from `nasp_core.errors.NaspError`, the one base the command line catches."""
+
+from nasp_core.errors import NaspError
+
+__all__ = ["DataError", "MissingExtra", "RecipeError", "RunError", "SifError"]
+
+
+class SifError(NaspError):
+    """Base of the errors that `sif` raises for bad input."""
+
+
+class DataError(SifError):
+    """A data file, frame or matrix cannot be used; the text names the file, the line and the fix."""
+
+
+class RecipeError(SifError):
+    """A recipe has problems; all of them are listed, each with its line."""
+
+
+class RunError(SifError):
+    """A run directory is missing, incomplete, or of another kind than the command needs."""
+
+
+class MissingExtra(SifError):
+    """An optional package is not installed; the text holds the command that brings it."""

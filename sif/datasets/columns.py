@@ -1,0 +1,136 @@
+"""Which column is the user, the item, the rating, the time, the context: given by name, or recognised."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from sif.errors import DataError
+
+__all__ = ["ColumnNames", "recognise"]
+
+ROLES = ("user", "item", "rating", "timestamp", "context")
+
+# Spellings without case, separators and a RecBole type; the first that is present wins.
+_SPELLINGS: dict[str, tuple[str, ...]] = {
+    "user": (
+        *("userid", "uid", "user", "users", "userno", "useridx", "customerid", "customer", "reviewerid", "reviewer"),
+        *("memberid", "member", "visitorid", "accountid", "account", "username"),
+    ),
+    "item": (
+        *("itemid", "iid", "item", "items", "itemno", "itemidx", "movieid", "movie", "productid", "product", "asin"),
+        *("parentasin", "bookid", "isbn", "book", "songid", "song", "trackid", "track", "artistid", "artist"),
+        *("businessid", "animeid", "gameid", "game", "recipeid", "articleid", "article", "newsid", "sku"),
+    ),
+    "rating": (
+        *("rating", "ratings", "score", "scores", "stars", "star", "starrating", "overall", "userrating"),
+        *("reviewscore", "reviewrating", "bookrating", "preference"),
+    ),
+    "timestamp": (
+        *("timestamp", "ts", "unixtime", "unixreviewtime", "time", "datetime", "date", "ratedat", "createdat"),
+        *("ratingtimestamp", "eventtime", "reviewdate"),
+    ),
+    "context": ("context", "contextid"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNames:
+    """Names of the columns; None means "recognise it", an empty string "do not use one".
+
+    In a text file without header the names are the positions, from "1".
+    """
+
+    user: str | None = None
+    item: str | None = None
+    rating: str | None = None
+    timestamp: str | None = None
+    context: str | None = None
+
+    def given(self) -> dict[str, str]:
+        """Return role -> name for the names that were given and are in use."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {role: name for role, name in named.items() if name}
+
+
+def normal(name: str) -> str:
+    """`"User_ID:token"` -> `"userid"`: what recognition compares."""
+    return re.sub(r"[\W_]+", "", name.split(":")[0].lower())
+
+
+def recognise(names: Sequence[str], columns: ColumnNames | None, where: str) -> tuple[dict[str, int], list[str]]:
+    """Return role -> position of its column, and notes on what was chosen among several.
+
+    Raises DataError, with every problem at once, for a given name that is absent, a name taken twice, or no user or
+    item column. `where` says where the names stand ("ratings.csv, line 1").
+    """
+    columns = columns or ColumnNames()
+    found: dict[str, int] = {}
+    notes: list[str] = []
+    problems: list[str] = []
+    for role in ROLES:
+        wanted = getattr(columns, role)
+        if wanted:
+            matches = [place for place, name in enumerate(names) if wanted in (name, name.split(":")[0])]
+            if len(matches) == 1:
+                found[role] = matches[0]
+            else:
+                problems.append(_not_given(role, wanted, names, len(matches)))
+        elif wanted is None:
+            _choose(role, names, found, notes, problems)
+    problems.extend(_clashes(found, names))
+    if problems:
+        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        raise DataError("\n  ".join([f"{where}: the columns are {shown}", *problems]))
+    return found, notes
+
+
+def recognised(names: Sequence[str]) -> int:
+    """How many of user and item these column names give away; 2 is a header."""
+    plain = {normal(name) for name in names}
+    return sum(bool(plain & set(_SPELLINGS[role])) for role in ("user", "item"))
+
+
+def _choose(role: str, names: Sequence[str], found: dict[str, int], notes: list[str], problems: list[str]) -> None:
+    plain = [normal(name) for name in names]
+    spellings = [spelling for spelling in _SPELLINGS[role] if spelling in plain]
+    if not spellings:
+        if role in ("user", "item"):
+            problems.append(_not_recognised(role, names))
+        return
+    places = [place for place, name in enumerate(plain) if name == spellings[0]]
+    if len(places) > 1:
+        same = " and ".join(f'"{names[place]}"' for place in places)
+        problems.append(f"{same} could both be the {role}: name one, {role} = ...")
+        return
+    found[role] = places[0]
+    if len(spellings) > 1:
+        others = ", ".join(f'"{names[plain.index(spelling)]}"' for spelling in spellings[1:])
+        notes.append(f'"{names[places[0]]}" was taken as {role}, not {others}')
+
+
+def _not_recognised(role: str, names: Sequence[str]) -> str:
+    spellings = _SPELLINGS[role]
+    for name in names:
+        if difflib.get_close_matches(normal(name), spellings, n=1, cutoff=0.75):
+            return f'no {role} column. Is it "{name}"? Then name it, {role} = "{name}", or rename it to {role}_id.'
+    return f"no {role} column. Rename it to {role}_id, or name it, {role} = ..."
+
+
+def _not_given(role: str, wanted: str, names: Sequence[str], matches: int) -> str:
+    if matches:
+        return f'{role} = "{wanted}" names {matches} columns; rename one of them.'
+    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
+    hint = f' Did you mean "{close[0]}"?' if close else " Give one of the columns above."
+    return f'{role} = "{wanted}" is not a column.{hint}'
+
+
+def _clashes(found: dict[str, int], names: Sequence[str]) -> list[str]:
+    roles: dict[int, list[str]] = {}
+    for role, place in found.items():
+        roles.setdefault(place, []).append(role)
+    return [
+        f'"{names[place]}" is taken as {" and as ".join(taken)}: name another column for one of them.'
+        for place, taken in roles.items()
+        if len(taken) > 1
+    ]

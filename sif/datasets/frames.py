@@ -1,0 +1,75 @@
+"""Takes interactions from pandas and polars frames and from Parquet files."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sif.datasets.columns import ColumnNames, recognise
+from sif.datasets.interactions import Interactions
+from sif.datasets.table import Origin, Table
+from sif.errors import DataError
+
+__all__ = ["from_pandas", "from_polars", "is_pandas", "read_parquet", "to_frame"]
+
+
+def is_pandas(source: object) -> bool:
+    """Whether this is a pandas DataFrame, without importing pandas."""
+    kind = type(source)
+    return kind.__module__.split(".")[0] == "pandas" and kind.__name__ == "DataFrame"
+
+
+def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "polars frame") -> Table:
+    """Pick the columns that matter from a polars frame; rows in errors count from 0."""
+    found, notes = recognise(frame.columns, columns, name)
+    chosen = [frame.to_series(place).alias(role) for role, place in found.items()]
+    return Table(pl.DataFrame(chosen).with_row_index("row"), Origin(name), False, tuple(notes))
+
+
+def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas frame") -> Table:
+    """Pick the columns that matter from a pandas frame; needs no pyarrow. Rows in errors count from 0."""
+    names = [str(column) for column in frame.columns]
+    found, notes = recognise(names, columns, name)
+    chosen = [_pandas_series(frame.iloc[:, place], role) for role, place in found.items()]
+    return Table(pl.DataFrame(chosen).with_row_index("row"), Origin(name), False, tuple(notes))
+
+
+def _pandas_series(series: Any, role: str) -> pl.Series:
+    if getattr(series.dtype, "tz", None) is not None:
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    values = series.to_numpy()
+    if values.dtype.kind in "iufbM":
+        return pl.Series(role, values)
+    cells = [None if missing else value for value, missing in zip(values.tolist(), series.isna().tolist(), strict=True)]
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds <= {int, float} or kinds == {str}:
+        return pl.Series(role, cells, strict=False)
+    return pl.Series(role, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+
+
+def read_parquet(path: Path, columns: ColumnNames | None = None) -> Table:
+    """Read the columns that matter from a Parquet file; rows in errors count from 0."""
+    try:
+        names = list(pl.read_parquet_schema(path))
+        found, notes = recognise(names, columns, str(path))
+        frame = pl.read_parquet(path, columns=[names[place] for place in found.values()])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is not a readable Parquet file: {reason}\n  Write it again, or give a CSV.") from error
+    frame = frame.rename({names[place]: role for role, place in found.items()}).with_row_index("row")
+    return Table(frame, Origin(str(path)), False, tuple(notes))
+
+
+def to_frame(interactions: Interactions) -> pl.DataFrame:
+    """Return the interactions with raw ids: columns user, item and those of rating, timestamp, context in use."""
+    data = {
+        "user": pl.Series(interactions.users.to_list()).gather(interactions.user),
+        "item": pl.Series(interactions.items.to_list()).gather(interactions.item),
+    }
+    for role in ("rating", "timestamp"):
+        values = getattr(interactions, role)
+        if values is not None:
+            data[role] = pl.Series(values)
+    if interactions.context is not None and interactions.contexts is not None:
+        data["context"] = pl.Series(interactions.contexts.to_list()).gather(interactions.context)
+    return pl.DataFrame(data)

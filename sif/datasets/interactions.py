@@ -1,0 +1,242 @@
+"""The one form that all data take inside: who met what, how they rated it, when, and in which context."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sif.datasets.vocabulary import Vocabulary
+from sif.errors import DataError
+
+__all__ = ["Interactions", "check_rating_task"]
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interactions:
+    """User-item interactions as arrays of one length n, in the order of the source.
+
+    Shapes: user, item int64 [n] in 0..n_users-1 and 0..n_items-1; rating float32 [n], or None for implicit feedback;
+    timestamp int64 or float64 [n] in seconds since 1970 (UTC), or None; context int64 [n] into `contexts`, or None.
+    `notes` are the rules that reading applied, one sentence each. Raises DataError where lengths or numbers disagree.
+    """
+
+    user: IntArray
+    item: IntArray
+    rating: NDArray[np.float32] | None
+    timestamp: NDArray[Any] | None
+    context: IntArray | None
+    users: Vocabulary
+    items: Vocabulary
+    contexts: Vocabulary | None = None
+    name: str = "interactions"
+    source: str = "memory"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        columns = {"item": self.item, "rating": self.rating, "timestamp": self.timestamp, "context": self.context}
+        for column, values in columns.items():
+            if values is not None and len(values) != len(self.user):
+                raise DataError(f"{self.name}: {column} has {len(values)} values, user has {len(self.user)}")
+        if (self.context is None) != (self.contexts is None):
+            raise DataError(f"{self.name}: context numbers and the vocabulary of contexts come together or not at all")
+        for column, codes, vocabulary in self._coded():
+            if len(codes) and not (int(codes.min()) >= 0 and int(codes.max()) < len(vocabulary)):
+                raise DataError(f"{self.name}: {column} holds numbers outside 0..{len(vocabulary) - 1}")
+
+    def _coded(self) -> list[tuple[str, IntArray, Vocabulary]]:
+        coded = [("user", self.user, self.users), ("item", self.item, self.items)]
+        if self.context is not None and self.contexts is not None:
+            coded.append(("context", self.context, self.contexts))
+        return coded
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users in the vocabulary (a part made by `take` keeps them all)."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items in the vocabulary."""
+        return len(self.items)
+
+    def take(self, indices: IntArray) -> "Interactions":
+        """Return the rows at `indices` (int64 [m]), with the same vocabularies."""
+        return replace(
+            self,
+            user=self.user[indices],
+            item=self.item[indices],
+            rating=None if self.rating is None else self.rating[indices],
+            timestamp=None if self.timestamp is None else self.timestamp[indices],
+            context=None if self.context is None else self.context[indices],
+        )
+
+    def user_items(self) -> Any:
+        """Return a scipy CSR float32 [n_users, n_items]: the ratings, or ones for implicit feedback.
+
+        A pair rated in several contexts keeps the last of them in row order.
+        """
+        weights = np.ones(len(self), np.float32) if self.rating is None else self.rating
+        order = np.arange(len(self))
+        if self.context is not None:
+            order = last_of_each(pair_key(self), None)
+        entries = (weights[order], (self.user[order], self.item[order]))
+        return sparse.csr_matrix(entries, shape=(self.n_users, self.n_items), dtype=np.float32)
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts, density, rating scale and date range as plain data, ready for JSON."""
+        cells = self.n_users * self.n_items
+        facts: dict[str, Any] = {
+            "name": self.name,
+            "source": self.source,
+            "users": self.n_users,
+            "items": self.n_items,
+            "interactions": len(self),
+            "density": len(self) / cells if cells else 0.0,
+            "rating": None if self.rating is None else _scale(self.rating),
+            "dates": None,
+            "contexts": None if self.contexts is None else len(self.contexts),
+            "notes": list(self.notes),
+        }
+        if self.timestamp is not None and len(self):
+            ends = np.array([self.timestamp.min(), self.timestamp.max()]).astype("int64").astype("datetime64[s]")
+            facts["dates"] = {"first": str(ends[0]), "last": str(ends[1])}
+        return facts
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits of a SHA-256 over ids, ratings, times and contexts, whatever the order of the rows."""
+        digest = hashlib.sha256()
+        for vocabulary in (self.users, self.items, self.contexts):
+            ids = None if vocabulary is None else vocabulary.to_list()
+            digest.update(json.dumps(ids, ensure_ascii=True).encode() + b"\n")
+        order = canonical_order(self)
+        for values, dtype in (
+            (self.user, "<i8"),
+            (self.item, "<i8"),
+            (self.rating, "<f4"),
+            (self.timestamp, "<f8"),
+            (self.context, "<i8"),
+        ):
+            digest.update(b"none" if values is None else values[order].astype(dtype).tobytes())
+        return digest.hexdigest()[:16]
+
+    def with_month_context(self) -> "Interactions":
+        """Return the same rows with the month of rating ("1997-09", UTC) as context.
+
+        Raises DataError where there are no timestamps.
+        """
+        if self.timestamp is None:
+            raise DataError(
+                f"{self.source} has no timestamps, and the month context is derived from them\n"
+                "  Add a timestamp column (epoch seconds or ISO dates), or name a context column of your own."
+            )
+        seconds = np.floor(self.timestamp).astype(np.int64).astype("datetime64[s]")
+        months, codes = np.unique(seconds.astype("datetime64[M]"), return_inverse=True)
+        labels = months.astype(str).tolist()
+        contexts = Vocabulary(labels)
+        return replace(self, context=contexts.encode(labels)[codes.reshape(-1)], contexts=contexts)
+
+    @classmethod
+    def from_csr(
+        cls, matrix: Any, *, users: Vocabulary | None = None, items: Vocabulary | None = None, name: str = "matrix"
+    ) -> "Interactions":
+        """Take a scipy sparse matrix [users, items], of any format.
+
+        Ids are the row and column numbers, empty ones included, unless vocabularies are given. Stored zeros are
+        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback.
+        Raises DataError for values that are not finite, and for vocabularies of another length than the matrix.
+        """
+        coo = sparse.coo_array(matrix)
+        users = users if users is not None else Vocabulary(np.arange(coo.shape[0]))
+        items = items if items is not None else Vocabulary(np.arange(coo.shape[1]))
+        if (len(users), len(items)) != coo.shape:
+            raise DataError(
+                f"{name} has shape {coo.shape}, the vocabularies have {len(users)} users, {len(items)} items"
+            )
+        values = np.asarray(coo.data)
+        notes = []
+        keep = np.flatnonzero(values != 0)
+        if len(keep) < len(values):
+            notes.append(
+                f"{len(values) - len(keep)} stored zeros dropped: zero means no interaction in a sparse matrix"
+            )
+        user, item, values = coo.row[keep].astype(np.int64), coo.col[keep].astype(np.int64), values[keep]
+        with np.errstate(over="ignore"):
+            rating = values.astype(np.float32)
+        if not np.isfinite(rating).all():
+            bad = int(np.flatnonzero(~np.isfinite(rating))[0])
+            raise DataError(
+                f"{name}: the entry at row {user[bad]}, column {item[bad]} is {values[bad]}, which no rating can be\n"
+                "  Replace it by a finite number, or remove the entry."
+            )
+        last = last_of_each(user * len(items) + item, None)
+        if len(last) < len(user):
+            notes.append(f"{len(user) - len(last)} repeated entries: kept the last of each (user, item) pair")
+        return cls(
+            user=user[last],
+            item=item[last],
+            rating=None if values.dtype == bool else rating[last],
+            timestamp=None,
+            context=None,
+            users=users,
+            items=items,
+            name=name,
+            source=name,
+            notes=tuple(notes),
+        )
+
+
+def pair_key(interactions: Interactions) -> IntArray:
+    """One int64 per row that orders rows by user, then item."""
+    return interactions.user * np.int64(interactions.n_items) + interactions.item
+
+
+def canonical_order(interactions: Interactions) -> IntArray:
+    """Row numbers sorted by user, item, context: an order that shuffling the source does not change."""
+    key = pair_key(interactions)
+    if interactions.context is None:
+        return np.argsort(key, kind="stable").astype(np.int64, copy=False)
+    return np.lexsort((interactions.context, key)).astype(np.int64, copy=False)
+
+
+def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
+    """Row numbers, ascending, of the latest row of each key: by timestamp, and by position where there is a tie."""
+    ordered = np.sort(key)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.arange(len(key), dtype=np.int64)
+    order = np.argsort(key, kind="stable") if timestamp is None else np.lexsort((timestamp, key))
+    ends = np.append(key[order][1:] != key[order][:-1], True)
+    return np.sort(order[ends]).astype(np.int64, copy=False)
+
+
+def _scale(rating: NDArray[np.float32]) -> dict[str, Any] | None:
+    if not len(rating):
+        return None
+    values = np.unique(rating).astype(np.float64)
+    return {
+        "min": float(values[0]),
+        "max": float(values[-1]),
+        "mean": float(rating.mean(dtype=np.float64)),
+        "step": float(np.diff(values).min()) if 1 < len(values) <= 1000 else None,
+        "distinct": len(values),
+    }
+
+
+def check_rating_task(interactions: Interactions) -> None:
+    """Raise DataError where ratings cannot be predicted: there are none, or all are equal."""
+    rating = interactions.rating
+    if rating is None:
+        why = "has no rating column: it is implicit feedback (who met what)"
+    elif len(rating) and rating.min() == rating.max():
+        why = f"has {len(rating)} ratings, and all are {rating[0]:g}: that is implicit feedback (who met what)"
+    else:
+        return
+    raise DataError(f"{interactions.source} {why}, and the rating task has nothing to learn\n  Use the ranking task.")

@@ -1,0 +1,70 @@
+"""A source as it was read, before it is checked: raw columns, and where each row stands in the source."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from sif.errors import DataError
+
+__all__ = ["Origin", "Place", "Table"]
+
+SHOWN = 5  # problems that one error lists
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands: its 1-based line (or 0-based row of a frame), its text, and what is amiss with its shape."""
+
+    number: int
+    text: str = ""
+    shape: str = ""
+
+
+def _row_numbers(rows: Sequence[int]) -> list[Place]:
+    return [Place(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Name of the source, what its rows are called ("line", "row"), and how a row number becomes a place."""
+
+    name: str
+    unit: str = "row"
+    places: Callable[[Sequence[int]], list[Place]] = _row_numbers
+
+    def fail(self, problems: Sequence[tuple[int, str]], total: int) -> DataError:
+        """Return the error for (row, what and fix) pairs; of `total` problems the first few are listed."""
+        listed = sorted(problems)[:SHOWN]
+        places = self.places([row for row, _ in listed])
+        return listing(
+            self, [(place, place.shape or text) for place, (_, text) in zip(places, listed, strict=True)], total
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Raw columns named user, item, rating, timestamp, context (those present) and row, with their origin.
+
+    `text` says that every column still is what stood in a text file, so that types are yet to be found.
+    """
+
+    frame: pl.DataFrame
+    origin: Origin
+    text: bool
+    notes: tuple[str, ...] = ()
+
+
+def listing(origin: Origin, problems: Sequence[tuple[Place, str]], total: int) -> DataError:
+    """The error that lists places with what is wrong there."""
+    lines = [f"{origin.name} has {total} problem{'s' if total != 1 else ''}"]
+    for place, text in problems:
+        head = f"  {origin.unit} {place.number}  "
+        if place.text:
+            shown = place.text if len(place.text) <= 100 else place.text[:97] + "..."
+            lines += [head + shown, " " * len(head) + text]
+        else:
+            lines.append(head + text)
+    if total > len(problems):
+        lines.append(f"  and {total - len(problems)} more")
+    return DataError("\n".join(lines))

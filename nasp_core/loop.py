@@ -1,0 +1,244 @@
+"""The one loop: it trains a network, and if the network is a space and a strategy is given, searches it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nasp_core.errors import SearchError
+from nasp_core.network import Network, Space
+from nasp_core.optimise import Training
+from nasp_core.state import pack, restore
+from nasp_core.strategy import StepContext, Strategy
+from nasp_core.types import Mixture, Phase, State, Task, derive_seed
+
+__all__ = ["Loop", "Observer", "Trained", "better", "evaluate", "train"]
+
+
+class Observer:
+    """Told what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
+
+    def started(self, what: str, steps: int, done: int) -> None:
+        """Hear that `what` begins, with its number of steps and those done before (when resumed)."""
+
+    def stepped(self) -> None:
+        """Hear that a step is done."""
+
+    def logged(self, record: dict[str, Any]) -> None:
+        """Receive one line of the trace."""
+
+    def checkpoint_due(self) -> bool:
+        """Return whether the state should be saved now; asked after every step."""
+        return False
+
+    def save(self, packed: State) -> None:
+        """Save a packed state (plain tensors, numbers, strings)."""
+
+
+@dataclass
+class Trained:
+    """A trained network: its validation metrics, its trace, and what it cost."""
+
+    network: Network
+    metrics: dict[str, float]
+    trace: list[dict[str, Any]]
+    seconds: float
+
+
+class Loop:
+    """Trains weights on the training split and, with a strategy, the architecture on the validation split.
+
+    Each step: (1) an architecture step, if there is a strategy and its schedules allow; (2) a weight step
+    under the mixture of the weight phase. Everything that evolves is in `self.state`; `resume` puts back a
+    state that an observer saved, at any step, and the run then ends bit-equal to one never stopped.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        task: Task,
+        training: Training,
+        *,
+        strategy: Strategy | None = None,
+        seed: int = 0,
+        observer: Observer | None = None,
+        fresh: bool = True,
+        label: str = "train",
+    ) -> None:
+        """Prepare the state; `fresh=False` keeps the network's weights instead of drawing them anew."""
+        self.network, self.task, self.training, self.strategy = network, task, training, strategy
+        self.observer, self.label, self.seed = observer or Observer(), label, seed
+        generator = torch.Generator().manual_seed(derive_seed(seed, label))
+        if fresh:
+            network.reset(generator)
+        self.weights = network.weights()
+        self.device = self.weights[0].device
+        self.optimiser = training.optimiser.create(self.weights)
+        self.stream = task.stream("train", training.batch_size, derive_seed(seed, label, "train"))
+        self.valid = task.stream("valid", training.batch_size, derive_seed(seed, label, "valid"))
+        self.steps = training.epochs * len(self.stream)
+        self.state: State = {
+            "step": 0,
+            "seconds": 0.0,
+            "loss": torch.zeros((), device=self.device),
+            "network": network,
+            "optimiser": self.optimiser,
+            "generator": generator,
+            "global_rng": None,
+            "alpha": {},
+            "relax": {},
+            "gradient": {},
+            "best": None,
+            "stale": 0,
+            "trace": [],
+        }
+        if strategy is not None:
+            if not isinstance(network, Space):
+                raise SearchError("a strategy needs a space: a network without choices can only be trained")
+            self.space = network
+            alpha = strategy.domain.init(network, generator, self.device)
+            self.state.update(alpha=alpha, relax=strategy.relax.init(), gradient=strategy.gradient.init(alpha, network))
+
+    def resume(self, packed: State) -> None:
+        """Go on from a packed state; raises `ResumeError` when it is of another search."""
+        restore(self.state, packed)
+
+    def run(self) -> State:
+        """Run to the end (or to early stopping) and return the state."""
+        began = time.perf_counter() - self.state["seconds"]
+        self.observer.started(self.label, self.steps, self.state["step"])
+        self.network.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            if self.state["global_rng"] is None:
+                torch.manual_seed(derive_seed(self.seed, self.label, "global"))
+            else:
+                torch.set_rng_state(self.state["global_rng"])
+            while self.state["step"] < self.steps and not self._stopped():
+                self._step(self.state["step"])
+                self.state["step"] += 1
+                if self.state["step"] % len(self.stream) == 0:
+                    self._end_epoch(self.state["step"] // len(self.stream))
+                self.state["seconds"] = time.perf_counter() - began
+                self.observer.stepped()
+                if self.observer.checkpoint_due():
+                    self.observer.save(pack(self.state | {"global_rng": torch.get_rng_state()}))
+        if self.training.keep_best and self.state["best"] is not None:
+            self.network.load_state_dict(self.state["best"]["weights"])
+        self.network.eval()
+        return self.state
+
+    def _stopped(self) -> bool:
+        return self.training.patience is not None and self.state["stale"] >= self.training.patience
+
+    def _mixture(self, phase: Phase) -> Mixture | None:
+        if self.strategy is None:
+            return None
+        return self.strategy.relax.mixture(
+            self.state["alpha"], self.space, phase, self.state["relax"], self.state["generator"]
+        )
+
+    def _step(self, step: int) -> None:
+        progress = step / self.steps
+        rate = self.training.optimiser.rate(progress)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        batch = self.stream.batch(step)
+        if self.strategy is not None and all(s.arch_step_due(step, progress) for s in self.strategy.schedules):
+            context = StepContext(
+                space=self.network,
+                task=self.task,
+                alpha=self.state["alpha"],
+                mixture=lambda: self._mixture("arch") or Mixture(),
+                train=batch,
+                valid=self.valid.batch(step),
+                optimiser=self.training.optimiser,
+                weight_state=self.optimiser,
+                learning_rate=rate,
+            )
+            self.strategy.gradient.step(context, self.state["gradient"])
+            self.strategy.domain.retract(self.state["alpha"])
+        mixture = self._mixture("weight")
+        output, penalty = self.network.training_forward(batch.inputs, mixture)
+        loss = self.task.loss(output, batch.target)
+        self.state["loss"] += loss.detach()
+        total = loss if penalty is None else loss + penalty
+        grads = torch.autograd.grad(total, self.weights, allow_unused=True)
+        self.training.optimiser.apply(self.optimiser, self.weights, grads)
+        self.network.project_weights(mixture)
+
+    def _end_epoch(self, epoch: int) -> None:
+        loss = float(self.state["loss"]) / len(self.stream)
+        self.state["loss"].zero_()
+        if not math.isfinite(loss):
+            rate = self.training.optimiser.learning_rate
+            raise SearchError(
+                f"the {self.label} loss stopped being finite in epoch {epoch} (learning rate {rate}); "
+                f"lower the learning rate, or set a gradient clip"
+            )
+        record: dict[str, Any] = {"phase": self.label, "epoch": epoch, "loss": loss}
+        every = self.training.evaluate_every
+        if every and (epoch % every == 0 or epoch == self.training.epochs):
+            metrics = evaluate(self.network, self.task, self._mixture("valid"))
+            record["valid"] = metrics
+            self._keep_best(metrics, epoch)
+        if self.strategy is not None:
+            record["alpha"] = {name: tensor.tolist() for name, tensor in self.state["alpha"].items()}
+        self.state["trace"].append(record)
+        self.observer.logged(record)
+
+    def _keep_best(self, metrics: dict[str, float], epoch: int) -> None:
+        metric, best = metrics[self.task.metric], self.state["best"]
+        if best is not None and not better(self.task, metric, best["metrics"][self.task.metric]):
+            self.state["stale"] += 1
+            return
+        self.state["stale"] = 0
+        self.state["best"] = {"epoch": epoch, "metrics": metrics}
+        if self.training.keep_best:
+            self.state["best"]["weights"] = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+
+
+def evaluate(network: Network, task: Task, mixture: Mixture | None = None, split: str = "valid") -> dict[str, float]:
+    """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in."""
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+
+        def predict(inputs: Tensor) -> Tensor:
+            output: Tensor = network(inputs, mixture)
+            return output
+
+        metrics = task.evaluate(predict, split)
+    network.train(training)
+    return metrics
+
+
+def better(task: Task, candidate: float, incumbent: float) -> bool:
+    """Return whether a metric beats another; NaN never does."""
+    return candidate > incumbent if task.maximise else candidate < incumbent
+
+
+def train(
+    network: Network,
+    task: Task,
+    training: Training,
+    *,
+    seed: int = 0,
+    observer: Observer | None = None,
+    resume: State | None = None,
+    fresh: bool = True,
+    label: str = "train",
+) -> Trained:
+    """Train a plain network and return it with its validation metrics (of the best epoch, with `keep_best`)."""
+    loop = Loop(network, task, training, seed=seed, observer=observer, fresh=fresh, label=label)
+    if resume is not None:
+        loop.resume(resume)
+    state = loop.run()
+    best = state["best"]
+    metrics = best["metrics"] if best is not None and training.keep_best else evaluate(network, task)
+    return Trained(network, metrics, state["trace"], state["seconds"])

@@ -1,0 +1,40 @@
+"""One live candidate per choice: NASP's relaxation."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.network import Space
+from nasp_core.strategy import Relax
+from nasp_core.types import Active, Alpha, Mixture, Phase, State
+
+__all__ = ["OneHot", "sloped_point"]
+
+
+def sloped_point(active: Active, alpha: Alpha) -> Mixture:
+    """Return the mixture at a discrete point, one-hot in value, whose gradient reaches alpha unchanged."""
+    weights: dict[str, Tensor] = {}
+    for name, tensor in alpha.items():
+        point = torch.zeros_like(tensor)
+        rows = [row for row, index in enumerate(active[name]) if index >= 0]
+        point[rows, [active[name][row] for row in rows]] = 1.0
+        weights[name] = point + (tensor - tensor.detach())
+    return Mixture(active=active, weights=weights)
+
+
+@dataclass(frozen=True)
+class OneHot(Relax):
+    """Project alpha to the nearest one-hot point that meets the space's constraints (prox of C1, NASP eq. 5).
+
+    The architecture step takes the slope of every candidate at that point; the weight step runs the live
+    candidate alone. `Space.constrain` is the projection, so search and final selection share one rule.
+    """
+
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete"})
+
+    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+        """Return the projected point; in the architecture step with the slope of every candidate."""
+        active = space.constrain({name: tensor.detach() for name, tensor in alpha.items()})
+        return sloped_point(active, alpha) if phase == "arch" else Mixture(active=active)

@@ -1,0 +1,28 @@
+"""All candidates at once, weighted by a softmax: DARTS' relaxation."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nasp_core.network import Space
+from nasp_core.strategy import Relax
+from nasp_core.types import Alpha, Mixture, Phase, State
+
+__all__ = ["Softmax"]
+
+
+@dataclass(frozen=True)
+class Softmax(Relax):
+    """Mix all candidates with weights softmax(alpha / temperature) (DARTS, Liu et al. 2019, eq. 2)."""
+
+    temperature: float = 1.0
+
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth"})
+
+    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+        """Return the dense mixture; in the weight step without gradient to alpha."""
+        weights = {name: torch.softmax(tensor / self.temperature, dim=-1) for name, tensor in alpha.items()}
+        if phase == "weight":
+            weights = {name: tensor.detach() for name, tensor in weights.items()}
+        return Mixture(weights=weights)

@@ -1,0 +1,183 @@
+"""The one entry: `search(space, task, strategy, ...) -> Found`, for relaxing and for trial strategies alike."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from nasp_core.domain import Box
+from nasp_core.errors import SearchError
+from nasp_core.genotype import Genotype
+from nasp_core.loop import Loop, Observer, Trained, better, evaluate, train
+from nasp_core.network import Network, Space
+from nasp_core.optimise import Training
+from nasp_core.relax import Pinned
+from nasp_core.select import Argmax
+from nasp_core.state import pack, restore
+from nasp_core.strategy import Gradient, SelectContext, Strategy
+from nasp_core.trials import TrialStrategy
+from nasp_core.types import Active, Mixture, State, Task, derive_seed
+
+__all__ = ["Found", "PointTrainer", "search"]
+
+
+@dataclass
+class Found:
+    """What a search found.
+
+    - `metric`: validation metric of the find: of the trained network where there is one, else of the supernet
+      restricted to the find.
+    - `scores`: genotype key -> validation metric, of every point that the search trained alone.
+    - `network`: the trained plain network, when the search trained it to the end anyway; else None.
+    - `seconds`: wall-clock time of the whole search.
+    """
+
+    genotype: Genotype
+    metric: float
+    trace: list[dict[str, Any]]
+    seconds: float
+    scores: dict[str, float] = field(default_factory=dict)
+    network: Network | None = None
+
+
+class _Quiet(Observer):
+    """Passes progress on, but neither saves nor logs: for trainings inside a search."""
+
+    def __init__(self, outer: Observer) -> None:
+        self.outer = outer
+
+    def started(self, what: str, steps: int, done: int) -> None:
+        self.outer.started(what, steps, done)
+
+    def stepped(self) -> None:
+        self.outer.stepped()
+
+
+@dataclass
+class PointTrainer:
+    """Trains single points of a space from nothing: first their continuous parameters, if any, then the network.
+
+    The first training (`search`) learns the continuous parameters on validation data with the weights on
+    training data, the architecture pinned; the second (`final`) trains a fresh plain network with them frozen.
+    Every point is trained with the same seeds, so that two searches that reach one point agree on its metric.
+    """
+
+    space: Space
+    task: Task
+    search: Training
+    final: Training
+    gradient: Gradient
+    seed: int
+    observer: Observer
+
+    def train(self, active: Active) -> tuple[Genotype, Trained]:
+        """Return the genotype with its learned continuous parameters, and the trained network."""
+        genotype, quiet = self.space.genotype(active), _Quiet(self.observer)
+        if self.space.continuous():
+            pinned = Strategy(Box(), Pinned(tuple(active.items())), self.gradient, Argmax(), name="pinned")
+            label = f"search {genotype.key()}"
+            seed = derive_seed(self.seed, "point", genotype.key())
+            Loop(self.space, self.task, self.search, strategy=pinned, seed=seed, observer=quiet, label=label).run()
+            genotype = self.space.genotype(active)
+        return genotype, self.retrain(genotype, self.final)
+
+    def retrain(self, genotype: Genotype, training: Training) -> Trained:
+        """Return the plain network of a genotype, trained from fresh weights."""
+        network = self.space.build(genotype)
+        seed = derive_seed(self.seed, "final", genotype.key())
+        label = f"train {genotype.key()}"
+        return train(network, self.task, training, seed=seed, observer=_Quiet(self.observer), label=label)
+
+
+def search(
+    space: Space,
+    task: Task,
+    strategy: Strategy | TrialStrategy,
+    training: Training,
+    *,
+    final: Training | None = None,
+    seed: int = 0,
+    observer: Observer | None = None,
+    resume: State | None = None,
+) -> Found:
+    """Search `space` for the architecture that does best on the validation split of `task`.
+
+    `training` is the schedule of the supernet (and of continuous parameters in trials), `final` that of a network trained
+    alone (default: `training`). The same seed on the same device gives the same trace and genotype, bit for
+    bit; `resume` takes what `observer.save` was given and ends the same way. The space's weights and continuous
+    parameters are left as the search ended. Raises `SearchError` when the loss stops being finite.
+    """
+    observer = observer or Observer()
+    began = time.perf_counter() - (resume["seconds"] if resume else 0.0)
+    trainer = PointTrainer(space, task, training, final or training, strategy.gradient, seed, observer)
+    if isinstance(strategy, Strategy):
+        found = _relaxed(trainer, strategy, resume)
+    else:
+        found = _trials(trainer, strategy, resume, began)
+    found.seconds = time.perf_counter() - began
+    return found
+
+
+def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) -> Found:
+    space, task, observer = trainer.space, trainer.task, trainer.observer
+    loop = Loop(
+        space, task, trainer.search, strategy=strategy, seed=trainer.seed, observer=observer, label="search"
+    )
+    if resume is not None:
+        loop.resume(resume)
+    state = loop.run()
+    trace, scores = list(state["trace"]), dict[str, float]()
+    trained: dict[str, Trained] = {}
+
+    def supernet_metric(active: Active) -> float:
+        return evaluate(space, task, Mixture(active=active))[task.metric]
+
+    def trained_metric(active: Active, training: Training | None) -> float:
+        genotype = space.genotype(active)
+        result = trainer.retrain(genotype, training or trainer.final)
+        metric = result.metrics[task.metric]
+        trace.append({"phase": "finalist", "genotype": genotype.key(), "epochs": len(result.trace), "valid": result.metrics})
+        observer.logged(trace[-1])
+        if training is None:
+            trained[genotype.key()], scores[genotype.key()] = result, metric
+        return metric
+
+    active = strategy.select.select(SelectContext(space, task, state["alpha"], supernet_metric, trained_metric, trainer.final))
+    genotype = space.genotype(active)
+    done = trained.get(genotype.key())
+    metric = done.metrics[task.metric] if done else supernet_metric(active)
+    return Found(genotype, metric, trace, 0.0, scores, done.network if done else None)
+
+
+def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:
+    space, task, observer = trainer.space, trainer.task, trainer.observer
+    generator = torch.Generator().manual_seed(derive_seed(trainer.seed, "trials"))
+    state: State = {
+        "strategy": strategy.init(space, generator), "scores": {}, "trace": [], "best": None, "seconds": 0.0,
+    }
+    if resume is not None:
+        restore(state, resume)
+    network: Network | None = None
+    while (active := strategy.ask(space, state["strategy"])) is not None:
+        genotype, result = trainer.train(active)
+        metric = result.metrics[task.metric]
+        strategy.tell(state["strategy"], active, metric)
+        state["scores"][genotype.key()] = metric
+        state["trace"].append({"phase": "trial", "genotype": genotype.key(), "valid": result.metrics})
+        observer.logged(state["trace"][-1])
+        if state["best"] is None or better(task, metric, state["best"]["metric"]):
+            network = result.network
+            state["best"] = {"metric": metric, "genotype": genotype.to_json(), "weights": network.state_dict()}
+        if observer.checkpoint_due():
+            state["seconds"] = time.perf_counter() - began
+            observer.save(pack(state))
+    if state["best"] is None:
+        raise SearchError(f"strategy {strategy.name!r} proposed no point; give it a budget of at least one trial")
+    genotype = Genotype.from_json(state["best"]["genotype"])
+    if network is None:
+        network = space.build(genotype)
+        network.load_state_dict(state["best"]["weights"])
+    return Found(genotype, state["best"]["metric"], state["trace"], 0.0, state["scores"], network)

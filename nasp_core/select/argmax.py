@@ -1,0 +1,17 @@
+"""The largest alpha wins."""
+
+from dataclasses import dataclass
+
+from nasp_core.strategy import Select, SelectContext
+from nasp_core.types import Active
+
+__all__ = ["Argmax"]
+
+
+@dataclass(frozen=True)
+class Argmax(Select):
+    """Take the one-hot point nearest to alpha, by the space's own projection (NASP's and DARTS' rule)."""
+
+    def select(self, context: SelectContext) -> Active:
+        """Return the projection of the final alpha."""
+        return context.space.constrain({name: tensor.detach() for name, tensor in context.alpha.items()})

@@ -1,0 +1,190 @@
+"""The interaction-function space of SIF: which operation joins the embeddings of a user and an item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nasp_core.choice import mix
+from nasp_core.errors import SpaceError
+from nasp_core.genotype import Genotype
+from nasp_core.network import Space
+from nasp_core.spaces.elementwise import Elementwise
+from nasp_core.spaces.operations import OPERATIONS, Operation
+from nasp_core.spaces.sides import SidedNetwork, SideSettings
+from nasp_core.types import Active, ChoiceGroup, Mixture
+
+__all__ = ["InteractionNetwork", "InteractionSettings", "InteractionSpace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionSettings(SideSettings):
+    """What an interaction space offers, and how its weights are held (see also `SideSettings`).
+
+    - `operations`: the candidates, by name.
+    - `hidden`: hidden units of the element-wise networks; 0 for none (identity).
+    - `residual`: whether an element-wise network adds to its input (starts near the identity).
+    - `max_norm`: largest Euclidean norm of a predictor's weights (the paper: 1); None for no bound.
+    """
+
+    operations: tuple[str, ...] = ("plus", "multiply", "max", "min", "concat")
+    hidden: int = 8
+    residual: bool = False
+    max_norm: float | None = 1.0
+
+
+class _Predictor(nn.Module):
+    """One candidate: an operation and its own linear predictor."""
+
+    def __init__(self, operation: Operation, dim: int, max_norm: float | None) -> None:
+        super().__init__()
+        self.operation, self.max_norm = operation.function, max_norm
+        self.weight = nn.Parameter(torch.zeros(operation.width * dim))
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        bound = self.weight.numel() ** -0.5
+        self.weight.copy_((torch.rand(self.weight.shape, generator=generator) * 2 - 1) * bound)
+        self.project()
+
+    @torch.no_grad()
+    def project(self) -> None:
+        if self.max_norm is not None:
+            self.weight.mul_((self.max_norm / self.weight.norm().clamp_min(1e-12)).clamp_max_(1.0))
+
+    def forward(self, *modes: Tensor) -> Tensor:
+        return functional.linear(self.operation(*modes), self.weight)
+
+
+class _Interaction(SidedNetwork):
+    """What the supernet and the plain network share: element-wise networks, operations and their predictors."""
+
+    operations: ClassVar[Mapping[str, Operation]] = OPERATIONS
+    settings: InteractionSettings
+
+    def __init__(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None = None) -> None:
+        super().__init__(sizes, settings, counts)
+        unknown = [name for name in settings.operations if name not in self.operations]
+        if unknown or not settings.operations:
+            raise SpaceError(f"unknown operation(s) {unknown}; there are {', '.join(self.operations)}")
+        self.elementwise = (
+            Elementwise(len(sizes), settings.hidden, residual=settings.residual) if settings.hidden else None
+        )
+        self.predictors = nn.ModuleList(
+            _Predictor(self.operations[name], settings.embedding_dim, settings.max_norm) for name in settings.operations
+        )
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw embeddings N(0, init_std^2), biases zero, networks and predictors uniform within 1 / sqrt(fan-in)."""
+        super().reset(generator)
+        if self.elementwise is not None:
+            self.elementwise.reset(generator)
+        for predictor in self.predictors:
+            predictor.reset(generator)  # type: ignore[operator]
+
+    def lift(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the embeddings of each mode `[batch, dim]` after the element-wise networks."""
+        return (rows if self.elementwise is None else self.elementwise(rows)).unbind(0)
+
+
+class InteractionNetwork(_Interaction):
+    """The plain network of one interaction function: score = w . o(p(u), q(v)), plus biases if the settings say so.
+
+    The element-wise networks belong to the architecture: `load_architecture` sets them, and training leaves
+    them as they are.
+    """
+
+    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
+        """Return w . o(p(u), q(v))."""
+        score: Tensor = self.predictors[0](*self.lift(rows))
+        return score
+
+    @property
+    def operation(self) -> str:
+        """Name of the operation."""
+        return self.settings.operations[0]
+
+    @torch.no_grad()
+    def load_architecture(self, parameters: Mapping[str, Any]) -> None:
+        """Set the element-wise networks from a genotype's `parameters` and freeze them."""
+        self._architecture = {name: torch.tensor(value) for name, value in parameters.items()}
+        self._apply_architecture()
+
+    def _apply_architecture(self) -> None:
+        if self.elementwise is not None and self._architecture:
+            for name, parameter in self.elementwise.named_parameters():
+                parameter.copy_(self._architecture[name])
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the weights anew; element-wise networks from a genotype stay."""
+        super().reset(generator)
+        self._apply_architecture()
+
+    _architecture: Mapping[str, Tensor] = {}  # noqa: RUF012 (replaced, never changed)
+
+    def continuous(self) -> list[nn.Parameter]:
+        """Return the frozen element-wise parameters, so that the weight step leaves them alone."""
+        return [] if self.elementwise is None or not self._architecture else list(self.elementwise.parameters())
+
+    @torch.no_grad()
+    def project_weights(self, mixture: Mixture | None) -> None:
+        """Bring the predictor back to its norm bound."""
+        self.predictors[0].project()  # type: ignore[operator]
+
+
+class InteractionSpace(_Interaction, Space):
+    """Search which operation joins two embeddings, with element-wise networks learned like alpha.
+
+    score = w_o . o(p(u), q(v)), ||w_o|| <= 1 (Yao et al., WWW 2020, eqs. 4-6): one choice (`operation`); p and q are
+    continuous architecture parameters; each candidate has its own predictor, all share the embeddings.
+    """
+
+    name: ClassVar[str] = "interaction"
+    version: ClassVar[int] = 1
+    network_class: ClassVar[type[InteractionNetwork]] = InteractionNetwork
+
+    def __init__(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None = None) -> None:
+        super().__init__(sizes, settings, counts)
+        self.groups = (ChoiceGroup("operation", 1, settings.operations),)
+
+    def continuous(self) -> list[nn.Parameter]:
+        """Return the parameters of the element-wise networks."""
+        return [] if self.elementwise is None else list(self.elementwise.parameters())
+
+    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
+        """Return the mixture of the candidates' scores."""
+        if mixture is None:
+            raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
+        active, weights = mixture.row("operation", 0)
+        return mix(list(self.predictors), active, weights, *self.lift(rows))
+
+    @torch.no_grad()
+    def project_weights(self, mixture: Mixture | None) -> None:
+        """Bring the predictors that `mixture` trained back to their norm bound."""
+        active = None if mixture is None else mixture.row("operation", 0)[0]
+        for predictor in self.predictors if active is None else [self.predictors[active]]:
+            predictor.project()  # type: ignore[operator]
+
+    def genotype(self, active: Active) -> Genotype:
+        """Return the operation, the settings and the element-wise networks as they stand."""
+        operation = self.settings.operations[active["operation"][0]]
+        settings = asdict(self.settings) | {"operations": list(self.settings.operations)}
+        named = {} if self.elementwise is None else dict(self.elementwise.named_parameters())
+        parameters = {name: p.tolist() for name, p in named.items()}
+        return Genotype(self.name, self.version, {"operation": (operation,)}, settings, parameters)
+
+    def build(self, genotype: Genotype) -> InteractionNetwork:
+        """Return the plain network of a genotype, on this space's device."""
+        self.selection(genotype)
+        (operation,) = genotype.choices["operation"]
+        settings = InteractionSettings(**dict(genotype.settings) | {"operations": (str(operation),)})
+        network = self.network_class(self.sizes, settings, self.counts).to(self.embedding.device)
+        network.load_architecture(genotype.parameters)
+        return network

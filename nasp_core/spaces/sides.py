@@ -1,0 +1,113 @@
+"""What every interaction model shares: one embedding table for all modes, biases, and the penalty on both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nasp_core.errors import SpaceError
+from nasp_core.network import Network
+from nasp_core.types import Mixture
+
+__all__ = ["SideSettings", "SidedNetwork"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideSettings:
+    """How the embeddings and biases of the modes are held.
+
+    - `embedding_dim`: entries of each embedding.
+    - `biases`: global, user and item biases beside the function.
+    - `init_std`: standard deviation of the embeddings at the start.
+    - `penalty`: `frobenius` adds l2 * (||U_B|| + ||V_B||), norms of the batch's rows not squared, as the
+      published SIF code does; `squared` adds the batch mean of l2 * ||row||^2 + bias_l2 * bias^2.
+    - `l2_frequency`: with `squared`, each row's penalty is scaled by (times seen in training) ** -l2_frequency,
+      normalised to 1 on average over the training rows. At 0 a row seen n times is penalised n times a pass;
+      at 1 every row is penalised alike.
+    """
+
+    embedding_dim: int = 8
+    biases: bool = False
+    init_std: float = 1.0
+    penalty: Literal["frobenius", "squared"] = "frobenius"
+    l2: float = 1e-5
+    bias_l2: float = 0.0
+    l2_frequency: float = 0.0
+
+
+class SidedNetwork(Network):
+    """A score from one embedding a mode: `join` makes it, biases are added.
+
+    Inputs are ids int64 `[modes, batch]`, each counted from 0 in its own mode; outputs float32 `[batch]`.
+    `counts` int64 `[sum(sizes)]`, how often each id occurs in training, is needed for `l2_frequency` alone.
+    """
+
+    modes: ClassVar[tuple[str, ...]] = ("user", "item")
+
+    def __init__(self, sizes: tuple[int, ...], settings: SideSettings, counts: Tensor | None = None) -> None:
+        super().__init__()
+        if len(sizes) != len(self.modes):
+            raise SpaceError(f"{len(sizes)} sizes given, but this space has {len(self.modes)}: {', '.join(self.modes)}")
+        if settings.embedding_dim < 1:
+            raise SpaceError(f"embedding_dim = {settings.embedding_dim}; it must be 1 or more")
+        self.sizes, self.settings, self.counts = tuple(sizes), settings, counts
+        self.embedding = nn.Parameter(torch.zeros(sum(sizes), settings.embedding_dim))
+        self.bias = nn.Parameter(torch.zeros(sum(sizes), 1)) if settings.biases else None
+        self.offset = nn.Parameter(torch.zeros(())) if settings.biases else None
+        starts = torch.tensor([sum(sizes[:mode]) for mode in range(len(sizes))])
+        self.register_buffer("starts", starts.unsqueeze(-1), persistent=False)
+        self.register_buffer("row_penalty", self._row_penalty(), persistent=False)
+
+    def _row_penalty(self) -> Tensor | None:
+        power = self.settings.l2_frequency
+        if not power or self.settings.penalty != "squared":
+            return None
+        if self.counts is None:
+            raise SpaceError(f"l2_frequency = {power} needs counts: how often each id occurs in training")
+        scales = []
+        for counts in self.counts.cpu().double().split(self.sizes):
+            scale = counts.clamp_min(1.0) ** -power
+            scales.append(scale * counts.sum() / (scale * counts).sum().clamp_min(1e-12))
+        return torch.cat(scales).float()
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw embeddings N(0, init_std^2) and set biases to zero."""
+        self.embedding.copy_(torch.randn(self.embedding.shape, generator=generator) * self.settings.init_std)
+        if self.bias is not None and self.offset is not None:
+            self.bias.zero_()
+            self.offset.zero_()
+
+    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
+        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Return predictions float32 `[batch]` for ids int64 `[modes, batch]`."""
+        return self._forward(inputs + self.starts, mixture)[0]
+
+    def _forward(self, index: Tensor, mixture: Mixture | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        rows = functional.embedding(index, self.embedding)
+        score = self.join(rows, mixture)
+        if self.bias is None:
+            return score, rows, None
+        biases = functional.embedding(index, self.bias)
+        return score + biases.sum((0, 2)) + self.offset, rows, biases
+
+    def training_forward(self, inputs: Tensor, mixture: Mixture | None) -> tuple[Tensor, Tensor | None]:
+        """Return predictions and the penalty on the batch's rows (see `SideSettings`)."""
+        index = inputs + self.starts
+        output, rows, biases = self._forward(index, mixture)
+        l2, bias_l2 = self.settings.l2, self.settings.bias_l2
+        if self.settings.penalty == "frobenius":
+            return output, rows.flatten(1).norm(dim=1).sum() * l2 if l2 else None
+        per_row = rows.square().sum(-1) * l2
+        if biases is not None and bias_l2:
+            per_row = per_row + biases.squeeze(-1).square() * bias_l2
+        if self.row_penalty is not None:
+            per_row = per_row * self.row_penalty[index]
+        return output, per_row.sum() / inputs.shape[1]

@@ -1,0 +1,28 @@
+"""The interaction-function space for three modes: user, item and context."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from nasp_core.spaces.interaction import InteractionNetwork, InteractionSpace
+from nasp_core.spaces.operations import TENSOR_OPERATIONS, Operation
+
+__all__ = ["TensorInteractionNetwork", "TensorInteractionSpace"]
+
+
+class TensorInteractionNetwork(InteractionNetwork):
+    """The plain network of one composition of two operations over user, item and context."""
+
+    operations: ClassVar[Mapping[str, Operation]] = TENSOR_OPERATIONS
+    modes: ClassVar[tuple[str, ...]] = ("user", "item", "context")
+
+
+class TensorInteractionSpace(InteractionSpace):
+    """Search which two operations, in which order, join three embeddings (Yao et al., WWW 2020, section 3.4).
+
+    Its 53 candidates are all distinct compositions; see `nasp_core.spaces.operations`.
+    """
+
+    name: ClassVar[str] = "tensor-interaction"
+    operations: ClassVar[Mapping[str, Operation]] = TENSOR_OPERATIONS
+    modes: ClassVar[tuple[str, ...]] = ("user", "item", "context")
+    network_class: ClassVar[type[InteractionNetwork]] = TensorInteractionNetwork

@@ -1,0 +1,63 @@
+"""Turns what evolves during a search into plain tensors and numbers, and back, so that it can be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nasp_core.errors import ResumeError
+
+__all__ = ["pack", "restore"]
+
+
+def pack(value: Any) -> Any:
+    """Return a copy of `value` made of dicts, lists, tensors (on the CPU), numbers, strings and None alone.
+
+    Generators, modules and optimisers become their state. Dict keys become strings.
+    """
+    if isinstance(value, Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, torch.Generator):
+        return value.get_state()
+    if isinstance(value, nn.Module | torch.optim.Optimizer):
+        return pack(value.state_dict())
+    if isinstance(value, Mapping):
+        return {str(key): pack(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [pack(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a search state may not hold a {type(value).__name__}")
+
+
+def restore(target: Any, packed: Any, where: str = "state") -> Any:
+    """Put `packed` back into `target` and return it: tensors, modules, optimisers and generators in place.
+
+    Raises `ResumeError` when the two do not have the same shape.
+    """
+    if isinstance(target, Tensor):
+        if not isinstance(packed, Tensor) or packed.shape != target.shape:
+            raise ResumeError(f"saved {where} does not fit: it is of another search; start afresh, or give its own settings")
+        with torch.no_grad():
+            return target.copy_(packed)
+    if isinstance(target, torch.Generator):
+        target.set_state(packed)
+        return target
+    if isinstance(target, nn.Module):
+        try:
+            target.load_state_dict(packed)
+        except RuntimeError as error:
+            raise ResumeError(f"saved {where} does not fit the network: {str(error).splitlines()[-1].strip()}") from None
+        return target
+    if isinstance(target, torch.optim.Optimizer):
+        groups = packed["param_groups"]
+        target.load_state_dict({"state": {int(k): v for k, v in packed["state"].items()}, "param_groups": groups})
+        return target
+    if isinstance(target, dict):
+        for key, item in packed.items():
+            target[key] = restore(target[key], item, f"{where}.{key}") if key in target else item
+        return target
+    return packed

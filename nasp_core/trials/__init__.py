@@ -1,0 +1,7 @@
+"""Strategies that propose points instead of relaxing the choice, behind one ask/tell protocol."""
+
+from nasp_core.trials.enumeration import Enumerate
+from nasp_core.trials.protocol import TrialStrategy
+from nasp_core.trials.random import Random
+
+__all__ = ["Enumerate", "Random", "TrialStrategy"]

@@ -1,0 +1,54 @@
+"""Random search: the baseline that every strategy has to beat under the same budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from nasp_core.gradient import FirstOrder
+from nasp_core.network import Space
+from nasp_core.strategy import Gradient, Paper
+from nasp_core.types import Active, State
+
+__all__ = ["Random"]
+
+PAPER = Paper(
+    title="Random Search and Reproducibility for Neural Architecture Search",
+    authors="Liam Li, Ameet Talwalkar",
+    venue="Conference on Uncertainty in Artificial Intelligence",
+    year=2019,
+    arxiv="1902.07638",
+)
+
+
+@dataclass(frozen=True)
+class Random:
+    """Train `trials` uniformly drawn points alone, no point twice while new ones are left."""
+
+    trials: int = 2
+    gradient: Gradient = FirstOrder()
+    name: str = "random"
+    papers: tuple[Paper, ...] = (PAPER,)
+
+    def init(self, space: Space, generator: torch.Generator) -> State:
+        """Return the state: the generator and the points drawn so far."""
+        return {"generator": generator, "asked": []}
+
+    def ask(self, space: Space, state: State) -> Active | None:
+        """Return a new point, None when `trials` were asked or a hundred draws brought nothing new."""
+        if len(state["asked"]) >= self.trials:
+            return None
+        for _ in range(100):
+            active = space.random_point(state["generator"])
+            if space.genotype(active).key() not in state["asked"]:
+                state["asked"].append(space.genotype(active).key())
+                return active
+        return None
+
+    def tell(self, state: State, active: Active, metric: float) -> None:
+        """Learn nothing: random search does not."""
+
+    def describe(self) -> dict[str, str]:
+        """Return the settings as text."""
+        return {"trials": f"Random(trials={self.trials})"}

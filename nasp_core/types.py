@@ -1,0 +1,124 @@
+"""The vocabulary of the core: choices, mixtures, batches, and what a task must offer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+__all__ = [
+    "Active",
+    "Alpha",
+    "Batch",
+    "ChoiceGroup",
+    "Mixture",
+    "Phase",
+    "State",
+    "Stream",
+    "Task",
+    "derive_seed",
+]
+
+Phase = Literal["arch", "weight", "valid"]
+"""What a mixture is made for: the architecture step, the weight step, or a validation of the supernet."""
+
+Alpha = dict[str, Tensor]
+"""Per choice group one float tensor `[choices, candidates]`."""
+
+Active = Mapping[str, tuple[int, ...]]
+"""Per choice group the index of the one live candidate of each choice; -1 where a choice is dropped."""
+
+State = dict[str, Any]
+"""What evolves during a search: tensors, numbers, and objects with `state_dict`; see `nasp_core.state`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceGroup:
+    """A set of choices that pick from the same candidates.
+
+    `costs` is the relative complexity of each candidate (any unit; used by complexity penalties).
+    """
+
+    name: str
+    choices: int
+    candidates: tuple[str, ...]
+    costs: tuple[float, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape `[choices, candidates]` of this group's alpha."""
+        return self.choices, len(self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What a forward pass sees of the architecture.
+
+    - `active` alone: each choice runs its one live candidate (the weight step of NASP; a built network).
+    - `weights` alone: each choice is the weighted sum of all its candidates (DARTS).
+    - both: a discrete point at which the slope of every candidate is wanted (the architecture step of
+      NASP); `weights` is one-hot in value and lets gradient through to alpha.
+
+    Shapes: `weights[group]` is `[choices, candidates]` float.
+    """
+
+    active: Active | None = None
+    weights: Mapping[str, Tensor] | None = None
+
+    def row(self, group: str, choice: int) -> tuple[int | None, Tensor | None]:
+        """Return the live candidate and the weights `[candidates]` of one choice (either may be None)."""
+        active = None if self.active is None else self.active[group][choice]
+        weights = None if self.weights is None else self.weights[group][choice]
+        return active, weights
+
+
+class Batch(NamedTuple):
+    """One batch: `inputs` as the network takes them, `target` as the loss takes it; both on the device."""
+
+    inputs: Tensor
+    target: Tensor
+
+
+class Stream(Protocol):
+    """An endless, seekable sequence of batches: batch `i` is a pure function of the seed and `i`.
+
+    That is what lets a search go on from any step without storing the state of a loader.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of batches of one pass over the data."""
+        ...
+
+    def batch(self, step: int) -> Batch:
+        """Return batch number `step`, counted from the start of the search."""
+        ...
+
+
+class Task(Protocol):
+    """Batches, a loss, metrics, and which metric says "better"."""
+
+    metric: str
+    """Name of the validation metric that selects, such as `rmse`."""
+    maximise: bool
+    """Whether a larger `metric` is better."""
+
+    def stream(self, split: Literal["train", "valid"], batch_size: int, seed: int) -> Stream:
+        """Return the batches of a split, reshuffled on every pass by `seed`."""
+        ...
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a batch, a scalar."""
+        ...
+
+    def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:
+        """Return the metrics of `predict` (inputs to outputs, run without gradient) on a split."""
+        ...
+
+
+def derive_seed(seed: int, *words: str | int) -> int:
+    """Return a seed in [0, 2**63) for one named purpose, independent of all others of the same run."""
+    text = "/".join([str(seed), *map(str, words)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

@@ -1,0 +1,113 @@
+"""The rating task: predict the rating of a user for an item (in a context)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nasp_core.types import Stream
+from sif.datasets import Interactions, Split
+from sif.errors import DataError
+from sif.tasks.stream import TensorStream
+
+__all__ = ["RatingTask", "Scale"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How ratings are standardised: (rating - mean) / std, both of the training part alone; in rating units."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, ratings: Tensor) -> Scale:
+        """Measure training ratings `[n]`; raises `DataError` when they do not vary."""
+        values = ratings.double()
+        std = float(values.std(unbiased=False))
+        if std == 0.0:
+            raise DataError(
+                f"all {len(ratings)} training ratings equal {float(values[0]):g}: there is nothing to predict. "
+                "These look like implicit feedback (clicks, purchases); the rating task needs ratings that differ"
+            )
+        return cls(float(values.mean()), std, float(values.min()), float(values.max()))
+
+    def standardise(self, ratings: Tensor) -> Tensor:
+        """Return ratings in standard units, float32."""
+        return ((ratings.double() - self.mean) / self.std).float()
+
+    def restore(self, predictions: Tensor) -> Tensor:
+        """Return predictions in the ratings' own unit, clipped to the range seen in training."""
+        return (predictions * self.std + self.mean).clamp(self.low, self.high)
+
+
+class RatingTask:
+    """Squared error on standardised ratings; RMSE and MAE in the ratings' own unit and RMSE in standard units.
+
+    Everything lies on `device` as tensors. The test part is not among the streams; `evaluate(..., "test")`
+    reads it, and `test_reads` counts how often, so that a run can show that it was once per final model.
+    """
+
+    metric = "rmse_standardised"
+    maximise = False
+
+    def __init__(self, interactions: Interactions, split: Split, *, device: torch.device | str = "cpu") -> None:
+        if interactions.rating is None:
+            raise DataError(f"{interactions.name} has no ratings; the rating task needs a rating column")
+        self.device = torch.device(device)
+        columns = [interactions.user, interactions.item]
+        if interactions.context is not None:
+            columns.append(interactions.context)
+        ids = torch.stack([torch.from_numpy(column.astype("int64")) for column in columns])
+        ratings = torch.from_numpy(interactions.rating.astype("float32"))
+        self.scale = Scale.of(ratings[torch.from_numpy(split.train)])
+        target = self.scale.standardise(ratings)
+        self._parts: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in ("train", "valid", "test"):
+            rows = torch.from_numpy(getattr(split, name))
+            self._parts[name] = ids[:, rows].contiguous().to(self.device), target[rows].to(self.device)
+        sizes = [interactions.n_users, interactions.n_items]
+        if interactions.contexts is not None:
+            sizes.append(len(interactions.contexts))
+        self.sizes = tuple(sizes)
+        self.test_reads = 0
+
+    def counts(self) -> Tensor:
+        """Return how often each id occurs in the training part, int64, all modes after one another."""
+        inputs = self._parts["train"][0]
+        return torch.cat([torch.bincount(ids, minlength=size) for ids, size in zip(inputs, self.sizes, strict=True)])
+
+    def part(self, split: str) -> tuple[Tensor, Tensor]:
+        """Return ids int64 `[modes, n]` and standardised ratings float32 `[n]` of a part; counts reads of the test part."""
+        if split == "test":
+            self.test_reads += 1
+        return self._parts[split]
+
+    def stream(self, split: Literal["train", "valid"], batch_size: int, seed: int) -> Stream:
+        """Return the batches of the training or validation part."""
+        if split not in ("train", "valid"):
+            raise ValueError(f"no batches are made of the {split} part")
+        return TensorStream(*self._parts[split], batch_size, seed)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean squared error in squared standard units."""
+        return functional.mse_loss(output, target)
+
+    def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:
+        """Return `rmse` and `mae` in the ratings' unit and `rmse_standardised`; predictions are not clipped."""
+        inputs, target = self.part(split)
+        error = torch.cat([predict(chunk) for chunk in inputs.split(1 << 16, dim=1)]).double() - target.double()
+        standardised = math.sqrt(float(error.square().mean()))
+        return {
+            "rmse": standardised * self.scale.std,
+            "mae": float(error.abs().mean()) * self.scale.std,
+            "rmse_standardised": standardised,
+        }

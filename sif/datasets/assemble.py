@@ -92,7 +92,7 @@ def check_size(interactions: Interactions) -> Interactions:
         raise DataError(f"{source} has no interactions\n  Give at least {MIN_ROWS} rows of user and item.")
     if rows < MIN_ROWS:
         raise DataError(
-            f"{source} has {rows} interactions, too few to split and learn from\n  Give at least {MIN_ROWS}."
+            f"{source} has {rows} interaction{'s' if rows > 1 else ''}, too few to split and learn from\n  Give at least {MIN_ROWS}."
         )
     for what, codes, ids in (
         ("user", interactions.user, interactions.users),
@@ -145,13 +145,13 @@ def _rating(table: Table, problems: _Problems) -> pl.Series:
     numbers = numbers.cast(pl.Float64, strict=False)
     rating = numbers.cast(pl.Float32)
     bad = rating.is_null() | ~rating.is_finite().fill_null(True)
-    problems.add(table, bad, lambda row: _rating_problem(raw[row]))
+    problems.add(table, bad, lambda row: _rating_problem(raw[row], table.origin.unit))
     return rating
 
 
-def _rating_problem(value: object) -> str:
+def _rating_problem(value: object, unit: str) -> str:
     if value is None or value != value:
-        return "rating is missing. Fill it in, or delete the row."
+        return f"rating is missing. Fill it in, or delete the {unit}."
     text = str(value).strip()
     head, comma, tail = text.partition(",")
     if comma and head.lstrip("+-").isdigit() and tail.isdigit():

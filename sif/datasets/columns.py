@@ -79,6 +79,8 @@ def recognise(names: Sequence[str], columns: ColumnNames | None, where: str) -> 
         elif wanted is None:
             _choose(role, names, found, notes, problems)
     problems.extend(_clashes(found, names))
+    if problems and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names):
+        problems.append('If there is no header, name the columns by position: user = "1", item = "2", rating = "3".')
     if problems:
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         raise DataError("\n  ".join([f"{where}: the columns are {shown}", *problems]))
@@ -97,6 +99,8 @@ def _choose(role: str, names: Sequence[str], found: dict[str, int], notes: list[
     if not spellings:
         if role in ("user", "item"):
             problems.append(_not_recognised(role, names))
+        elif like := _alike(role, names):
+            problems.append(f'is "{like}" the {role}? Name it, {role} = "{like}", or say there is none, {role} = "".')
         return
     places = [place for place, name in enumerate(plain) if name == spellings[0]]
     if len(places) > 1:
@@ -110,11 +114,19 @@ def _choose(role: str, names: Sequence[str], found: dict[str, int], notes: list[
 
 
 def _not_recognised(role: str, names: Sequence[str]) -> str:
-    spellings = _SPELLINGS[role]
-    for name in names:
-        if difflib.get_close_matches(normal(name), spellings, n=1, cutoff=0.75):
-            return f'no {role} column. Is it "{name}"? Then name it, {role} = "{name}", or rename it to {role}_id.'
+    if like := _alike(role, names):
+        return f'no {role} column. Is it "{like}"? Then name it, {role} = "{like}", or rename it to {role}_id.'
     return f"no {role} column. Rename it to {role}_id, or name it, {role} = ..."
+
+
+def _alike(role: str, names: Sequence[str]) -> str | None:
+    """The first column whose name is nearly a spelling of the role, and no spelling of another."""
+    taken = {spelling for spellings in _SPELLINGS.values() for spelling in spellings}
+    for name in names:
+        plain = normal(name)
+        if plain not in taken and difflib.get_close_matches(plain, _SPELLINGS[role], n=1, cutoff=0.8):
+            return name
+    return None
 
 
 def _not_given(role: str, wanted: str, names: Sequence[str], matches: int) -> str:

@@ -22,11 +22,12 @@ HEADERLESS = ("user", "item", "rating", "timestamp")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Delimiter, column names, lines before the first row, and whether quotes may wrap a field."""
+    """Delimiter, column names, lines before the first row, the line of the header (0: none), and quoting."""
 
     delimiter: str
     names: tuple[str, ...]
     skip: int
+    header: int
     quoted: bool
     notes: tuple[str, ...] = ()
 
@@ -52,20 +53,20 @@ def recognise_layout(path: Path, columns: ColumnNames | None) -> Layout:
     line of 3 or 4 numbers is data: user, item, rating[, timestamp]. Columns named by position ("1", "2") say that
     there is no header. Raises DataError for an empty file, a binary one, and numbers in any other count.
     """
-    skip, first = _first_line(path)
+    skip, first, rows = _first_line(path)
     delimiter, fields = _best_split(first)
     quoted = delimiter in ",;" or (delimiter != "::" and '"' in first)
     given = (columns or ColumnNames()).given()
     if given and all(name.isdigit() and name not in fields for name in given.values()):
         names = tuple(str(place + 1) for place in range(len(fields)))
-        return Layout(delimiter, names, skip, quoted, ("columns are named by position: the file has no header",))
+        return Layout(delimiter, names, skip, 0, quoted, ("columns are named by position: the file has no header",))
     if not all(_is_number(field) for field in fields):
-        return Layout(delimiter, tuple(fields), skip + 1, quoted)
+        return Layout(delimiter, tuple(fields), rows, skip + 1, quoted)
     if len(fields) in (3, 4) and not given:
         names = HEADERLESS[: len(fields)]
-        return Layout(delimiter, names, skip, quoted, (f"no header: columns read as {', '.join(names)}",))
+        return Layout(delimiter, names, skip, 0, quoted, (f"no header: columns read as {', '.join(names)}",))
     if given:
-        return Layout(delimiter, tuple(fields), skip + 1, quoted)
+        return Layout(delimiter, tuple(fields), rows, skip + 1, quoted)
     raise DataError(
         f"{path}, line {skip + 1}: {first[:100]}\n"
         f"  {len(fields)} number{'s' if len(fields) > 1 else ''} and no header. Without a header a file is read only "
@@ -74,8 +75,8 @@ def recognise_layout(path: Path, columns: ColumnNames | None) -> Layout:
     )
 
 
-def _first_line(path: Path) -> tuple[int, str]:
-    """Number of blank lines at the top, and the first line after them."""
+def _first_line(path: Path) -> tuple[int, str, int]:
+    """Number of blank lines at the top, the first line after them, and how many lines stand before the next one."""
     try:
         with open_bytes(path) as stream:
             head = stream.read(_HEAD_BYTES)
@@ -88,7 +89,8 @@ def _first_line(path: Path) -> tuple[int, str]:
     lines = head.decode("utf-8-sig", errors="replace").splitlines()
     for skip, line in enumerate(lines):
         if line.strip():
-            return skip, line
+            after = next((place for place in range(skip + 1, len(lines)) if lines[place].strip()), skip + 1)
+            return skip, line, after
     raise DataError(
         f"{path} is empty\n  Give a file with a header (user_id,item_id,rating,timestamp) and rows below it."
     )

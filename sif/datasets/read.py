@@ -99,7 +99,7 @@ def _load_entry(entry: Entry, folder: Path) -> Table:
     if path.name != entry.ratings.file:
         return read_text(path)
     ratings = entry.ratings
-    layout = Layout(ratings.delimiter, ratings.columns, int(ratings.header), quoted=False)
+    layout = Layout(ratings.delimiter, ratings.columns, int(ratings.header), int(ratings.header), quoted=False)
     return read_text(path, layout=layout)
 
 
@@ -119,7 +119,7 @@ def _load_npz(path: Path) -> Any:
     try:
         return sparse.load_npz(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error) if isinstance(error, OSError) else "it holds something else"
         raise DataError(
             f"{path} is not a saved sparse matrix: {reason}\n  Write it with scipy.sparse.save_npz(path, user_items)."
         ) from error

@@ -61,7 +61,8 @@ def listing(origin: Origin, problems: Sequence[tuple[Place, str]], total: int) -
     for place, text in problems:
         head = f"  {origin.unit} {place.number}  "
         if place.text:
-            shown = place.text if len(place.text) <= 100 else place.text[:97] + "..."
+            first = place.text.split("\n")[0].rstrip()
+            shown = first if len(first) <= 100 else first[:97] + "..."
             lines += [head + shown, " " * len(head) + text]
         else:
             lines.append(head + text)

@@ -25,7 +25,7 @@ def read_text(path: Path, columns: ColumnNames | None = None, layout: Layout | N
     Raises DataError for what cannot be read: the first problems are listed with line, text and fix.
     """
     layout = layout or recognise_layout(path, columns)
-    found, notes = recognise(layout.names, columns, f"{path}, line {layout.skip}" if layout.skip else str(path))
+    found, notes = recognise(layout.names, columns, f"{path}, line {layout.header}" if layout.header else str(path))
     origin = Origin(str(path), "line", partial(_places, path, layout))
     roles = positions(layout, found)
     try:
@@ -86,7 +86,7 @@ def _shape(count: int, layout: Layout, text: str) -> str:
     if count in (expected, -1):
         return ""
     fix = "Quote a field that holds the delimiter" if count > expected else "Fill in the missing fields"
-    wanted = "header has" if layout.skip else "first line has"
+    wanted = "header has" if layout.header else "first line has"
     return f"{count} field{'s' if count != 1 else ''}, the {wanted} {expected}. {fix}, or delete the line."
 
 

@@ -57,11 +57,12 @@ def _compact_days(times: pl.Series) -> pl.Series | None:
 
 def _from_text(times: pl.Series) -> tuple[pl.Series, list[str]]:
     present = times.count()
-    for dtype in (pl.Int64, pl.Float64):
-        numbers = times.cast(dtype, strict=False)
-        if present > 0 and numbers.count() * 2 > present:
-            seconds, notes = _from_numbers(numbers)
-            return seconds, notes
+    whole = times.cast(pl.Int64, strict=False)
+    if whole.count() == present:
+        return _from_numbers(whole)
+    numbers = times.cast(pl.Float64, strict=False)
+    if numbers.count() * 2 > present:
+        return _from_numbers(numbers)
     plain = times.str.replace("T", " ", literal=True)
     zoned = plain.str.contains(_ZONE) & plain.str.contains(":", literal=True)
     if not zoned.any():
@@ -73,16 +74,19 @@ def _from_text(times: pl.Series) -> tuple[pl.Series, list[str]]:
 
 def _first_reading(texts: pl.Series, formats: tuple[str, ...]) -> pl.Series:
     """Microseconds of the first format that reads each text, as whole or fractional seconds."""
-    moments = pl.Series(texts.name, [None], dtype=pl.Int64).extend_constant(None, len(texts) - 1)
-    for form in formats:
+    sample = texts.drop_nulls().head(1)
+    moments = pl.select(pl.repeat(None, len(texts), dtype=pl.Int64)).to_series()
+    for form in sorted(formats, key=lambda form: _microseconds(sample, form).null_count()):
         if moments.null_count() == texts.null_count():
             break
-        if form in _DAY_FORMATS:
-            parsed = texts.str.to_date(form, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
-        else:
-            parsed = texts.str.to_datetime(form, time_unit="us", strict=False).dt.epoch("us")
-        moments = _merge(moments, parsed)
+        moments = _merge(moments, _microseconds(texts, form))
     return _whole(moments, 10**6)
+
+
+def _microseconds(texts: pl.Series, form: str) -> pl.Series:
+    if form in _DAY_FORMATS:
+        return texts.str.to_date(form, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
+    return texts.str.to_datetime(form, time_unit="us", strict=False).dt.epoch("us")
 
 
 def _merge(first: pl.Series, second: pl.Series) -> pl.Series:

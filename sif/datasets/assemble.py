@@ -91,9 +91,8 @@ def check_size(interactions: Interactions) -> Interactions:
     if rows == 0:
         raise DataError(f"{source} has no interactions\n  Give at least {MIN_ROWS} rows of user and item.")
     if rows < MIN_ROWS:
-        raise DataError(
-            f"{source} has {rows} interaction{'s' if rows > 1 else ''}, too few to split and learn from\n  Give at least {MIN_ROWS}."
-        )
+        counted = f"{rows} interaction{'s' if rows > 1 else ''}"
+        raise DataError(f"{source} has {counted}, too few to split and learn from\n  Give at least {MIN_ROWS}.")
     for what, codes, ids in (
         ("user", interactions.user, interactions.users),
         ("item", interactions.item, interactions.items),

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from data_samples import HEADER
+
+from sif.datasets import read_parts
+from sif.errors import DataError
+
+
+@pytest.fixture
+def parts(write):
+    grid = [(u, i) for u in range(6) for i in range(10)]
+
+    def rows(start, stop, header=HEADER):
+        return header + "".join(f"u{u},i{i},{i % 5 + 1},{100 + i}\n" for u, i in grid[start:stop])
+
+    return {
+        "train": write(rows(0, 40), "tr.csv"),
+        "valid": write(rows(40, 50), "va.csv"),
+        "test": write(rows(50, 60), "te.csv"),
+    }
+
+
+def test_all_three(parts):
+    data, made = read_parts(**parts)
+    assert [len(made.train), len(made.valid), len(made.test)] == [40, 10, 10]
+    assert (data.n_users, data.n_items, made.kind, made.fractions) == (6, 10, "files", None)
+    assert data.users.decode(data.user[made.test]) == ["u5"] * 10
+    assert made.notes == (
+        "1 users of the validation part do not occur in train",
+        "1 users of the test part do not occur in train",
+    )
+    assert data.source == "tr.csv + va.csv + te.csv"
+    assert read_parts(**parts)[1].fingerprint == made.fingerprint
+
+
+def test_a_part_that_is_not_given_is_cut_from_train(parts):
+    data, made = read_parts(parts["train"], test=parts["test"], seed=3)
+    assert [len(made.train), len(made.valid), len(made.test)] == [32, 8, 10]
+    assert "no validation part given: 8 rows of train drawn for it (seed 3)" in made.notes
+    other = read_parts(parts["train"], test=parts["test"], seed=4)[1]
+    assert other.fingerprint != made.fingerprint
+    assert other.test.tolist() == made.test.tolist()
+    _, made = read_parts(parts["train"], valid=parts["valid"], fraction=0.1)
+    assert [len(made.train), len(made.valid), len(made.test)] == [36, 10, 4]
+
+
+def test_duplicates_within_a_part_are_dropped_and_across_parts_refused(parts, write):
+    twice = write(HEADER + "u0,i0,1,1\nu0,i0,2,2\n" + "u9,i1,3,3\n", "two.csv")
+    with pytest.raises(DataError) as error:
+        read_parts(parts["train"], test=twice)
+    assert str(error.value) == (
+        "tr.csv + two.csv: 1 (user, item) pairs are in more than one part, "
+        'first user "u0" and item "i0" in train and test\n'
+        "  Remove them from one part: what was seen in training tells nothing in a test."
+    )
+    data, made = read_parts(parts["train"], test=write(HEADER + "u9,i0,1,1\nu9,i0,2,2\nu9,i1,3,3\n", "two.csv"))
+    assert len(made.test) == 2
+    assert data.notes == ("1 duplicate (user, item) pairs dropped: kept the latest of each",)
+
+
+def test_ids_of_two_types_become_text(parts, write):
+    numbers = write("user_id,item_id,rating,timestamp\n7,1,3,5\n8,2,3,5\n", "n.csv")
+    data, made = read_parts(parts["train"], test=numbers)
+    assert data.users.decode(data.user[made.test]) == ["7", "8"]
+
+
+def test_columns_must_agree(parts, write):
+    bare = write("user,item\nu9,i1\nu9,i2\n", "bare.csv")
+    with pytest.raises(DataError) as error:
+        read_parts(parts["train"], test=bare)
+    assert str(error.value) == (
+        'tr.csv has a rating column, bare.csv has none\n  Add it there, or do not use it anywhere: rating = ""'
+    )
+    timeless = write("user,item,rating\nu9,i1,3\nu9,i2,4\n", "timeless.csv")
+    data, made = read_parts(parts["train"], test=timeless)
+    assert data.timestamp is None
+    assert "timestamps not used: timeless.csv has none" in made.notes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"valid": None, "test": None}, "no validation and no test part was given\n  Give one, or read the data"),
+        ({"valid": None, "fraction": 0.9}, "fraction 0.9 of train cannot be held out\n  Give a number above 0"),
+    ],
+)
+def test_errors(parts, change, message):
+    with pytest.raises(DataError, match=message):
+        read_parts(**(parts | change))
+
+
+def test_an_empty_part(parts, write):
+    with pytest.raises(DataError) as error:
+        read_parts(parts["train"], test=write(HEADER, "e.csv"))
+    assert str(error.value) == "e.csv has no interactions\n  Give a test part with rows."
+
+
+def test_a_bad_line_names_its_own_file(parts, write):
+    with pytest.raises(DataError, match="bad.csv has 1 problem\n  line 2  u1,i1,x,1"):
+        read_parts(parts["train"], test=write(HEADER + "u1,i1,x,1\n", "bad.csv"))
+
+
+def test_parts_cover(parts):
+    data, made = read_parts(**parts)
+    assert sorted(np.concatenate([made.train, made.valid, made.test]).tolist()) == list(range(len(data)))

@@ -66,6 +66,13 @@ class Space(Network):
         """Return the genotype of a selection, with the continuous parameters as they stand."""
         raise NotImplementedError
 
+    def family(self, active: Active) -> str:
+        """Return a name that points share exactly when they are one and the same set of functions.
+
+        By default every point is its own family.
+        """
+        return self.genotype(active).key()
+
     def build(self, genotype: Genotype) -> Network:
         """Return the plain network of a genotype, freshly made (call `reset` to draw its weights)."""
         raise NotImplementedError

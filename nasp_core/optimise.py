@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,7 +20,8 @@ class Optimiser:
     """A weight optimiser: `kind`, its rates, the gradient clip and the schedule of the learning rate.
 
     - `clip`: largest total gradient norm; None for no clipping.
-    - `schedule`: `constant`, or `cosine` from `learning_rate` down to `final_learning_rate` at the last step.
+    - `schedule`: `constant`, or `cosine` or `linear` from `learning_rate` to `final_learning_rate` at the last step.
+    - `momentum` is SGD's, `betas` are Adam's.
     """
 
     kind: Literal["adagrad", "adam", "sgd"] = "adagrad"
@@ -28,7 +29,8 @@ class Optimiser:
     momentum: float = 0.0
     weight_decay: float = 0.0
     clip: float | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    betas: tuple[float, float] = (0.9, 0.999)
     final_learning_rate: float = 0.0
 
     def create(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -37,7 +39,7 @@ class Optimiser:
         if self.kind == "sgd":
             return torch.optim.SGD(parameters, momentum=self.momentum, fused=True, **common)
         if self.kind == "adam":
-            return torch.optim.Adam(parameters, fused=True, **common)
+            return torch.optim.Adam(parameters, betas=self.betas, fused=True, **common)
         tensors = list(parameters)
         on_cpu = all(p.device.type == "cpu" for p in tensors)  # torch has no fused Adagrad on CUDA
         return torch.optim.Adagrad(tensors, fused=on_cpu, **common)
@@ -47,7 +49,8 @@ class Optimiser:
         if self.schedule == "constant":
             return self.learning_rate
         span = self.learning_rate - self.final_learning_rate
-        return self.final_learning_rate + span * 0.5 * (1.0 + math.cos(math.pi * progress))
+        share = 1.0 - progress if self.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+        return self.final_learning_rate + span * share
 
     def apply(self, optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], grads: tuple[Tensor, ...]) -> None:
         """Take one step with `grads`, clipped; a weight whose gradient is None is left untouched.
@@ -86,3 +89,14 @@ class Training:
             )
         if (self.keep_best or self.patience is not None) and self.evaluate_every < 1:
             raise SearchError("keep_best and patience need validations: set evaluate_every to 1 or more")
+
+    def shortened(self, factor: float) -> Training:
+        """Return this training in 1/`factor` of the epochs (at least one), with `factor` times the learning rate."""
+        epochs = max(1, round(self.epochs / factor))
+        gain = self.epochs / epochs
+        faster = replace(
+            self.optimiser,
+            learning_rate=self.optimiser.learning_rate * gain,
+            final_learning_rate=self.optimiser.final_learning_rate * gain,
+        )
+        return replace(self, epochs=epochs, optimiser=faster, patience=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.spaces.elementwise import Elementwise
-from nasp_core.spaces.operations import OPERATIONS, Operation
+from nasp_core.spaces.operations import OPERATIONS, Operation, family
 from nasp_core.spaces.sides import SidedNetwork, SideSettings
 from nasp_core.types import Active, ChoiceGroup, Mixture
 
@@ -30,27 +30,40 @@ class InteractionSettings(SideSettings):
     - `hidden`: hidden units of the element-wise networks; 0 for none (identity).
     - `residual`: whether an element-wise network adds to its input (starts near the identity).
     - `max_norm`: largest Euclidean norm of a predictor's weights (the paper: 1); None for no bound.
+    - `predictor_start`: `uniform` within 1 / sqrt(fan-in), as torch's linear layers, or `unit`: entries of one size
+      and norm 1, all positive for a product, else with signs by turns.
     """
 
     operations: tuple[str, ...] = ("plus", "multiply", "max", "min", "concat")
     hidden: int = 8
     residual: bool = False
     max_norm: float | None = 1.0
+    predictor_start: Literal["uniform", "unit"] = "uniform"
 
 
 class _Predictor(nn.Module):
     """One candidate: an operation and its own linear predictor."""
 
-    def __init__(self, operation: Operation, dim: int, max_norm: float | None) -> None:
+    def __init__(self, operation: Operation, settings: InteractionSettings) -> None:
         super().__init__()
-        self.operation, self.max_norm = operation.function, max_norm
-        self.weight = nn.Parameter(torch.zeros(operation.width * dim))
+        self.operation, self.product = operation.function, operation.product
+        self.max_norm, self.start = settings.max_norm, settings.predictor_start
+        self.weight = nn.Parameter(torch.zeros(operation.width * settings.embedding_dim))
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        bound = self.weight.numel() ** -0.5
-        self.weight.copy_((torch.rand(self.weight.shape, generator=generator) * 2 - 1) * bound)
-        self.project()
+        """Draw the weights uniform within 1 / sqrt(fan-in), or set them to unit norm: all alike, signs by turns.
+
+        Of a product the sign is free, so all are positive; a sum, maximum or concatenation needs both.
+        """
+        size = self.weight.numel()
+        if self.start == "uniform":
+            self.weight.copy_((torch.rand(size, generator=generator) * 2 - 1) * size**-0.5)
+            self.project()
+            return
+        self.weight.fill_(size**-0.5)
+        if not self.product:
+            self.weight[1::2].neg_()
 
     @torch.no_grad()
     def project(self) -> None:
@@ -76,7 +89,7 @@ class _Interaction(SidedNetwork):
             Elementwise(len(sizes), settings.hidden, residual=settings.residual) if settings.hidden else None
         )
         self.predictors = nn.ModuleList(
-            _Predictor(self.operations[name], settings.embedding_dim, settings.max_norm) for name in settings.operations
+            _Predictor(self.operations[name], settings) for name in settings.operations
         )
 
     @torch.no_grad()
@@ -179,6 +192,11 @@ class InteractionSpace(_Interaction, Space):
         named = {} if self.elementwise is None else dict(self.elementwise.named_parameters())
         parameters = {name: p.tolist() for name, p in named.items()}
         return Genotype(self.name, self.version, {"operation": (operation,)}, settings, parameters)
+
+    def family(self, active: Active) -> str:
+        """Return the operation; without element-wise networks, its family (see `operations.family`)."""
+        operation = self.settings.operations[active["operation"][0]]
+        return operation if self.settings.hidden else family(operation)
 
     def build(self, genotype: Genotype) -> InteractionNetwork:
         """Return the plain network of a genotype, on this space's device."""

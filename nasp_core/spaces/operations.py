@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["OPERATIONS", "TENSOR_OPERATIONS", "Operation"]
+__all__ = ["OPERATIONS", "TENSOR_OPERATIONS", "Operation", "family"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Operation:
     width: int
     formula: str
     """The operation as a person writes it, with {0}, {1}, ... for the modes."""
+    product: bool = False
+    """Whether the result is a product, whose sign any one mode can turn."""
 
 
 def _concat(*vectors: Tensor) -> Tensor:
@@ -28,7 +30,7 @@ def _concat(*vectors: Tensor) -> Tensor:
 OPERATIONS: Mapping[str, Operation] = {
     "plus": Operation(torch.add, 1, "({0} + {1})"),
     "minus": Operation(torch.sub, 1, "({0} - {1})"),
-    "multiply": Operation(torch.mul, 1, "({0} * {1})"),
+    "multiply": Operation(torch.mul, 1, "({0} * {1})", product=True),
     "max": Operation(torch.maximum, 1, "max({0}, {1})"),
     "min": Operation(torch.minimum, 1, "min({0}, {1})"),
     "concat": Operation(_concat, 2, "[{0}; {1}]"),
@@ -47,7 +49,7 @@ def _compose(inner: str, outer: str, order: tuple[int, int, int]) -> Operation:
         return second.function(first.function(modes[i], modes[j]), modes[k])
 
     text = second.formula.format(first.formula.format(f"{{{i}}}", f"{{{j}}}"), f"{{{k}}}")
-    return Operation(apply, first.width if second.width == 1 else first.width + 1, text)
+    return Operation(apply, first.width if second.width == 1 else first.width + 1, text, second.product)
 
 
 def _tensor_operations() -> dict[str, Operation]:
@@ -70,3 +72,22 @@ def _tensor_operations() -> dict[str, Operation]:
 
 TENSOR_OPERATIONS: Mapping[str, Operation] = _tensor_operations()
 """Operations on three vectors by name: `0_plus_multiply`, ..., `concat_concat`."""
+
+
+_SAME = {"minus": "plus", "concat": "plus"}
+_MIRROR = {"max": "min", "min": "max"}
+
+
+def family(name: str) -> str:
+    """Return one name for all operations that span the same set of functions, without element-wise networks.
+
+    With free embeddings and a linear predictor, w . (u - v) is w . (u + v) with v negated; [u; v] is u + v with
+    the predictor's second half moved into v; max(u, v) is -min(-u, -v), and a product's sign can be moved into
+    one mode. So `concat` and `minus` join `plus`, and a name and its mirror (max and min exchanged) are one.
+    """
+    grouping, *parts = name.split("_") if name[0].isdigit() else ("", *name.split("_"))
+    plain = [_SAME.get(part, part) for part in parts]
+    plain = min(plain, [_MIRROR.get(part, part) for part in plain])
+    if len(set(plain)) == 1:  # the grouping of one operation with itself does not matter
+        grouping = ""
+    return "_".join([grouping, *plain] if grouping else plain)

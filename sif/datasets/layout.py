@@ -4,6 +4,7 @@ import bz2
 import csv
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = ["Layout", "open_bytes", "recognise_layout"]
 
 DELIMITERS = ("\t", "::", ";", "|", ",", " ")
 _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)  # what a cut or damaged file raises
 _HEAD_BYTES = 1 << 16
 HEADERLESS = ("user", "item", "rating", "timestamp")
 
@@ -80,7 +82,7 @@ def _first_line(path: Path) -> tuple[int, str, int]:
     try:
         with open_bytes(path) as stream:
             head = stream.read(_HEAD_BYTES)
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except BROKEN as error:
         raise DataError(f"{path} cannot be read: {error}\n  Check the path and the permissions.") from error
     if b"\0" in head:
         raise DataError(

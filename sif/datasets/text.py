@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from sif.datasets.columns import ColumnNames, recognise
-from sif.datasets.layout import DELIMITERS, Layout, fields_of, open_bytes, positions, recognise_layout
+from sif.datasets.layout import BROKEN, DELIMITERS, Layout, fields_of, open_bytes, positions, recognise_layout
 from sif.datasets.table import SHOWN, Origin, Place, Table, listing
 from sif.errors import DataError
 
@@ -43,7 +43,7 @@ def read_text(path: Path, columns: ColumnNames | None = None, layout: Layout | N
         frame = pl.DataFrame(
             {str(place): [] for _, place in roles}, schema={str(place): pl.String for _, place in roles}
         )
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, *BROKEN) as error:
         raise _unreadable(path, layout, origin, error) from error
     frame = frame.rename({str(place): role for role, place in roles}).select(pl.all().str.strip_chars(" \r"))
     blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
@@ -117,7 +117,7 @@ def _unreadable(path: Path, layout: Layout, origin: Origin, error: Exception) ->
         if bad is not None:
             place = Place(bad[0], bad[1].decode("utf-8", errors="replace").rstrip("\r\n"))
             return listing(origin, [(place, "is not UTF-8. Save the file as UTF-8.")], 1)
-    except (OSError, EOFError) as broken:
+    except BROKEN as broken:
         return DataError(f"{path} cannot be read: {broken}\n  It may be cut short: fetch or write it again.")
     problems, total = list[tuple[Place, str]](), 0
     for number, text, count in _records(path, layout):

@@ -11,7 +11,8 @@ from scipy import sparse
 from sif.datasets import ColumnNames, read
 from sif.errors import DataError
 
-KNOWN = "movielens-100k, movielens-1m, movielens-10m, movielens-20m, movielens-25m, movielens-latest-small, movielens-latest"
+KNOWN = "movielens-100k, movielens-1m, movielens-10m, movielens-20m, movielens-25m"
+KNOWN += ", movielens-latest-small, movielens-latest"
 
 
 def says(source, **options):

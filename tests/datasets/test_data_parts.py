@@ -34,7 +34,7 @@ def test_all_three(parts):
 
 
 def test_a_part_that_is_not_given_is_cut_from_train(parts):
-    data, made = read_parts(parts["train"], test=parts["test"], seed=3)
+    _, made = read_parts(parts["train"], test=parts["test"], seed=3)
     assert [len(made.train), len(made.valid), len(made.test)] == [32, 8, 10]
     assert "no validation part given: 8 rows of train drawn for it (seed 3)" in made.notes
     other = read_parts(parts["train"], test=parts["test"], seed=4)[1]
@@ -96,7 +96,7 @@ def test_an_empty_part(parts, write):
 
 
 def test_a_bad_line_names_its_own_file(parts, write):
-    with pytest.raises(DataError, match="bad.csv has 1 problem\n  line 2  u1,i1,x,1"):
+    with pytest.raises(DataError, match=r"bad\.csv has 1 problem\n  line 2  u1,i1,x,1"):
         read_parts(parts["train"], test=write(HEADER + "u1,i1,x,1\n", "bad.csv"))
 
 

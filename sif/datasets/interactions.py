@@ -210,11 +210,18 @@ def canonical_order(interactions: Interactions) -> IntArray:
 def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
     """Row numbers, ascending, of the latest row of each key: by timestamp, and by position where there is a tie."""
     ordered = np.sort(key)
-    if not (ordered[1:] == ordered[:-1]).any():
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
         return np.arange(len(key), dtype=np.int64)
-    order = np.argsort(key, kind="stable") if timestamp is None else np.lexsort((timestamp, key))
-    ends = np.append(key[order][1:] != key[order][:-1], True)
-    return np.sort(order[ends]).astype(np.int64, copy=False)
+    # Only the rows of repeated keys are put in order; they are few, and sorting all by two keys is slow.
+    place = np.minimum(np.searchsorted(repeated, key), len(repeated) - 1)
+    rows = np.flatnonzero(repeated[place] == key)
+    keys = key[rows]
+    order = np.argsort(keys, kind="stable") if timestamp is None else np.lexsort((timestamp[rows], keys))
+    drop = rows[order[:-1][keys[order][1:] == keys[order][:-1]]]
+    keep = np.ones(len(key), bool)
+    keep[drop] = False
+    return np.flatnonzero(keep).astype(np.int64, copy=False)
 
 
 def _scale(rating: NDArray[np.float32]) -> dict[str, Any] | None:

@@ -63,12 +63,8 @@ class Vocabulary:
             return codes.cast(pl.Int64).fill_null(-1).to_numpy().astype(np.int64, copy=True)
         if series.dtype == pl.String:
             series = _plain_integers(series)
-        known = self._ids.to_numpy()
-        wanted = series.fill_null(0).to_numpy()
-        place = np.searchsorted(known, wanted)
-        place[place == len(known)] = 0
-        hit = (known[place] == wanted) if len(known) else np.zeros(len(wanted), dtype=bool)
-        return np.where(hit & series.is_not_null().to_numpy(), place, -1).astype(np.int64)
+        places = _places(self._ids.to_numpy(), series.fill_null(0).to_numpy())
+        return np.where(series.is_not_null().to_numpy(), places, -1)
 
     def decode(self, indices: Sequence[int] | IntArray) -> list[RawId]:
         """Return the raw ids (native int or str) of the numbers; a number outside 0..n-1 raises DataError."""
@@ -120,6 +116,21 @@ class Vocabulary:
                 "these ids are not a saved vocabulary: they must be sorted, of one type, and without repeats"
             )
         return made
+
+
+def _places(known: IntArray, wanted: IntArray) -> IntArray:
+    """Where each wanted integer stands in the sorted known ones, or -1."""
+    if not len(known):
+        return np.full(len(wanted), -1, np.int64)
+    first, last = int(known[0]), int(known[-1])
+    if last - first > 8 * len(known) + 1024:
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[place] == wanted, place, -1).astype(np.int64, copy=False)
+    # Ids that lie close together are looked up in a table, several times as fast as by bisection.
+    table = np.full(last - first + 1, -1, np.int64)
+    table[known - first] = np.arange(len(known))
+    inside = (wanted >= first) & (wanted <= last)
+    return np.where(inside, table[np.where(inside, wanted, first) - first], -1)
 
 
 def _series(ids: Iterable[Any]) -> pl.Series:

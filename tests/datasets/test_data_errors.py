@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 from data_samples import GOOD, HEADER, ROWS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
-from sif.datasets import ColumnNames, read
+from sif.datasets import ColumnNames, Interactions, read
 from sif.errors import DataError
 
 KNOWN = "movielens-100k, movielens-1m, movielens-10m, movielens-20m, movielens-25m"
@@ -211,3 +213,24 @@ def test_frames_name_the_row():
 def test_matrices():
     assert says(sparse.csr_matrix((5, 5))) == "matrix has no interactions\n  Give at least 10 rows of user and item."
     assert 'matrix has one user, "0", in all 12 rows' in says(sparse.csr_matrix(np.ones((1, 12))))
+
+
+CELL = st.sampled_from(
+    ["1", "2", "u1", "3.5", "", '"', '"a,b"', "NaN", "2020-01-01", "1e400", "-7", " ", "x\ty", "\0", "é"]
+)
+LINE = st.lists(CELL, max_size=5).map(",".join)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["", HEADER, "user,item\n", '"user\n",item,ts\n']),
+    st.lists(LINE, max_size=25),
+    st.binary(max_size=3),
+)
+def test_whatever_the_file_holds_it_reads_or_says_why(write, header, lines, tail):
+    name = write((header + "\n".join(lines)).encode() + tail)
+    try:
+        outcome = read(name)
+    except DataError as error:
+        outcome = error
+    assert isinstance(outcome, Interactions) or "ratings.csv" in str(outcome)

@@ -4,9 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 from data_samples import GOOD
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 from sif.datasets import Interactions, Vocabulary, check_rating_task, read, to_frame
+from sif.datasets.interactions import last_of_each
 from sif.errors import DataError
 
 
@@ -147,3 +150,13 @@ def test_raw_ids_come_back(write):
     frame = to_frame(data)
     assert frame.row(3) == ("u3", "i3", 2.0, 978300763)
     assert read(frame).fingerprint() == data.fingerprint()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=30), st.booleans())
+def test_last_of_each_against_plain_python(rows, timed):
+    latest = {}
+    for place, (key, time) in enumerate(rows):
+        if key not in latest or not timed or time >= rows[latest[key]][1]:
+            latest[key] = place
+    keys, times = np.array(rows, np.int64).reshape(-1, 2).T
+    assert last_of_each(keys, times if timed else None).tolist() == sorted(latest.values())

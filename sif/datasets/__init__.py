@@ -9,12 +9,13 @@ from sif.datasets.parts import read_parts
 from sif.datasets.read import read
 from sif.datasets.splits import Split, split
 from sif.datasets.titles import item_titles
-from sif.datasets.vocabulary import Vocabulary
+from sif.datasets.vocabulary import RawId, Vocabulary
 
 __all__ = [
     "ColumnNames",
     "Entry",
     "Interactions",
+    "RawId",
     "Split",
     "Vocabulary",
     "catalogue",

@@ -56,7 +56,7 @@ def read_parts(
     for missing in sorted({1, 2} - set(part_of)):
         count = _cut(ordered, missing, seed, fraction)
         notes.append(f"no {_NAMES[missing]} part given: {count} rows of train drawn for it (seed {seed})")
-    return made, from_labels(made, order, ordered, "files", seed, None, notes)
+    return made, from_labels(made, order, ordered, ("files", seed, None), notes)
 
 
 def _same_columns(tables: Sequence[Table]) -> list[str]:

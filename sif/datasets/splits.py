@@ -84,25 +84,24 @@ def split(
                 f"{interactions.source} has {len(interactions)} interactions, and the {kind} split leaves the {name} "
                 "part empty\n  Give more data, or another kind or other fractions."
             )
-    return from_labels(interactions, order, labels, kind, seed, None if kind == "leave-last-out" else shares, notes)
+    return from_labels(interactions, order, labels, (kind, seed, None if kind == "leave-last-out" else shares), notes)
 
 
 def from_labels(
     interactions: Interactions,
     order: IntArray,
     labels: NDArray[np.int8],
-    kind: str,
-    seed: int = 0,
-    fractions: tuple[float, float, float] | None = None,
-    notes: list[str] | None = None,
+    terms: tuple[str, int, tuple[float, float, float] | None],
+    notes: list[str],
 ) -> Split:
-    """Build a Split from the part (0, 1, 2) of each row in canonical order."""
+    """Build a Split from the part (0, 1, 2) of each row in canonical order; terms are kind, seed and fractions."""
+    kind, seed, fractions = terms
     of_row = np.empty(len(order), np.int8)
     of_row[order] = labels
     train, valid, test = (np.flatnonzero(of_row == part).astype(np.int64, copy=False) for part in range(3))
     digest = hashlib.sha256(json.dumps([interactions.fingerprint(), kind, seed, fractions]).encode())
     digest.update(labels.tobytes())
-    said = (*(notes or ()), *_unseen(interactions, train, valid, test))
+    said = (*notes, *_unseen(interactions, train, valid, test))
     return Split(train, valid, test, kind, seed, fractions, digest.hexdigest()[:16], said)
 
 

@@ -21,7 +21,7 @@ from nasp_core.strategy import Gradient, SelectContext, Strategy
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import Active, Mixture, State, Task, derive_seed
 
-__all__ = ["Found", "PointTrainer", "search"]
+__all__ = ["Found", "PointTrainer", "search", "train_genotype"]
 
 
 @dataclass
@@ -87,9 +87,26 @@ class PointTrainer:
     def retrain(self, genotype: Genotype, training: Training) -> Trained:
         """Return the plain network of a genotype, trained from fresh weights."""
         network = self.space.build(genotype)
-        seed = derive_seed(self.seed, "final", genotype.key())
-        label = f"train {genotype.key()}"
-        return train(network, self.task, training, seed=seed, observer=_Quiet(self.observer), label=label)
+        quiet = _Quiet(self.observer)
+        return train_genotype(network, self.task, training, key=genotype.key(), seed=self.seed, observer=quiet)
+
+
+def train_genotype(
+    network: Network,
+    task: Task,
+    training: Training,
+    *,
+    key: str,
+    seed: int = 0,
+    observer: Observer | None = None,
+    resume: State | None = None,
+) -> Trained:
+    """Train the plain network of the genotype with that `key` from fresh weights.
+
+    Seeds depend on `seed` and `key` alone: wherever a point is trained with one schedule, the outcome is one.
+    """
+    point_seed = derive_seed(seed, "final", key)
+    return train(network, task, training, seed=point_seed, observer=observer, resume=resume, label=f"train {key}")
 
 
 def search(
@@ -166,8 +183,9 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
         metric = result.metrics[task.metric]
         strategy.tell(state["strategy"], active, metric)
         state["scores"][genotype.key()] = metric
-        state["trace"].append({"phase": "trial", "genotype": genotype.key(), "valid": result.metrics})
-        observer.logged(state["trace"][-1])
+        record = {"phase": "trial", "genotype": genotype.key(), "epochs": len(result.trace), "valid": result.metrics}
+        state["trace"].append(record)
+        observer.logged(record)
         if state["best"] is None or better(task, metric, state["best"]["metric"]):
             network = result.network
             state["best"] = {"metric": metric, "genotype": genotype.to_json(), "weights": network.state_dict()}

@@ -67,13 +67,21 @@ class StrategyRecipe(_Closed):
 
 
 class BaselineRecipe(_Closed):
-    """Which baselines stand beside the find, and the grids on which the tuned ones choose by validation."""
+    """Which baselines stand beside the find: fixed models by name, all points (`enumerate`), random search."""
 
     names: tuple[str, ...] = ()
-    tune_l2: tuple[float, ...] = ()
-    tune_dim: tuple[int, ...] = ()
     enumerate: bool = True
     random: bool = True
+
+
+class TuneRecipe(_Closed):
+    """The grid on which the find and the baselines choose by validation; the recipe's own values are always in it.
+
+    `l2` holds for all that have embeddings; `embedding_dim` for the find and the tuned baseline (biased-mf).
+    """
+
+    l2: tuple[float, ...] = ()
+    embedding_dim: tuple[int, ...] = ()
 
 
 class Recipe(_Closed):
@@ -81,6 +89,9 @@ class Recipe(_Closed):
 
     task: Literal["rating"] = "rating"
     dataset: str = ""
+    valid: str = ""
+    test: str = ""
+    columns: dict[Literal["user", "item", "rating", "timestamp", "context"], str] = Field(default_factory=dict)
     context: Literal["none", "month", "column"] = "none"
     seed: int = Field(default=0, ge=0)
     split: SplitRecipe = SplitRecipe()
@@ -88,6 +99,7 @@ class Recipe(_Closed):
     strategy: StrategyRecipe = StrategyRecipe()
     search: _TrainingModel = _TrainingModel()  # type: ignore[valid-type]
     train: _TrainingModel = _TrainingModel()  # type: ignore[valid-type]
+    tune: TuneRecipe = TuneRecipe()
     baselines: BaselineRecipe = BaselineRecipe()
 
     def settings(self) -> InteractionSettings:

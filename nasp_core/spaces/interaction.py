@@ -83,6 +83,8 @@ class _Interaction(SidedNetwork):
     def __init__(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None = None) -> None:
         super().__init__(sizes, settings, counts)
         unknown = [name for name in settings.operations if name not in self.operations]
+        if settings.embedding_dim < 1:
+            raise SpaceError(f"embedding_dim = {settings.embedding_dim}; an interaction function needs 1 or more")
         if unknown or not settings.operations:
             raise SpaceError(f"unknown operation(s) {unknown}; there are {', '.join(self.operations)}")
         self.elementwise = (

@@ -52,8 +52,8 @@ class SidedNetwork(Network):
         super().__init__()
         if len(sizes) != len(self.modes):
             raise SpaceError(f"{len(sizes)} sizes given, but this space has {len(self.modes)}: {', '.join(self.modes)}")
-        if settings.embedding_dim < 1:
-            raise SpaceError(f"embedding_dim = {settings.embedding_dim}; it must be 1 or more")
+        if settings.embedding_dim < 0:
+            raise SpaceError(f"embedding_dim = {settings.embedding_dim}; it must be 1 or more (0: biases alone)")
         self.sizes, self.settings, self.counts = tuple(sizes), settings, counts
         self.embedding = nn.Parameter(torch.zeros(sum(sizes), settings.embedding_dim))
         self.bias = nn.Parameter(torch.zeros(sum(sizes), 1)) if settings.biases else None

@@ -148,14 +148,25 @@ Maker = Callable[[tuple[int, ...], InteractionSettings, Tensor | None], Network]
 class Baseline:
     """One fixed model: how to make it, and whether it can be made for an embedding size."""
 
-    def __init__(self, make: Maker, *, trained: bool = True, tuned: bool = False, biases: bool | None = None) -> None:
+    def __init__(
+        self,
+        make: Maker,
+        *,
+        trained: bool = True,
+        embeds: bool = True,
+        tuned: bool = False,
+        biases: bool | None = None,
+    ) -> None:
         """Describe a baseline; `biases` overrides the settings' where the model is defined with or without them."""
-        self._make, self.trained, self.tuned, self._biases = make, trained, tuned, biases
+        self._make, self._biases = make, biases
+        self.trained, self.embeds, self.tuned = trained, embeds, tuned
 
     def build(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None) -> Network:
         """Return the model under the given settings (embedding size, penalties, start)."""
         if self._biases is not None:
             settings = replace(settings, biases=self._biases)
+        if not self.embeds:
+            settings = replace(settings, embedding_dim=0)
         return self._make(sizes, settings, counts)
 
     def fits(self, settings: InteractionSettings) -> bool:
@@ -172,8 +183,8 @@ def _operation(name: str, network: type[InteractionNetwork]) -> Maker:
 
 
 BASELINES: Mapping[str, Baseline] = {
-    "global-mean": Baseline(_Mean, trained=False, biases=False),
-    "biases": Baseline(_Biases, biases=True),
+    "global-mean": Baseline(_Mean, trained=False, embeds=False, biases=False),
+    "biases": Baseline(_Biases, embeds=False, biases=True),
     "inner-product": Baseline(_InnerProduct, biases=False),
     "biased-mf": Baseline(_InnerProduct, tuned=True, biases=True),
     "plus": Baseline(_operation("plus", InteractionNetwork)),
@@ -187,8 +198,8 @@ BASELINES: Mapping[str, Baseline] = {
 """Baselines of two modes, by the name under which they stand in tables and in `result.json`."""
 
 TENSOR_BASELINES: Mapping[str, Baseline] = {
-    "global-mean": Baseline(_TensorMean, trained=False, biases=False),
-    "biases": Baseline(_TensorBiases, biases=True),
+    "global-mean": Baseline(_TensorMean, trained=False, embeds=False, biases=False),
+    "biases": Baseline(_TensorBiases, embeds=False, biases=True),
     "cp": Baseline(_Cp, biases=False),
     "biased-cp": Baseline(_Cp, tuned=True, biases=True),
     "tucker": Baseline(_Tucker),

@@ -59,12 +59,15 @@ class RatingTask:
     metric = "rmse_standardised"
     maximise = False
 
-    def __init__(self, interactions: Interactions, split: Split, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, interactions: Interactions, split: Split, *, device: torch.device | str = "cpu", context: bool = False
+    ) -> None:
+        """Put the parts on `device`; with `context`, ids have a third mode."""
         if interactions.rating is None:
             raise DataError(f"{interactions.name} has no ratings; the rating task needs a rating column")
         self.device = torch.device(device)
         columns = [interactions.user, interactions.item]
-        if interactions.context is not None:
+        if context and interactions.context is not None:
             columns.append(interactions.context)
         ids = torch.stack([torch.from_numpy(column.astype("int64")) for column in columns])
         ratings = torch.from_numpy(interactions.rating.astype("float32"))
@@ -75,7 +78,7 @@ class RatingTask:
             rows = torch.from_numpy(getattr(split, name))
             self._parts[name] = ids[:, rows].contiguous().to(self.device), target[rows].to(self.device)
         sizes = [interactions.n_users, interactions.n_items]
-        if interactions.contexts is not None:
+        if context and interactions.contexts is not None:
             sizes.append(len(interactions.contexts))
         self.sizes = tuple(sizes)
         self.test_reads = 0
@@ -105,9 +108,9 @@ class RatingTask:
         """Return `rmse` and `mae` in the ratings' unit and `rmse_standardised`; predictions are not clipped."""
         inputs, target = self.part(split)
         error = torch.cat([predict(chunk) for chunk in inputs.split(1 << 16, dim=1)]).double() - target.double()
-        standardised = math.sqrt(float(error.square().mean()))
+        standardised = math.sqrt(float(error.detach().square().mean()))
         return {
             "rmse": standardised * self.scale.std,
-            "mae": float(error.abs().mean()) * self.scale.std,
+            "mae": float(error.detach().abs().mean()) * self.scale.std,
             "rmse_standardised": standardised,
         }

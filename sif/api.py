@@ -1,0 +1,269 @@
+"""The library's face: `search` a table, `load` a run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from nasp_core.genotype import Genotype
+from nasp_core.loop import evaluate
+from nasp_core.types import State
+from sif.checkpoint import load_tree, save_tree
+from sif.data import Prepared, prepare
+from sif.datasets import Vocabulary
+from sif.errors import DataError, RunError
+from sif.models.build import build_network, parameters_of
+from sif.pipeline import Pipeline, check_recipe
+from sif.recipes import Recipe, load_recipe
+from sif.recommender import FORMAT, Recommender
+from sif.report.formula import formula
+from sif.report.html import report
+from sif.results import SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
+from sif.runs import Progress, RunDirectory, Stages
+from sif.serve.topk import top_k
+from sif.tasks import Scale
+
+__all__ = ["Run", "execute", "load", "search"]
+
+
+class Run:
+    """A finished run: what was found, how good it is, and the model."""
+
+    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
+        self.directory, self._keep = directory, keep
+        self.result = directory.result()
+        self.genotype = directory.genotype()
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.directory.path
+
+    @property
+    def formula(self) -> str:
+        """The found function as text."""
+        return formula(self.genotype)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights the model has."""
+        return int(self._model()["epoch"])
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the run directory to `path`, which must not exist."""
+        if Path(path).exists():
+            raise RunError(f"{path} exists; give a path that does not")
+        return Path(shutil.copytree(self.path, path))
+
+    def recommender(self) -> Recommender:
+        """Return the model as a `Recommender` over the ids 0..n-1 of this run's vocabularies."""
+        if len(self._model()["sizes"]) != 2:
+            raise RunError(f"run {self.path} has a context mode; use recommend(..., context=...) of the run")
+        return Recommender.load(self.path / "model.safetensors")
+
+    def recommend(self, user: Any, k: int = 10, *, context: Any = None) -> list[dict[str, Any]]:
+        """Return the k best items that the user does not have: item (raw id), score (predicted rating), title.
+
+        Raises `DataError` for an unknown user (or context), naming the nearest known ones.
+        """
+        ids = json.loads((self.path / "ids.json").read_text())
+        users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
+        row = users.find(str(user), "user")
+        seen = sparse.csr_array(sparse.load_npz(self.path / "seen.npz"))[[row]]
+        found, scores = top_k(self._scores(row, len(items), ids, context), k, seen=seen)
+        keep = found[0] >= 0
+        raw = items.decode(found[0][keep].astype(np.int64))
+        titles: Mapping[str, str] = ids.get("titles") or {}
+        scale = Scale(*self._model()["scale"])
+        return [
+            {"item": item, "score": float(score) * scale.std + scale.mean, "title": titles.get(str(item))}
+            for item, score in zip(raw, scores[0][keep], strict=True)
+        ]
+
+    def _scores(self, row: int, n_items: int, ids: dict[str, Any], context: Any) -> torch.Tensor:
+        if not ids.get("contexts"):
+            if context is not None:
+                raise DataError(f"run {self.path} has no context mode; leave the context out")
+            return self.recommender().folded.scores(torch.tensor([row]))
+        contexts = Vocabulary.from_list(ids["contexts"])
+        mode = len(contexts) - 1 if context is None else contexts.find(str(context), "context")
+        tree = self._model()
+        network = build_network(self.genotype, None, sizes=tuple(tree["sizes"]))
+        network.load_state_dict(tree["weights"])
+        items = torch.arange(n_items)
+        with torch.no_grad():
+            inputs = torch.stack([torch.full_like(items, row), items, torch.full_like(items, mode)])
+            scores: torch.Tensor = network(inputs).unsqueeze(0)
+        return scores
+
+    def _model(self) -> dict[str, Any]:
+        tree: dict[str, Any] = load_tree(self.path / "model.safetensors")
+        return tree
+
+
+def search(
+    data: Any = None,
+    strategy: str | None = None,
+    *,
+    recipe: str | Path | Recipe = "ratings",
+    settings: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    root: Path | None = None,
+) -> Run:
+    """Find the interaction function that fits a table of ratings best, and return the finished run.
+
+    `data`: a path, frame, sparse matrix, `Interactions`, or name of a data set; None takes the recipe's own.
+    `settings` overrides the recipe by dotted key (`{"search.epochs": 5}`). Without `out` the run lies in a temporary
+    folder that lives as long as the returned object. Raises `DataError` or `RecipeError` before anything is written.
+    """
+    changes = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
+    if strategy is not None:
+        changes.append(f"strategy.name={json.dumps(strategy)}")
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    if isinstance(recipe, Recipe):
+        if changes:
+            raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")
+        resolved = recipe
+    else:
+        resolved = load_recipe(recipe, changes)
+    if isinstance(data, str | Path):
+        resolved, data = resolved.model_copy(update={"dataset": str(data)}), None
+    prepared = prepare(resolved, source=data, device=device, root=root)
+    check_recipe(resolved)
+    keep = tempfile.TemporaryDirectory(prefix="sif-") if out is None else None
+    path = Path(keep.name) if keep is not None else Path(out or "")
+    directory = RunDirectory.create(path, prepared.interactions.name)
+    execute(resolved, prepared, directory)
+    return Run(directory, keep)
+
+
+def load(path: str | Path) -> Run:
+    """Open a finished run directory; raises `RunError` saying what is missing."""
+    return Run(RunDirectory.open(path, needs="result.json"))
+
+
+def execute(
+    recipe: Recipe,
+    data: Prepared,
+    directory: RunDirectory,
+    *,
+    progress: Progress | None = None,
+    checkpoint_seconds: float = 2.0,
+) -> None:
+    """Run a recipe on prepared data to the end, into `directory`; picks up there what an interrupted run left."""
+    began = time.perf_counter()
+    directory.write_recipe(recipe)
+    stages = Stages(directory, progress or Progress(), checkpoint_seconds)
+    pipeline = Pipeline(recipe, data, stages)
+    found = pipeline.search()
+    genotype, trained = pipeline.train(Genotype.from_json(found["genotype"]))
+    network = pipeline.build(genotype)
+    network.load_state_dict(trained["weights"])
+    _write_model(directory, genotype, trained, data)
+    trace = [*found["trace"], *trained["trace"]]
+    directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
+
+    rows = pipeline.baselines()
+    enumerated = pipeline.enumerate()
+    drawn = pipeline.random(pipeline.search_epochs(found))
+    evaluating = time.perf_counter()
+    test = _test(pipeline, network)
+    baselines = {name: _row(pipeline, net, state) for name, (net, state) in rows.items()}
+    if drawn is not None:
+        chosen = Genotype.from_json(drawn["genotype"])
+        net = pipeline.build(chosen)
+        net.load_state_dict(drawn["weights"])
+        state = drawn | {"valid": evaluate(net, pipeline.task), "settings": {"genotype": chosen.key()}}
+        baselines["random-search"] = _row(pipeline, net, state)
+    ended = time.perf_counter()
+    scores = None if enumerated is None else enumerated["scores"]
+    baseline_seconds = sum(row.seconds for row in baselines.values()) + (enumerated["seconds"] if enumerated else 0.0)
+    result = Result(
+        schema_version=SCHEMA_VERSION,
+        task=recipe.task,
+        dataset=data.interactions.describe() | {"fingerprint": data.interactions.fingerprint()},
+        strategy={"name": recipe.strategy.name, "parts": recipe.make_strategy().describe()},
+        recipe="recipe.toml",
+        seed=recipe.seed,
+        genotype=json.loads(genotype.to_json()),
+        formula=formula(genotype),
+        metrics=Metrics(valid=trained["valid"], test=test),
+        baselines=baselines,
+        enumeration=scores,
+        regret=None if scores is None else pipeline.regret(scores),
+        seconds=Seconds(
+            search=found["seconds"],
+            train=trained["seconds"],
+            evaluate=ended - evaluating,
+            baselines=baseline_seconds,
+            total=ended - began,
+        ),
+        peak_memory_mb=peak_memory_mb(pipeline.task.device),
+        parameters=parameters_of(network),
+        split_fingerprint=data.split.fingerprint,
+        split=data.split.describe(),
+        scale=asdict(data.task.scale),
+        test_reads=pipeline.task.test_reads,
+        versions=versions(),
+        hardware=hardware(pipeline.task.device),
+    )
+    dumped = result.model_dump()
+    directory.write("report.html", report(dumped, trace))
+    directory.write_json("result.json", dumped)
+    stages.clear()
+
+
+def _write_model(directory: RunDirectory, genotype: Genotype, trained: State, data: Prepared) -> None:
+    directory.write("genotype.json", genotype.to_json())
+    scale = data.task.scale
+    tree = {
+        "format": FORMAT,
+        "genotype": genotype.to_json(),
+        "sizes": list(data.task.sizes),
+        "scale": [scale.mean, scale.std, scale.low, scale.high],
+        "weights": trained["weights"],
+        "epoch": trained["epoch"],
+    }
+    save_tree(directory.path / "model.safetensors", tree)
+    known = data.interactions
+    ids = {
+        "users": known.users.to_list(),
+        "items": known.items.to_list(),
+        "contexts": known.contexts.to_list() if len(data.task.sizes) == 3 and known.contexts is not None else None,
+        "titles": None if data.titles is None else {str(item): title for item, title in data.titles.items()},
+    }
+    directory.write("ids.json", json.dumps(ids))
+    seen = known.user_items()
+    seen.data = np.ones_like(seen.data)
+    sparse.save_npz(directory.path / "seen.npz", seen)
+
+
+def _test(pipeline: Pipeline, network: Any) -> dict[str, float] | None:
+    """Read the test part for one final model; None when the split has none."""
+    if not len(pipeline.data.split.test):
+        return None
+    return evaluate(network, pipeline.task, split="test")
+
+
+def _row(pipeline: Pipeline, network: Any, state: State) -> Row:
+    return Row(
+        valid=state["valid"],
+        test=_test(pipeline, network),
+        seconds=state["seconds"],
+        parameters=parameters_of(network),
+        settings=state.get("settings", {}),
+    )

@@ -1,0 +1,81 @@
+"""From a recipe to the data of a run: what is read, how it is cut, and on which device it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sif.datasets import (
+    ColumnNames,
+    Interactions,
+    Split,
+    check_rating_task,
+    find_entry,
+    item_titles,
+    read,
+    read_parts,
+    split,
+)
+from sif.datasets.vocabulary import RawId
+from sif.errors import DataError
+from sif.recipes import Recipe
+from sif.tasks import RatingTask
+
+__all__ = ["Prepared", "prepare", "resolve_device"]
+
+
+@dataclass
+class Prepared:
+    """The data of a run, checked and cut, with the task made of them."""
+
+    interactions: Interactions
+    split: Split
+    task: RatingTask
+    titles: dict[RawId, str] | None
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device for `auto` (CUDA when there is one), `cpu` or `cuda`; raises `DataError` without CUDA."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DataError(
+            "device = cuda, but torch sees no CUDA device; use --device cpu (or auto), "
+            "or see `sif doctor` for the installed torch build"
+        )
+    return torch.device(name)
+
+
+def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: Path | None = None) -> Prepared:
+    """Read, check and cut the data a recipe names; `source` (a frame, matrix or Interactions) stands in for them."""
+    where = resolve_device(device)
+    columns = ColumnNames(**recipe.columns)
+    dataset = recipe.dataset if source is None else source
+    seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
+    if recipe.valid or recipe.test:
+        interactions, cut = read_parts(dataset, recipe.valid or None, recipe.test or None, columns, seed)
+    else:
+        interactions, cut = read(dataset, columns=columns, root=root), None
+    if recipe.context == "month":
+        interactions = interactions.with_month_context()
+    elif recipe.context == "column" and interactions.context is None:
+        raise DataError(
+            f'{interactions.source} has no context column, and the recipe says context = "column"; '
+            'name it with --set columns.context=NAME, or use --set context=month'
+        )
+    check_rating_task(interactions)
+    if cut is None:
+        cut = split(interactions, recipe.split.kind, recipe.split.fractions, seed)
+    task = RatingTask(interactions, cut, device=where, context=recipe.context != "none")
+    return Prepared(interactions, cut, task, _titles(dataset, root))
+
+
+def _titles(dataset: Any, root: Path | None) -> dict[RawId, str] | None:
+    if not isinstance(dataset, str | Path):
+        return None
+    if Path(dataset).exists():
+        return item_titles(dataset, root)
+    return item_titles(find_entry(str(dataset)), root)

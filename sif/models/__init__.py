@@ -1,0 +1,1 @@
+"""Recommenders built from genotypes, and the fixed models they are compared with."""

@@ -1,0 +1,201 @@
+"""From a recipe to a finished run: search, train, compare, and read the test part once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import torch
+
+from nasp_core.errors import NaspError
+from nasp_core.genotype import Genotype
+from nasp_core.loop import Observer, better, evaluate
+from nasp_core.network import Network
+from nasp_core.search import Found, search, train_genotype
+from nasp_core.spaces import InteractionSpace
+from nasp_core.strategy import Strategy
+from nasp_core.trials import Enumerate, Random, TrialStrategy
+from nasp_core.types import State
+from sif.data import Prepared
+from sif.errors import RecipeError
+from sif.models.baselines import BASELINES, TENSOR_BASELINES, Baseline
+from sif.models.build import SPACES, build_network
+from sif.recipes import Recipe
+from sif.runs import Stages
+
+__all__ = ["Pipeline", "check_recipe"]
+
+def check_recipe(recipe: Recipe) -> None:
+    """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
+    problems: list[str] = []
+    wants_context = recipe.space.name == "tensor-interaction"  # type: ignore[attr-defined]
+    if wants_context != (recipe.context != "none"):
+        fix = 'set context = "month" (or "column")' if wants_context else 'set space.name = "tensor-interaction"'
+        problems.append(f'space.name = "{recipe.space.name}" with context = "{recipe.context}": {fix}')  # type: ignore[attr-defined]
+    table = TENSOR_BASELINES if wants_context else BASELINES
+    problems += [
+        f"baselines.names has {name!r}; there are: {', '.join(table)}"
+        for name in recipe.baselines.names
+        if name not in table
+    ]
+    sizes = (2, 2, 2) if wants_context else (2, 2)
+    steps = (
+        recipe.make_strategy,
+        lambda: SPACES[recipe.space.name](sizes, recipe.settings(), torch.ones(sum(sizes))),  # type: ignore[attr-defined]
+        lambda: recipe.training("search"),
+        lambda: recipe.training("train"),
+    )
+    for step in steps:
+        try:
+            step()
+        except NaspError as error:
+            problems.append(str(error))
+    if problems:
+        raise RecipeError(f"the recipe has {len(problems)} problem(s)\n" + "\n".join(f"  {p}" for p in problems))
+
+
+class Pipeline:
+    """Runs the stages of one recipe on prepared data; every stage can be resumed."""
+
+    def __init__(self, recipe: Recipe, data: Prepared, stages: Stages) -> None:
+        check_recipe(recipe)
+        self.recipe, self.data, self.stages = recipe, data, stages
+        self.task, self.seed = data.task, recipe.seed
+        self.settings = recipe.settings()
+        self.final = recipe.training("train")
+        self.counts = data.task.counts()
+        self.own_metric = float("nan")
+
+    def space(self) -> InteractionSpace:
+        """Return a new supernet on the task's device."""
+        made = SPACES[self.recipe.space.name](self.task.sizes, self.settings, self.counts)  # type: ignore[attr-defined]
+        return made.to(self.task.device)
+
+    def build(self, genotype: Genotype) -> Network:
+        """Return the plain network of a genotype under the settings it carries."""
+        return build_network(genotype, self.task)
+
+    def search(self, strategy: Strategy | TrialStrategy | None = None, name: str = "search") -> State:
+        """Return the outcome of a search: genotype (JSON), validation metric, scores, trace, seconds."""
+        chosen = strategy or self.recipe.make_strategy()
+
+        def compute(observer: Observer, resume: State | None) -> State:
+            found = search(
+                self.space(),
+                self.task,
+                chosen,
+                self.recipe.training("search"),
+                final=self.final,
+                seed=self.seed,
+                observer=observer,
+                resume=resume,
+            )
+            return _outcome(found)
+
+        return self.stages.run(name, compute)
+
+    def train(self, genotype: Genotype) -> tuple[Genotype, State]:
+        """Train a genotype over the tuning grid; return the one that validation prefers, with its training's outcome."""
+        best: tuple[Genotype, State] | None = None
+        seconds = 0.0
+        own = {"l2": self.settings.l2, "embedding_dim": self.settings.embedding_dim}
+        for changes in self._grid(("l2", "embedding_dim")):
+            tried = replace(genotype, settings=dict(genotype.settings) | changes)
+            state = self._train(f"train {_text(changes)}", self.build(tried), tried.key())
+            seconds += state["seconds"]
+            if changes == own:
+                self.own_metric = float(state["valid"][self.task.metric])
+            if best is None or better(self.task, state["valid"][self.task.metric], best[1]["valid"][self.task.metric]):
+                best = tried, state
+        assert best is not None
+        return best[0], best[1] | {"seconds": seconds}
+
+    def _grid(self, keys: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Return the settings to try: the recipe's own first, then the rest of the grid."""
+        tune = self.recipe.tune.model_dump()
+        axes = [dict.fromkeys([getattr(self.settings, key), *tune[key]]) for key in keys]
+        return [dict(zip(keys, values, strict=True)) for values in product(*axes)]
+
+    def _train(self, stage: str, network: Network, key: str) -> State:
+        def compute(observer: Observer, resume: State | None) -> State:
+            done = train_genotype(network, self.task, self.final, key=key, seed=self.seed, observer=observer, resume=resume)
+            return {
+                "weights": dict(done.network.state_dict()),
+                "valid": done.metrics,
+                "trace": done.trace,
+                "epoch": done.epoch,
+                "seconds": done.seconds,
+            }
+
+        return self.stages.run(stage, compute)
+
+    def baseline(self, name: str, baseline: Baseline) -> tuple[Network, State]:
+        """Train a baseline over its part of the grid; return the best by validation and its outcome."""
+        keys = ("l2", "embedding_dim") if baseline.tuned else ("l2",)
+        grid = self._grid(keys) if baseline.trained and baseline.embeds else [{}]
+        best: tuple[Network, State] | None = None
+        seconds = 0.0
+        for changes in grid:
+            network = baseline.build(self.task.sizes, replace(self.settings, **changes), self.counts).to(self.task.device)
+            if baseline.trained:
+                state = self._train(f"baseline {name} {_text(changes)}", network, f"baseline/{name}")
+            else:
+                state = {"weights": dict(network.state_dict()), "valid": evaluate(network, self.task), "seconds": 0.0}
+            seconds += state["seconds"]
+            if best is None or better(self.task, state["valid"][self.task.metric], best[1]["valid"][self.task.metric]):
+                best = network, state | {"settings": changes}
+        assert best is not None
+        network, state = best
+        network.load_state_dict(state["weights"])
+        return network, state | {"seconds": seconds}
+
+    def baselines(self) -> dict[str, tuple[Network, State]]:
+        """Train every baseline of the recipe that exists at its embedding size."""
+        table = TENSOR_BASELINES if len(self.task.sizes) == 3 else BASELINES
+        names = [name for name in self.recipe.baselines.names if table[name].fits(self.settings)]
+        return {name: self.baseline(name, table[name]) for name in names}
+
+    def enumerate(self) -> State | None:
+        """Train every point, if the recipe says so; the truth that the regret is measured against."""
+        if not self.recipe.baselines.enumerate:
+            return None
+        return self.search(Enumerate(gradient=self.recipe.make_strategy().gradient), "enumerate")
+
+    def random(self, epochs: float) -> State | None:
+        """Random search with the budget of the search, counted in passes over the training part."""
+        if not self.recipe.baselines.random:
+            return None
+        a_trial = self.final.epochs + (self.recipe.training("search").epochs if self.settings.hidden else 0)
+        trials = max(1, round(epochs / a_trial))
+        return self.search(Random(trials=trials, gradient=self.recipe.make_strategy().gradient), "random")
+
+    def regret(self, scores: dict[str, float]) -> float:
+        """Return how much worse the find is than the best point, both trained by the recipe's own settings."""
+        best = max(scores.values()) if self.task.maximise else min(scores.values())
+        return best - self.own_metric if self.task.maximise else self.own_metric - best
+
+    def search_epochs(self, outcome: State) -> float:
+        """Return how many passes over the training part a search took, architecture steps counted as weight steps."""
+        total = 0.0
+        for record in outcome["trace"]:
+            if record["phase"] == "search":
+                total += 2 if record.get("alpha") else 1
+            else:
+                total += record["epochs"]
+        return total
+
+
+def _outcome(found: Found) -> State:
+    return {
+        "genotype": found.genotype.to_json(),
+        "metric": found.metric,
+        "scores": found.scores,
+        "trace": found.trace,
+        "seconds": found.seconds,
+        "weights": None if found.network is None else dict(found.network.state_dict()),
+    }
+
+
+def _text(changes: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value:g}" for key, value in changes.items())

@@ -1,0 +1,228 @@
+"""`Recommender`: implicit's conventions over a searched interaction function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from nasp_core.genotype import Genotype
+from nasp_core.loop import train
+from nasp_core.spaces.interaction import InteractionNetwork
+from sif.checkpoint import load_tree, save_tree
+from sif.data import prepare
+from sif.datasets import Interactions
+from sif.errors import DataError, RunError
+from sif.implicit_feedback import with_negatives
+from sif.models.build import build_network, parameters_of
+from sif.recipes import Recipe, load_recipe
+from sif.serve.folding import Folded
+from sif.serve.new_users import solve_users
+from sif.serve.topk import top_k
+from sif.tasks import Scale
+
+__all__ = ["FORMAT", "Recommender"]
+
+FORMAT = "sif-recommender-1"
+IntArray = NDArray[np.int64]
+Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
+
+
+class Recommender:
+    """Search, train and recommend, with the signatures of `implicit`.
+
+    `fit(user_items)` searches the interaction function on a part held out of `user_items`, then trains it on
+    all of it. Ratings that differ are predicted as they are; a matrix of equal values (clicks) is implicit
+    feedback: its entries stand for 1, and as many sampled absent entries times `negatives` for 0.
+    """
+
+    def __init__(
+        self, recipe: str | Path | Recipe = "ratings", *, negatives: int = 2, seed: int = 0, device: str = "auto"
+    ) -> None:
+        """Take a recipe by name, file or value; nothing is read or trained yet."""
+        loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+        self.recipe = loaded.model_copy(update={"seed": seed})
+        self.negatives, self.device = negatives, device
+        self.genotype: Genotype | None = None
+        self._network: InteractionNetwork | None = None
+        self._folded: Folded | None = None
+        self._scale = Scale(0.0, 1.0, 0.0, 1.0)
+
+    def fit(self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None) -> Recommender:
+        """Search and train on a CSR matrix float `[users, items]` and return self.
+
+        `show_progress` is accepted for implicit's sake; nothing is printed. `callback(epoch, seconds, loss)` is called
+        after each epoch of the final training. Raises `DataError` for a matrix that cannot be learnt from.
+        """
+        import time
+
+        from sif.api import search
+
+        data = Interactions.from_csr(_csr(user_items), name="user_items")
+        if data.rating is None or float(np.ptp(data.rating)) == 0.0:
+            data = with_negatives(data, self.negatives, self.recipe.seed)
+        split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
+        baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
+        recipe = self.recipe.model_copy(update={"split": split, "baselines": baselines, "dataset": "", "context": "none"})
+        run = search(data, recipe=recipe, device=self.device)
+        whole = prepare(
+            recipe.model_copy(update={"split": split.model_copy(update={"fractions": (1.0, 0.0, 0.0)})}),
+            source=data,
+            device=self.device,
+        )
+        network = build_network(run.genotype, whole.task)
+        epochs = max(1, run.best_epoch)
+        training = replace(recipe.training("train"), epochs=epochs, patience=None, keep_best=False, evaluate_every=0)
+        began = time.perf_counter()
+        done = train(network, whole.task, training, seed=recipe.seed)
+        if callback is not None:
+            for record in done.trace:
+                callback(record["epoch"], (time.perf_counter() - began) / len(done.trace), record["loss"])
+        self._take(run.genotype, network, whole.task.scale)
+        return self
+
+    def _take(self, genotype: Genotype, network: InteractionNetwork, scale: Scale) -> None:
+        self.genotype, self._network, self._scale = genotype, network.cpu().eval(), scale
+        self._folded = Folded(self._network)
+
+    @property
+    def folded(self) -> Folded:
+        """The tables the scores come from; raises `RunError` before `fit` or `load`."""
+        if self._folded is None:
+            raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
+        return self._folded
+
+    def recommend(
+        self,
+        userid: int | ArrayLike,
+        user_items: Any,
+        N: int = 10,
+        filter_already_liked_items: bool = True,
+        filter_items: ArrayLike | None = None,
+        recalculate_user: bool = False,
+        items: ArrayLike | None = None,
+    ) -> Ranked:
+        """Return the ids int32 and scores float32 (predicted ratings) of the N best items, best first.
+
+        A user id gives arrays `[N]`, an array of ids arrays `[users, N]`. `user_items` holds one row per requested
+        user, as in implicit. With `recalculate_user` the user's embedding is solved for from that row, so
+        that new and changed users need no training. `items` restricts the ranking, `filter_items` excludes. Where fewer than N items
+        are left, ids are -1 and scores -inf. Raises `DataError` for unknown users and rows that do not match.
+        """
+        users = np.atleast_1d(np.asarray(userid, dtype=np.int64))
+        if items is not None and filter_items is not None:
+            raise DataError("give items (rank only these) or filter_items (leave these out), not both")
+        liked = self._rows(user_items, len(users)) if filter_already_liked_items or recalculate_user else None
+        within = None if items is None else self._item_ids(items)
+        if recalculate_user:
+            assert liked is not None and self._network is not None
+            vectors, bias = solve_users(self._network, self.folded, liked, self._scale)
+            scores = self.folded.scores_of(vectors, bias, None if within is None else torch.from_numpy(within))
+        else:
+            self._check(users, self.folded.n_users, "user")
+            scores = self.folded.scores(torch.from_numpy(users), None if within is None else torch.from_numpy(within))
+        excluded = None if filter_items is None else self._item_ids(filter_items)
+        seen = liked if filter_already_liked_items else None
+        ids, values = top_k(scores, N, within=within, seen=seen, excluded=excluded)
+        values = values * np.float32(self._scale.std) + np.float32(self._scale.mean)
+        return (ids[0], values[0]) if np.ndim(userid) == 0 else (ids, values)
+
+    def similar_items(
+        self, itemid: int | ArrayLike, N: int = 10, filter_items: ArrayLike | None = None, items: ArrayLike | None = None
+    ) -> Ranked:
+        """Return ids and cosine similarities of the N items whose embeddings are nearest (the item itself first)."""
+        return self._similar(self.folded.items, itemid, N, filter_items, items, "item")
+
+    def similar_users(
+        self, userid: int | ArrayLike, N: int = 10, filter_users: ArrayLike | None = None, users: ArrayLike | None = None
+    ) -> Ranked:
+        """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first)."""
+        return self._similar(self.folded.users, userid, N, filter_users, users, "user")
+
+    def _similar(
+        self, table: torch.Tensor, wanted: Any, n: int, excluded: Any, within: Any, what: str
+    ) -> Ranked:
+        ids = np.atleast_1d(np.asarray(wanted, dtype=np.int64))
+        self._check(ids, len(table), what)
+        unit = torch.nn.functional.normalize(table, dim=1)
+        inside = None if within is None else np.asarray(within, dtype=np.int64)
+        targets = unit if inside is None else unit[torch.from_numpy(inside)]
+        scores = unit[torch.from_numpy(ids)] @ targets.T
+        leave = None if excluded is None else np.atleast_1d(np.asarray(excluded, dtype=np.int64))
+        found, values = top_k(scores, n, within=inside, seen=None, excluded=leave)
+        return (found[0], values[0]) if np.ndim(wanted) == 0 else (found, values)
+
+    def save(self, file: str | Path) -> None:
+        """Save everything that `load` needs, in one safetensors file (no pickle)."""
+        if self._network is None or self.genotype is None:
+            raise RunError("nothing to save: call fit(user_items) first")
+        tree = {
+            "format": FORMAT,
+            "genotype": self.genotype.to_json(),
+            "sizes": list(self._network.sizes),
+            "scale": [self._scale.mean, self._scale.std, self._scale.low, self._scale.high],
+            "weights": dict(self._network.state_dict()),
+        }
+        save_tree(Path(file), tree)
+
+    @classmethod
+    def load(cls, file: str | Path) -> Recommender:
+        """Return what `save` wrote; raises `RunError` when the file is something else."""
+        tree = load_tree(Path(file))
+        if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+            raise RunError(f"{file} is not a saved Recommender (expected format {FORMAT})")
+        made = cls()
+        made._load(Genotype.from_json(tree["genotype"]), tuple(tree["sizes"]), tree["weights"], Scale(*tree["scale"]))
+        return made
+
+    def _load(self, genotype: Genotype, sizes: tuple[int, ...], weights: dict[str, torch.Tensor], scale: Scale) -> None:
+        network = build_network(genotype, None, sizes=sizes)
+        network.load_state_dict(weights)
+        self._take(genotype, network, scale)
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return 0 if self._network is None else parameters_of(self._network)
+
+    def _rows(self, user_items: Any, users: int) -> sparse.csr_array:
+        rows = _csr(user_items)
+        if rows.shape[0] != users:
+            raise DataError(
+                f"user_items has {rows.shape[0]} rows for {users} requested user(s); give one row per user, in "
+                "their order: recommend(userid, user_items[userid])"
+            )
+        if rows.shape[1] != self.folded.n_items:
+            raise DataError(f"user_items has {rows.shape[1]} columns; this model knows {self.folded.n_items} items")
+        return rows
+
+    def _item_ids(self, items: ArrayLike) -> IntArray:
+        ids = np.atleast_1d(np.asarray(items, dtype=np.int64))
+        self._check(ids, self.folded.n_items, "item")
+        return ids
+
+    @staticmethod
+    def _check(ids: IntArray, size: int, what: str) -> None:
+        outside = ids[(ids < 0) | (ids >= size)]
+        if len(outside):
+            raise DataError(
+                f"unknown {what} {outside[0]}: this model knows {what}s 0 to {size - 1}"
+                + ("; for a new user give recalculate_user=True and their row" if what == "user" else "")
+            )
+
+
+def _csr(matrix: Any) -> sparse.csr_array:
+    if not (sparse.issparse(matrix) or isinstance(matrix, sparse.sparray)):
+        raise DataError(
+            f"user_items is a {type(matrix).__name__}; give a scipy sparse matrix [users, items], "
+            "such as scipy.sparse.csr_matrix"
+        )
+    return sparse.csr_array(matrix)
+
+

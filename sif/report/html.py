@@ -1,0 +1,69 @@
+"""report.html: one self-contained page with the find, the comparison and the course of the search."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sif.report.table import COLUMNS, comparison
+
+__all__ = ["report"]
+
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
+table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #ddd}
+th:first-child,td:first-child{text-align:left}tr.find{font-weight:600;background:#eef6ee}
+code{background:#f3f3f3;padding:.1rem .3rem}svg{background:#fafafa;border:1px solid #eee}
+"""
+
+
+def report(result: Mapping[str, Any], trace: Sequence[Mapping[str, Any]]) -> str:
+    """Return the page for a result and its trace; it needs no network and no script."""
+    dataset, seconds = result["dataset"], result["seconds"]
+    rows = "".join(
+        f'<tr class="{"find" if row.found else ""}"><td>{html.escape(row.name)}</td>'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.cells)
+        + "</tr>"
+        for row in comparison(result)
+    )
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *COLUMNS))
+    regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in [*dataset["notes"], *result["split"]["notes"]])
+    body = f"""
+<h1>{html.escape(dataset["name"])}: {html.escape(result["formula"])}</h1>
+<p>{dataset["users"]:,} users, {dataset["items"]:,} items, {dataset["interactions"]:,} ratings; split
+{html.escape(result["split"]["kind"])} <code>{result["split_fingerprint"]}</code>, seed {result["seed"]}.
+Strategy <code>{html.escape(result["strategy"]["name"])}</code>; regret against enumeration {regret}.
+Search {seconds["search"]:.1f} s, training {seconds["train"]:.1f} s, peak memory {result["peak_memory_mb"]:.0f} MiB.</p>
+<table><tr>{head}</tr>{rows}</table>
+<p>RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings. Models were
+chosen on validation; the test part was read once for each row.</p>
+{_curve(trace)}
+<ul>{notes}</ul>"""
+    title = html.escape(f"sif: {dataset['name']}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body>{body}</body></html>\n"
+    )
+
+
+def _curve(trace: Sequence[Mapping[str, Any]], width: int = 640, height: int = 220) -> str:
+    """Return an SVG of the validation metric over the epochs of the final training."""
+    last = trace[-1]["phase"] if trace else ""
+    points = [record["valid"] for record in trace if record["phase"] == last and "valid" in record]
+    if len(points) < 2:
+        return ""
+    values = [point.get("rmse_standardised", next(iter(point.values()))) for point in points]
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    step = (width - 80) / (len(values) - 1)
+    path = " ".join(
+        f"{60 + index * step:.1f},{20 + (height - 50) * (high - value) / span:.1f}" for index, value in enumerate(values)
+    )
+    return f"""<figure><svg width="{width}" height="{height}" role="img" aria-label="validation RMSE by epoch">
+<polyline fill="none" stroke="#2a6f3c" stroke-width="2" points="{path}"/>
+<text x="5" y="25" font-size="12">{high:.4f}</text><text x="5" y="{height - 28}" font-size="12">{low:.4f}</text>
+<text x="60" y="{height - 8}" font-size="12">epoch 1</text>
+<text x="{width - 70}" y="{height - 8}" font-size="12">epoch {len(values)}</text></svg>
+<figcaption>Validation RMSE (standard units) over the final training.</figcaption></figure>"""

@@ -1,0 +1,48 @@
+"""The comparison of a find with its baselines, as rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["COLUMNS", "ComparisonRow", "comparison"]
+
+COLUMNS = ("valid RMSE (std)", "test RMSE (std)", "test RMSE", "test MAE", "parameters", "seconds")
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One model: its name, one text for each of `COLUMNS`, and whether it is the find."""
+
+    name: str
+    cells: tuple[str, ...]
+    found: bool
+
+
+def comparison(result: Mapping[str, Any]) -> list[ComparisonRow]:
+    """Return the find and its baselines, best validation first."""
+    (operation,) = result["genotype"]["choices"]["operation"]
+    entries: list[tuple[str, Mapping[str, Any], bool]] = [
+        (
+            f"found: {operation}",
+            result["metrics"]
+            | {"parameters": result["parameters"], "seconds": result["seconds"]["search"] + result["seconds"]["train"]},
+            True,
+        )
+    ]
+    entries += [(name, row, False) for name, row in result["baselines"].items()]
+    entries.sort(key=lambda entry: (entry[1]["valid"]["rmse_standardised"], not entry[2]))
+    return [ComparisonRow(name, _cells(row), found) for name, row, found in entries]
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    test = row["test"] or {}
+    figures = (
+        row["valid"].get("rmse_standardised"),
+        test.get("rmse_standardised"),
+        test.get("rmse"),
+        test.get("mae"),
+    )
+    texts = ["-" if figure is None else f"{figure:.4f}" for figure in figures]
+    return (*texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}")

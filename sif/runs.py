@@ -1,0 +1,160 @@
+"""The run directory: everything a search leaves on disk, enough to resume, retrain, serve and explain it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nasp_core.errors import GenotypeError
+from nasp_core.genotype import Genotype
+from nasp_core.loop import Observer
+from nasp_core.types import State
+from sif.checkpoint import load_tree, save_tree, write_atomically
+from sif.errors import RunError
+from sif.recipes import Recipe, dump_toml, load_recipe
+
+__all__ = ["Progress", "RunDirectory", "Stages"]
+
+
+class RunDirectory:
+    """One run on disk: recipe.toml, genotype.json, model.safetensors, result.json, trace.jsonl, checkpoint/, report.html."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path | None, name: str) -> RunDirectory:
+        """Make a new directory: `path`, which must not hold a run yet, or the next free `runs/NAME-N`."""
+        if path is None:
+            stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
+            number = 1
+            while (path := Path("runs") / f"{stem}-{number}").exists():
+                number += 1
+        elif path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise RunError(f"{path} exists and is not empty; give another --out, or go on with --resume {path}")
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path | str, *, needs: str = "recipe.toml") -> RunDirectory:
+        """Open an existing run that has the file `needs`; raises `RunError` saying what is missing and what makes it."""
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"no run directory {path}; `sif search` makes one and prints its path")
+        if not (path / needs).is_file():
+            if needs != "recipe.toml" and (path / "recipe.toml").is_file():
+                raise RunError(f"run {path} has no {needs}: it did not finish. Go on with: sif search --resume {path}")
+            raise RunError(f"{path} is not a run directory: it has no {needs}")
+        return cls(path)
+
+    def recipe(self) -> Recipe:
+        """Return the resolved recipe."""
+        return load_recipe(self.path / "recipe.toml")
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write the resolved recipe: every value that is used."""
+        header = f"# Resolved by sif: every value of this run. Run it again with: sif search --recipe {self.path}/recipe.toml\n"
+        self.write("recipe.toml", header + dump_toml(recipe.model_dump()))
+
+    def genotype(self) -> Genotype:
+        """Return what was found."""
+        try:
+            return Genotype.from_json((self.path / "genotype.json").read_text())
+        except GenotypeError as error:
+            raise RunError(f"{self.path / 'genotype.json'}: {error}") from None
+
+    def result(self) -> dict[str, Any]:
+        """Return result.json as plain data."""
+        try:
+            data: dict[str, Any] = json.loads((self.path / "result.json").read_text())
+        except json.JSONDecodeError as error:
+            raise RunError(f"{self.path / 'result.json'} is damaged at line {error.lineno}: {error.msg}") from None
+        return data
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write one file of the run, whole or not at all."""
+        write_atomically(self.path / name, content)
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Write plain data as indented JSON."""
+        self.write(name, json.dumps(data, indent=2) + "\n")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return (self.path / "result.json").is_file()
+
+
+class Progress:
+    """Shows what goes on; the base shows nothing. `sif.cli` has one that draws."""
+
+    def stage(self, name: str) -> None:
+        """Hear which stage begins."""
+
+    def steps(self, what: str, total: int, done: int) -> None:
+        """Hear that a training of `total` steps begins, `done` of them done before."""
+
+    def step(self) -> None:
+        """Hear that a step is done."""
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Hear a line of the trace."""
+
+
+class _Checkpointer(Observer):
+    """Saves the state of the running stage now and then, and passes progress on."""
+
+    def __init__(self, path: Path, progress: Progress, every: float) -> None:
+        self._path, self._progress, self._every = path, progress, every
+        self._last = time.monotonic()
+
+    def started(self, what: str, steps: int, done: int) -> None:
+        self._progress.steps(what, steps, done)
+
+    def stepped(self) -> None:
+        self._progress.step()
+
+    def logged(self, record: dict[str, Any]) -> None:
+        self._progress.record(record)
+
+    def checkpoint_due(self) -> bool:
+        return time.monotonic() - self._last >= self._every
+
+    def save(self, packed: State) -> None:
+        save_tree(self._path, packed)
+        self._last = time.monotonic()
+
+
+class Stages:
+    """Runs the stages of a run in order, each once: a finished stage is read back, the interrupted one goes on.
+
+    Under `checkpoint/`: `NAME.safetensors` is the outcome of a finished stage, `NAME.partial.safetensors` the
+    state of the running one. Both are plain trees; a kill at any moment loses at most `every` seconds of work.
+    """
+
+    def __init__(self, run: RunDirectory, progress: Progress, every: float = 2.0) -> None:
+        self._folder, self._progress, self._every = run.path / "checkpoint", progress, every
+        self._folder.mkdir(exist_ok=True)
+
+    def run(self, name: str, compute: Callable[[Observer, State | None], State]) -> State:
+        """Return the outcome of stage `name`: from disk if it is done, else by `compute(observer, resume)`."""
+        stem = re.sub(r"[^\w.=-]+", "-", name)
+        done, partial = self._folder / f"{stem}.safetensors", self._folder / f"{stem}.partial.safetensors"
+        if done.is_file():
+            outcome: State = load_tree(done)
+            return outcome
+        self._progress.stage(name)
+        resume = load_tree(partial) if partial.is_file() else None
+        save_tree(done, compute(_Checkpointer(partial, self._progress, self._every), resume))
+        partial.unlink(missing_ok=True)
+        outcome = load_tree(done)
+        return outcome
+
+    def clear(self) -> None:
+        """Remove the checkpoints of a run that has ended."""
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,63 @@
+"""Embeddings of users the model was not trained on, solved for with everything else fixed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from nasp_core.spaces.interaction import InteractionNetwork
+from sif.serve.folding import Folded
+from sif.tasks import Scale
+
+__all__ = ["solve_users"]
+
+
+def solve_users(
+    network: InteractionNetwork, folded: Folded, rows: sparse.csr_array, scale: Scale, *, steps: int = 200
+) -> tuple[Tensor, Tensor]:
+    """Return lifted vectors `[users, dim]` and biases `[users]` (with the global one) for the users of `rows`.
+
+    Minimises each user's mean squared error on their row plus the penalty that training put on a user's row, by
+    Adam from the mean user; a user with an empty row stays the mean user. Deterministic.
+    """
+    user = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
+    item = torch.from_numpy(rows.indices.astype(np.int64))
+    target = scale.standardise(torch.from_numpy(np.asarray(rows.data, dtype=np.float32)))
+    table = network.embedding.detach()[: folded.n_users]
+    vectors = table.mean(0).repeat(rows.shape[0], 1).requires_grad_()
+    bias = folded.user_bias.mean().repeat(rows.shape[0]).requires_grad_()
+    count = torch.bincount(user, minlength=rows.shape[0]).clamp_min(1)
+    share = (1.0 / count)[user]
+    settings = network.settings
+    l2 = settings.l2 if settings.penalty == "squared" else 0.0
+    bias_l2 = settings.bias_l2 if settings.penalty == "squared" else 0.0
+    has_bias = network.bias is not None
+    learn = [vectors, bias] if has_bias else [vectors]
+    adam = torch.optim.Adam(learn, lr=0.05)
+    for _ in range(steps):
+        lifted = _lift(network, vectors)
+        error = _scores(network, folded, lifted[user], item) + folded.item_bias[item] + folded.offset - target
+        if has_bias:
+            error = error + bias[user]
+        loss = (error.square() * share).sum() + l2 * vectors.square().sum() + bias_l2 * bias.square().sum()
+        for tensor, grad in zip(learn, torch.autograd.grad(loss, learn), strict=True):
+            tensor.grad = grad
+        adam.step()
+    with torch.no_grad():
+        solved = _lift(network, vectors)
+        return solved.detach(), (bias if has_bias else torch.zeros_like(bias)).detach() + folded.offset
+
+
+def _lift(network: InteractionNetwork, vectors: Tensor) -> Tensor:
+    if network.elementwise is None:
+        return vectors
+    stacked = vectors.unsqueeze(0).expand(len(network.sizes), *vectors.shape)
+    lifted: Tensor = network.elementwise(stacked)[0]
+    return lifted
+
+
+def _scores(network: InteractionNetwork, folded: Folded, vectors: Tensor, items: Tensor) -> Tensor:
+    scores: Tensor = network.predictors[0](vectors, folded.items[items])
+    return scores

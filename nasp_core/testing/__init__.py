@@ -1,0 +1,21 @@
+"""A conformance suite and planted problems: what a new strategy or space is held against; needs no test runner."""
+
+from nasp_core.testing.cases import CASES, Case
+from nasp_core.testing.conformance import Check, checks_of, space_checks
+from nasp_core.testing.planted import PlantedTask
+from nasp_core.testing.quadratic import QuadraticNetwork, QuadraticSettings, QuadraticSpace, QuadraticTask
+from nasp_core.testing.stream import ShuffledStream
+
+__all__ = [
+    "CASES",
+    "Case",
+    "Check",
+    "PlantedTask",
+    "QuadraticNetwork",
+    "QuadraticSettings",
+    "QuadraticSpace",
+    "QuadraticTask",
+    "ShuffledStream",
+    "checks_of",
+    "space_checks",
+]

@@ -1,0 +1,125 @@
+"""The spaces that the conformance suite runs every strategy on: small, each with a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from nasp_core.network import Network, Space
+from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
+from nasp_core.testing.planted import PlantedTask
+from nasp_core.testing.quadratic import QuadraticSettings, QuadraticSpace, QuadraticTask
+from nasp_core.types import Active, Task
+
+__all__ = ["CASES", "Case"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A space to be searched, with a task.
+
+    - `space`, `task`: make them anew; always the same ones.
+    - `transfer`: copies the weights of a space restricted to a point into the plain network of that point.
+    - `permuted`: returns a copy of a space, weights and all, with the candidates of its groups in another order
+      (`order[i]` is the old index of the new candidate i); None where the space has no such symmetry.
+    """
+
+    name: str
+    space: Callable[[], Space]
+    task: Callable[[], Task]
+    transfer: Callable[[Space, Active, Network], None]
+    permuted: Callable[[Space, tuple[int, ...]], Space] | None = None
+
+
+def _transfer_interaction(space: Space, active: Active, network: Network) -> None:
+    live = f"predictors.{active['operation'][0]}."
+    state = {
+        key.replace(live, "predictors.0."): value
+        for key, value in space.state_dict().items()
+        if not key.startswith("predictors.") or key.startswith(live)
+    }
+    network.load_state_dict(state)
+
+
+def _permute_interaction(space: Space, order: tuple[int, ...]) -> Space:
+    assert isinstance(space, InteractionSpace)
+    operations = tuple(space.settings.operations[old] for old in order)
+    other = type(space)(space.sizes, replace(space.settings, operations=operations), space.counts)
+    state = space.state_dict()
+    for new, old in enumerate(order):
+        state[f"predictors.{new}.weight"] = space.state_dict()[f"predictors.{old}.weight"]
+    other.load_state_dict(state)
+    return other
+
+
+def _interaction(settings: InteractionSettings) -> Callable[[], Space]:
+    return lambda: InteractionSpace((14, 11), settings)
+
+
+def _tensor(settings: InteractionSettings) -> Callable[[], Space]:
+    return lambda: TensorInteractionSpace((9, 8, 3), settings)
+
+
+def _transfer_quadratic(space: Space, active: Active, network: Network) -> None:
+    network.load_state_dict(space.state_dict())
+
+
+def _permute_quadratic(space: Space, order: tuple[int, ...]) -> Space:
+    assert isinstance(space, QuadraticSpace)
+    columns = tuple(space.settings.columns[old] for old in order)
+    other = QuadraticSpace(replace(space.settings, columns=columns))
+    other.load_state_dict(space.state_dict())
+    return other
+
+
+_PLAIN = InteractionSettings(embedding_dim=3, hidden=0)
+_FULL = InteractionSettings(
+    embedding_dim=2, hidden=4, residual=True, biases=True, penalty="squared", l2=1e-3, bias_l2=1e-3, max_norm=None
+)
+_TENSOR = InteractionSettings(
+    embedding_dim=2, hidden=3, operations=("plus_plus", "0_max_concat", "2_multiply_min", "multiply_multiply")
+)
+_QUADRATIC = QuadraticSettings()
+
+_ALL = (
+    Case(
+        "interaction",
+        _interaction(_PLAIN),
+        lambda: PlantedTask("max", (14, 11), density=0.8),
+        _transfer_interaction,
+        _permute_interaction,
+    ),
+    Case(
+        "interaction-full",
+        _interaction(_FULL),
+        lambda: PlantedTask("plus", (14, 11), density=0.8),
+        _transfer_interaction,
+        _permute_interaction,
+    ),
+    Case(
+        "tensor-interaction",
+        _tensor(_TENSOR),
+        lambda: PlantedTask("0_max_plus", (9, 8, 3), density=0.6),
+        _transfer_interaction,
+        _permute_interaction,
+    ),
+    Case(
+        "quadratic",
+        lambda: QuadraticSpace(_QUADRATIC),
+        lambda: QuadraticTask(_QUADRATIC, rows=96),
+        _transfer_quadratic,
+        _permute_quadratic,
+    ),
+)
+
+CASES: Mapping[str, Case] = {case.name: case for case in _ALL}
+"""The conformance cases by name."""
+
+
+def fresh_space(case: Case, seed: int = 0) -> Space:
+    """Return the case's space with weights drawn from `seed`."""
+    space = case.space()
+    space.reset(torch.Generator().manual_seed(seed))
+    return space

@@ -1,0 +1,328 @@
+"""What every strategy must keep on every space; each check raises AssertionError with the figures when it is broken.
+
+`checks_of(strategy)` gives the checks that a strategy of its kind has to pass; call each with the strategy and a
+`Case`. A new strategy is covered by one line in a test that loops over the name table.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nasp_core.genotype import Genotype
+from nasp_core.loop import Observer, evaluate
+from nasp_core.network import Space
+from nasp_core.optimise import Optimiser, Training
+from nasp_core.search import Found, search
+from nasp_core.state import pack
+from nasp_core.strategy import StepContext, Strategy
+from nasp_core.testing.cases import Case, fresh_space
+from nasp_core.trials import TrialStrategy
+from nasp_core.types import Alpha, Mixture, Phase, State
+
+__all__ = ["Check", "checks_of", "same", "space_checks"]
+
+AnyStrategy = Strategy | TrialStrategy
+Check = Callable[[Any, Case], None]
+
+_TRAINING = Training(epochs=3, batch_size=24, optimiser=Optimiser(learning_rate=0.05, clip=5.0))
+_PHASES: tuple[Phase, ...] = ("arch", "weight", "valid")
+
+
+class _Recorder(Observer):
+    """Keeps the packed state after the steps in `at`, each as it would come back from a file."""
+
+    def __init__(self, at: tuple[int, ...] = ()) -> None:
+        self.at, self.asked, self.saved = at, 0, list[State]()
+
+    def checkpoint_due(self) -> bool:
+        self.asked += 1
+        return self.asked in self.at
+
+    def save(self, packed: State) -> None:
+        file = io.BytesIO()
+        torch.save(packed, file)
+        file.seek(0)
+        self.saved.append(torch.load(file, weights_only=True))
+
+
+def same(first: Any, second: Any) -> bool:
+    """Return whether two packed values are equal bit for bit."""
+    if isinstance(first, Tensor) or isinstance(second, Tensor):
+        return isinstance(first, Tensor) and isinstance(second, Tensor) and torch.equal(first, second)
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second)
+
+
+def _run(
+    strategy: AnyStrategy, case: Case, observer: Observer | None = None, resume: State | None = None
+) -> tuple[Found, Space]:
+    """Return the find of a short search and the space it was made on."""
+    space = case.space()
+    return search(space, case.task(), strategy, _TRAINING, seed=3, observer=observer, resume=resume), space
+
+
+def _outcome(found: Found, space: Space, strategy: AnyStrategy) -> State:
+    """Return all that a search is judged by; the supernet's weights only where the strategy trains one."""
+    network = {} if found.network is None else found.network.state_dict()
+    supernet = space.state_dict() if isinstance(strategy, Strategy) else {}
+    plain = {"metric": found.metric, "trace": found.trace, "scores": found.scores, "genotype": found.genotype.to_json()}
+    return {**plain, "network": pack(network), "space": pack(supernet)}
+
+
+def _assert_same(first: State, second: State, what: str) -> None:
+    wrong = [key for key in first if not same(first[key], second[key])]
+    assert not wrong, f"{what}: {', '.join(wrong)} differ: {[(first[key], second[key]) for key in wrong[:1]]}"
+
+
+def _alpha(strategy: Strategy, space: Space, seed: int = 1) -> Alpha:
+    return strategy.domain.init(space, torch.Generator().manual_seed(seed), torch.device("cpu"))
+
+
+def _context(strategy: Strategy, case: Case, space: Space, alpha: Alpha) -> StepContext:
+    task, state, optimiser = case.task(), strategy.relax.init(), _TRAINING.optimiser
+
+    def mixture() -> Mixture:
+        return strategy.relax.mixture(alpha, space, "arch", state, torch.Generator().manual_seed(5))
+
+    train, valid = (task.stream(split, 24, 0).batch(0) for split in ("train", "valid"))
+    adam = optimiser.create(space.weights())
+    return StepContext(space, task, alpha, mixture, train, valid, optimiser, adam, optimiser.learning_rate)
+
+
+def describes_itself(strategy: AnyStrategy, case: Case) -> None:
+    """A strategy has a name and says, part by part, what it is made of; equal strategies say the same."""
+    described = strategy.describe()
+    assert strategy.name, "the strategy has no name"
+    assert described, "describe() is empty"
+    assert all(isinstance(text, str) and text for text in described.values()), described
+    if isinstance(strategy, Strategy):
+        for role in ("domain", "relax", "gradient", "select"):
+            part = type(getattr(strategy, role)).__name__
+            assert described[role].startswith(f"{part}("), f"{role} is a {part}, described as {described[role]!r}"
+
+
+def same_seed_same_search(strategy: AnyStrategy, case: Case) -> None:
+    """The same seed gives the same trace, genotype, metric and weights, bit for bit, whatever the global generator."""
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    first = _outcome(*_run(strategy, case), strategy)
+    assert torch.equal(before, torch.get_rng_state()), "the search moved torch's global generator"
+    torch.manual_seed(12)
+    _assert_same(first, _outcome(*_run(strategy, case), strategy), "two searches with one seed")
+    assert first["trace"], "the trace is empty"
+
+
+def resuming_equals_not_stopping(strategy: AnyStrategy, case: Case) -> None:
+    """A search that goes on from a state saved at any step ends bit-equal to one that was never stopped."""
+    recorder = _Recorder(at=(1, 2, 5, 7))
+    whole = _outcome(*_run(strategy, case, recorder), strategy)
+    assert recorder.saved, "the search never asked whether a checkpoint is due"
+    for packed in recorder.saved:
+        at = packed.get("step", len(packed["trace"]))
+        _assert_same(whole, _outcome(*_run(strategy, case, None, packed), strategy), f"resumed at step {at}")
+
+
+def state_is_plain(strategy: AnyStrategy, case: Case) -> None:
+    """A saved state holds plain tensors, numbers and text alone, under keys that are text."""
+    recorder = _Recorder(at=(2,))
+    _run(strategy, case, recorder)
+
+    def walk(value: Any, where: str) -> None:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                assert isinstance(key, str), f"{where} has the key {key!r}"
+                walk(item, f"{where}.{key}")
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                walk(item, f"{where}[{index}]")
+        else:
+            plain = value is None or isinstance(value, Tensor | bool | int | float | str)
+            assert plain, f"{where} is a {type(value).__name__}"
+            assert not isinstance(value, Tensor) or not value.requires_grad, f"{where} carries a graph"
+
+    assert recorder.saved, "no state was saved"
+    walk(recorder.saved[0], "state")
+
+
+def found_belongs_to_space(strategy: AnyStrategy, case: Case) -> None:
+    """The find can be written, read, built, and has the metric that was reported for it."""
+    found, space = _run(strategy, case)
+    genotype = Genotype.from_json(found.genotype.to_json())
+    assert genotype == found.genotype, "the genotype changes on its way through JSON"
+    assert space.genotype(space.selection(genotype)).key() == genotype.key()
+    task, mixture = case.task(), Mixture(active=space.selection(genotype))
+    metric = evaluate(found.network or space, task, None if found.network else mixture)[task.metric]
+    assert abs(metric - found.metric) <= 1e-6 * abs(metric), f"reported {found.metric}, measured {metric}"
+
+
+def gradient_reaches_alpha(strategy: Strategy, case: Case) -> None:
+    """The validation loss has a finite slope in every alpha and continuous parameter, not zero for every candidate."""
+    space = fresh_space(case)
+    alpha = _alpha(strategy, space)
+    tensors = {**alpha, **{f"continuous[{i}]": p for i, p in enumerate(space.continuous())}}
+    loss = _context(strategy, case, space, alpha).validation_loss()
+    grads = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
+    for name, grad in zip(tensors, grads, strict=True):
+        assert grad is not None, f"no gradient reaches {name}"
+        assert bool(grad.isfinite().all()), f"gradient of {name} is {grad}"
+        assert bool((grad != 0).all() if name in alpha else (grad != 0).any()), f"gradient of {name} is {grad}"
+
+
+def step_moves_alpha(strategy: Strategy, case: Case) -> None:
+    """An architecture step changes every alpha and continuous parameter, and no weight."""
+    space = fresh_space(case)
+    alpha = _alpha(strategy, space)
+    weights = [w.detach().clone() for w in space.weights()]
+    before = {name: tensor.detach().clone() for name, tensor in alpha.items()}
+    continuous = [p.detach().clone() for p in space.continuous()]
+    strategy.gradient.step(_context(strategy, case, space, alpha), strategy.gradient.init(alpha, space))
+    assert all(map(torch.equal, weights, space.weights())), "the architecture step changed a weight"
+    for name, old in before.items():
+        assert bool((alpha[name] != old).all()), f"alpha {name} stayed at {old} in part: {alpha[name]}"
+    for old, new in zip(continuous, space.continuous(), strict=True):
+        assert not torch.equal(old, new), "a continuous parameter did not move"
+
+
+def mixtures_are_valid(strategy: Strategy, case: Case) -> None:
+    """Every mixture is a point of the space or weights that sum to one, and where it is both, the two agree."""
+    space = fresh_space(case)
+    alpha, state, generator = _alpha(strategy, space), strategy.relax.init(), torch.Generator().manual_seed(2)
+    for phase in _PHASES * 4:
+        mixture = strategy.relax.mixture(alpha, space, phase, state, generator)
+        assert mixture.active is not None or mixture.weights is not None, f"empty mixture in {phase}"
+        for group in space.groups:
+            for choice in range(group.choices):
+                active, row = mixture.row(group.name, choice)
+                weights = None if row is None else row.detach()
+                assert active is None or -1 <= active < len(group.candidates), f"candidate {active} in {phase}"
+                if weights is None:
+                    continue
+                total = 0.0 if active == -1 else 1.0
+                assert abs(float(weights.sum()) - total) < 1e-5, (
+                    f"{phase} weights {weights} sum to {float(weights.sum())}"
+                )
+                assert bool((weights >= 0).all()), f"{phase} weights {weights}"
+                if active is not None:
+                    assert active == -1 or float(weights[active]) == 1.0, f"{active} is live, but weighs {weights}"
+        if mixture.weights is not None and phase == "weight":
+            assert not any(w.requires_grad for w in mixture.weights.values()), "the weight step carries alpha's graph"
+
+
+def domain_is_a_projection(strategy: Strategy, case: Case) -> None:
+    """Alpha starts inside its domain, and bringing it back twice is bringing it back once."""
+    space = case.space()
+    alpha = _alpha(strategy, space)
+    for group in space.groups:
+        assert tuple(alpha[group.name].shape) == group.shape
+        assert alpha[group.name].requires_grad, "alpha must be a leaf that takes a gradient"
+    inside = {name: tensor.detach().clone() for name, tensor in alpha.items()}
+    strategy.domain.retract(alpha)
+    assert all(torch.equal(alpha[name], inside[name]) for name in alpha), "alpha starts outside its domain"
+    with torch.no_grad():
+        for tensor in alpha.values():
+            tensor.add_(torch.randn(tensor.shape, generator=torch.Generator().manual_seed(4)) * 3)
+    strategy.domain.retract(alpha)
+    once = {name: tensor.detach().clone() for name, tensor in alpha.items()}
+    strategy.domain.retract(alpha)
+    assert all(torch.equal(alpha[name], once[name]) for name in alpha), "retract is not idempotent"
+
+
+def permuting_candidates_permutes_the_step(strategy: Strategy, case: Case) -> None:
+    """With candidates, weights and alpha in another order, one step gives the same alpha in that order."""
+    if case.permuted is None:
+        return
+    space = fresh_space(case)
+    (group,) = space.groups
+    order = tuple(torch.randperm(len(group.candidates), generator=torch.Generator().manual_seed(6)).tolist())
+    other = case.permuted(space, order)
+    alpha = _alpha(strategy, space)
+    moved = {group.name: alpha[group.name].detach()[:, list(order)].clone().requires_grad_()}
+    pairs = ((space, alpha), (other, moved))
+    for at, values in pairs:
+        strategy.gradient.step(_context(strategy, case, at, values), strategy.gradient.init(values, at))
+        strategy.domain.retract(values)
+    expected = alpha[group.name].detach()[:, list(order)]
+    error = float((moved[group.name].detach() - expected).abs().max())
+    assert error < 1e-5, f"alpha {expected} became {moved[group.name]}"
+    chosen = [s.genotype(s.constrain({group.name: a[group.name].detach()})) for s, a in pairs]
+    assert chosen[0].key() == chosen[1].key(), f"{chosen[0].key()} became {chosen[1].key()}"
+
+
+def built_network_equals_restricted_space(case: Case) -> None:
+    """A point through JSON and `build`, with weights copied, outputs what the supernet restricted to it outputs."""
+    space, batch = fresh_space(case), case.task().stream("valid", 24, 0).batch(0)
+    for active in space.points():
+        genotype = Genotype.from_json(space.genotype(active).to_json())
+        assert space.selection(genotype) == active, f"{active} became {space.selection(genotype)}"
+        network = space.build(genotype)
+        network.reset(torch.Generator().manual_seed(9))
+        case.transfer(space, active, network)
+        with torch.no_grad():
+            error = float((network(batch.inputs) - space(batch.inputs, Mixture(active=active))).abs().max())
+        assert error <= 1e-6, f"{genotype.key()}: outputs differ by {error}"
+
+
+def points_are_distinct(case: Case) -> None:
+    """`points` yields no genotype twice, `constrain` leaves each as it is, and random points are among them."""
+    space = fresh_space(case)
+    keys = []
+    for active in space.points():
+        keys.append(space.genotype(active).key())
+        scores = {group.name: torch.zeros(group.shape) for group in space.groups}
+        for name, indices in active.items():
+            for row, index in enumerate(indices):
+                if index >= 0:
+                    scores[name][row, index] = 1.0
+        assert space.constrain(scores) == active, f"{active} is projected to {space.constrain(scores)}"
+    assert len(set(keys)) == len(keys), f"points named twice: {sorted(keys)}"
+    generator = torch.Generator().manual_seed(0)
+    drawn = {space.genotype(space.random_point(generator)).key() for _ in range(20 * len(keys))}
+    assert drawn == set(keys), f"never drawn: {set(keys) - drawn}; not points: {drawn - set(keys)}"
+
+
+def reset_depends_on_seed_alone(case: Case) -> None:
+    """`reset` gives the same weights for the same generator, others for another, and leaves none as it was."""
+    space = case.space()
+    resets = []
+    for seed in (0, 1, 0):
+        space.reset(torch.Generator().manual_seed(seed))
+        resets.append([p.detach().clone() for p in space.parameters()])
+    assert all(map(torch.equal, resets[0], resets[2])), "two resets with one seed differ"
+    assert any(not torch.equal(a, b) for a, b in zip(resets[0], resets[1], strict=True)), "reset ignores its generator"
+
+
+_COMMON: Mapping[str, Check] = {
+    "describes_itself": describes_itself,
+    "same_seed_same_search": same_seed_same_search,
+    "resuming_equals_not_stopping": resuming_equals_not_stopping,
+    "state_is_plain": state_is_plain,
+    "found_belongs_to_space": found_belongs_to_space,
+}
+_RELAXING: Mapping[str, Check] = {
+    "gradient_reaches_alpha": gradient_reaches_alpha,
+    "step_moves_alpha": step_moves_alpha,
+    "mixtures_are_valid": mixtures_are_valid,
+    "domain_is_a_projection": domain_is_a_projection,
+    "permuting_candidates_permutes_the_step": permuting_candidates_permutes_the_step,
+}
+
+
+def checks_of(strategy: AnyStrategy) -> Mapping[str, Check]:
+    """Return the checks that a strategy must pass on every case, by name."""
+    return {**_COMMON, **_RELAXING} if isinstance(strategy, Strategy) else _COMMON
+
+
+space_checks: Mapping[str, Callable[[Case], None]] = {
+    "built_network_equals_restricted_space": built_network_equals_restricted_space,
+    "points_are_distinct": points_are_distinct,
+    "reset_depends_on_seed_alone": reset_depends_on_seed_alone,
+}
+"""The checks that a space must pass whatever the strategy, by name."""

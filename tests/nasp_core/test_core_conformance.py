@@ -1,0 +1,25 @@
+"""Every strategy of the name table on every conformance case; a new strategy is covered by its line in the table."""
+
+import pytest
+
+from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.testing import CASES, checks_of, space_checks
+
+COMBINATIONS = [
+    pytest.param(name, case, check, id=f"{name}-{case}-{check}")
+    for name in STRATEGIES
+    for case in CASES
+    for check in checks_of(make_strategy(name))
+]
+
+
+@pytest.mark.parametrize(("name", "case", "check"), COMBINATIONS)
+def test_strategy_conforms(name: str, case: str, check: str) -> None:
+    strategy = make_strategy(name)
+    checks_of(strategy)[check](strategy, CASES[case])
+
+
+@pytest.mark.parametrize("check", space_checks)
+@pytest.mark.parametrize("case", CASES)
+def test_space_conforms(case: str, check: str) -> None:
+    space_checks[check](CASES[case])

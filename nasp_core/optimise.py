@@ -35,14 +35,14 @@ class Optimiser:
 
     def create(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return a fused torch optimiser over `parameters`."""
-        common = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        rate, decay = self.learning_rate, self.weight_decay
         if self.kind == "sgd":
-            return torch.optim.SGD(parameters, momentum=self.momentum, fused=True, **common)
+            return torch.optim.SGD(parameters, rate, momentum=self.momentum, weight_decay=decay, fused=True)
         if self.kind == "adam":
-            return torch.optim.Adam(parameters, betas=self.betas, fused=True, **common)
+            return torch.optim.Adam(parameters, rate, betas=self.betas, weight_decay=decay, fused=True)
         tensors = list(parameters)
         on_cpu = all(p.device.type == "cpu" for p in tensors)  # torch has no fused Adagrad on CUDA
-        return torch.optim.Adagrad(tensors, fused=on_cpu, **common)
+        return torch.optim.Adagrad(tensors, rate, weight_decay=decay, fused=on_cpu)
 
     def rate(self, progress: float) -> float:
         """Return the learning rate at `progress` in [0, 1] of the training."""
@@ -52,15 +52,19 @@ class Optimiser:
         share = 1.0 - progress if self.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
         return self.final_learning_rate + span * share
 
-    def apply(self, optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], grads: tuple[Tensor, ...]) -> None:
+    def apply(self, optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], grads: tuple[Tensor | None, ...]) -> None:
         """Take one step with `grads`, clipped; a weight whose gradient is None is left untouched.
 
         Untouched means no momentum and no weight decay either: the weights of a dead candidate stay as they are.
         """
+        live = [grad for grad in grads if grad is not None]
+        if self.clip is not None and live:
+            norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in live]))
+            scale = (self.clip / (norm + 1e-6)).clamp_max_(1.0)
+            for grad in live:
+                grad.mul_(scale)
         for weight, grad in zip(weights, grads, strict=True):
             weight.grad = grad
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(weights, self.clip)
         optimiser.step()
 
 

@@ -140,9 +140,7 @@ def search(
 
 def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) -> Found:
     space, task, observer = trainer.space, trainer.task, trainer.observer
-    loop = Loop(
-        space, task, trainer.search, strategy=strategy, seed=trainer.seed, observer=observer, label="search"
-    )
+    loop = Loop(space, task, trainer.search, strategy=strategy, seed=trainer.seed, observer=observer, label="search")
     if resume is not None:
         loop.resume(resume)
     state = loop.run()
@@ -156,13 +154,17 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         genotype = space.genotype(active)
         result = trainer.retrain(genotype, training or trainer.final)
         metric = result.metrics[task.metric]
-        trace.append({"phase": "finalist", "genotype": genotype.key(), "epochs": len(result.trace), "valid": result.metrics})
+        trace.append(
+            {"phase": "finalist", "genotype": genotype.key(), "epochs": len(result.trace), "valid": result.metrics}
+        )
         observer.logged(trace[-1])
         if training is None:
             trained[genotype.key()], scores[genotype.key()] = result, metric
         return metric
 
-    active = strategy.select.select(SelectContext(space, task, state["alpha"], supernet_metric, trained_metric, trainer.final))
+    active = strategy.select.select(
+        SelectContext(space, task, state["alpha"], supernet_metric, trained_metric, trainer.final)
+    )
     genotype = space.genotype(active)
     done = trained.get(genotype.key())
     metric = done.metrics[task.metric] if done else supernet_metric(active)
@@ -173,7 +175,11 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
     space, task, observer = trainer.space, trainer.task, trainer.observer
     generator = torch.Generator().manual_seed(derive_seed(trainer.seed, "trials"))
     state: State = {
-        "strategy": strategy.init(space, generator), "scores": {}, "trace": [], "best": None, "seconds": 0.0,
+        "strategy": strategy.init(space, generator),
+        "scores": {},
+        "trace": [],
+        "best": None,
+        "seconds": 0.0,
     }
     if resume is not None:
         restore(state, resume)

@@ -40,7 +40,9 @@ def restore(target: Any, packed: Any, where: str = "state") -> Any:
     """
     if isinstance(target, Tensor):
         if not isinstance(packed, Tensor) or packed.shape != target.shape:
-            raise ResumeError(f"saved {where} does not fit: it is of another search; start afresh, or give its own settings")
+            raise ResumeError(
+                f"saved {where} does not fit: it is of another search; start afresh, or give its own settings"
+            )
         with torch.no_grad():
             return target.copy_(packed)
     if isinstance(target, torch.Generator):
@@ -50,7 +52,9 @@ def restore(target: Any, packed: Any, where: str = "state") -> Any:
         try:
             target.load_state_dict(packed)
         except RuntimeError as error:
-            raise ResumeError(f"saved {where} does not fit the network: {str(error).splitlines()[-1].strip()}") from None
+            raise ResumeError(
+                f"saved {where} does not fit the network: {str(error).splitlines()[-1].strip()}"
+            ) from None
         return target
     if isinstance(target, torch.optim.Optimizer):
         groups = packed["param_groups"]

@@ -18,7 +18,18 @@ from nasp_core.network import Network, Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, State, Task
 
-__all__ = ["Domain", "Gradient", "Paper", "Part", "Relax", "Schedule", "Select", "SelectContext", "StepContext", "Strategy"]
+__all__ = [
+    "Domain",
+    "Gradient",
+    "Paper",
+    "Part",
+    "Relax",
+    "Schedule",
+    "Select",
+    "SelectContext",
+    "StepContext",
+    "Strategy",
+]
 
 
 class Part:

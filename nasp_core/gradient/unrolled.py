@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.gradient.first_order import FirstOrder, architecture_tensors, step_architecture
+from nasp_core.network import Network
 from nasp_core.strategy import Gradient, StepContext
 from nasp_core.types import Alpha, State
-
-from nasp_core.network import Network
 
 __all__ = ["Unrolled"]
 
@@ -36,7 +35,7 @@ class Unrolled(Gradient):
         "slope": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = Softmax",
         "smooth": (
             "unrolling differentiates through the weight step, and a one-hot choice has no slope there; "
-            'use gradient = FirstOrder (the paper\'s), or relax = Softmax'
+            "use gradient = FirstOrder (the paper's), or relax = Softmax"
         ),
     }
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nasp_core.choice import mix
 from nasp_core.errors import SpaceError
@@ -71,7 +70,7 @@ class _Predictor(nn.Module):
             self.weight.mul_((self.max_norm / self.weight.norm().clamp_min(1e-12)).clamp_max_(1.0))
 
     def forward(self, *modes: Tensor) -> Tensor:
-        return functional.linear(self.operation(*modes), self.weight)
+        return torch.mv(self.operation(*modes), self.weight)
 
 
 class _Interaction(SidedNetwork):
@@ -90,9 +89,7 @@ class _Interaction(SidedNetwork):
         self.elementwise = (
             Elementwise(len(sizes), settings.hidden, residual=settings.residual) if settings.hidden else None
         )
-        self.predictors = nn.ModuleList(
-            _Predictor(self.operations[name], settings) for name in settings.operations
-        )
+        self.predictors = nn.ModuleList(_Predictor(self.operations[name], settings) for name in settings.operations)
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
@@ -142,7 +139,7 @@ class InteractionNetwork(_Interaction):
         super().reset(generator)
         self._apply_architecture()
 
-    _architecture: Mapping[str, Tensor] = {}  # noqa: RUF012 (replaced, never changed)
+    _architecture: Mapping[str, Tensor] = {}
 
     def continuous(self) -> list[nn.Parameter]:
         """Return the frozen element-wise parameters, so that the weight step leaves them alone."""

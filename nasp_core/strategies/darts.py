@@ -17,9 +17,7 @@ PAPER = Paper(
 )
 
 
-def darts(
-    *, alpha_lr: float = 3e-4, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 1e-3
-) -> Strategy:
+def darts(*, alpha_lr: float = 3e-4, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 1e-3) -> Strategy:
     """Search by gradient descent on a softmax mixture of all operations (equations 2 and 6 with xi = 0).
 
     Parts: domain=Logits, relax=Softmax, gradient=FirstOrder, select=Argmax.

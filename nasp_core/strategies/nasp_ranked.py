@@ -18,9 +18,7 @@ FAIRNAS = Paper(
 )
 
 
-def nasp_ranked(
-    *, alpha_lr: float = 3e-3, noise: float = 1e-3, finalists: int = 8, shorten: float = 4.0
-) -> Strategy:
+def nasp_ranked(*, alpha_lr: float = 3e-3, noise: float = 1e-3, finalists: int = 8, shorten: float = 4.0) -> Strategy:
     """Search with NASP's proximal step, train every candidate in its turn, and let a short final decide.
 
     The proximal search orders the candidates and learns the element-wise networks; the `finalists` best by alpha,

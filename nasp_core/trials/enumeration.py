@@ -29,7 +29,9 @@ class Enumerate:
         """Count the points and return the state; raises `SearchError` when there are too many."""
         size = sum(1 for _ in itertools.islice(space.points(), self.limit + 1))
         if size > self.limit:
-            raise SearchError(f"space {space.name!r} has more than {self.limit} points; use random, or a one-shot strategy")
+            raise SearchError(
+                f"space {space.name!r} has more than {self.limit} points; use random, or a one-shot strategy"
+            )
         return {"next": 0}
 
     def ask(self, space: Space, state: State) -> Active | None:

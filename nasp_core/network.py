@@ -44,7 +44,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def project_weights(self, mixture: Mixture | None) -> None:
-        """Bring the weights that `mixture` used back into their constraint set after a weight step; nothing by default."""
+        """Bring the weights that `mixture` used back into their constraint set; nothing by default."""
 
 
 class Space(Network):

@@ -52,7 +52,9 @@ class Optimiser:
         share = 1.0 - progress if self.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
         return self.final_learning_rate + span * share
 
-    def apply(self, optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], grads: tuple[Tensor | None, ...]) -> None:
+    def apply(
+        self, optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], grads: tuple[Tensor | None, ...]
+    ) -> None:
         """Take one step with `grads`, clipped; a weight whose gradient is None is left untouched.
 
         Untouched means no momentum and no weight decay either: the weights of a dead candidate stay as they are.
@@ -63,8 +65,8 @@ class Optimiser:
             scale = (self.clip / (norm + 1e-6)).clamp_max_(1.0)
             for grad in live:
                 grad.mul_(scale)
-        for weight, grad in zip(weights, grads, strict=True):
-            weight.grad = grad
+        for weight, slope in zip(weights, grads, strict=True):
+            weight.grad = slope
         optimiser.step()
 
 
@@ -89,7 +91,8 @@ class Training:
         """Refuse an empty budget."""
         if self.epochs < 1 or self.batch_size < 1:
             raise SearchError(
-                f"a training of {self.epochs} epochs with batches of {self.batch_size} trains nothing; both must be >= 1"
+                f"a training of {self.epochs} epochs with batches of {self.batch_size} trains nothing; "
+                "both must be 1 or more"
             )
         if (self.keep_best or self.patience is not None) and self.evaluate_every < 1:
             raise SearchError("keep_best and patience need validations: set evaluate_every to 1 or more")

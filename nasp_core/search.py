@@ -122,8 +122,8 @@ def search(
 ) -> Found:
     """Search `space` for the architecture that does best on the validation split of `task`.
 
-    `training` is the schedule of the supernet (and of continuous parameters in trials), `final` that of a network trained
-    alone (default: `training`). The same seed on the same device gives the same trace and genotype, bit for
+    `training` is the schedule of the supernet (and of continuous parameters in trials), `final` that of a network
+    trained alone (default: `training`). The same seed on the same device gives the same trace and genotype, bit for
     bit; `resume` takes what `observer.save` was given and ends the same way. The space's weights and continuous
     parameters are left as the search ended. Raises `SearchError` when the loss stops being finite.
     """

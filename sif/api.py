@@ -17,23 +17,25 @@ from scipy import sparse
 
 from nasp_core.genotype import Genotype
 from nasp_core.loop import evaluate
+from nasp_core.spaces.operations import family
 from nasp_core.types import State
-from sif.checkpoint import load_tree, save_tree
+from sif.checkpoint import load_tree
 from sif.data import Prepared, prepare
 from sif.datasets import Vocabulary
 from sif.errors import DataError, RunError
 from sif.models.build import build_network, parameters_of
 from sif.pipeline import Pipeline, check_recipe
 from sif.recipes import Recipe, load_recipe
-from sif.recommender import FORMAT, Recommender
+from sif.recommender import Recommender
 from sif.report.formula import formula
 from sif.report.html import report
 from sif.results import SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
-from sif.runs import Progress, RunDirectory, Stages
+from sif.retrain import retrain, score
+from sif.runs import Progress, RunDirectory, Stages, write_model
 from sif.serve.topk import top_k
 from sif.tasks import Scale
 
-__all__ = ["Run", "execute", "load", "search"]
+__all__ = ["Run", "execute", "load", "retrain", "score", "search"]
 
 
 class Run:
@@ -54,6 +56,12 @@ class Run:
     def formula(self) -> str:
         """The found function as text."""
         return formula(self.genotype)
+
+    @property
+    def additive(self) -> bool:
+        """Whether the function is f(user) + g(item), which ranks the items alike for every user."""
+        (operation,) = self.genotype.choices["operation"]
+        return not self.genotype.settings.get("hidden") and family(str(operation)) in ("plus", "plus_plus")
 
     @property
     def best_epoch(self) -> int:
@@ -173,7 +181,7 @@ def execute(
     genotype, trained = pipeline.train(Genotype.from_json(found["genotype"]))
     network = pipeline.build(genotype)
     network.load_state_dict(trained["weights"])
-    _write_model(directory, genotype, trained, data)
+    write_model(directory, genotype, trained["weights"], trained["epoch"], data)
     trace = [*found["trace"], *trained["trace"]]
     directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
 
@@ -218,6 +226,7 @@ def execute(
         split=data.split.describe(),
         scale=asdict(data.task.scale),
         test_reads=pipeline.task.test_reads,
+        retrained=None,
         versions=versions(),
         hardware=hardware(pipeline.task.device),
     )
@@ -225,31 +234,6 @@ def execute(
     directory.write("report.html", report(dumped, trace))
     directory.write_json("result.json", dumped)
     stages.clear()
-
-
-def _write_model(directory: RunDirectory, genotype: Genotype, trained: State, data: Prepared) -> None:
-    directory.write("genotype.json", genotype.to_json())
-    scale = data.task.scale
-    tree = {
-        "format": FORMAT,
-        "genotype": genotype.to_json(),
-        "sizes": list(data.task.sizes),
-        "scale": [scale.mean, scale.std, scale.low, scale.high],
-        "weights": trained["weights"],
-        "epoch": trained["epoch"],
-    }
-    save_tree(directory.path / "model.safetensors", tree)
-    known = data.interactions
-    ids = {
-        "users": known.users.to_list(),
-        "items": known.items.to_list(),
-        "contexts": known.contexts.to_list() if len(data.task.sizes) == 3 and known.contexts is not None else None,
-        "titles": None if data.titles is None else {str(item): title for item, title in data.titles.items()},
-    }
-    directory.write("ids.json", json.dumps(ids))
-    seen = known.user_items()
-    seen.data = np.ones_like(seen.data)
-    sparse.save_npz(directory.path / "seen.npz", seen)
 
 
 def _test(pipeline: Pipeline, network: Any) -> dict[str, float] | None:

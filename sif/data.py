@@ -64,7 +64,7 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
     elif recipe.context == "column" and interactions.context is None:
         raise DataError(
             f'{interactions.source} has no context column, and the recipe says context = "column"; '
-            'name it with --set columns.context=NAME, or use --set context=month'
+            "name it with --set columns.context=NAME, or use --set context=month"
         )
     check_rating_task(interactions)
     if cut is None:

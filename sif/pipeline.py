@@ -26,13 +26,14 @@ from sif.runs import Stages
 
 __all__ = ["Pipeline", "check_recipe"]
 
+
 def check_recipe(recipe: Recipe) -> None:
     """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
     problems: list[str] = []
-    wants_context = recipe.space.name == "tensor-interaction"  # type: ignore[attr-defined]
+    wants_context = recipe.space.name == "tensor-interaction"
     if wants_context != (recipe.context != "none"):
         fix = 'set context = "month" (or "column")' if wants_context else 'set space.name = "tensor-interaction"'
-        problems.append(f'space.name = "{recipe.space.name}" with context = "{recipe.context}": {fix}')  # type: ignore[attr-defined]
+        problems.append(f'space.name = "{recipe.space.name}" with context = "{recipe.context}": {fix}')
     table = TENSOR_BASELINES if wants_context else BASELINES
     problems += [
         f"baselines.names has {name!r}; there are: {', '.join(table)}"
@@ -42,7 +43,7 @@ def check_recipe(recipe: Recipe) -> None:
     sizes = (2, 2, 2) if wants_context else (2, 2)
     steps = (
         recipe.make_strategy,
-        lambda: SPACES[recipe.space.name](sizes, recipe.settings(), torch.ones(sum(sizes))),  # type: ignore[attr-defined]
+        lambda: SPACES[recipe.space.name](sizes, recipe.settings(), torch.ones(sum(sizes))),
         lambda: recipe.training("search"),
         lambda: recipe.training("train"),
     )
@@ -69,7 +70,7 @@ class Pipeline:
 
     def space(self) -> InteractionSpace:
         """Return a new supernet on the task's device."""
-        made = SPACES[self.recipe.space.name](self.task.sizes, self.settings, self.counts)  # type: ignore[attr-defined]
+        made = SPACES[self.recipe.space.name](self.task.sizes, self.settings, self.counts)
         return made.to(self.task.device)
 
     def build(self, genotype: Genotype) -> Network:
@@ -96,7 +97,7 @@ class Pipeline:
         return self.stages.run(name, compute)
 
     def train(self, genotype: Genotype) -> tuple[Genotype, State]:
-        """Train a genotype over the tuning grid; return the one that validation prefers, with its training's outcome."""
+        """Train a genotype over the tuning grid; return the one that validation prefers, and its outcome."""
         best: tuple[Genotype, State] | None = None
         seconds = 0.0
         own = {"l2": self.settings.l2, "embedding_dim": self.settings.embedding_dim}
@@ -119,7 +120,9 @@ class Pipeline:
 
     def _train(self, stage: str, network: Network, key: str) -> State:
         def compute(observer: Observer, resume: State | None) -> State:
-            done = train_genotype(network, self.task, self.final, key=key, seed=self.seed, observer=observer, resume=resume)
+            done = train_genotype(
+                network, self.task, self.final, key=key, seed=self.seed, observer=observer, resume=resume
+            )
             return {
                 "weights": dict(done.network.state_dict()),
                 "valid": done.metrics,
@@ -137,7 +140,9 @@ class Pipeline:
         best: tuple[Network, State] | None = None
         seconds = 0.0
         for changes in grid:
-            network = baseline.build(self.task.sizes, replace(self.settings, **changes), self.counts).to(self.task.device)
+            network = baseline.build(self.task.sizes, replace(self.settings, **changes), self.counts).to(
+                self.task.device
+            )
             if baseline.trained:
                 state = self._train(f"baseline {name} {_text(changes)}", network, f"baseline/{name}")
             else:

@@ -22,14 +22,14 @@ from sif.errors import DataError, RunError
 from sif.implicit_feedback import with_negatives
 from sif.models.build import build_network, parameters_of
 from sif.recipes import Recipe, load_recipe
+from sif.runs import MODEL_FORMAT
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
 from sif.serve.topk import top_k
 from sif.tasks import Scale
 
-__all__ = ["FORMAT", "Recommender"]
+__all__ = ["Recommender"]
 
-FORMAT = "sif-recommender-1"
 IntArray = NDArray[np.int64]
 Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
 
@@ -54,7 +54,9 @@ class Recommender:
         self._folded: Folded | None = None
         self._scale = Scale(0.0, 1.0, 0.0, 1.0)
 
-    def fit(self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None) -> Recommender:
+    def fit(
+        self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None
+    ) -> Recommender:
         """Search and train on a CSR matrix float `[users, items]` and return self.
 
         `show_progress` is accepted for implicit's sake; nothing is printed. `callback(epoch, seconds, loss)` is called
@@ -69,7 +71,9 @@ class Recommender:
             data = with_negatives(data, self.negatives, self.recipe.seed)
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
-        recipe = self.recipe.model_copy(update={"split": split, "baselines": baselines, "dataset": "", "context": "none"})
+        recipe = self.recipe.model_copy(
+            update={"split": split, "baselines": baselines, "dataset": "", "context": "none"}
+        )
         run = search(data, recipe=recipe, device=self.device)
         whole = prepare(
             recipe.model_copy(update={"split": split.model_copy(update={"fractions": (1.0, 0.0, 0.0)})}),
@@ -98,6 +102,13 @@ class Recommender:
             raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
         return self._folded
 
+    @property
+    def network(self) -> InteractionNetwork:
+        """The trained network, on the CPU; raises `RunError` before `fit` or `load`."""
+        if self._network is None:
+            raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
+        return self._network
+
     def recommend(
         self,
         userid: int | ArrayLike,
@@ -112,17 +123,17 @@ class Recommender:
 
         A user id gives arrays `[N]`, an array of ids arrays `[users, N]`. `user_items` holds one row per requested
         user, as in implicit. With `recalculate_user` the user's embedding is solved for from that row, so
-        that new and changed users need no training. `items` restricts the ranking, `filter_items` excludes. Where fewer than N items
-        are left, ids are -1 and scores -inf. Raises `DataError` for unknown users and rows that do not match.
+        that new and changed users need no training. `items` restricts the ranking, `filter_items` excludes. Where
+        fewer than N items are left, ids are -1 and scores -inf. Raises `DataError` for unknown users and rows that do not match.
         """
         users = np.atleast_1d(np.asarray(userid, dtype=np.int64))
         if items is not None and filter_items is not None:
             raise DataError("give items (rank only these) or filter_items (leave these out), not both")
-        liked = self._rows(user_items, len(users)) if filter_already_liked_items or recalculate_user else None
+        needs_rows = filter_already_liked_items or recalculate_user
+        liked = self._rows(user_items, len(users)) if needs_rows else sparse.csr_array((0, 0))
         within = None if items is None else self._item_ids(items)
         if recalculate_user:
-            assert liked is not None and self._network is not None
-            vectors, bias = solve_users(self._network, self.folded, liked, self._scale)
+            vectors, bias = solve_users(self.network, self.folded, liked, self._scale)
             scores = self.folded.scores_of(vectors, bias, None if within is None else torch.from_numpy(within))
         else:
             self._check(users, self.folded.n_users, "user")
@@ -134,20 +145,26 @@ class Recommender:
         return (ids[0], values[0]) if np.ndim(userid) == 0 else (ids, values)
 
     def similar_items(
-        self, itemid: int | ArrayLike, N: int = 10, filter_items: ArrayLike | None = None, items: ArrayLike | None = None
+        self,
+        itemid: int | ArrayLike,
+        N: int = 10,
+        filter_items: ArrayLike | None = None,
+        items: ArrayLike | None = None,
     ) -> Ranked:
         """Return ids and cosine similarities of the N items whose embeddings are nearest (the item itself first)."""
         return self._similar(self.folded.items, itemid, N, filter_items, items, "item")
 
     def similar_users(
-        self, userid: int | ArrayLike, N: int = 10, filter_users: ArrayLike | None = None, users: ArrayLike | None = None
+        self,
+        userid: int | ArrayLike,
+        N: int = 10,
+        filter_users: ArrayLike | None = None,
+        users: ArrayLike | None = None,
     ) -> Ranked:
         """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first)."""
         return self._similar(self.folded.users, userid, N, filter_users, users, "user")
 
-    def _similar(
-        self, table: torch.Tensor, wanted: Any, n: int, excluded: Any, within: Any, what: str
-    ) -> Ranked:
+    def _similar(self, table: torch.Tensor, wanted: Any, n: int, excluded: Any, within: Any, what: str) -> Ranked:
         ids = np.atleast_1d(np.asarray(wanted, dtype=np.int64))
         self._check(ids, len(table), what)
         unit = torch.nn.functional.normalize(table, dim=1)
@@ -163,7 +180,7 @@ class Recommender:
         if self._network is None or self.genotype is None:
             raise RunError("nothing to save: call fit(user_items) first")
         tree = {
-            "format": FORMAT,
+            "format": MODEL_FORMAT,
             "genotype": self.genotype.to_json(),
             "sizes": list(self._network.sizes),
             "scale": [self._scale.mean, self._scale.std, self._scale.low, self._scale.high],
@@ -175,8 +192,8 @@ class Recommender:
     def load(cls, file: str | Path) -> Recommender:
         """Return what `save` wrote; raises `RunError` when the file is something else."""
         tree = load_tree(Path(file))
-        if not isinstance(tree, dict) or tree.get("format") != FORMAT:
-            raise RunError(f"{file} is not a saved Recommender (expected format {FORMAT})")
+        if not isinstance(tree, dict) or tree.get("format") != MODEL_FORMAT:
+            raise RunError(f"{file} is not a saved Recommender (expected format {MODEL_FORMAT})")
         made = cls()
         made._load(Genotype.from_json(tree["genotype"]), tuple(tree["sizes"]), tree["weights"], Scale(*tree["scale"]))
         return made
@@ -224,5 +241,3 @@ def _csr(matrix: Any) -> sparse.csr_array:
             "such as scipy.sparse.csr_matrix"
         )
     return sparse.csr_array(matrix)
-
-

@@ -22,7 +22,7 @@ class _Closed(BaseModel):
 class Metrics(_Closed):
     """Metrics of the find on validation and test; None where the part was not read."""
 
-    valid: dict[str, float]
+    valid: dict[str, float] | None
     test: dict[str, float] | None
 
 
@@ -68,6 +68,7 @@ class Result(_Closed):
     split: dict[str, Any]
     scale: dict[str, float]
     test_reads: int
+    retrained: dict[str, Any] | None
     versions: dict[str, str]
     hardware: dict[str, Any]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import re
 import shutil
@@ -10,19 +12,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy import sparse
+from torch import Tensor
+
 from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
 from nasp_core.types import State
 from sif.checkpoint import load_tree, save_tree, write_atomically
+from sif.data import Prepared
 from sif.errors import RunError
 from sif.recipes import Recipe, dump_toml, load_recipe
 
-__all__ = ["Progress", "RunDirectory", "Stages"]
+__all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Stages", "write_model"]
+
+MODEL_FORMAT = "sif-recommender-1"
 
 
 class RunDirectory:
-    """One run on disk: recipe.toml, genotype.json, model.safetensors, result.json, trace.jsonl, checkpoint/, report.html."""
+    """One run on disk: recipe.toml, genotype.json, model.safetensors, result.json, trace.jsonl, report.html."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,9 +41,8 @@ class RunDirectory:
         """Make a new directory: `path`, which must not hold a run yet, or the next free `runs/NAME-N`."""
         if path is None:
             stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
-            number = 1
-            while (path := Path("runs") / f"{stem}-{number}").exists():
-                number += 1
+            numbered = (Path("runs") / f"{stem}-{number}" for number in itertools.count(1))
+            path = next(candidate for candidate in numbered if not candidate.exists())
         elif path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise RunError(f"{path} exists and is not empty; give another --out, or go on with --resume {path}")
         path.mkdir(parents=True, exist_ok=True)
@@ -42,7 +50,7 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path | str, *, needs: str = "recipe.toml") -> RunDirectory:
-        """Open an existing run that has the file `needs`; raises `RunError` saying what is missing and what makes it."""
+        """Open an existing run that has the file `needs`; raises `RunError` saying what is missing."""
         path = Path(path)
         if not path.is_dir():
             raise RunError(f"no run directory {path}; `sif search` makes one and prints its path")
@@ -58,7 +66,8 @@ class RunDirectory:
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the resolved recipe: every value that is used."""
-        header = f"# Resolved by sif: every value of this run. Run it again with: sif search --recipe {self.path}/recipe.toml\n"
+        again = f"sif search --recipe {self.path}/recipe.toml"
+        header = f"# Resolved by sif: every value of this run. Run it again with: {again}\n"
         self.write("recipe.toml", header + dump_toml(recipe.model_dump()))
 
     def genotype(self) -> Genotype:
@@ -158,3 +167,30 @@ class Stages:
     def clear(self) -> None:
         """Remove the checkpoints of a run that has ended."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def write_model(
+    directory: RunDirectory, genotype: Genotype, weights: dict[str, Tensor], epoch: int, data: Prepared
+) -> None:
+    """Write genotype.json, model.safetensors and what serving needs: ids.json (raw ids, titles) and seen.npz."""
+    directory.write("genotype.json", genotype.to_json())
+    scale = data.task.scale
+    tree = {
+        "format": MODEL_FORMAT,
+        "genotype": genotype.to_json(),
+        "sizes": list(data.task.sizes),
+        "scale": [scale.mean, scale.std, scale.low, scale.high],
+        "weights": weights,
+        "epoch": epoch,
+    }
+    save_tree(directory.path / "model.safetensors", tree)
+    known = data.interactions
+    contexts = known.contexts.to_list() if len(data.task.sizes) == 3 and known.contexts is not None else None
+    titles = None if data.titles is None else {str(item): title for item, title in data.titles.items()}
+    ids = {"users": known.users.to_list(), "items": known.items.to_list(), "contexts": contexts, "titles": titles}
+    directory.write("ids.json", json.dumps(ids))
+    seen = known.user_items()
+    seen.data = np.ones_like(seen.data)
+    buffer = io.BytesIO()
+    sparse.save_npz(buffer, seen)
+    directory.write("seen.npz", buffer.getvalue())

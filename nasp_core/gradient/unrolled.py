@@ -64,7 +64,8 @@ class Unrolled(Gradient):
         plus = self._shifted(context, tensors, weights, backup, slopes, radius)
         minus = self._shifted(context, tensors, weights, backup, slopes, -radius)
         with torch.no_grad():
-            torch._foreach_copy_(weights, backup)
+            for weight, start in zip(weights, backup, strict=True):
+                weight.copy_(start)
         combined: list[Tensor | None] = []
         for d, p, m in zip(direct, plus, minus, strict=True):
             terms = [t for t in (d, None if p is None or m is None else -xi * (p - m) / (2 * radius)) if t is not None]

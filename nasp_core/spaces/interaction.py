@@ -114,8 +114,15 @@ class InteractionNetwork(_Interaction):
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
         """Return w . o(p(u), q(v))."""
-        score: Tensor = self.predictors[0](*self.lift(rows))
+        score: Tensor = self.predictor(*self.lift(rows))
         return score
+
+    @property
+    def predictor(self) -> _Predictor:
+        """The operation with its linear predictor."""
+        (only,) = self.predictors
+        assert isinstance(only, _Predictor)
+        return only
 
     @property
     def operation(self) -> str:
@@ -148,7 +155,7 @@ class InteractionNetwork(_Interaction):
     @torch.no_grad()
     def project_weights(self, mixture: Mixture | None) -> None:
         """Bring the predictor back to its norm bound."""
-        self.predictors[0].project()  # type: ignore[operator]
+        self.predictor.project()
 
 
 class InteractionSpace(_Interaction, Space):

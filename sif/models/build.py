@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network
@@ -20,7 +21,8 @@ SPACES: dict[str, type[InteractionSpace]] = {
 
 def genotype_settings(genotype: Genotype) -> InteractionSettings:
     """Return the settings that a genotype carries."""
-    return InteractionSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in genotype.settings.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in genotype.settings.items()}
+    return InteractionSettings(**values)
 
 
 def build_network(
@@ -33,9 +35,9 @@ def build_network(
     if task is None:
         if sizes is None:
             raise ValueError("give a task or sizes")
-        plain = {"l2_frequency": 0.0}  # its penalty needs the training part, which serving does not have
-        genotype = replace(genotype, settings=dict(genotype.settings) | plain)
-        return SPACES[genotype.space](sizes, replace(settings, **plain)).build(genotype)
+        # The frequency penalty needs the training part, which serving does not have.
+        genotype = replace(genotype, settings=dict(genotype.settings) | {"l2_frequency": 0.0})
+        return SPACES[genotype.space](sizes, replace(settings, l2_frequency=0.0)).build(genotype)
     space = SPACES[genotype.space](task.sizes, settings, task.counts())
     return space.to(task.device).build(genotype)
 

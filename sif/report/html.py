@@ -59,7 +59,8 @@ def _curve(trace: Sequence[Mapping[str, Any]], width: int = 640, height: int = 2
     span = (high - low) or 1.0
     step = (width - 80) / (len(values) - 1)
     path = " ".join(
-        f"{60 + index * step:.1f},{20 + (height - 50) * (high - value) / span:.1f}" for index, value in enumerate(values)
+        f"{60 + index * step:.1f},{20 + (height - 50) * (high - value) / span:.1f}"
+        for index, value in enumerate(values)
     )
     return f"""<figure><svg width="{width}" height="{height}" role="img" aria-label="validation RMSE by epoch">
 <polyline fill="none" stroke="#2a6f3c" stroke-width="2" points="{path}"/>

@@ -24,7 +24,7 @@ class Folded:
         with torch.no_grad():
             self.n_users, self.n_items = network.sizes
             self.operation = network.operation
-            self.weight = network.predictors[0].weight.detach().clone()  # type: ignore[union-attr]
+            self.weight = network.predictor.weight.detach().clone()
             rows = network.embedding.detach()
             self.users = self._lift(network, rows[: self.n_users], 0)
             self.items = self._lift(network, rows[self.n_users :], 1)

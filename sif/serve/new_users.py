@@ -59,5 +59,5 @@ def _lift(network: InteractionNetwork, vectors: Tensor) -> Tensor:
 
 
 def _scores(network: InteractionNetwork, folded: Folded, vectors: Tensor, items: Tensor) -> Tensor:
-    scores: Tensor = network.predictors[0](vectors, folded.items[items])
+    scores: Tensor = network.predictor(vectors, folded.items[items])
     return scores

@@ -89,7 +89,7 @@ class RatingTask:
         return torch.cat([torch.bincount(ids, minlength=size) for ids, size in zip(inputs, self.sizes, strict=True)])
 
     def part(self, split: str) -> tuple[Tensor, Tensor]:
-        """Return ids int64 `[modes, n]` and standardised ratings float32 `[n]` of a part; counts reads of the test part."""
+        """Return ids int64 `[modes, n]` and standardised ratings float32 `[n]`; reads of the test part are counted."""
         if split == "test":
             self.test_reads += 1
         return self._parts[split]
@@ -107,7 +107,7 @@ class RatingTask:
     def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:
         """Return `rmse` and `mae` in the ratings' unit and `rmse_standardised`; predictions are not clipped."""
         inputs, target = self.part(split)
-        error = torch.cat([predict(chunk) for chunk in inputs.split(1 << 16, dim=1)]).double() - target.double()
+        error = torch.cat([predict(chunk) for chunk in torch.split(inputs, 1 << 16, dim=1)]).double() - target.double()
         standardised = math.sqrt(float(error.detach().square().mean()))
         return {
             "rmse": standardised * self.scale.std,

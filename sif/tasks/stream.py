@@ -33,6 +33,9 @@ class TensorStream:
             generator = torch.Generator().manual_seed(derive_seed(self._seed, index))
             order = torch.randperm(self._target.shape[0], generator=generator).to(self._target.device)
             inputs, target = self._inputs[:, order], self._target[order]
-            self._batches = [Batch(i, t) for i, t in zip(inputs.split(self._size, 1), target.split(self._size), strict=True)]
+            self._batches = [
+                Batch(i, t)
+                for i, t in zip(torch.split(inputs, self._size, 1), torch.split(target, self._size), strict=True)
+            ]
             self._pass = index
         return self._batches[offset]

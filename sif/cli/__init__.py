@@ -1,0 +1,14 @@
+"""The command line: the only place that prints, reads argv or the environment. One file a verb."""
+
+import logging
+
+from sif.cli import catalogue, doctor, runs, search
+from sif.cli.app import app
+
+__all__ = ["app", "catalogue", "doctor", "main", "runs", "search"]
+
+
+def main() -> None:
+    """Run `sif`."""
+    logging.getLogger("pooch").setLevel(logging.WARNING)
+    app()

@@ -1,0 +1,61 @@
+"""`sif doctor`: what is installed, what is missing, and the command that fixes it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Annotated
+
+import torch
+import typer
+from rich.table import Table
+
+from sif.cli.app import app, console, data_root, emit, guarded
+from sif.datasets import data_root as data_folder
+from sif.datasets import find_entry, locate
+from sif.results import hardware, versions
+
+__all__ = ["doctor"]
+
+EXTRAS = {
+    "implicit": ("implicit", "ALS, BPR and item-kNN baselines"),
+    "recbole": ("recbole", "RecBole models and its copy of MovieLens 100K"),
+    "optuna": ("optuna", "TPE and ASHA strategies"),
+    "plot": ("matplotlib", "plots"),
+    "pandas": ("pandas", "pandas frames as data"),
+}
+
+
+@app.command()
+@guarded
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
+    """Show versions, device and data; name what is missing and the command that brings it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    facts = versions() | {key: str(value) for key, value in hardware(device).items()}
+    missing = {
+        extra: {"for": use, "fix": _fix(extra)}
+        for extra, (module, use) in EXTRAS.items()
+        if importlib.util.find_spec(module) is None
+    }
+    found = locate(find_entry("movielens"), data_root())
+    facts["movielens-100k"] = str(found) if found else "not here"
+    facts["data folder"] = str(data_folder(data_root()))
+    if found is None:
+        missing["movielens-100k"] = {"for": "sif search movielens", "fix": "sif datasets fetch movielens"}
+    if as_json:
+        emit({"facts": facts, "missing": missing})
+        return
+    table = Table("", "")
+    for key, value in facts.items():
+        table.add_row(key, value)
+    console.print(table)
+    for name, entry in missing.items():
+        console.print(f"missing {name} ({entry['for']}): {entry['fix']}", markup=False)
+    if not missing:
+        console.print("nothing is missing")
+
+
+def _fix(extra: str) -> str:
+    if extra == "recbole" and sys.version_info >= (3, 12):
+        return "pip install --no-deps recbole (its dependency ray has no wheel for this Python; the data need none)"
+    return f"pip install 'sif-nas[{extra}]'"

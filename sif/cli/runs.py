@@ -1,0 +1,89 @@
+"""`sif train`, `sif evaluate`, `sif recommend`: what to do with a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sif.api import load, retrain, score
+from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.progress import TerminalProgress
+
+__all__ = ["evaluate", "recommend", "train"]
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@app.command()
+@guarded
+def train(
+    run: RunArgument,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most (default: the recipe's).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed for the weights.")] = None,
+    all_data: Annotated[
+        bool, typer.Option("--all-data", help="Train on every rating, for serving: no honest test remains.")
+    ] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Train the found function of a run again, and put the new model in its place."""
+    with TerminalProgress() as progress:
+        done = retrain(
+            run, epochs=epochs, seed=seed, all_data=all_data, device=device, root=data_root(), progress=progress
+        )
+    if as_json:
+        emit(done)
+        return
+    trained = "every rating" if all_data else f"validation RMSE (std) {done['valid']['rmse_standardised']:.4f}"
+    console.print(
+        f"trained {done['epochs']} epochs in {done['seconds']:.1f} s: {trained}\nmodel   {run}/model.safetensors"
+    )
+
+
+@app.command()
+@guarded
+def evaluate(run: RunArgument, device: DeviceOption = "auto", as_json: JsonOption = False) -> None:
+    """Evaluate the model of a run on its validation and test parts."""
+    metrics = score(run, device=device, root=data_root())
+    if as_json:
+        emit(metrics)
+        return
+    table = Table("part", "rmse", "mae", "rmse (std)")
+    for part, values in metrics.items():
+        if values is not None:
+            table.add_row(part, *(f"{values[key]:.4f}" for key in ("rmse", "mae", "rmse_standardised")))
+    console.print(table)
+
+
+@app.command()
+@guarded
+def recommend(
+    run: RunArgument,
+    user: Annotated[str, typer.Option(help="The user's id, as in the data.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+    context: Annotated[str, typer.Option(help="The context (runs with a context mode; default: the last).")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Recommend items that the user does not have yet, best first."""
+    opened = load(run)
+    items = opened.recommend(user, k, context=context or None)
+    if as_json:
+        emit({"user": user, "items": items})
+        return
+    titles = any(item["title"] for item in items)
+    table = Table("", "item", "score", *(["title"] if titles else []))
+    for rank, item in enumerate(items, 1):
+        table.add_row(str(rank), str(item["item"]), f"{item['score']:.3f}", *([item["title"] or ""] if titles else []))
+    console.print(table)
+    if len(items) < k:
+        errors.print(f"note: only {len(items)} items are left that user {user} does not have", markup=False)
+    if opened.additive:
+        errors.print(
+            "note: the found function is additive, f(user) + g(item): it ranks the items alike for every user",
+            markup=False,
+        )

@@ -1,0 +1,129 @@
+"""`sif search`: from a table to a found function, a comparison and a run directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from sif.api import execute
+from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.progress import TerminalProgress
+from sif.data import prepare
+from sif.datasets import catalogue
+from sif.errors import RecipeError, RunError
+from sif.pipeline import check_recipe
+from sif.recipes import Recipe, load_recipe, recipe_names
+from sif.report.table import COLUMNS, comparison
+from sif.runs import RunDirectory
+
+__all__ = ["print_result", "search"]
+
+GENERIC = "ratings"
+
+
+@app.command()
+@guarded
+def search(
+    target: Annotated[
+        str, typer.Argument(metavar="TASK|FILE", help="A recipe (sif recipes ls), a data set, or a file of ratings.")
+    ] = "",
+    data: Annotated[str, typer.Option(help="Data to use instead of the recipe's: a file, folder or data set.")] = "",
+    valid: Annotated[str, typer.Option(help="A file with the validation part; --data is then the training part.")] = "",
+    test: Annotated[str, typer.Option(help="A file with the test part; --data is then the training part.")] = "",
+    recipe: Annotated[str, typer.Option(help="A recipe file, or the name of one.")] = "",
+    strategy: Annotated[str, typer.Option(help="Search strategy, by name.")] = "",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory to make (default: runs/NAME-N).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the split and of everything drawn.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print result.json in one line instead of tables.")] = False,
+) -> None:
+    """Find the interaction function that fits a table of ratings, beside honest baselines on the same split."""
+    if resume is not None:
+        directory, resolved = _reopened(resume, target, data, recipe, changes)
+    else:
+        resolved = _resolve(target, data, valid, test, recipe, strategy, changes or [], seed)
+        directory = None
+    check_recipe(resolved)
+    prepared = prepare(resolved, device=device, root=data_root())
+    for note in (*prepared.interactions.notes, *prepared.split.notes):
+        if not as_json:
+            errors.print(f"note: {note}", markup=False)
+    if directory is None:
+        directory = RunDirectory.create(out, prepared.interactions.name)
+    if not directory.finished:
+        with TerminalProgress() as progress:
+            execute(resolved, prepared, directory, progress=progress)
+    result = directory.result()
+    if as_json:
+        emit(result | {"run": str(directory.path)})
+    else:
+        print_result(result, directory.path)
+
+
+def _reopened(resume: Path, *others: Any) -> tuple[RunDirectory, Recipe]:
+    if any(others):
+        raise RunError(f"--resume {resume} goes on with that run's own recipe; leave TASK, --data, --recipe, --set out")
+    directory = RunDirectory.open(resume)
+    return directory, directory.recipe()
+
+
+def _resolve(
+    target: str, data: str, valid: str, test: str, recipe: str, strategy: str, changes: list[str], seed: int | None
+) -> Recipe:
+    """Return the recipe that the arguments name; TASK is a recipe, a data set or a file."""
+    if not target and not recipe and not data:
+        raise RecipeError(f"nothing to search: give a recipe ({', '.join(recipe_names())}) or a file of ratings")
+    extra = list(changes)
+    if strategy:
+        extra.append(f'strategy.name="{strategy}"')
+    if seed is not None:
+        extra.append(f"seed={seed}")
+    named = target in recipe_names() and not Path(target).exists()
+    base = recipe or (target if named else GENERIC)
+    resolved = load_recipe(base, extra)
+    source = data or ("" if named and not recipe else target)
+    if target and data and not named:
+        raise RecipeError(f"two sources of data: {target} and --data {data}; give one")
+    parts = {"valid": valid, "test": test}
+    if (valid or test) and not (source or resolved.dataset):
+        raise RecipeError("--valid and --test go with --data, the training part")
+    update: dict[str, Any] = {key: value for key, value in parts.items() if value}
+    if source and not (named and source == target):
+        update["dataset"] = source
+        known = {name for entry in catalogue().values() for name in (entry.name, *entry.aliases)}
+        if not Path(source).exists() and source not in known:
+            near = [*recipe_names(), *sorted(known)]
+            raise RecipeError(f"no file, recipe or data set {source!r}. There are: {', '.join(near)}")
+    return resolved.model_copy(update=update)
+
+
+def print_result(result: dict[str, Any], path: Path) -> None:
+    """Print the found function, the comparison, where the run is and what to do next."""
+    dataset, seconds = result["dataset"], result["seconds"]
+    console.print(
+        f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
+        f"{dataset['interactions']:,} ratings; split {result['split']['kind']} {result['split_fingerprint']}, seed {result['seed']}",
+        markup=False,
+    )
+    console.print(f"\nfound   score = {result['formula']}\n", style="bold", markup=False)
+    table = Table("model", *COLUMNS)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in comparison(result):
+        table.add_row(row.name, *row.cells, style="bold green" if row.found else None)
+    console.print(table)
+    regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
+    console.print(
+        f"regret against enumeration {regret} (RMSE (std), validation)   "
+        f"search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, baselines {seconds['baselines']:.1f} s, "
+        f"peak memory {result['peak_memory_mb']:.0f} MiB",
+        markup=False,
+    )
+    console.print(f"run     {path}\nnext    sif recommend {path} --user ID -k 10", markup=False)

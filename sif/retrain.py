@@ -1,0 +1,122 @@
+"""Training and scoring the found function of a run again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasp_core.loop import Observer, evaluate, train
+from nasp_core.types import derive_seed
+from sif.checkpoint import load_tree
+from sif.data import Prepared, prepare
+from sif.datasets import Split
+from sif.errors import RunError
+from sif.models.build import build_network
+from sif.runs import Progress, RunDirectory, write_model
+
+__all__ = ["retrain", "score"]
+
+
+class _Shown(Observer):
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def started(self, what: str, steps: int, done: int) -> None:
+        self._progress.steps(what, steps, done)
+
+    def stepped(self) -> None:
+        self._progress.step()
+
+
+def _data(directory: RunDirectory, device: str, root: Path | None) -> Prepared:
+    """Return the run's data, checked to be those it was made with."""
+    recipe = directory.recipe()
+    if not recipe.dataset:
+        raise RunError(
+            f"run {directory.path} was made from data in memory, which it does not keep; "
+            "search again from a file to train or evaluate it later"
+        )
+    data = prepare(recipe, device=device, root=root)
+    made_with = directory.result()["split_fingerprint"]
+    if data.split.fingerprint != made_with:
+        raise RunError(
+            f"{recipe.dataset} is not what run {directory.path} was made with: split {data.split.fingerprint}, then "
+            f"{made_with}; bring the data back, or search again"
+        )
+    return data
+
+
+def retrain(
+    run: str | Path,
+    *,
+    epochs: int | None = None,
+    seed: int | None = None,
+    all_data: bool = False,
+    device: str = "auto",
+    root: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train the found function of a finished run from fresh weights and replace its model.
+
+    With `all_data` every rating is used, for as many epochs as validation chose before; such a model has no
+    honest validation or test figure, and gets none. Returns epochs, seconds, seed and the validation metrics. The old
+    model stays until the new one is whole.
+    """
+    directory = RunDirectory.open(run, needs="result.json")
+    data = _data(directory, device, root)
+    recipe, genotype, result = directory.recipe(), directory.genotype(), directory.result()
+    training = recipe.training("train")
+    if all_data:
+        chosen = epochs or int(load_tree(directory.path / "model.safetensors")["epoch"])
+        training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0)
+        data = _on_everything(data, device)
+    elif epochs is not None:
+        training = replace(training, epochs=epochs)
+    seed = recipe.seed if seed is None else seed
+    network = build_network(genotype, data.task)
+    done = train(
+        network,
+        data.task,
+        training,
+        seed=derive_seed(seed, "final", genotype.key()),
+        observer=_Shown(progress or Progress()),
+        label=f"train {genotype.key()}",
+    )
+    valid = None if all_data else done.metrics
+    write_model(directory, genotype, dict(network.state_dict()), done.epoch, data)
+    facts = {"epochs": len(done.trace), "seed": seed, "all_data": all_data, "seconds": done.seconds}
+    directory.write_json("result.json", result | {"metrics": {"valid": valid, "test": None}, "retrained": facts})
+    return facts | {"valid": valid}
+
+
+def _on_everything(data: Prepared, device: str) -> Prepared:
+    from sif.tasks import RatingTask
+
+    everything = np.sort(np.concatenate([data.split.train, data.split.valid, data.split.test]))
+    none = np.empty(0, np.int64)
+    whole = Split(everything, none, none, "all", data.split.seed, None, data.split.fingerprint)
+    task = RatingTask(data.interactions, whole, device=data.task.device, context=len(data.task.sizes) == 3)
+    return Prepared(data.interactions, whole, task, data.titles)
+
+
+def score(run: str | Path, *, device: str = "auto", root: Path | None = None) -> dict[str, dict[str, float] | None]:
+    """Return the metrics of a run's model on validation and test; fills them in where retraining left them open.
+
+    Raises `RunError` for a model trained on all data: there is nothing left to judge it by.
+    """
+    directory = RunDirectory.open(run, needs="result.json")
+    result = directory.result()
+    if (result.get("retrained") or {}).get("all_data"):
+        raise RunError(f"the model of run {run} was trained on every rating; nothing is left to evaluate it on")
+    data = _data(directory, device, root)
+    network = build_network(directory.genotype(), data.task)
+    network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
+    metrics: dict[str, dict[str, float] | None] = {"valid": evaluate(network, data.task), "test": None}
+    if len(data.split.test):
+        metrics["test"] = evaluate(network, data.task, split="test")
+    if result["metrics"]["test"] is None:
+        directory.write_json("result.json", result | {"metrics": metrics})
+    return metrics

@@ -51,7 +51,7 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (index,), (grad,) = ctx.saved_tensors, grads
         total = grad.new_zeros(ctx.shape)
-        return total.index_add_(0, index.reshape(-1), grad.reshape(-1, ctx.shape[1])), None
+        return total.index_add_(0, index.reshape(-1), grad.reshape(index.numel(), ctx.shape[1])), None
 
 
 def gather(table: Tensor, index: Tensor) -> Tensor:

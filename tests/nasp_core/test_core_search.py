@@ -1,0 +1,181 @@
+"""The entry `search`, its trial strategies, and training single points."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from nasp_core.domain import Box
+from nasp_core.errors import SearchError
+from nasp_core.gradient import FirstOrder
+from nasp_core.loop import Observer, evaluate
+from nasp_core.optimise import Optimiser, Training
+from nasp_core.relax import OneHot
+from nasp_core.search import search, train_genotype
+from nasp_core.select import Argmax
+from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
+from nasp_core.strategies import darts, nasp, nasp_ranked
+from nasp_core.strategy import SelectContext, Strategy
+from nasp_core.testing import PlantedTask
+from nasp_core.trials import Enumerate, Random, TrialStrategy
+from nasp_core.types import Active
+
+SHORT = Training(epochs=2, batch_size=16, optimiser=Optimiser(learning_rate=0.1))
+
+
+def space(hidden: int = 0, **more: Any) -> InteractionSpace:
+    return InteractionSpace((9, 8), InteractionSettings(embedding_dim=2, hidden=hidden, **more))
+
+
+def task() -> PlantedTask:
+    return PlantedTask("max", (9, 8), density=0.9)
+
+
+def keys(found: Any) -> list[str]:
+    return [record["genotype"] for record in found.trace if record["phase"] == "trial"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_never_repeats_while_points_are_left(seed: int) -> None:
+    found = search(space(), task(), Random(trials=5), SHORT, seed=seed)
+    assert sorted(keys(found)) == sorted(f"operation={name}" for name in space().settings.operations)
+
+
+def test_random_stops_when_nothing_is_new_and_its_order_is_the_seeds() -> None:
+    runs = [keys(search(space(), task(), Random(trials=50), SHORT, seed=seed)) for seed in range(4)]
+    assert all(len(run) == 5 for run in runs)
+    assert len({tuple(run) for run in runs}) > 1
+
+
+def test_enumerate_visits_all_points_in_order_and_the_best_wins() -> None:
+    found = search(space(), task(), Enumerate(), SHORT)
+    assert keys(found) == [f"operation={name}" for name in space().settings.operations]
+    assert set(found.scores) == set(keys(found))
+    assert found.metric == min(found.scores.values()) == found.scores[found.genotype.key()]
+    assert found.network is not None
+    assert evaluate(found.network, task())["rmse"] == pytest.approx(found.metric, rel=1e-6)
+
+
+def test_enumerate_refuses_too_many() -> None:
+    tensor = TensorInteractionSpace((4, 3, 2), InteractionSettings(operations=("plus_plus", "max_max", "min_min")))
+    with pytest.raises(SearchError) as error:
+        search(tensor, PlantedTask("max_max", (4, 3, 2)), Enumerate(limit=2), SHORT)
+    assert str(error.value) == ("space 'tensor-interaction' has more than 2 points; use random, or a one-shot strategy")
+    assert len(search(tensor, PlantedTask("max_max", (4, 3, 2), density=1.0), Enumerate(limit=3), SHORT).scores) == 3
+
+
+def test_a_search_without_trials_is_an_error() -> None:
+    with pytest.raises(SearchError) as error:
+        search(space(), task(), Random(trials=0), SHORT)
+    assert str(error.value) == "strategy 'random' proposed no point; give it a budget of at least one trial"
+
+
+def test_trial_strategies_meet_the_protocol() -> None:
+    assert isinstance(Random(), TrialStrategy)
+    assert isinstance(Enumerate(), TrialStrategy)
+    assert not isinstance(nasp(), TrialStrategy)
+
+
+def test_a_point_has_one_metric_whoever_trains_it() -> None:
+    everything = search(space(), task(), Enumerate(), SHORT, seed=5)
+    some = search(space(), task(), Random(trials=2), SHORT, seed=5)
+    alone = space()
+    genotype = alone.genotype({"operation": (2,)})
+    trained = train_genotype(alone.build(genotype), task(), SHORT, key=genotype.key(), seed=5)
+    assert trained.metrics["rmse"] == everything.scores[genotype.key()]
+    assert len(some.scores) == 2
+    assert all(metric == everything.scores[key] for key, metric in some.scores.items())
+    ranked = search(space(), task(), nasp_ranked(shorten=1.0), SHORT, seed=5)
+    for record in ranked.trace:
+        if record["phase"] == "finalist":
+            assert record["valid"]["rmse"] == everything.scores[record["genotype"]]
+
+
+def test_trials_learn_the_continuous_parameters_and_freeze_them_in_the_final_training() -> None:
+    fast = Enumerate(gradient=FirstOrder(lr=0.1))
+    found = search(space(hidden=3, operations=("max",)), task(), fast, SHORT)
+    slow = search(space(hidden=3, operations=("max",)), task(), Enumerate(gradient=FirstOrder(lr=1e-6)), SHORT)
+    assert found.network is not None
+    for name, values in found.genotype.parameters.items():
+        learned = torch.tensor(values)
+        assert not torch.allclose(learned, torch.tensor(slow.genotype.parameters[name]), atol=1e-3)
+        assert torch.equal(dict(found.network.elementwise.named_parameters())[name], learned)  # type: ignore
+
+
+def test_the_supernets_metric_is_that_of_the_find() -> None:
+    built = space()
+    found = search(built, task(), nasp(alpha_lr=0.1), SHORT)
+    assert found.network is None
+    assert found.scores == {}
+    assert [record["phase"] for record in found.trace] == ["search", "search"]
+    assert found.seconds > 0
+
+
+def test_a_selection_that_trains_to_the_end_hands_its_network_over() -> None:
+    class Full(Argmax):
+        def select(self, context: SelectContext) -> Active:
+            assert context.trained_metric({"operation": (0,)}, None) > 0
+            context.trained_metric({"operation": (1,)}, SHORT)
+            assert context.supernet_metric({"operation": (0,)}) != context.supernet_metric({"operation": (1,)})
+            return {"operation": (0,)}
+
+    final = Training(epochs=3, batch_size=16, optimiser=Optimiser(learning_rate=0.1))
+    found = search(space(), task(), Strategy(Box(), OneHot(), FirstOrder(), Full()), SHORT, final=final)
+    assert found.genotype.key() == "operation=plus"
+    assert list(found.scores.items()) == [("operation=plus", found.metric)]
+    assert found.network is not None
+    assert evaluate(found.network, task())["rmse"] == pytest.approx(found.metric, rel=1e-6)
+    assert [r["epochs"] for r in found.trace if r["phase"] == "finalist"] == [3, 2]
+
+
+@pytest.mark.xfail(
+    strict=True, reason="search._relaxed: finalists that Ranking trained alone are not among Found.scores"
+)
+def test_scores_name_every_point_trained_alone() -> None:
+    found = search(space(), task(), nasp_ranked(), SHORT)
+    finalists = [record["genotype"] for record in found.trace if record["phase"] == "finalist"]
+    assert len(finalists) == 3
+    assert list(found.scores) == finalists
+
+
+def test_the_observer_hears_every_record_and_step() -> None:
+    class Ears(Observer):
+        def __init__(self) -> None:
+            self.records: list[Any] = []
+            self.steps = 0
+            self.began: list[tuple[str, int, int]] = []
+
+        def started(self, what: str, steps: int, done: int) -> None:
+            self.began.append((what, steps, done))
+
+        def stepped(self) -> None:
+            self.steps += 1
+
+        def logged(self, record: dict[str, Any]) -> None:
+            self.records.append(record)
+
+    for strategy in (nasp_ranked(), darts(), Random(trials=2)):
+        ears = Ears()
+        found = search(space(), task(), strategy, SHORT, observer=ears)
+        assert ears.records == found.trace
+        assert ears.steps == sum(steps for _, steps, _ in ears.began) > 0
+
+
+def test_strategies_differ_where_they_should() -> None:
+    """Rates and noise change the search: no setting is accepted and ignored."""
+    base = search(space(), task(), nasp(), SHORT).trace
+    for changed in (nasp(alpha_lr=0.1), nasp(noise=0.1), nasp(betas=(0.1, 0.2)), nasp(weight_decay=0.5)):
+        assert search(space(), task(), changed, SHORT).trace != base
+    assert search(space(), task(), nasp(), SHORT, seed=1).trace != base
+
+
+def test_the_test_part_is_never_read() -> None:
+    class Guarded(PlantedTask):
+        def evaluate(self, predict: Any, split: str = "valid") -> dict[str, float]:
+            assert split == "valid"
+            return super().evaluate(predict, split)
+
+    guarded = Guarded("max", (9, 8), density=0.9)
+    del guarded.parts["test"]
+    for strategy in (nasp_ranked(), Random(trials=1)):
+        assert search(space(), guarded, strategy, SHORT).metric > 0

@@ -36,7 +36,7 @@ def make(kind: type[InteractionSpace], settings: InteractionSettings) -> Interac
     if kind is TensorInteractionSpace:
         names = tuple(kind.operations)
         settings = InteractionSettings(**{**vars(settings), "operations": names})
-        space = kind((7, 6, 4), settings)
+        space: InteractionSpace = kind((7, 6, 4), settings)
     else:
         space = kind((7, 6), settings)
     space.reset(torch.Generator().manual_seed(0))
@@ -183,7 +183,7 @@ class _Steps(Observer):
         predictors = self.loop.network.predictors
         states = [self.loop.optimiser.state[p.weight] for p in predictors]  # type: ignore[union-attr]
         return [
-            (p.weight.detach().clone(), *(s[k].clone() for k in sorted(s) if isinstance(s[k], Tensor)))  # type: ignore
+            (p.weight.detach().clone(), *(s[k].clone() for k in sorted(s) if isinstance(s[k], Tensor)))
             for p, s in zip(predictors, states, strict=True)  # type: ignore[arg-type]
         ]
 

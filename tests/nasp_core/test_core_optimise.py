@@ -81,7 +81,7 @@ def test_a_weight_without_gradient_is_left_alone(kind: str) -> None:
     still = weights[1].detach().clone()
     state = {k: v.clone() for k, v in made.state[weights[1]].items()}
     moved = weights[0].detach().clone()
-    optimiser.apply(made, weights, (torch.ones(2), None))  # type: ignore[arg-type]
+    optimiser.apply(made, weights, (torch.ones(2), None))
     assert torch.equal(weights[1], still)
     assert all(torch.equal(made.state[weights[1]][k], v) for k, v in state.items())
     assert not torch.equal(weights[0], moved)
@@ -96,7 +96,7 @@ def test_sgd_with_momentum_takes_a_weight_whose_first_gradient_comes_late() -> N
     optimiser = Optimiser("sgd", 0.1, momentum=0.9)
     weights = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))]
     made = optimiser.create(weights)
-    optimiser.apply(made, weights, (torch.ones(2), None))  # type: ignore[arg-type]
+    optimiser.apply(made, weights, (torch.ones(2), None))
     optimiser.apply(made, weights, (torch.ones(2), torch.ones(2)))
     torch.testing.assert_close(weights[1].detach(), torch.full((2,), 0.9))
 
@@ -114,7 +114,7 @@ def test_training_refuses_what_trains_nothing() -> None:
     assert str(error.value) == "a training of 0 epochs with batches of 7 trains nothing; both must be 1 or more"
     for wrong in ({"keep_best": True}, {"patience": 2}):
         with pytest.raises(SearchError) as error:
-            Training(evaluate_every=0, **wrong)  # type: ignore[arg-type]
+            Training(evaluate_every=0, **wrong)
         assert str(error.value) == "keep_best and patience need validations: set evaluate_every to 1 or more"
 
 

@@ -211,7 +211,8 @@ def test_ranking_trains_the_finalists_on_a_shortened_schedule_and_takes_the_best
     assert [index for index, _ in asked] == [0, 1, 2, 3]
     short = asked[0][1]
     assert short is not None
-    assert (short.epochs, short.optimiser.learning_rate) == (4, pytest.approx(0.3))
+    assert short.epochs == 4
+    assert short.optimiser.learning_rate == pytest.approx(0.3)
 
 
 def test_ranking_of_one_family_trains_nothing() -> None:

@@ -93,7 +93,8 @@ def test_parts_do_not_overlap_and_have_their_sizes() -> None:
 
 def test_seeds_and_operations_decide_the_ratings() -> None:
     def ratings(operation: str, seed: int) -> torch.Tensor:
-        return PlantedTask(operation, seed=seed).parts["train"][1]
+        target: torch.Tensor = PlantedTask(operation, seed=seed).parts["train"][1]
+        return target
 
     assert torch.equal(ratings("max", 0), ratings("max", 0))
     assert not torch.equal(ratings("max", 0), ratings("max", 1))

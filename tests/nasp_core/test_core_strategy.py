@@ -75,7 +75,7 @@ def test_names_in_the_table_are_the_strategies_own(name: str) -> None:
     assert all(isinstance(paper, Paper) for paper in strategy.papers)
 
 
-SETTINGS = [
+SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("nasp", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "noise": 0.4}),
     ("nasp-ranked", {"alpha_lr": 0.5, "noise": 0.4, "finalists": 2, "shorten": 7.0}),
     ("darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),

@@ -121,7 +121,7 @@ def compose(
 
 FAULTS = [
     (compose(Detached()), "gradient_reaches_alpha", "no gradient reaches"),
-    (compose(Unnormalised()), "mixtures_are_valid", "do not sum to 1.0"),
+    (compose(Unnormalised()), "mixtures_are_valid", "sum to 2.0"),
     (compose(Disagreeing()), "mixtures_are_valid", "is live, but weighs"),
     (compose(domain=Halving()), "domain_is_a_projection", "retract is not idempotent"),
     (compose(domain=Box(0.0, 0.4, 0.6, 0.0)), "gradient_reaches_alpha", None),

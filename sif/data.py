@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,21 @@ def resolve_device(name: str) -> torch.device:
     """Return the device for `auto` (CUDA when there is one), `cpu` or `cuda`; raises `DataError` without CUDA."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
+    if name.startswith("cuda") and not torch.cuda.is_available():
         raise DataError(
-            "device = cuda, but torch sees no CUDA device; use --device cpu (or auto), "
+            f"device = {name}, but torch sees no CUDA device; use --device cpu (or auto), "
             "or see `sif doctor` for the installed torch build"
         )
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise DataError(f"device = {name} is unknown; use auto, cpu or cuda")
     return torch.device(name)
 
 
 def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: Path | None = None) -> Prepared:
     """Read, check and cut the data a recipe names; `source` (a frame, matrix or Interactions) stands in for them."""
     where = resolve_device(device)
+    if source is None and not recipe.dataset:
+        raise DataError(f"{recipe.origin} names no data; give a file of ratings: sif search FILE, or --data FILE")
     columns = ColumnNames(**recipe.columns)
     dataset = recipe.dataset if source is None else source
     seed = recipe.seed if recipe.split.seed is None else recipe.split.seed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -14,6 +16,7 @@ from nasp_core.loop import Observer, better, evaluate
 from nasp_core.network import Network
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.spaces import InteractionSpace
+from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Enumerate, Random, TrialStrategy
 from nasp_core.types import State
@@ -33,27 +36,51 @@ def check_recipe(recipe: Recipe) -> None:
     wants_context = recipe.space.name == "tensor-interaction"
     if wants_context != (recipe.context != "none"):
         fix = 'set context = "month" (or "column")' if wants_context else 'set space.name = "tensor-interaction"'
-        problems.append(f'space.name = "{recipe.space.name}" with context = "{recipe.context}": {fix}')
+        problems.append(recipe.problem("space.name", f'does not go with context = "{recipe.context}"; {fix}'))
+    given = bool(recipe.valid or recipe.test) or recipe.split.kind == "leave-last-out"
+    if not given and recipe.split.fractions[1] == 0:
+        why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
+        problems.append(recipe.problem("split.fractions", why))
     table = TENSOR_BASELINES if wants_context else BASELINES
-    problems += [
-        f"baselines.names has {name!r}; there are: {', '.join(table)}"
-        for name in recipe.baselines.names
-        if name not in table
-    ]
-    sizes = (2, 2, 2) if wants_context else (2, 2)
-    steps = (
-        recipe.make_strategy,
-        lambda: SPACES[recipe.space.name](sizes, recipe.settings(), torch.ones(sum(sizes))),
-        lambda: recipe.training("search"),
-        lambda: recipe.training("train"),
+    for name in (name for name in recipe.baselines.names if name not in table):
+        near = difflib.get_close_matches(name, table, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        problems.append(recipe.problem("baselines.names", f"no baseline {name!r}; {hint}There are: {', '.join(table)}"))
+    named = recipe.strategy.name in STRATEGIES and recipe.strategy.settings
+    steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("strategy.settings" if named else "strategy.name", recipe.make_strategy),
+        ("space.operations", lambda: _small_space(recipe)),
+        ("search", lambda: recipe.training("search")),
+        ("train", lambda: recipe.training("train")),
     )
-    for step in steps:
+    for key, step in steps:
         try:
             step()
         except NaspError as error:
-            problems.append(str(error))
+            problems.append(recipe.problem(key, str(error)))
+    if not problems:
+        problems = _start(recipe)
     if problems:
-        raise RecipeError(f"the recipe has {len(problems)} problem(s)\n" + "\n".join(f"  {p}" for p in problems))
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise RecipeError(f"{recipe.origin} has {count}\n" + "\n".join(f"  {p}" for p in problems))
+
+
+def _small_space(recipe: Recipe) -> InteractionSpace:
+    sizes = (2,) * len(SPACES[recipe.space.name].modes)
+    return SPACES[recipe.space.name](sizes, recipe.settings(), torch.ones(sum(sizes)))
+
+
+def _start(recipe: Recipe) -> list[str]:
+    """Begin the search on a space of two users and two items: settings that nothing else checks fail here."""
+    strategy, space, generator = recipe.make_strategy(), _small_space(recipe), torch.Generator()
+    try:
+        if isinstance(strategy, Strategy):
+            strategy.gradient.init(strategy.domain.init(space, generator, torch.device("cpu")), space)
+        else:
+            strategy.init(space, generator)
+    except (NaspError, TypeError, ValueError) as error:
+        return [recipe.problem("strategy.settings", str(error))]
+    return []
 
 
 class Pipeline:
@@ -203,4 +230,4 @@ def _outcome(found: Found) -> State:
 
 
 def _text(changes: dict[str, Any]) -> str:
-    return " ".join(f"{key}={value:g}" for key, value in changes.items())
+    return " ".join(f"{key}={value!r}" for key, value in changes.items())

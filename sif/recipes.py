@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, create_model
 
+from nasp_core.errors import StrategyError
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.spaces import InteractionSettings
-from nasp_core.strategies import make_strategy
+from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
@@ -23,21 +25,50 @@ from sif.resources import resource_dir
 __all__ = ["Recipe", "dump_toml", "load_recipe", "parse_recipe", "recipe_names", "recipe_text"]
 
 
+_CLOSED = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
 class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _CLOSED
+
+
+_Share = Annotated[float, Field(ge=0, lt=1)]
+_Size = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=1)]
+_BOUNDS: Mapping[str, Any] = {
+    "learning_rate": Annotated[float, Field(gt=0)],
+    "final_learning_rate": _Size,
+    "momentum": _Share,
+    "betas": tuple[_Share, _Share],
+    "weight_decay": _Size,
+    "clip": Annotated[float, Field(gt=0)] | None,
+    "epochs": _Count,
+    "batch_size": _Count,
+    "evaluate_every": Annotated[int, Field(ge=0)],
+    "patience": _Count | None,
+    "embedding_dim": _Count,
+    "hidden": Annotated[int, Field(ge=0)],
+    "max_norm": Annotated[float, Field(gt=0)] | None,
+    "init_std": _Size,
+    "l2": _Size,
+    "bias_l2": _Size,
+    "l2_frequency": _Size,
+}
+"""What the values of the core's dataclasses may be, so that a recipe's line is named before anything runs."""
+_NOT_SETTINGS = ("gradient", "name", "papers")  # of the trial strategies: parts, which no recipe can write
 
 
 def _model_of(cls: type, **overrides: Any) -> type[BaseModel]:
-    """Return a closed pydantic model with the fields, types and defaults of a frozen dataclass."""
+    """Return a closed pydantic model with the fields, types, bounds and defaults of a frozen dataclass."""
     hints = get_type_hints(cls)
     members: dict[str, Any] = {}
     for field in fields(cls):
-        hint = overrides.get(field.name, hints[field.name])
+        hint = overrides.get(field.name) or _BOUNDS.get(field.name, hints[field.name])
         default = field.default if field.default is not MISSING else ...
         if is_dataclass(default):
             default = Field(default_factory=hint)
         members[field.name] = (hint, default)
-    return create_model(cls.__name__, __config__=ConfigDict(extra="forbid", frozen=True), **members)
+    return create_model(cls.__name__, __config__=_CLOSED, **members)
 
 
 _OptimiserModel = _model_of(Optimiser)
@@ -50,7 +81,7 @@ class SplitRecipe(_Closed):
 
     kind: Literal["random", "user", "leave-last-out", "temporal"] = "random"
     fractions: tuple[float, float, float] = (0.5, 0.25, 0.25)
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
 
 
 class SpaceRecipe(_SettingsModel):  # type: ignore[misc, valid-type]
@@ -80,8 +111,8 @@ class TuneRecipe(_Closed):
     `l2` holds for all that have embeddings; `embedding_dim` for the find and the tuned baseline (biased-mf).
     """
 
-    l2: tuple[float, ...] = ()
-    embedding_dim: tuple[int, ...] = ()
+    l2: tuple[_Size, ...] = ()
+    embedding_dim: tuple[_Count, ...] = ()
 
 
 class Recipe(_Closed):
@@ -102,6 +133,25 @@ class Recipe(_Closed):
     tune: TuneRecipe = TuneRecipe()
     baselines: BaselineRecipe = BaselineRecipe()
 
+    _origin: str = PrivateAttr("the recipe")
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """Where the recipe comes from, for messages."""
+        return self._origin
+
+    def problem(self, key: str, text: str) -> str:
+        """Return a problem with `key` as one line of a message: place, key with its value, text."""
+        value: Any = self
+        for part in key.split("."):
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        where = _place(self._places, key)
+        if isinstance(value, BaseModel):
+            return f"{where}{key}: {text}"
+        shown = _literal(value)
+        return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
+
     def settings(self) -> InteractionSettings:
         """Return the settings of the space."""
         return InteractionSettings(**{k: v for k, v in self.space.model_dump().items() if k != "name"})
@@ -113,8 +163,18 @@ class Recipe(_Closed):
 
     def make_strategy(self) -> Strategy | TrialStrategy:
         """Return the strategy; raises `StrategyError` for an unknown name or setting, or parts that do not fit."""
+        name = self.strategy.name
         settings = {k: tuple(v) if isinstance(v, list) else v for k, v in self.strategy.settings.items()}
-        return make_strategy(self.strategy.name, **settings)
+        hints = get_type_hints(STRATEGIES[name]) if name in STRATEGIES else {}
+        for key, value in settings.items():
+            if key in _NOT_SETTINGS:
+                raise StrategyError(f"{key} is no setting of a recipe's strategy")
+            try:
+                TypeAdapter(hints.get(key, Any)).validate_python(value)
+            except ValidationError as error:
+                message = error.errors()[0]["msg"]
+                raise StrategyError(f"{key} = {_literal(value)}: {message[:1].lower()}{message[1:]}") from None
+        return make_strategy(name, **settings)
 
 
 def recipe_names() -> list[str]:
@@ -141,7 +201,11 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise RecipeError(f"no recipe file {path}; `sif recipes ls` lists the recipes that ship")
-        return parse_recipe(path.read_text(encoding="utf-8"), str(path), overrides)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise RecipeError(f"{path} is not TOML: it is not UTF-8 text") from None
+        return parse_recipe(text, str(path), overrides)
     return parse_recipe(recipe_text(str(source)), f"recipe {source}", overrides)
 
 
@@ -159,9 +223,10 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = ()) -> Recip
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        problems = [_explain(data, places, problem) for problem in error.errors()]
+        problems = list(dict.fromkeys(_explain(places, problem) for problem in error.errors()))
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise RecipeError(f"{origin} has {count}\n" + "\n".join(f"  {p}" for p in problems)) from None
+    recipe._origin, recipe._places = origin, places
     return recipe
 
 
@@ -195,17 +260,41 @@ def _put(data: dict[str, Any], key: str, value: Any, override: str) -> None:
     data[last] = value
 
 
-def _explain(data: Mapping[str, Any], places: Mapping[str, str], problem: Any) -> str:
-    location = tuple(part for part in problem["loc"] if isinstance(part, str))
-    key = ".".join(location)
-    where = places.get(key) or places.get(".".join(location[:-1]), "somewhere")
-    if problem["type"] == "extra_forbidden":
-        known = _known(location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1)
-        prefix = ".".join(location[:-1]) + "." if location[:-1] else ""
+def _place(places: Mapping[str, str], key: str) -> str:
+    """Return where a key stands, or the nearest table above it: "line 3  "; nothing for a key that has no place."""
+    parts = key.split(".")
+    for length in range(len(parts), 0, -1):
+        above = ".".join(parts[:length])
+        for place in places:
+            if place == above or place.startswith(above + "."):
+                return places[place] + "  "
+    return ""
+
+
+def _explain(places: Mapping[str, str], problem: Any) -> str:
+    location, kind = problem["loc"], problem["type"]
+    if location[:2] == ("strategy", "settings") and len(location) > 3:
+        location, kind = location[:3], "setting"
+    names = tuple(part for part in location if isinstance(part, str) and part != "[key]")
+    key = ".".join(names)
+    where = _place(places, key)
+    if kind == "extra_forbidden":
+        known = _known(names[:-1])
+        near = difflib.get_close_matches(names[-1], known, n=1)
+        prefix = ".".join(names[:-1]) + "." if names[:-1] else ""
         hint = f"Did you mean {prefix}{near[0]}?" if near else f"There are: {', '.join(known)}"
-        return f"{where}  unknown key {key}. {hint}"
-    return f"{where}  {key} = {problem['input']!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+        return f"{where}unknown key {key}. {hint}"
+    if "[key]" in location:
+        return f"{where}unknown key {key}. There are: {problem['ctx']['expected'].replace(chr(39), '')}"
+    texts = {
+        "model_type": "this is a table, not a value",
+        "model_attributes_type": "this is a table, not a value",
+        "missing": "too few values",
+        "too_long": "too many values",
+        "setting": "give a number, a text, true or false, or a list of numbers",
+    }
+    text = texts.get(kind, problem["msg"][:1].lower() + problem["msg"][1:])
+    return f"{where}{key} = {problem['input']!r}: {text}"
 
 
 def _known(location: tuple[str, ...]) -> list[str]:
@@ -229,7 +318,10 @@ def _literal(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        # JSON's escapes are TOML's, but for the delete character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_literal, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_literal(item)}" for key, item in value.items()) + "}"
     return repr(value)

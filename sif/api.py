@@ -61,7 +61,7 @@ class Run:
     def additive(self) -> bool:
         """Whether the function is f(user) + g(item), which ranks the items alike for every user."""
         (operation,) = self.genotype.choices["operation"]
-        return not self.genotype.settings.get("hidden") and family(str(operation)) in ("plus", "plus_plus")
+        return family(str(operation)) in ("plus", "plus_plus")
 
     @property
     def best_epoch(self) -> int:
@@ -137,7 +137,7 @@ def search(
     `settings` overrides the recipe by dotted key (`{"search.epochs": 5}`). Without `out` the run lies in a temporary
     folder that lives as long as the returned object. Raises `DataError` or `RecipeError` before anything is written.
     """
-    changes = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
+    changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (settings or {}).items()]
     if strategy is not None:
         changes.append(f"strategy.name={json.dumps(strategy)}")
     if seed is not None:
@@ -176,6 +176,7 @@ def execute(
     began = time.perf_counter()
     directory.write_recipe(recipe)
     stages = Stages(directory, progress or Progress(), checkpoint_seconds)
+    stages.check(data.split.fingerprint)
     pipeline = Pipeline(recipe, data, stages)
     found = pipeline.search()
     genotype, trained = pipeline.train(Genotype.from_json(found["genotype"]))
@@ -233,7 +234,7 @@ def execute(
     dumped = result.model_dump()
     directory.write("report.html", report(dumped, trace))
     directory.write_json("result.json", dumped)
-    stages.clear()
+    directory.clear()
 
 
 def _test(pipeline: Pipeline, network: Any) -> dict[str, float] | None:

@@ -71,4 +71,7 @@ def load_tree(path: Path) -> Any:
             return tensors[value[_TENSOR]] if _TENSOR in value else {k: fill(v) for k, v in value.items()}
         return [fill(v) for v in value] if isinstance(value, list) else value
 
-    return fill(json.loads(metadata["tree"]))
+    try:
+        return fill(json.loads(metadata["tree"]))
+    except (json.JSONDecodeError, KeyError):
+        raise RunError(f"{path} is not a saved state of sif: the tree in its header is damaged") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def retrain(
     if all_data:
         chosen = epochs or int(load_tree(directory.path / "model.safetensors")["epoch"])
         training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0)
-        data = _on_everything(data, device)
+        data = _on_everything(data)
     elif epochs is not None:
         training = replace(training, epochs=epochs)
     seed = recipe.seed if seed is None else seed
@@ -88,11 +88,12 @@ def retrain(
     valid = None if all_data else done.metrics
     write_model(directory, genotype, dict(network.state_dict()), done.epoch, data)
     facts = {"epochs": len(done.trace), "seed": seed, "all_data": all_data, "seconds": done.seconds}
-    directory.write_json("result.json", result | {"metrics": {"valid": valid, "test": None}, "retrained": facts})
+    changed = {"metrics": {"valid": valid, "test": None}, "scale": asdict(data.task.scale), "retrained": facts}
+    directory.write_json("result.json", result | changed)
     return facts | {"valid": valid}
 
 
-def _on_everything(data: Prepared, device: str) -> Prepared:
+def _on_everything(data: Prepared) -> Prepared:
     from sif.tasks import RatingTask
 
     everything = np.sort(np.concatenate([data.split.train, data.split.valid, data.split.test]))

@@ -28,6 +28,9 @@ from sif.recipes import Recipe, dump_toml, load_recipe
 __all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Stages", "write_model"]
 
 MODEL_FORMAT = "sif-recommender-1"
+_FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
+_TEMPORARY = r"\.(" + _FILES.replace(".", r"\.") + r")\.\w+"
+"""The temporary names of `write_atomically`."""
 
 
 class RunDirectory:
@@ -42,10 +45,10 @@ class RunDirectory:
         if path is None:
             stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
             numbered = (Path("runs") / f"{stem}-{number}" for number in itertools.count(1))
-            path = next(candidate for candidate in numbered if not candidate.exists())
-        elif path.is_file() or (path.is_dir() and any(path.iterdir())):
+            return cls(next(candidate for candidate in numbered if _made(candidate)))
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise RunError(f"{path} exists and is not empty; give another --out, or go on with --resume {path}")
-        path.mkdir(parents=True, exist_ok=True)
+        _made(path)
         return cls(path)
 
     @classmethod
@@ -93,10 +96,28 @@ class RunDirectory:
         """Write plain data as indented JSON."""
         self.write(name, json.dumps(data, indent=2) + "\n")
 
+    def clear(self) -> None:
+        """Remove what only an unfinished run needs: checkpoints, and files that a kill left half-written."""
+        shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
+        for left in self.path.glob(".*"):
+            if re.fullmatch(_TEMPORARY, left.name):
+                left.unlink(missing_ok=True)
+
     @property
     def finished(self) -> bool:
         """Whether the run has come to its end."""
         return (self.path / "result.json").is_file()
+
+
+def _made(path: Path) -> bool:
+    """Make a directory and return whether it was not there; atomic, so that two searches never share one."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise RunError(f"cannot make the run directory {path}: {error.strerror}; give another --out") from None
+    return True
 
 
 class Progress:
@@ -164,9 +185,15 @@ class Stages:
         outcome = load_tree(done)
         return outcome
 
-    def clear(self) -> None:
-        """Remove the checkpoints of a run that has ended."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def check(self, fingerprint: str) -> None:
+        """Note the split of the run; raises `RunError` when an interrupted run was made with another one."""
+        note = self._folder / "split.txt"
+        if note.is_file() and note.read_text() != fingerprint:
+            raise RunError(
+                f"the data of run {self._folder.parent} have changed since it began: split {fingerprint}, "
+                f"then {note.read_text()}; bring the data back, or search again"
+            )
+        write_atomically(note, fingerprint)
 
 
 def write_model(

@@ -2,6 +2,8 @@
 
 import logging
 
+import pooch
+
 from sif.cli import catalogue, doctor, runs, search
 from sif.cli.app import app
 
@@ -10,5 +12,5 @@ __all__ = ["app", "catalogue", "doctor", "main", "runs", "search"]
 
 def main() -> None:
     """Run `sif`."""
-    logging.getLogger("pooch").setLevel(logging.WARNING)
+    pooch.get_logger().setLevel(logging.WARNING)  # a logger of its own: logging.getLogger does not know it
     app()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +48,8 @@ def search(
 ) -> None:
     """Find the interaction function that fits a table of ratings, beside honest baselines on the same split."""
     if resume is not None:
-        directory, resolved = _reopened(resume, target, data, recipe, changes)
+        others = (target, data, valid, test, recipe, strategy, changes, out, seed is not None)
+        directory, resolved = _reopened(resume, any(others))
     else:
         resolved = _resolve(target, data, valid, test, recipe, strategy, changes or [], seed)
         directory = None
@@ -60,6 +63,7 @@ def search(
     if not directory.finished:
         with TerminalProgress() as progress:
             execute(resolved, prepared, directory, progress=progress)
+    directory.clear()
     result = directory.result()
     if as_json:
         emit(result | {"run": str(directory.path)})
@@ -67,9 +71,9 @@ def search(
         print_result(result, directory.path)
 
 
-def _reopened(resume: Path, *others: Any) -> tuple[RunDirectory, Recipe]:
-    if any(others):
-        raise RunError(f"--resume {resume} goes on with that run's own recipe; leave TASK, --data, --recipe, --set out")
+def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, Recipe]:
+    if more:
+        raise RunError(f"--resume {resume} goes on with that run's own recipe; besides, give --device and --json alone")
     directory = RunDirectory.open(resume)
     return directory, directory.recipe()
 
@@ -82,7 +86,7 @@ def _resolve(
         raise RecipeError(f"nothing to search: give a recipe ({', '.join(recipe_names())}) or a file of ratings")
     extra = list(changes)
     if strategy:
-        extra.append(f'strategy.name="{strategy}"')
+        extra.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
     if seed is not None:
         extra.append(f"seed={seed}")
     named = target in recipe_names() and not Path(target).exists()
@@ -99,8 +103,10 @@ def _resolve(
         update["dataset"] = source
         known = {name for entry in catalogue().values() for name in (entry.name, *entry.aliases)}
         if not Path(source).exists() and source not in known:
-            near = [*recipe_names(), *sorted(known)]
-            raise RecipeError(f"no file, recipe or data set {source!r}. There are: {', '.join(near)}")
+            names = sorted({*recipe_names(), *known})
+            near = difflib.get_close_matches(source, names, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise RecipeError(f"no file, recipe or data set {source!r}. {hint}There are: {', '.join(names)}")
     return resolved.model_copy(update=update)
 
 
@@ -109,7 +115,8 @@ def print_result(result: dict[str, Any], path: Path) -> None:
     dataset, seconds = result["dataset"], result["seconds"]
     console.print(
         f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
-        f"{dataset['interactions']:,} ratings; split {result['split']['kind']} {result['split_fingerprint']}, seed {result['seed']}",
+        f"{dataset['interactions']:,} ratings; split {result['split']['kind']} {result['split_fingerprint']}, "
+        f"seed {result['seed']}",
         markup=False,
     )
     console.print(f"\nfound   score = {result['formula']}\n", style="bold", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,14 +33,14 @@ def comparison(result: Mapping[str, Any]) -> list[ComparisonRow]:
         )
     ]
     entries += [(name, row, False) for name, row in result["baselines"].items()]
-    entries.sort(key=lambda entry: (entry[1]["valid"]["rmse_standardised"], not entry[2]))
+    entries.sort(key=lambda entry: ((entry[1]["valid"] or {}).get("rmse_standardised", -math.inf), not entry[2]))
     return [ComparisonRow(name, _cells(row), found) for name, row, found in entries]
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    test = row["test"] or {}
+    valid, test = row["valid"] or {}, row["test"] or {}  # a model trained on every rating has neither
     figures = (
-        row["valid"].get("rmse_standardised"),
+        valid.get("rmse_standardised"),
         test.get("rmse_standardised"),
         test.get("rmse"),
         test.get("mae"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from nasp_core.genotype import Genotype
-from nasp_core.loop import train
+from nasp_core.loop import Observer, train
 from nasp_core.spaces.interaction import InteractionNetwork
 from sif.checkpoint import load_tree, save_tree
 from sif.data import prepare
-from sif.datasets import Interactions
+from sif.datasets import read
 from sif.errors import DataError, RunError
 from sif.implicit_feedback import with_negatives
 from sif.models.build import build_network, parameters_of
@@ -60,19 +61,18 @@ class Recommender:
         """Search and train on a CSR matrix float `[users, items]` and return self.
 
         `show_progress` is accepted for implicit's sake; nothing is printed. `callback(epoch, seconds, loss)` is called
-        after each epoch of the final training. Raises `DataError` for a matrix that cannot be learnt from.
+        after each epoch of the final training, with the epoch counted from 0 and its own seconds. Raises `DataError`
+        for a matrix that cannot be learnt from.
         """
-        import time
-
         from sif.api import search
 
-        data = Interactions.from_csr(_csr(user_items), name="user_items")
+        data = read(_csr(user_items), name="user_items")
         if data.rating is None or float(np.ptp(data.rating)) == 0.0:
             data = with_negatives(data, self.negatives, self.recipe.seed)
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
         recipe = self.recipe.model_copy(
-            update={"split": split, "baselines": baselines, "dataset": "", "context": "none"}
+            update={"split": split, "baselines": baselines, "dataset": "", "valid": "", "test": "", "context": "none"}
         )
         run = search(data, recipe=recipe, device=self.device)
         whole = prepare(
@@ -83,11 +83,7 @@ class Recommender:
         network = build_network(run.genotype, whole.task)
         epochs = max(1, run.best_epoch)
         training = replace(recipe.training("train"), epochs=epochs, patience=None, keep_best=False, evaluate_every=0)
-        began = time.perf_counter()
-        done = train(network, whole.task, training, seed=recipe.seed)
-        if callback is not None:
-            for record in done.trace:
-                callback(record["epoch"], (time.perf_counter() - began) / len(done.trace), record["loss"])
+        train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
         self._take(run.genotype, network, whole.task.scale)
         return self
 
@@ -123,15 +119,17 @@ class Recommender:
 
         A user id gives arrays `[N]`, an array of ids arrays `[users, N]`. `user_items` holds one row per requested
         user, as in implicit. With `recalculate_user` the user's embedding is solved for from that row, so
-        that new and changed users need no training. `items` restricts the ranking, `filter_items` excludes. Where
-        fewer than N items are left, ids are -1 and scores -inf. Raises `DataError` for unknown users and rows that do not match.
+        that new and changed users need no training. `items` restricts the ranking (to at most that many places),
+        `filter_items` excludes. Where fewer items are left than places, ids are -1 and scores -inf. Raises `DataError`
+        for unknown users and items, and for rows that do not match.
         """
         users = np.atleast_1d(np.asarray(userid, dtype=np.int64))
         if items is not None and filter_items is not None:
             raise DataError("give items (rank only these) or filter_items (leave these out), not both")
         needs_rows = filter_already_liked_items or recalculate_user
         liked = self._rows(user_items, len(users)) if needs_rows else sparse.csr_array((0, 0))
-        within = None if items is None else self._item_ids(items)
+        within = None if items is None else np.unique(self._item_ids(items))
+        places = N if within is None else min(N, len(within))
         if recalculate_user:
             vectors, bias = solve_users(self.network, self.folded, liked, self._scale)
             scores = self.folded.scores_of(vectors, bias, None if within is None else torch.from_numpy(within))
@@ -140,7 +138,7 @@ class Recommender:
             scores = self.folded.scores(torch.from_numpy(users), None if within is None else torch.from_numpy(within))
         excluded = None if filter_items is None else self._item_ids(filter_items)
         seen = liked if filter_already_liked_items else None
-        ids, values = top_k(scores, N, within=within, seen=seen, excluded=excluded)
+        ids, values = top_k(scores, places, within=within, seen=seen, excluded=excluded)
         values = values * np.float32(self._scale.std) + np.float32(self._scale.mean)
         return (ids[0], values[0]) if np.ndim(userid) == 0 else (ids, values)
 
@@ -148,10 +146,17 @@ class Recommender:
         self,
         itemid: int | ArrayLike,
         N: int = 10,
+        recalculate_item: bool = False,
+        item_users: Any = None,
         filter_items: ArrayLike | None = None,
         items: ArrayLike | None = None,
     ) -> Ranked:
-        """Return ids and cosine similarities of the N items whose embeddings are nearest (the item itself first)."""
+        """Return ids and cosine similarities of the N items whose embeddings are nearest (the item itself first).
+
+        Arguments stand in implicit's order; new items cannot be solved for: `recalculate_item` raises `DataError`.
+        """
+        if recalculate_item or item_users is not None:
+            raise DataError("similar_items cannot solve for new items (recalculate_item); fit again with them")
         return self._similar(self.folded.items, itemid, N, filter_items, items, "item")
 
     def similar_users(
@@ -168,10 +173,13 @@ class Recommender:
         ids = np.atleast_1d(np.asarray(wanted, dtype=np.int64))
         self._check(ids, len(table), what)
         unit = torch.nn.functional.normalize(table, dim=1)
-        inside = None if within is None else np.asarray(within, dtype=np.int64)
+        inside = None if within is None else np.unique(np.asarray(within, dtype=np.int64))
+        leave = None if excluded is None else np.atleast_1d(np.asarray(excluded, dtype=np.int64))
+        for chosen in (inside, leave):
+            if chosen is not None:
+                self._check(chosen, len(table), what)
         targets = unit if inside is None else unit[torch.from_numpy(inside)]
         scores = unit[torch.from_numpy(ids)] @ targets.T
-        leave = None if excluded is None else np.atleast_1d(np.asarray(excluded, dtype=np.int64))
         found, values = top_k(scores, n, within=inside, seen=None, excluded=leave)
         return (found[0], values[0]) if np.ndim(wanted) == 0 else (found, values)
 
@@ -232,6 +240,19 @@ class Recommender:
                 f"unknown {what} {outside[0]}: this model knows {what}s 0 to {size - 1}"
                 + ("; for a new user give recalculate_user=True and their row" if what == "user" else "")
             )
+
+
+class _Callback(Observer):
+    """Passes each finished epoch on to a callback of implicit's form."""
+
+    def __init__(self, callback: Callable[..., None] | None) -> None:
+        self._callback, self._last = callback, time.perf_counter()
+
+    def logged(self, record: dict[str, Any]) -> None:
+        now = time.perf_counter()
+        if self._callback is not None:
+            self._callback(record["epoch"] - 1, now - self._last, record["loss"])
+        self._last = now
 
 
 def _csr(matrix: Any) -> sparse.csr_array:

@@ -31,8 +31,9 @@ def solve_users(
     count = torch.bincount(user, minlength=rows.shape[0]).clamp_min(1)
     share = (1.0 / count)[user]
     settings = network.settings
-    l2 = settings.l2 if settings.penalty == "squared" else 0.0
-    bias_l2 = settings.bias_l2 if settings.penalty == "squared" else 0.0
+    squared = settings.penalty == "squared"
+    rated = torch.from_numpy(np.diff(rows.indptr) > 0).float()  # nothing pulls at a user with an empty row
+    l2, bias_l2 = (rated * settings.l2, rated * settings.bias_l2) if squared else (rated * 0.0, rated * 0.0)
     has_bias = network.bias is not None
     learn = [vectors, bias] if has_bias else [vectors]
     adam = torch.optim.Adam(learn, lr=0.05)
@@ -41,7 +42,8 @@ def solve_users(
         error = _scores(network, folded, lifted[user], item) + folded.item_bias[item] + folded.offset - target
         if has_bias:
             error = error + bias[user]
-        loss = (error.square() * share).sum() + l2 * vectors.square().sum() + bias_l2 * bias.square().sum()
+        penalty = (l2 * vectors.square().sum(1) + bias_l2 * bias.square()).sum()
+        loss = (error.square() * share).sum() + penalty
         for tensor, grad in zip(learn, torch.autograd.grad(loss, learn), strict=True):
             tensor.grad = grad
         adam.step()

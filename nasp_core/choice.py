@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["mix"]
 
@@ -30,6 +31,7 @@ class _Probe(torch.autograd.Function):
         return out.view_as(out)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         (grad,) = grads
         return grad, ctx.slopes(grad) if ctx.needs_input_grad[1] else None, None
@@ -46,13 +48,13 @@ def mix(candidates: Sequence[Candidate], active: int | None, weights: Tensor | N
     if weights is None:
         if active is None:
             raise ValueError("a mixture needs live candidates, weights, or both")
-        return candidates[active](*inputs)
+        return candidates[_live(active)](*inputs)
     if active is None:
         total = candidates[0](*inputs) * weights[0]
         for index in range(1, len(candidates)):
             total = total + candidates[index](*inputs) * weights[index]
         return total
-    out = candidates[active](*inputs)
+    out = candidates[_live(active)](*inputs)
     if not weights.requires_grad:
         return out
     detached, frozen = out.detach(), [x.detach() for x in inputs]
@@ -69,3 +71,9 @@ def mix(candidates: Sequence[Candidate], active: int | None, weights: Tensor | N
 
     probed: Tensor = _Probe.apply(out, weights, slopes)  # type: ignore[no-untyped-call]
     return probed
+
+
+def _live(active: int) -> int:
+    if active < 0:
+        raise ValueError("a dropped choice has no live candidate: leave it out of the sum instead of mixing it")
+    return active

@@ -50,5 +50,11 @@ class Genotype:
         missing = [name for name in _FIELDS if not isinstance(data, dict) or name not in data]
         if missing:
             raise GenotypeError(f"not a genotype: it lacks {', '.join(missing)}; a genotype has {', '.join(_FIELDS)}")
-        choices = {group: tuple(names) for group, names in data["choices"].items()}
+        choices, tables = data["choices"], (data["settings"], data["parameters"])
+        good = isinstance(choices, dict) and all(isinstance(table, dict) for table in tables)
+        if not good or not all(isinstance(names, list) for names in choices.values()):
+            raise GenotypeError(
+                "not a genotype: choices must be a table of lists of names, settings and parameters must be tables"
+            )
+        choices = {group: tuple(names) for group, names in choices.items()}
         return cls(data["space"], data["version"], choices, data["settings"], data["parameters"])

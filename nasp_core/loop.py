@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasp_core.errors import SearchError
+from nasp_core.errors import ResumeError, SearchError
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
 from nasp_core.state import pack, restore
@@ -101,6 +101,7 @@ class Loop:
         self.valid = task.stream("valid", training.batch_size, derive_seed(seed, label, "valid"))
         self.steps = training.epochs * len(self.stream)
         self.state: State = {
+            "made_by": self._made_by(),
             "step": 0,
             "seconds": 0.0,
             "loss": torch.zeros((), device=self.device),
@@ -112,18 +113,31 @@ class Loop:
             "relax": {},
             "gradient": {},
             "best": None,
+            "finals": {},
             "stale": 0,
             "trace": [],
         }
         if strategy is not None:
             if not isinstance(network, Space):
                 raise SearchError("a strategy needs a space: a network without choices can only be trained")
+            if training.keep_best:
+                raise SearchError("keep_best belongs to the final training: a search would mix two epochs' alpha")
             self.space = network
             alpha = strategy.domain.init(network, generator, self.device)
             self.state.update(alpha=alpha, relax=strategy.relax.init(), gradient=strategy.gradient.init(alpha, network))
 
+    def _made_by(self) -> str:
+        """Return what must be the same for a saved state to go on: label, seed, training, strategy."""
+        parts = None if self.strategy is None else self.strategy.describe()
+        return f"{self.label}; seed {self.seed}; {self.training}; {parts}"
+
     def resume(self, packed: State) -> None:
         """Go on from a packed state; raises `ResumeError` when it is of another search."""
+        if packed.get("made_by") != self.state["made_by"]:
+            raise ResumeError(
+                "the saved state is of another search; start afresh, or give its own settings\n"
+                f"  saved: {packed.get('made_by')}\n  now:   {self.state['made_by']}"
+            )
         restore(self.state, packed)
 
     def run(self) -> State:
@@ -145,11 +159,16 @@ class Loop:
                 self.state["seconds"] = time.perf_counter() - began
                 self.observer.stepped()
                 if self.observer.checkpoint_due():
-                    self.observer.save(pack(self.state | {"global_rng": torch.get_rng_state()}))
+                    self.state["global_rng"] = torch.get_rng_state()
+                    self.save()
         if self.training.keep_best and self.state["best"] is not None:
             self.network.load_state_dict(self.state["best"]["weights"])
         self.network.eval()
         return self.state
+
+    def save(self) -> None:
+        """Give the observer a packed state to go on from."""
+        self.observer.save(pack(self.state))
 
     def _stopped(self) -> bool:
         return self.training.patience is not None and self.state["stale"] >= self.training.patience
@@ -203,6 +222,8 @@ class Loop:
         every = self.training.evaluate_every
         if every and (epoch % every == 0 or epoch == self.training.epochs):
             metrics = evaluate(self.network, self.task, self._mixture("valid"))
+            if not math.isfinite(metrics[self.task.metric]):
+                raise SearchError(f"the validation {self.task.metric} of {self.label} is not finite in epoch {epoch}")
             record["valid"] = metrics
             self._keep_best(metrics, epoch)
         if self.strategy is not None:
@@ -224,20 +245,23 @@ class Loop:
 def evaluate(network: Network, task: Task, mixture: Mixture | None = None, split: str = "valid") -> dict[str, float]:
     """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in."""
     training = network.training
+
+    def predict(inputs: Tensor) -> Tensor:
+        output: Tensor = network(inputs, mixture)
+        return output
+
     network.eval()
-    with torch.no_grad():
-
-        def predict(inputs: Tensor) -> Tensor:
-            output: Tensor = network(inputs, mixture)
-            return output
-
-        metrics = task.evaluate(predict, split)
-    network.train(training)
-    return metrics
+    try:
+        with torch.no_grad():
+            return task.evaluate(predict, split)
+    finally:
+        network.train(training)
 
 
 def better(task: Task, candidate: float, incumbent: float) -> bool:
-    """Return whether a metric beats another; NaN never does."""
+    """Return whether a metric beats another; NaN never does, and any number beats NaN."""
+    if math.isnan(incumbent):
+        return not math.isnan(candidate)
     return candidate > incumbent if task.maximise else candidate < incumbent
 
 

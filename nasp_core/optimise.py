@@ -20,7 +20,8 @@ class Optimiser:
     """A weight optimiser: `kind`, its rates, the gradient clip and the schedule of the learning rate.
 
     - `clip`: largest total gradient norm; None for no clipping.
-    - `schedule`: `constant`, or `cosine` or `linear` from `learning_rate` to `final_learning_rate` at the last step.
+    - `schedule`: `constant`, or `cosine` or `linear` from `learning_rate` towards `final_learning_rate`, which the step
+      after the last would have.
     - `momentum` is SGD's, `betas` are Adam's.
     """
 
@@ -33,11 +34,32 @@ class Optimiser:
     betas: tuple[float, float] = (0.9, 0.999)
     final_learning_rate: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse unknown names and options that the chosen kind would ignore."""
+        problems = [
+            f"{name} = {value!r}; there are {', '.join(known)}"
+            for name, value, known in (
+                ("kind", self.kind, ("adagrad", "adam", "sgd")),
+                ("schedule", self.schedule, ("constant", "cosine", "linear")),
+            )
+            if value not in known
+        ]
+        if self.momentum and self.kind != "sgd":
+            problems.append(f"momentum = {self.momentum} with {self.kind}, which has none; leave it out, or use sgd")
+        if self.betas != (0.9, 0.999) and self.kind != "adam":
+            problems.append(f"betas = {self.betas} with {self.kind}, which has none; leave them out, or use adam")
+        if self.final_learning_rate and self.schedule == "constant":
+            problems.append(f"final_learning_rate = {self.final_learning_rate} with a constant schedule; use cosine")
+        if problems:
+            raise SearchError("optimiser " + "\noptimiser ".join(problems))
+
     def create(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return a fused torch optimiser over `parameters`."""
         rate, decay = self.learning_rate, self.weight_decay
         if self.kind == "sgd":
-            return torch.optim.SGD(parameters, rate, momentum=self.momentum, weight_decay=decay, fused=True)
+            # torch's fused momentum wants all gradients from the first step on; here candidates wake one by one
+            fused = self.momentum == 0.0
+            return torch.optim.SGD(parameters, rate, momentum=self.momentum, weight_decay=decay, fused=fused)
         if self.kind == "adam":
             return torch.optim.Adam(parameters, rate, betas=self.betas, weight_decay=decay, fused=True)
         tensors = list(parameters)
@@ -63,8 +85,7 @@ class Optimiser:
         if self.clip is not None and live:
             norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in live]))
             scale = (self.clip / (norm + 1e-6)).clamp_max_(1.0)
-            for grad in live:
-                grad.mul_(scale)
+            grads = tuple(None if grad is None else grad * scale for grad in grads)
         for weight, slope in zip(weights, grads, strict=True):
             weight.grad = slope
         optimiser.step()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nasp_core.domain import Box
-from nasp_core.errors import SearchError
+from nasp_core.errors import ResumeError, SearchError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop, Observer, Trained, better, evaluate, train
 from nasp_core.network import Network, Space
@@ -28,10 +28,11 @@ __all__ = ["Found", "PointTrainer", "search", "train_genotype"]
 class Found:
     """What a search found.
 
-    - `metric`: validation metric of the find: of the trained network where there is one, else of the supernet
+    - `metric`: validation metric of the find: trained alone where the search did that, else of the supernet
       restricted to the find.
-    - `scores`: genotype key -> validation metric, of every point that the search trained alone.
-    - `network`: the trained plain network, when the search trained it to the end anyway; else None.
+    - `scores`: genotype key -> validation metric, of every point that the search trained alone (the finalists on
+      their short schedule, the trials on the final one).
+    - `network`: the trained plain network, when the search trained it to the end (trial strategies); else None.
     - `seconds`: wall-clock time of the whole search.
     """
 
@@ -124,8 +125,8 @@ def search(
 
     `training` is the schedule of the supernet (and of continuous parameters in trials), `final` that of a network
     trained alone (default: `training`). The same seed on the same device gives the same trace and genotype, bit for
-    bit; `resume` takes what `observer.save` was given and ends the same way. The space's weights and continuous
-    parameters are left as the search ended. Raises `SearchError` when the loss stops being finite.
+    bit; `resume` takes what `observer.save` was given and ends the same way. A relaxing strategy leaves the space as
+    the supernet it trained; trial strategies leave it undefined. Raises `SearchError` when the loss stops being finite.
     """
     observer = observer or Observer()
     began = time.perf_counter() - (resume["seconds"] if resume else 0.0)
@@ -144,37 +145,38 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
     if resume is not None:
         loop.resume(resume)
     state = loop.run()
-    trace, scores = list(state["trace"]), dict[str, float]()
-    trained: dict[str, Trained] = {}
+    scores: dict[str, float] = {}
 
     def supernet_metric(active: Active) -> float:
         return evaluate(space, task, Mixture(active=active))[task.metric]
 
-    def trained_metric(active: Active, training: Training | None) -> float:
+    def trained_metric(active: Active, schedule: Training) -> float:
         genotype = space.genotype(active)
-        result = trainer.retrain(genotype, training or trainer.final)
-        metric = result.metrics[task.metric]
-        trace.append(
-            {"phase": "finalist", "genotype": genotype.key(), "epochs": len(result.trace), "valid": result.metrics}
-        )
-        observer.logged(trace[-1])
-        if training is None:
-            trained[genotype.key()], scores[genotype.key()] = result, metric
-        return metric
+        name = f"{genotype.key()} {schedule}"
+        if name not in state["finals"]:
+            result = trainer.retrain(genotype, schedule)
+            epochs = len(result.trace)
+            record = {"phase": "finalist", "genotype": genotype.key(), "epochs": epochs, "valid": result.metrics}
+            state["finals"][name] = result.metrics[task.metric]
+            state["trace"].append(record)
+            observer.logged(record)
+            if observer.checkpoint_due():
+                loop.save()
+        scores[genotype.key()] = float(state["finals"][name])
+        return scores[genotype.key()]
 
-    active = strategy.select.select(
-        SelectContext(space, task, state["alpha"], supernet_metric, trained_metric, trainer.final)
-    )
+    context = SelectContext(space, task, state["alpha"], supernet_metric, trained_metric, trainer.final)
+    active = strategy.select.select(context)
     genotype = space.genotype(active)
-    done = trained.get(genotype.key())
-    metric = done.metrics[task.metric] if done else supernet_metric(active)
-    return Found(genotype, metric, trace, 0.0, scores, done.network if done else None)
+    metric = scores.get(genotype.key(), supernet_metric(active))
+    return Found(genotype, metric, list(state["trace"]), 0.0, scores)
 
 
 def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:
     space, task, observer = trainer.space, trainer.task, trainer.observer
     generator = torch.Generator().manual_seed(derive_seed(trainer.seed, "trials"))
     state: State = {
+        "made_by": f"{strategy.name}; seed {trainer.seed}; {trainer.search}; {trainer.final}; {strategy.describe()}",
         "strategy": strategy.init(space, generator),
         "scores": {},
         "trace": [],
@@ -182,6 +184,8 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
         "seconds": 0.0,
     }
     if resume is not None:
+        if resume.get("made_by") != state["made_by"]:
+            raise ResumeError("the saved state is of another search; start afresh, or give its own settings")
         restore(state, resume)
     network: Network | None = None
     while (active := strategy.ask(space, state["strategy"])) is not None:

@@ -62,6 +62,6 @@ def restore(target: Any, packed: Any, where: str = "state") -> Any:
         return target
     if isinstance(target, dict):
         for key, item in packed.items():
-            target[key] = restore(target[key], item, f"{where}.{key}") if key in target else item
+            target[key] = restore(target[key], item, f"{where}.{key}") if key in target else pack(item)
         return target
-    return packed
+    return pack(packed)

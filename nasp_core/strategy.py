@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class Part:
     """Base of all parts: a frozen dataclass with two declarations.
 
     - `gives`: the properties it brings to a strategy, such as `slope`.
-    - `needs`: property -> why this part cannot do without it, and what to use instead.
+    - `needs`: property -> why this part cannot do without it, and what to use instead; `a|b` needs either.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset()
@@ -118,8 +118,8 @@ class SelectContext:
     alpha: Alpha
     supernet_metric: Callable[[Active], float]
     """Validation metric of the supernet restricted to a point."""
-    trained_metric: Callable[[Active, Training | None], float]
-    """Validation metric of a point trained alone from fresh weights; None for the final training's full schedule."""
+    trained_metric: Callable[[Active, Training], float]
+    """Validation metric of a point trained alone from fresh weights on a schedule."""
     final: Training
     """The final training's schedule."""
 
@@ -132,12 +132,12 @@ class Select(Part):
         raise NotImplementedError
 
 
-class Schedule(Protocol):
+class Schedule(Part):
     """Something that changes as the search goes on."""
 
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether this step has an architecture step; the first schedule that says no decides."""
-        ...
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,19 @@ class Strategy:
 
     def __post_init__(self) -> None:
         """Check that what each part needs is given by another."""
-        parts = {"domain": self.domain, "relax": self.relax, "gradient": self.gradient, "select": self.select}
+        parts: dict[str, Part] = {
+            "domain": self.domain,
+            "relax": self.relax,
+            "gradient": self.gradient,
+            "select": self.select,
+        }
+        parts |= {f"schedule {number}": schedule for number, schedule in enumerate(self.schedules)}
         given = frozenset().union(*(part.gives for part in parts.values()))
         problems = [
-            f"{role} = {part.describe()} lacks {need!r}: {why}"
+            f"{role} = {part.describe()} lacks {need.replace('|', ' or ')!r}: {why}"
             for role, part in parts.items()
             for need, why in part.needs.items()
-            if need not in given
+            if given.isdisjoint(need.split("|"))
         ]
         if problems:
             chosen = ", ".join(f"{role} = {type(part).__name__}" for role, part in parts.items())
@@ -191,7 +197,7 @@ class Strategy:
         roles = ("domain", "relax", "gradient", "select")
         described = {role: getattr(self, role).describe() for role in roles}
         if self.schedules:
-            described["schedules"] = ", ".join(map(repr, self.schedules))
+            described["schedules"] = ", ".join(schedule.describe() for schedule in self.schedules)
         return described
 
     def cite(self) -> str:

@@ -37,15 +37,11 @@ State = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ChoiceGroup:
-    """A set of choices that pick from the same candidates.
-
-    `costs` is the relative complexity of each candidate (any unit; used by complexity penalties).
-    """
+    """A set of choices that pick from the same candidates."""
 
     name: str
     choices: int
     candidates: tuple[str, ...]
-    costs: tuple[float, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -120,5 +116,5 @@ class Task(Protocol):
 
 def derive_seed(seed: int, *words: str | int) -> int:
     """Return a seed in [0, 2**63) for one named purpose, independent of all others of the same run."""
-    text = "/".join([str(seed), *map(str, words)])
+    text = "\x1f".join([str(seed), *map(str, words)])  # a separator that no name holds
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

@@ -41,7 +41,7 @@ class FirstOrder(Gradient):
     continuous_lr: float | None = None
 
     needs: ClassVar[dict[str, str]] = {
-        "slope": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = OneHot or Softmax"
+        "slope|pinned": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = OneHot or Softmax"
     }
 
     def init(self, alpha: Alpha, space: Network) -> State:
@@ -50,7 +50,9 @@ class FirstOrder(Gradient):
         if alpha:
             groups.append({"params": list(alpha.values()), "lr": self.lr, "weight_decay": self.weight_decay})
         if space.continuous():
-            groups.append({"params": space.continuous(), "lr": self.continuous_lr or self.lr})
+            groups.append(
+                {"params": space.continuous(), "lr": self.lr if self.continuous_lr is None else self.continuous_lr}
+            )
         return {"adam": torch.optim.Adam(groups, lr=self.lr, betas=self.betas, fused=True)} if groups else {}
 
     def step(self, context: StepContext, state: State) -> None:

@@ -18,7 +18,7 @@ class Pinned(Relax):
 
     point: tuple[tuple[str, tuple[int, ...]], ...]
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete"})
+    gives: ClassVar[frozenset[str]] = frozenset({"discrete", "pinned"})
 
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
         """Return the point."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from nasp_core.errors import SearchError
 from nasp_core.loop import better
 from nasp_core.network import Space
@@ -33,7 +35,8 @@ def finalists(space: Space, alpha: Alpha, count: int) -> list[Active]:
     chosen: dict[str, Active] = {}
     for _, name, row, column in sorted(swaps):
         changed = {key: value.clone() for key, value in scores.items()}
-        changed[name][row, column] = changed[name][row].max() + 1e-6
+        top = changed[name][row].max()
+        changed[name][row, column] = torch.nextafter(top, torch.tensor(torch.inf))
         active = space.constrain(changed)
         chosen.setdefault(space.family(active), active)
         if len(chosen) == count:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 __all__ = ["Elementwise"]
 
@@ -28,6 +29,7 @@ class _TanhNet(torch.autograd.Function):
         return torch.baddbmm(outer[:, :, -1:], outer[:, :, :-1], hidden).view(x.shape)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         affine, inner, outer, hidden = ctx.saved_tensors
         (grad,) = grads

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.choice import mix
-from nasp_core.errors import SpaceError
+from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.spaces.elementwise import Elementwise
@@ -40,6 +40,29 @@ class InteractionSettings(SideSettings):
     predictor_start: Literal["uniform", "unit"] = "uniform"
 
 
+def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation]) -> None:
+    names = settings.operations
+    unknown = [name for name in names if name not in known]
+    problems = []
+    if not names:
+        problems.append(f"no operation to choose from; there are {', '.join(known)}")
+    if unknown:
+        problems.append(f"unknown operation(s) {', '.join(unknown)}; there are {', '.join(known)}")
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        problems.append(f"operation(s) {', '.join(twice)} given twice; name each once")
+    if settings.embedding_dim < 1:
+        problems.append(f"embedding_dim = {settings.embedding_dim}; an interaction function needs 1 or more")
+    if settings.hidden < 0:
+        problems.append(f"hidden = {settings.hidden}; it must be 0 (no element-wise networks) or more")
+    if settings.residual and not settings.hidden:
+        problems.append("residual = true without element-wise networks (hidden = 0); set hidden, or leave it out")
+    if settings.predictor_start not in ("uniform", "unit"):
+        problems.append(f"predictor_start = {settings.predictor_start!r}; there are uniform, unit")
+    if problems:
+        raise SpaceError("; ".join(problems))
+
+
 class _Predictor(nn.Module):
     """One candidate: an operation and its own linear predictor."""
 
@@ -63,6 +86,7 @@ class _Predictor(nn.Module):
         self.weight.fill_(size**-0.5)
         if not self.product:
             self.weight[1::2].neg_()
+        self.project()
 
     @torch.no_grad()
     def project(self) -> None:
@@ -81,11 +105,7 @@ class _Interaction(SidedNetwork):
 
     def __init__(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None = None) -> None:
         super().__init__(sizes, settings, counts)
-        unknown = [name for name in settings.operations if name not in self.operations]
-        if settings.embedding_dim < 1:
-            raise SpaceError(f"embedding_dim = {settings.embedding_dim}; an interaction function needs 1 or more")
-        if unknown or not settings.operations:
-            raise SpaceError(f"unknown operation(s) {unknown}; there are {', '.join(self.operations)}")
+        _check_settings(settings, self.operations)
         self.elementwise = (
             Elementwise(len(sizes), settings.hidden, residual=settings.residual) if settings.hidden else None
         )
@@ -131,8 +151,16 @@ class InteractionNetwork(_Interaction):
 
     @torch.no_grad()
     def load_architecture(self, parameters: Mapping[str, Any]) -> None:
-        """Set the element-wise networks from a genotype's `parameters` and freeze them."""
+        """Set the element-wise networks from a genotype's `parameters` and freeze them.
+
+        Raises `GenotypeError` when they are not those of this network.
+        """
+        named = {} if self.elementwise is None else dict(self.elementwise.named_parameters())
         self._architecture = {name: torch.tensor(value) for name, value in parameters.items()}
+        shapes = {name: tuple(value.shape) for name, value in self._architecture.items()}
+        wanted = {name: tuple(value.shape) for name, value in named.items()}
+        if shapes and shapes != wanted:
+            raise GenotypeError(f"genotype parameters have shapes {shapes}; these settings need {wanted}")
         self._apply_architecture()
 
     def _apply_architecture(self) -> None:
@@ -208,7 +236,10 @@ class InteractionSpace(_Interaction, Space):
         """Return the plain network of a genotype, on this space's device."""
         self.selection(genotype)
         (operation,) = genotype.choices["operation"]
-        settings = InteractionSettings(**dict(genotype.settings) | {"operations": (str(operation),)})
+        try:
+            settings = InteractionSettings(**dict(genotype.settings) | {"operations": (str(operation),)})
+        except TypeError as error:
+            raise GenotypeError(f"genotype settings do not fit space {self.name!r}: {error}") from None
         network = self.network_class(self.sizes, settings, self.counts).to(self.embedding.device)
         network.load_architecture(genotype.parameters)
         return network

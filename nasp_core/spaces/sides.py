@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from nasp_core.errors import SpaceError
 from nasp_core.network import Network
@@ -48,6 +49,7 @@ class _Gather(torch.autograd.Function):
         return table.index_select(0, index.reshape(-1)).view(*index.shape, table.shape[1])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (index,), (grad,) = ctx.saved_tensors, grads
         total = grad.new_zeros(ctx.shape)
@@ -77,6 +79,10 @@ class SidedNetwork(Network):
             raise SpaceError(f"{len(sizes)} sizes given, but this space has {len(self.modes)}: {', '.join(self.modes)}")
         if settings.embedding_dim < 0:
             raise SpaceError(f"embedding_dim = {settings.embedding_dim}; it must be 1 or more (0: biases alone)")
+        if settings.penalty not in ("frobenius", "squared"):
+            raise SpaceError(f"penalty = {settings.penalty!r}; there are frobenius, squared")
+        if settings.penalty == "frobenius" and (settings.bias_l2 or settings.l2_frequency):
+            raise SpaceError('bias_l2 and l2_frequency go with penalty = "squared"; frobenius would ignore them')
         self.sizes, self.settings, self.counts = tuple(sizes), settings, counts
         self.embedding = nn.Parameter(torch.zeros(sum(sizes), settings.embedding_dim))
         self.bias = nn.Parameter(torch.zeros(sum(sizes), 1)) if settings.biases else None

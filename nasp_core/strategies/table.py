@@ -31,7 +31,7 @@ def make_strategy(name: str, **settings: Any) -> Strategy | TrialStrategy:
     """Return the named strategy; raises `StrategyError` naming the nearest strategy or setting when one is unknown."""
     if name not in STRATEGIES:
         near = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise StrategyError(f"unknown strategy {name!r}{hint} There are: {', '.join(STRATEGIES)}")
     known = inspect.signature(STRATEGIES[name]).parameters
     for key in settings:

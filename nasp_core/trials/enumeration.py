@@ -44,4 +44,4 @@ class Enumerate:
 
     def describe(self) -> dict[str, str]:
         """Return the settings as text."""
-        return {"trials": f"Enumerate(limit={self.limit})"}
+        return {"trials": f"Enumerate(limit={self.limit})", "gradient": self.gradient.describe()}

@@ -51,4 +51,4 @@ class Random:
 
     def describe(self) -> dict[str, str]:
         """Return the settings as text."""
-        return {"trials": f"Random(trials={self.trials})"}
+        return {"trials": f"Random(trials={self.trials})", "gradient": self.gradient.describe()}

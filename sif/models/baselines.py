@@ -123,7 +123,14 @@ class _Tucker(_Dense):
 
 
 class _Cp(_InnerProduct):
+    """CP, started as the product of user and item: contexts at 1, since a product of three small numbers never moves."""
+
     modes = ("user", "item", "context")
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        super().reset(generator)
+        self.embedding[-self.sizes[2] :] += 1.0
 
 
 class _TensorMean(_Mean):

@@ -1,0 +1,77 @@
+"""Kill a run at any moment and go on: the end is that of a run never killed. The same seed gives the same run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sif_samples import TINY, sets, write_ratings
+
+ROOT = Path(__file__).parents[2]
+SETTINGS: dict[str, Any] = TINY | {
+    "space.operations": ["plus", "multiply", "max", "min"],
+    "search.epochs": 12,
+    "search.batch_size": 32,
+    "train.epochs": 8,
+    "train.batch_size": 32,
+    "tune.l2": [0.1],
+    "baselines.names": ["global-mean", "biases", "biased-mf", "deep-wide"],
+    "baselines.enumerate": True,
+    "baselines.random": True,
+}
+
+
+def python(*arguments: str, cwd: Path) -> str:
+    """Run Python in a process of its own, on one thread, and return what it printed."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def kill_and_resume(folder: Path, kills: int, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+    csv = write_ratings(folder / "mine.csv")
+    changes = json.dumps([f"{key}={json.dumps(value)}" for key, value in settings.items()])
+    script = str(Path(__file__).with_name("sif_kill.py"))
+    told: dict[str, Any] = json.loads(python(script, str(csv), str(folder), str(kills), str(seed), changes, cwd=folder))
+    return told
+
+
+def check(told: dict[str, Any]) -> None:
+    for run in told["runs"]:
+        assert run["left"] == told["whole"], f"killed at {run['moment']:.3f} of the run, with {run['state']}"
+    assert any(run["killed"] for run in told["runs"])
+    assert any(run["state"] for run in told["runs"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_two_kills(tmp_path: Path):
+    check(kill_and_resume(tmp_path, 2, 3, SETTINGS))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+@pytest.mark.parametrize(
+    "settings", [{}, {"space.hidden": 4, "strategy.name": "random"}], ids=["nasp-ranked", "random"]
+)
+def test_ten_kills(tmp_path: Path, settings: dict[str, Any]):
+    told = kill_and_resume(tmp_path, 10, 0, SETTINGS | settings)
+    check(told)
+    assert len(told["runs"]) == 10
+
+
+def test_the_same_seed_gives_the_same_run_in_two_processes(tmp_path: Path):
+    csv = write_ratings(tmp_path / "mine.csv")
+    arguments = ["-m", "sif", "search", str(csv), *sets(TINY), "--seed", "4", "--json"]
+    results = [json.loads(python(*arguments, "--out", name, cwd=tmp_path)) for name in ("one", "two")]
+    for name in ("trace.jsonl", "genotype.json", "model.safetensors", "ids.json", "seen.npz"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+    for result in results:
+        del result["seconds"], result["peak_memory_mb"], result["run"]
+    assert results[0] == results[1]
+    assert results[0]["seed"] == 4

@@ -34,14 +34,17 @@ _PHASES: tuple[Phase, ...] = ("arch", "weight", "valid")
 
 
 class _Recorder(Observer):
-    """Keeps the packed state after the steps in `at`, each as it would come back from a file."""
+    """Keeps the packed state after the steps in `at` and after every finalist, each as it would come from a file."""
 
-    def __init__(self, at: tuple[int, ...] = ()) -> None:
-        self.at, self.asked, self.saved = at, 0, list[State]()
+    def __init__(self, at: tuple[int, ...]) -> None:
+        self.at, self.asked, self.finals, self.saved = at, 0, False, list[State]()
+
+    def logged(self, record: dict[str, Any]) -> None:
+        self.finals = record["phase"] == "finalist"
 
     def checkpoint_due(self) -> bool:
         self.asked += 1
-        return self.asked in self.at
+        return self.finals or self.asked in self.at
 
     def save(self, packed: State) -> None:
         file = io.BytesIO()
@@ -121,12 +124,12 @@ def same_seed_same_search(strategy: AnyStrategy, case: Case) -> None:
 
 
 def resuming_equals_not_stopping(strategy: AnyStrategy, case: Case) -> None:
-    """A search that goes on from a state saved at any step ends bit-equal to one that was never stopped."""
+    """A search that goes on from a state saved at any step or finalist ends bit-equal to one never stopped."""
     recorder = _Recorder(at=(1, 2, 5, 7))
     whole = _outcome(*_run(strategy, case, recorder), strategy)
     assert recorder.saved, "the search never asked whether a checkpoint is due"
     for packed in recorder.saved:
-        at = packed.get("step", len(packed["trace"]))
+        at = f"{packed.get('step', len(packed['trace']))}, finalist {len(packed.get('finals', {}))}"
         _assert_same(whole, _outcome(*_run(strategy, case, None, packed), strategy), f"resumed at step {at}")
 
 
@@ -149,17 +152,26 @@ def state_is_plain(strategy: AnyStrategy, case: Case) -> None:
             assert not isinstance(value, Tensor) or not value.requires_grad, f"{where} carries a graph"
 
     assert recorder.saved, "no state was saved"
-    walk(recorder.saved[0], "state")
+    for packed in recorder.saved:
+        walk(packed, "state")
 
 
 def found_belongs_to_space(strategy: AnyStrategy, case: Case) -> None:
-    """The find can be written, read, built, and has the metric that was reported for it."""
+    """The find can be written, read, built, and has the metric reported for it; scores are those of the trace."""
     found, space = _run(strategy, case)
     genotype = Genotype.from_json(found.genotype.to_json())
     assert genotype == found.genotype, "the genotype changes on its way through JSON"
     assert space.genotype(space.selection(genotype)).key() == genotype.key()
-    task, mixture = case.task(), Mixture(active=space.selection(genotype))
-    metric = evaluate(found.network or space, task, None if found.network else mixture)[task.metric]
+    task, key = case.task(), genotype.key()
+    alone = [record for record in found.trace if record["phase"] in ("finalist", "trial")]
+    traced = {record["genotype"]: record["valid"][task.metric] for record in alone}
+    assert found.scores == traced, f"scores {found.scores}, but the trace has {traced}"
+    if found.network is not None:
+        metric = evaluate(found.network, task)[task.metric]
+    elif key in found.scores:
+        metric = found.scores[key]
+    else:
+        metric = evaluate(space, task, Mixture(active=space.selection(genotype)))[task.metric]
     assert abs(metric - found.metric) <= 1e-6 * abs(metric), f"reported {found.metric}, measured {metric}"
 
 

@@ -78,7 +78,6 @@ def test_non_contiguous_gradients_and_inputs() -> None:
     torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.xfail(strict=True, reason="elementwise._TanhNet.backward lacks once_differentiable: wrong without a word")
 def test_a_second_derivative_is_right_or_refused() -> None:
     network, x = make(), inputs(3)
     (slow,) = torch.autograd.grad(plain(network, x).square().sum(), x, create_graph=True)

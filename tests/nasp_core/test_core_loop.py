@@ -17,7 +17,7 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax import OneHot
 from nasp_core.select import Argmax
 from nasp_core.strategies import nasp
-from nasp_core.strategy import Strategy
+from nasp_core.strategy import Schedule, Strategy
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask, ShuffledStream
 from nasp_core.types import Mixture, Stream
 
@@ -104,11 +104,20 @@ def test_larger_is_better_where_the_task_says_so() -> None:
     assert not better(task, float("nan"), 1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="loop.better: a first metric that is NaN is never beaten")
-def test_a_number_beats_nan() -> None:
-    task = Scripted([float("nan"), 1.0, 2.0])
-    result = train(Dot(), task, Training(epochs=3, batch_size=6, optimiser=SGD, keep_best=True))
-    assert result.epoch == 2
+@pytest.mark.parametrize("maximise", [True, False])
+def test_any_number_beats_nan(maximise: bool) -> None:
+    task, nan = Scripted([], maximise=maximise), float("nan")
+    assert better(task, 1.0, nan)
+    assert better(task, -float("inf"), nan)
+    assert not better(task, nan, nan)
+    assert not better(task, nan, 1.0)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_a_validation_metric_that_is_not_finite_is_an_error(wrong: float) -> None:
+    with pytest.raises(SearchError) as error:
+        train(Dot(), Scripted([1.0, wrong]), Training(epochs=3, batch_size=6, optimiser=SGD), label="search")
+    assert str(error.value) == "the validation score of search is not finite in epoch 2"
 
 
 def test_keep_best_ends_with_the_weights_of_the_best_epoch() -> None:
@@ -130,7 +139,7 @@ def test_evaluate_every_validates_then_and_at_the_end() -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 def test_every_step_uses_the_schedules_rate(schedule: Literal["constant", "linear", "cosine"]) -> None:
-    optimiser = Optimiser("sgd", 0.2, schedule=schedule, final_learning_rate=0.05)
+    optimiser = Optimiser("sgd", 0.2, schedule=schedule, final_learning_rate=0.0 if schedule == "constant" else 0.05)
     observer = Rates()
     training = Training(epochs=3, batch_size=3, optimiser=optimiser)
     loop = observer.loop = Loop(Dot(), Scripted([1.0] * 4), training, observer=observer, label="mine")
@@ -176,6 +185,14 @@ def test_a_strategy_needs_a_space() -> None:
     assert str(error.value) == "a strategy needs a space: a network without choices can only be trained"
 
 
+def test_a_search_keeps_no_best_epoch() -> None:
+    settings = QuadraticSettings()
+    training = Training(epochs=1, batch_size=8, keep_best=True)
+    with pytest.raises(SearchError) as error:
+        Loop(QuadraticSpace(settings), QuadraticTask(settings, rows=8), training, strategy=nasp())
+    assert str(error.value) == "keep_best belongs to the final training: a search would mix two epochs' alpha"
+
+
 def test_fresh_false_keeps_the_weights() -> None:
     network = Dot()
     with torch.no_grad():
@@ -207,8 +224,17 @@ def test_evaluate_leaves_the_mode_and_builds_no_graph() -> None:
     assert seen == [(False, False, "test")] * 2
 
 
+@pytest.mark.parametrize("mode", [True, False])
+def test_evaluate_leaves_the_mode_when_it_fails(mode: bool) -> None:
+    network = Dot()
+    network.train(mode)
+    with pytest.raises(IndexError, match="pop from empty list"):
+        evaluate(network, Scripted([]))
+    assert network.training is mode
+
+
 @dataclass(frozen=True)
-class Every:
+class Every(Schedule):
     """An architecture step every `period` steps."""
 
     period: int
@@ -251,15 +277,19 @@ def test_denormals_are_flushed_within_the_run_alone() -> None:
 
 
 def test_a_run_ends_in_evaluation_mode_and_learns() -> None:
-    settings = QuadraticSettings()
-    space, task = QuadraticSpace(settings), QuadraticTask(settings, rows=32)
-    loop = Loop(space, task, Training(epochs=30, batch_size=32), strategy=nasp(alpha_lr=0.05))
-    start = [p.detach().clone() for p in space.parameters()]
-    trace = loop.run()["trace"]
-    assert not space.training
-    assert trace[-1]["loss"] < 0.5 * trace[0]["loss"]
-    assert all(not torch.equal(a, b) for a, b in zip(start, space.parameters(), strict=True))
-    assert set(trace[0]) == {"phase", "epoch", "loss", "valid", "alpha"}
+    settings, ratios = QuadraticSettings(), []
+    training = Training(epochs=30, batch_size=32, optimiser=Optimiser(learning_rate=0.3))
+    for seed in range(7):
+        space, task = QuadraticSpace(settings), QuadraticTask(settings, rows=32)
+        loop = Loop(space, task, training, strategy=nasp(alpha_lr=0.05), seed=seed)
+        start = [p.detach().clone() for p in space.parameters()]
+        trace = loop.run()["trace"]
+        assert not space.training
+        assert all(not torch.equal(a, b) for a, b in zip(start, space.parameters(), strict=True))
+        assert set(trace[0]) == {"phase", "epoch", "loss", "valid", "alpha"}
+        ratios.append(trace[-1]["loss"] / trace[0]["loss"])
+    assert max(ratios) < 1.0, ratios
+    assert sorted(ratios)[3] < 0.5, ratios
 
 
 def test_validation_data_train_no_weight_and_training_data_no_architecture() -> None:

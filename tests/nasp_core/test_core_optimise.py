@@ -1,6 +1,7 @@
 """Weight optimisers, learning-rate schedules and training schedules."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -58,9 +59,6 @@ def test_clip_bounds_the_total_norm_and_leaves_small_gradients() -> None:
     torch.testing.assert_close(step(Optimiser("sgd", 1.0, clip=10.0)), torch.tensor([-2.0, -6.0]))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="optimise.Optimiser.apply: clips in place gradients that autograd shares or expands"
-)
 @pytest.mark.parametrize("shape", ["shared", "expanded"])
 def test_clipping_takes_gradients_that_share_memory(shape: str) -> None:
     weights = [nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(4))]
@@ -73,7 +71,8 @@ def test_clipping_takes_gradients_that_share_memory(shape: str) -> None:
 
 @pytest.mark.parametrize("kind", ["adagrad", "adam", "sgd"])
 def test_a_weight_without_gradient_is_left_alone(kind: str) -> None:
-    optimiser = Optimiser(kind, 0.1, momentum=0.9, weight_decay=0.5, clip=1.0)  # type: ignore[arg-type]
+    momentum = 0.9 if kind == "sgd" else 0.0
+    optimiser = Optimiser(kind, 0.1, momentum=momentum, weight_decay=0.5, clip=1.0)  # type: ignore[arg-type]
     weights = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))]
     made = optimiser.create(weights)
     for _ in range(2):
@@ -87,11 +86,6 @@ def test_a_weight_without_gradient_is_left_alone(kind: str) -> None:
     assert not torch.equal(weights[0], moved)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TypeError,
-    reason="optimise.Optimiser.create: fused SGD with momentum fails when a candidate's first gradient comes late",
-)
 def test_sgd_with_momentum_takes_a_weight_whose_first_gradient_comes_late() -> None:
     optimiser = Optimiser("sgd", 0.1, momentum=0.9)
     weights = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))]
@@ -101,11 +95,34 @@ def test_sgd_with_momentum_takes_a_weight_whose_first_gradient_comes_late() -> N
     torch.testing.assert_close(weights[1].detach(), torch.full((2,), 0.9))
 
 
-@pytest.mark.xfail(strict=True, reason="optimise.Optimiser: an unknown kind is Adagrad, an unknown schedule is cosine")
-@pytest.mark.parametrize("wrong", [{"kind": "adamw"}, {"schedule": "step"}])
-def test_unknown_kinds_are_refused(wrong: dict[str, str]) -> None:
-    with pytest.raises(SearchError):
-        Optimiser(**wrong).create([nn.Parameter(torch.ones(1))])  # type: ignore[arg-type]
+MOMENTUM = "momentum = 0.9 with {}, which has none; leave it out, or use sgd"
+BETAS = "betas = (0.5, 0.9) with {}, which has none; leave them out, or use adam"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "texts"),
+    [
+        ({"kind": "adamw"}, ["kind = 'adamw'; there are adagrad, adam, sgd"]),
+        ({"schedule": "step"}, ["schedule = 'step'; there are constant, cosine, linear"]),
+        ({"kind": "adagrad", "momentum": 0.9}, [MOMENTUM.format("adagrad")]),
+        ({"kind": "adam", "momentum": 0.9}, [MOMENTUM.format("adam")]),
+        ({"kind": "adagrad", "betas": (0.5, 0.9)}, [BETAS.format("adagrad")]),
+        ({"kind": "sgd", "betas": (0.5, 0.9)}, [BETAS.format("sgd")]),
+        ({"final_learning_rate": 0.01}, ["final_learning_rate = 0.01 with a constant schedule; use cosine"]),
+        (
+            {"schedule": "step", "momentum": 0.9, "betas": (0.5, 0.9)},
+            [
+                "schedule = 'step'; there are constant, cosine, linear",
+                MOMENTUM.format("adagrad"),
+                BETAS.format("adagrad"),
+            ],
+        ),
+    ],
+)
+def test_unknown_names_and_options_that_would_be_ignored_are_refused(wrong: dict[str, Any], texts: list[str]) -> None:
+    with pytest.raises(SearchError) as error:
+        Optimiser(**wrong)
+    assert str(error.value).split("\n") == [f"optimiser {text}" for text in texts]
 
 
 def test_training_refuses_what_trains_nothing() -> None:

@@ -95,18 +95,30 @@ def test_predictor_starts() -> None:
     assert all(0 < float(w.detach().abs().max()) <= w.numel() ** -0.5 for w in predictors(uniform))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="interaction._Predictor.reset: a unit start is not brought into a norm bound below 1"
-)
 def test_a_unit_start_meets_the_norm_bound() -> None:
     space = make(predictor_start="unit", max_norm=0.5)
     assert max(float(w.detach().norm()) for w in predictors(space)) <= 0.5 + 1e-6
 
 
-SPACE_ERRORS = [
+IGNORED = 'bias_l2 and l2_frequency go with penalty = "squared"; frobenius would ignore them'
+SPACE_ERRORS: list[tuple[dict[str, Any], str]] = [
+    ({"operations": ("plus", "div")}, "unknown operation(s) div; there are plus, minus, multiply, max, min, concat"),
+    ({"hidden": -1}, "hidden = -1; it must be 0 (no element-wise networks) or more"),
     (
-        {"operations": ("plus", "div")},
-        "unknown operation(s) ['div']; there are plus, minus, multiply, max, min, concat",
+        {"residual": True},
+        "residual = true without element-wise networks (hidden = 0); set hidden, or leave it out",
+    ),
+    ({"predictor_start": "one"}, "predictor_start = 'one'; there are uniform, unit"),
+    ({"penalty": "l1"}, "penalty = 'l1'; there are frobenius, squared"),
+    ({"bias_l2": 0.1}, IGNORED),
+    ({"l2_frequency": 0.5}, IGNORED),
+    (
+        {"operations": ("plus", "div", "plus", "pow", "div"), "hidden": -2, "embedding_dim": 0, "predictor_start": ""},
+        "unknown operation(s) div, pow, div; there are plus, minus, multiply, max, min, concat; "
+        "operation(s) div, plus given twice; name each once; "
+        "embedding_dim = 0; an interaction function needs 1 or more; "
+        "hidden = -2; it must be 0 (no element-wise networks) or more; "
+        "predictor_start = ''; there are uniform, unit",
     ),
     ({"embedding_dim": 0}, "embedding_dim = 0; an interaction function needs 1 or more"),
     ({"embedding_dim": -1}, "embedding_dim = -1; it must be 1 or more (0: biases alone)"),
@@ -133,13 +145,24 @@ def test_modes_and_sizes_must_agree() -> None:
     assert str(error.value) == "2 sizes given, but this space has 3: user, item, context"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_Interaction.__init__: no operation, or one twice, is not refused with its own text"
+@pytest.mark.parametrize(
+    ("operations", "text"),
+    [
+        (("plus", "max", "plus"), "operation(s) plus given twice; name each once"),
+        ((), "no operation to choose from; there are plus, minus, multiply, max, min, concat"),
+    ],
 )
-@pytest.mark.parametrize(("operations", "text"), [(("plus", "plus"), "twice"), ((), "no operation")])
 def test_operations_given_twice_or_not_at_all(operations: tuple[str, ...], text: str) -> None:
-    with pytest.raises(SpaceError, match=text):
+    with pytest.raises(SpaceError) as error:
         make(operations=operations)
+    assert str(error.value) == text
+
+
+def test_a_second_derivative_through_the_embeddings_is_refused() -> None:
+    space = make()
+    (slope,) = torch.autograd.grad(space(IDS, active(1)).square().sum(), space.embedding, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def test_a_space_has_no_output_of_its_own() -> None:
@@ -224,21 +247,43 @@ def test_text_that_is_no_genotype() -> None:
         Genotype.from_json("[1]")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Genotype.from_json checks names alone: choices of another type end in AttributeError"
+@pytest.mark.parametrize(
+    "change",
+    [{"choices": 3}, {"choices": ["plus"]}, {"choices": {"operation": "plus"}}, {"settings": []}, {"parameters": 0.5}],
 )
-def test_choices_that_are_no_table() -> None:
+def test_choices_settings_and_parameters_that_are_no_table(change: dict[str, Any]) -> None:
     data = json.loads(GENOTYPE.to_json())
-    with pytest.raises(GenotypeError):
-        Genotype.from_json(json.dumps(data | {"choices": 3}))
+    with pytest.raises(GenotypeError) as error:
+        Genotype.from_json(json.dumps(data | change))
+    assert str(error.value) == (
+        "not a genotype: choices must be a table of lists of names, settings and parameters must be tables"
+    )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="InteractionSpace.build: settings or parameters that do not fit are no GenotypeError"
+SHAPES = "{'inner': (2, 3, 2), 'outer': (2, 1, 4)}"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"settings": {"embeding_dim": 2}},
+            "genotype settings do not fit space 'interaction': "
+            "InteractionSettings.__init__() got an unexpected keyword argument 'embeding_dim'",
+        ),
+        (
+            {"parameters": {"inner": [1.0]}},
+            f"genotype parameters have shapes {{'inner': (1,)}}; these settings need {SHAPES}",
+        ),
+        (
+            {"settings": {"embedding_dim": 2, "hidden": 0}},
+            f"genotype parameters have shapes {SHAPES}; these settings need {{}}",
+        ),
+    ],
 )
-@pytest.mark.parametrize("change", [{"settings": {"embeding_dim": 2}}, {"parameters": {"inner": [1.0]}}])
-def test_genotypes_that_cannot_be_built(change: dict[str, Any]) -> None:
+def test_genotypes_that_cannot_be_built(change: dict[str, Any], text: str) -> None:
     space = make(hidden=3)
     data = json.loads(space.genotype({"operation": (0,)}).to_json())
-    with pytest.raises(GenotypeError):
+    with pytest.raises(GenotypeError) as error:
         space.build(Genotype.from_json(json.dumps(data | change)))
+    assert str(error.value) == text

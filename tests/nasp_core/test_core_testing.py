@@ -1,7 +1,8 @@
 """The conformance suite itself: each check fails on the fault that it is there for."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -10,10 +11,13 @@ from nasp_core.domain import Box
 from nasp_core.gradient import FirstOrder
 from nasp_core.network import Network, Space
 from nasp_core.relax import OneHot, Softmax
+from nasp_core.search import Found, search
 from nasp_core.select import Argmax
 from nasp_core.spaces import InteractionSpace
+from nasp_core.strategies import nasp, nasp_ranked
 from nasp_core.strategy import Domain, Gradient, Relax, Strategy
-from nasp_core.testing import CASES, Case, checks_of, space_checks
+from nasp_core.testing import CASES, Case, checks_of, conformance, space_checks
+from nasp_core.trials import Random
 from nasp_core.types import Active, Alpha, Mixture, Phase, State
 
 
@@ -60,9 +64,9 @@ class Halving(Domain):
 
 @dataclass(frozen=True)
 class Forgetful(FirstOrder):
-    """Counts its steps outside of its state, so a resumed search starts counting anew; unless `memory` is shared."""
+    """Counts its steps outside of its state, so a resumed search starts counting anew."""
 
-    memory: dict[str, int] = field(default_factory=dict, hash=False)
+    memory: ClassVar[dict[str, int]] = {}
 
     def init(self, alpha: Alpha, space: Network) -> State:
         self.memory["steps"] = 0
@@ -125,7 +129,7 @@ FAULTS = [
     (compose(Disagreeing()), "mixtures_are_valid", "is live, but weighs"),
     (compose(domain=Halving()), "domain_is_a_projection", "retract is not idempotent"),
     (compose(domain=Box(0.0, 0.4, 0.6, 0.0)), "gradient_reaches_alpha", None),
-    (compose(gradient=Forgetful()), "resuming_equals_not_stopping", "resumed at step 1: trace"),
+    (compose(gradient=Forgetful()), "resuming_equals_not_stopping", "resumed at step 1, finalist 0: trace"),
     (compose(gradient=Global()), "same_seed_same_search", "moved torch's global generator"),
     (compose(gradient=FirstWins()), "permuting_candidates_permutes_the_step", "became"),
     (compose(gradient=TouchesWeights()), "step_moves_alpha", "changed a weight"),
@@ -143,6 +147,33 @@ def test_each_check_finds_its_fault(strategy: Strategy, check: str, text: str | 
         return
     with pytest.raises(AssertionError, match=text):
         checks_of(strategy)[check](strategy, CASES["interaction"])
+
+
+@pytest.mark.parametrize("strategy", [nasp(), nasp_ranked(), Random()], ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (lambda found: replace(found, metric=found.metric + 0.1), "reported .*, measured"),
+        (lambda found: replace(found, scores={**found.scores, "operation=none": 1.0}), "scores .*, but the trace has"),
+    ],
+    ids=["metric", "scores"],
+)
+def test_a_find_reported_wrong_is_found(
+    monkeypatch: pytest.MonkeyPatch, strategy: Any, fault: Callable[[Found], Found], text: str
+) -> None:
+    monkeypatch.setattr(conformance, "search", lambda *args, **more: fault(search(*args, **more)))
+    with pytest.raises(AssertionError, match=text):
+        checks_of(strategy)["found_belongs_to_space"](strategy, CASES["interaction"])
+
+
+def test_finals_that_begin_anew_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetting(*args: Any, resume: State | None = None, **more: Any) -> Found:
+        return search(*args, resume=None if resume is None else {**resume, "finals": {}}, **more)
+
+    monkeypatch.setattr(conformance, "search", forgetting)
+    strategy = nasp_ranked()
+    with pytest.raises(AssertionError, match=r"resumed at step \d+, finalist 1: trace differ"):
+        checks_of(strategy)["resuming_equals_not_stopping"](strategy, CASES["interaction"])
 
 
 def test_a_state_that_cannot_be_saved_is_found() -> None:

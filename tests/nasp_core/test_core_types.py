@@ -33,7 +33,6 @@ def test_derived_seeds_do_not_follow_each_other() -> None:
     assert all(float((a - b).abs().max()) > 1e-3 for a, b in itertools.combinations(draws, 2))
 
 
-@pytest.mark.xfail(strict=True, reason="types.derive_seed joins by '/', so words with a slash collide")
 def test_derived_seeds_of_words_with_a_slash() -> None:
     assert derive_seed(0, "a/b") != derive_seed(0, "a", "b")
 

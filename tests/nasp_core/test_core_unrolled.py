@@ -148,7 +148,6 @@ def test_one_hot_first_order_is_the_closed_form_at_the_corner() -> None:
     torch.testing.assert_close(grads[1].double(), in_shift, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="FirstOrder.init: `continuous_lr or lr` reads 0.0 as None")
 def test_a_continuous_rate_of_zero_keeps_the_continuous_parameters() -> None:
     problem = Problem(0, Optimiser())
     assert problem.space.shift is not None

@@ -12,12 +12,13 @@ import torch
 
 from nasp_core.errors import NaspError
 from nasp_core.genotype import Genotype
+from nasp_core.gradient import FirstOrder, Unrolled
 from nasp_core.loop import Observer, better, evaluate
 from nasp_core.network import Network
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.spaces import InteractionSpace
 from nasp_core.strategies import STRATEGIES
-from nasp_core.strategy import Strategy
+from nasp_core.strategy import Gradient, Strategy
 from nasp_core.trials import Enumerate, Random, TrialStrategy
 from nasp_core.types import State
 from sif.data import Prepared
@@ -194,7 +195,7 @@ class Pipeline:
         """Train every point, if the recipe says so; the truth that the regret is measured against."""
         if not self.recipe.baselines.enumerate:
             return None
-        return self.search(Enumerate(gradient=self.recipe.make_strategy().gradient), "enumerate")
+        return self.search(Enumerate(gradient=self._pinned_gradient()), "enumerate")
 
     def random(self, epochs: float) -> State | None:
         """Random search with the budget of the search, counted in passes over the training part."""
@@ -202,7 +203,17 @@ class Pipeline:
             return None
         a_trial = self.final.epochs + (self.recipe.training("search").epochs if self.settings.hidden else 0)
         trials = max(1, round(epochs / a_trial))
-        return self.search(Random(trials=trials, gradient=self.recipe.make_strategy().gradient), "random")
+        return self.search(Random(trials=trials, gradient=self._pinned_gradient()), "random")
+
+    def _pinned_gradient(self) -> Gradient:
+        """Return how a point alone learns its element-wise networks: as in the search, but never unrolled.
+
+        Unrolling differentiates through the weight step along the choice's slope, which a pinned choice lacks.
+        """
+        own = self.recipe.make_strategy().gradient
+        if isinstance(own, Unrolled):
+            return FirstOrder(own.lr, own.betas, own.weight_decay, own.continuous_lr)
+        return own
 
     def regret(self, scores: dict[str, float]) -> float:
         """Return how much worse the find is than the best point, both trained by the recipe's own settings."""

@@ -115,6 +115,19 @@ class TuneRecipe(_Closed):
     embedding_dim: tuple[_Count, ...] = ()
 
 
+class _Source:
+    """Where a recipe was read, for messages; no part of its value, so that all are equal."""
+
+    def __init__(self, origin: str, places: Mapping[str, str]) -> None:
+        self.origin, self.places = origin, places
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source)
+
+    def __hash__(self) -> int:
+        return 0
+
+
 class Recipe(_Closed):
     """Every value of a run: data, split, space, strategy, the two trainings, the baselines."""
 
@@ -133,20 +146,19 @@ class Recipe(_Closed):
     tune: TuneRecipe = TuneRecipe()
     baselines: BaselineRecipe = BaselineRecipe()
 
-    _origin: str = PrivateAttr("the recipe")
-    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+    _source: _Source = PrivateAttr(default_factory=lambda: _Source("the recipe", {}))
 
     @property
     def origin(self) -> str:
         """Where the recipe comes from, for messages."""
-        return self._origin
+        return self._source.origin
 
     def problem(self, key: str, text: str) -> str:
         """Return a problem with `key` as one line of a message: place, key with its value, text."""
         value: Any = self
         for part in key.split("."):
             value = value[part] if isinstance(value, dict) else getattr(value, part)
-        where = _place(self._places, key)
+        where = _place(self._source.places, key)
         if isinstance(value, BaseModel):
             return f"{where}{key}: {text}"
         shown = _literal(value)
@@ -226,7 +238,7 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = ()) -> Recip
         problems = list(dict.fromkeys(_explain(places, problem) for problem in error.errors()))
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise RecipeError(f"{origin} has {count}\n" + "\n".join(f"  {p}" for p in problems)) from None
-    recipe._origin, recipe._places = origin, places
+    recipe._source = _Source(origin, places)
     return recipe
 
 

@@ -1,6 +1,6 @@
 """Runs one search to the end, then again with kills at random moments; prints what each left, as one line of JSON.
 
-Usage: python sif_kill.py CSV FOLDER KILLS SEED SETTINGS.  Processes are forks of this one, so that the libraries load once.
+Usage: python sif_kill.py CSV FOLDER KILLS SEED SETTINGS.  Processes are forks of this one: the libraries load once.
 """
 
 import contextlib

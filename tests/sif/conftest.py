@@ -11,7 +11,7 @@ import sif
 from sif.datasets import Interactions, Vocabulary, find_entry, locate
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _one_thread() -> Iterator[None]:
     """More threads than one only wait for each other on data this small."""
     threads = torch.get_num_threads()

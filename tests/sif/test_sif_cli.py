@@ -60,10 +60,8 @@ def test_search_prints_one_line_of_json(ratings: str):
 def test_every_option_of_search_is_read(ratings: str):
     recipe = Path("own.toml")
     recipe.write_text(recipe_text("ratings").replace("seed = 0", "seed = 7", 1))
-    told = json.loads(
-        done("search", "--recipe", recipe, "--data", ratings, "--strategy", "darts", *sets(TINY), "--device", "cpu",
-             "--out", "a/b", "--json")
-    )  # fmt: skip
+    options = ["--strategy", "darts", *sets(TINY), "--device", "cpu", "--out", "a/b", "--json"]
+    told = json.loads(done("search", "--recipe", recipe, "--data", ratings, *options))
     assert (told["seed"], told["strategy"]["name"], told["run"]) == (7, "darts", "a/b")
     assert told["hardware"]["device"] == "cpu"
 
@@ -99,8 +97,11 @@ def test_resuming_a_finished_run_shows_it(run_copy: Path):
     assert not [path.name for path in run_copy.iterdir() if path.name.startswith((".", "checkpoint"))]
 
 
-@pytest.mark.parametrize("options", [["--seed", "1"], ["--strategy", "darts"], ["--out", "x"], ["--set", "seed=1"],
-                                     ["--valid", "x"], ["--test", "x"], ["--data", "x"], ["--recipe", "x"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [f"{name} x".split() for name in ("--strategy", "--out", "--valid", "--test", "--data", "--recipe")]
+    + [["--seed", "1"], ["--set", "seed=1"]],
+)
 def test_resume_ignores_no_option(run_copy: Path, options: list[str]):
     told = run("search", "--resume", run_copy, *options)
     assert told.exit_code == 2
@@ -240,7 +241,7 @@ def test_progress_counts_every_step(ratings: str, monkeypatch: pytest.MonkeyPatc
     from sif.runs import RunDirectory
 
     settings: dict[str, Any] = TINY | {"train.patience": 99, "baselines.names": ["biases"]}
-    recipe = load_recipe("ratings", sets(settings)[1::2] + [f'dataset="{ratings}"'])
+    recipe = load_recipe("ratings", [*sets(settings)[1::2], f'dataset="{ratings}"'])
     recorder = Recorder()
     execute(recipe, prepare(recipe, device="cpu"), RunDirectory.create(Path("run"), "run"), progress=recorder)
     assert recorder.stages[0] == "search"

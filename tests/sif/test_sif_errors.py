@@ -119,14 +119,14 @@ def test_a_bad_value(setting: str, ratings: str):
 
 
 WHOLE = {
-    "split.fractions=[0.5, 0.0, 0.5]": "split.fractions = [0.5, 0.0, 0.5]: the validation part chooses the function, and "
-    "cannot be empty; give it a share, such as 0.1",
+    "split.fractions=[0.5, 0.0, 0.5]": "split.fractions = [0.5, 0.0, 0.5]: the validation part chooses the function, "
+    "and cannot be empty; give it a share, such as 0.1",
     'baselines.names=["biased_mf"]': "baselines.names = [\"biased_mf\"]: no baseline 'biased_mf'; did you mean "
     "'biased-mf'? There are: global-mean, biases, inner-product, biased-mf, plus, max, min, deep-wide, ncf, outer, "
     "conv-ncf",
     "search.keep_best=true": "search.keep_best = true: belongs to the final training; set train.keep_best",
-    "strategy.settings.finalists=2.5": "strategy.settings = {finalists = 2.5}: finalists = 2.5: input should be a valid "
-    "integer, got a number with a fractional part",
+    "strategy.settings.finalists=2.5": "strategy.settings = {finalists = 2.5}: finalists = 2.5: input should be a "
+    "valid integer, got a number with a fractional part",
     "seach.epochs=3": "unknown key seach. Did you mean search?",
     "search.epoch=3": "unknown key search.epoch. Did you mean search.epochs?",
     "columns.usr=a": "unknown key columns.usr. There are: user, item, rating, timestamp or context",

@@ -1,0 +1,171 @@
+"""Serving: folding equals the network, top_k equals a naive sort, and a new user's vector is found."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from nasp_core.genotype import Genotype
+from nasp_core.loop import train
+from nasp_core.optimise import Optimiser, Training
+from nasp_core.spaces import OPERATIONS, InteractionNetwork, InteractionSettings, InteractionSpace
+from sif.datasets import Interactions, split
+from sif.models.build import build_network
+from sif.serve import folding
+from sif.serve.folding import Folded
+from sif.serve.new_users import solve_users
+from sif.serve.topk import top_k
+from sif.tasks import RatingTask, Scale
+
+SIZES = (7, 9)
+
+
+def network_of(operation: str, *, hidden: int = 0, biases: bool = True, residual: bool = False) -> InteractionNetwork:
+    settings = InteractionSettings(
+        operations=(operation,), embedding_dim=5, hidden=hidden, biases=biases, residual=residual
+    )
+    space = InteractionSpace(SIZES, settings)
+    generator = torch.Generator().manual_seed(4)
+    space.reset(generator)
+    network = build_network(space.genotype({"operation": (0,)}), None, sizes=SIZES)
+    network.reset(generator)
+    with torch.no_grad():
+        for parameter in network.weights():
+            parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize(("hidden", "residual"), [(0, False), (8, False), (8, True)])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_folding_is_the_forward(
+    operation: str, hidden: int, residual: bool, biases: bool, monkeypatch: pytest.MonkeyPatch
+):
+    network = network_of(operation, hidden=hidden, residual=residual, biases=biases)
+    users, items = torch.arange(SIZES[0]), torch.arange(SIZES[1])
+    with torch.no_grad():
+        every = network(torch.cartesian_prod(users, items).T).view(SIZES)
+    folded = Folded(network)
+    assert (folded.scores(users) - every).abs().max() < 1e-5
+    some, few = torch.tensor([3, 3, 0]), torch.tensor([8, 1])
+    assert (folded.scores(some, few) - every[some][:, few]).abs().max() < 1e-5
+    monkeypatch.setattr(folding, "_BLOCK", 40)  # max and min in blocks of one item
+    assert (folded.scores(users) - every).abs().max() < 1e-5
+
+
+def test_folding_keeps_no_tie_to_the_network():
+    network = network_of("max")
+    folded, before = Folded(network), Folded(network).scores(torch.arange(7))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert torch.equal(folded.scores(torch.arange(7)), before)
+
+
+def naive(scores: np.ndarray, n: int, keep: np.ndarray, ids: np.ndarray) -> tuple[list[int], list[float]]:
+    order = sorted(np.flatnonzero(keep), key=lambda place: (-scores[place], place))[:n]
+    pad = n - len(order)
+    return [int(ids[p]) for p in order] + [-1] * pad, [float(scores[p]) for p in order] + [-np.inf] * pad
+
+
+@given(st.integers(0, 2**32), st.integers(0, 15), st.booleans(), st.booleans(), st.booleans())
+def test_top_k_is_a_sort(seed: int, n: int, some: bool, seen: bool, excluded: bool):
+    """With ties (scores of four values), padding, and every way of leaving items out."""
+    generator = np.random.default_rng(seed)
+    within = np.sort(generator.permutation(11)[: generator.integers(1, 11)]) if some else None
+    ids = np.arange(11) if within is None else within
+    scores = generator.integers(0, 4, (3, len(ids))).astype(np.float32)
+    has = generator.random((3, 11)) < 0.3
+    out = generator.permutation(11)[: generator.integers(0, 5)]
+    found, values = top_k(
+        torch.from_numpy(scores),
+        n,
+        within=within,
+        seen=sparse.csr_array(has) if seen else None,
+        excluded=out if excluded else None,
+    )
+    assert (found.dtype, values.dtype, found.shape, values.shape) == (np.int32, np.float32, (3, n), (3, n))
+    for row in range(3):
+        keep = np.ones(len(ids), bool)
+        keep &= ~has[row, ids] if seen else True
+        keep &= ~np.isin(ids, out) if excluded else True
+        assert (found[row].tolist(), values[row].tolist()) == naive(scores[row], n, keep, ids)
+
+
+def test_top_k_leaves_the_scores_alone():
+    scores = torch.arange(6.0).view(1, 6)
+    top_k(scores, 2, excluded=np.array([5]), seen=sparse.csr_array(np.eye(6)[:1]))
+    assert scores.tolist() == [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]]
+
+
+@pytest.fixture(scope="module", params=["multiply", "max", "concat"])
+def trained(request: pytest.FixtureRequest, planted: Interactions) -> tuple[InteractionNetwork, Scale]:
+    settings = InteractionSettings(
+        operations=(request.param,), embedding_dim=4, hidden=4, residual=True, biases=True, init_std=0.1,
+        penalty="squared", l2=0.03, bias_l2=0.02, predictor_start="unit",
+    )  # fmt: skip
+    task = RatingTask(planted, split(planted, fractions=(1.0, 0.0, 0.0)))
+    space = InteractionSpace(task.sizes, settings)
+    space.reset(torch.Generator().manual_seed(0))
+    network = build_network(space.genotype({"operation": (0,)}), task)
+    optimiser = Optimiser(kind="adam", learning_rate=0.03)
+    train(network, task, Training(epochs=60, batch_size=64, optimiser=optimiser, evaluate_every=0))
+    return network, task.scale
+
+
+def test_a_known_user_is_found_again(trained: tuple[InteractionNetwork, Scale], planted: Interactions):
+    """Solving from a trained user's own ratings ranks the items about as their trained embedding does."""
+    network, scale = trained
+    folded, rows = Folded(network), sparse.csr_array(planted.user_items())
+    solved = folded.scores_of(*solve_users(network, folded, rows, scale))
+    known = folded.scores(torch.arange(24))
+    ranks = [scores.argsort(dim=1).argsort(dim=1).double() for scores in (solved, known)]
+    correlations = [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in zip(*ranks, strict=True)]
+    assert np.median(correlations) > 0.9
+    target = scale.standardise(torch.from_numpy(rows.data)).numpy()
+    user = np.repeat(np.arange(24), np.diff(rows.indptr))
+    error = solved.numpy()[user, rows.indices] - target
+    assert np.sqrt(np.mean(error**2)) < np.sqrt(np.mean(target**2))
+
+
+def test_users_are_solved_for_each_alone_and_twice_alike(
+    trained: tuple[InteractionNetwork, Scale], planted: Interactions
+):
+    network, scale = trained
+    folded, rows = Folded(network), sparse.csr_array(planted.user_items())
+    together, bias = solve_users(network, folded, rows, scale)
+    again = solve_users(network, folded, rows, scale)
+    assert torch.equal(together, again[0])
+    assert torch.equal(bias, again[1])
+    alone, own = solve_users(network, folded, rows[[5]], scale)
+    assert torch.allclose(alone[0], together[5], atol=1e-3)
+    assert torch.allclose(own[0], bias[5], atol=1e-3)
+
+
+def test_a_user_without_ratings_is_the_mean_user(trained: tuple[InteractionNetwork, Scale]):
+    network, scale = trained
+    folded = Folded(network)
+    vectors, bias = solve_users(network, folded, sparse.csr_array((2, 18), dtype=np.float32), scale)
+    mean = network.embedding.detach()[:24].mean(0)
+    lifted = network.elementwise(mean.repeat(2, 1, 1))[0, 0].detach()
+    assert torch.allclose(vectors, lifted.expand_as(vectors), atol=1e-6)
+    assert torch.allclose(bias, (folded.user_bias.mean() + folded.offset).expand_as(bias), atol=1e-6)
+
+
+def test_solving_leaves_the_network_alone(trained: tuple[InteractionNetwork, Scale], planted: Interactions):
+    network, scale = trained
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    solve_users(network, Folded(network), sparse.csr_array(planted.user_items()), scale)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key])
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_genotype_of_another_space_is_refused():
+    from sif.errors import RunError
+
+    genotype = Genotype("conv-cell", 1, {"operation": ("max",)})
+    with pytest.raises(RunError, match="genotype of unknown space 'conv-cell'; this version knows interaction, tensor"):
+        build_network(genotype, None, sizes=SIZES)

@@ -1,0 +1,262 @@
+"""`Recommender` against implicit itself: the same call, the same shapes, types and filters."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sif_samples import TINY, sets
+
+import sif
+from sif.checkpoint import save_tree
+from sif.datasets import Interactions
+from sif.errors import DataError, RunError
+from sif.recipes import load_recipe
+from sif.recommender import Recommender
+
+Model = Any
+USERS, ITEMS = 24, 18
+
+
+@pytest.fixture(scope="module")
+def user_items(planted: Interactions) -> sparse.csr_matrix:
+    return planted.user_items()
+
+
+@pytest.fixture(scope="module")
+def ours(user_items: sparse.csr_matrix) -> Recommender:
+    return tiny().fit(user_items, show_progress=False)
+
+
+def tiny(**settings: Any) -> Recommender:
+    return Recommender(load_recipe("ratings", sets(TINY | settings)[1::2]), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def theirs(user_items: sparse.csr_matrix) -> Model:
+    pytest.importorskip("implicit")
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    with pytest.warns(RuntimeWarning) if False else _quiet():
+        model = AlternatingLeastSquares(factors=4, random_state=0, num_threads=1)
+        model.fit(user_items, show_progress=False)
+    return model
+
+
+def _quiet() -> Any:
+    import warnings
+
+    return warnings.catch_warnings(action="ignore")
+
+
+MANY = np.array([3, 11, 0])
+CALLS: dict[str, Callable[[Model, sparse.csr_matrix], Any]] = {
+    "one user": lambda m, x: m.recommend(3, x[3]),
+    "one user, numpy id": lambda m, x: m.recommend(np.int64(3), x[3], N=4),
+    "many users": lambda m, x: m.recommend(MANY, x[MANY], N=5),
+    "list of users": lambda m, x: m.recommend([3, 11], x[[3, 11]], N=5),
+    "one user in a list": lambda m, x: m.recommend([3], x[[3]], N=5),
+    "keep what is liked": lambda m, x: m.recommend(3, x[3], N=18, filter_already_liked_items=False),
+    "no rows needed": lambda m, x: m.recommend(MANY, None, N=4, filter_already_liked_items=False),
+    "filter_items": lambda m, x: m.recommend(MANY, x[MANY], N=4, filter_items=[0, 1, 2, 3]),
+    "filter_items, all kept": lambda m, x: m.recommend(3, x[3], 6, False, [0, 1, 2]),
+    "items": lambda m, x: m.recommend(3, x[3], N=3, items=[2, 5, 7, 9, 1, 0]),
+    "items, many users": lambda m, x: m.recommend(MANY, x[MANY], N=3, items=np.array([2, 5, 7, 9])),
+    "fewer items than N": lambda m, x: m.recommend(3, x[3], N=9, items=[2, 5, 7]),
+    "recalculate_user": lambda m, x: m.recommend(3, x[3], N=5, recalculate_user=True),
+    "recalculate many": lambda m, x: m.recommend(MANY, x[MANY], N=5, recalculate_user=True),
+    "a new user": lambda m, x: m.recommend(0, x[3], N=5, recalculate_user=True),
+    "more than is left": lambda m, x: m.recommend(3, x[3], N=18),
+    "more than there are": lambda m, x: m.recommend(MANY, x[MANY], N=40),
+    "similar items": lambda m, x: m.similar_items(4),
+    "similar items, many": lambda m, x: m.similar_items(MANY, N=3),
+    "similar items among": lambda m, x: m.similar_items(4, N=3, items=[1, 2, 3, 4]),
+    "similar items but": lambda m, x: m.similar_items(4, N=3, filter_items=[1, 2]),
+    "similar users": lambda m, x: m.similar_users(4, N=6),
+    "similar users among": lambda m, x: m.similar_users(MANY, N=2, users=[1, 2, 3]),
+    "similar users but": lambda m, x: m.similar_users(4, N=3, filter_users=np.array([1, 2])),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_same_call_as_implicit(call: str, ours: Recommender, theirs: Model, user_items: sparse.csr_matrix):
+    """Same shapes and types. Where implicit pads by ids that mean nothing, ours pads by -1 and -inf."""
+    with _quiet():
+        (ids, scores), (their_ids, their_scores) = (CALLS[call](model, user_items) for model in (ours, theirs))
+    assert (ids.shape, scores.shape, scores.dtype) == (their_ids.shape, their_scores.shape, their_scores.dtype)
+    assert ids.dtype == np.int32  # implicit turns to int64 under `items`
+    real = their_scores > -1e38
+    if call == "more than there are":
+        real &= np.arange(40) < ITEMS
+    for mine, yours, kept in zip(np.atleast_2d(ids), np.atleast_2d(their_ids), np.atleast_2d(real), strict=True):
+        assert (mine >= 0).sum() == kept.sum()
+        if (kept.sum() == len(kept) and "similar" in call) or kept.sum() < len(kept):
+            pass
+        assert len(set(mine[mine >= 0])) == kept.sum()
+        if not kept.all():  # all that is left: the same items, in an order of its own
+            assert set(mine[mine >= 0]) == set(yours[kept])
+    for row in np.atleast_2d(scores):
+        shown = row[np.isfinite(row)]
+        assert (np.diff(shown) <= 0).all()
+    assert ((ids == -1) == np.isneginf(scores)).all()
+
+
+@pytest.mark.parametrize("method", ["fit", "recommend", "similar_items", "similar_users"])
+def test_the_same_arguments_in_the_same_order(method: str, theirs: Model):
+    mine, yours = (inspect.signature(getattr(cls, method)).parameters for cls in (Recommender, type(theirs)))
+    assert list(mine) == list(yours)
+    assert [p.default for p in mine.values()] == [p.default for p in yours.values()]
+
+
+def test_what_is_liked_is_left_out(ours: Recommender, user_items: sparse.csr_matrix):
+    ids, _ = ours.recommend(np.arange(USERS), user_items, N=ITEMS)
+    for user, row in enumerate(ids):
+        assert set(row[row >= 0]) == set(range(ITEMS)) - set(user_items[user].indices)
+    every, _ = ours.recommend(np.arange(USERS), user_items, N=ITEMS, filter_already_liked_items=False)
+    assert (np.sort(every, axis=1) == np.arange(ITEMS)).all()
+
+
+def test_a_repeated_item_lets_nothing_through(ours: Recommender, user_items: sparse.csr_matrix):
+    liked = int(user_items[3].indices[0])
+    ids, _ = ours.recommend(3, user_items[3], N=5, items=[liked, liked, liked])
+    assert ids.tolist() == [-1]
+
+
+def test_scores_are_ratings_and_do_not_depend_on_the_batch(ours: Recommender, user_items: sparse.csr_matrix):
+    ids, scores = ours.recommend(MANY, user_items[MANY], N=5)
+    for row, user in enumerate(MANY):
+        one = ours.recommend(int(user), user_items[user], N=5)
+        assert one[0].tolist() == ids[row].tolist()
+        np.testing.assert_allclose(one[1], scores[row], atol=1e-5)
+    assert 0 < scores.mean() < 6
+
+
+def test_similar_items_are_cosines(ours: Recommender):
+    ids, scores = ours.similar_items(4, N=ITEMS)
+    table = ours.folded.items.numpy()
+    cosine = table @ table[4] / np.linalg.norm(table, axis=1) / np.linalg.norm(table[4])
+    assert (ids[0], scores[0]) == (4, pytest.approx(1.0, abs=1e-5))
+    np.testing.assert_allclose(scores, cosine[ids], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m, x: m.recommend(99, x[3]), "unknown user 99: this model knows users 0 to 23; for a new user give"),
+        (lambda m, x: m.recommend(-1, x[3]), "unknown user -1"),
+        (lambda m, x: m.recommend(3, x), r"user_items has 24 rows for 1 requested user\(s\); give one row per user"),
+        (lambda m, x: m.recommend(3, x[3][:, :5]), "user_items has 5 columns; this model knows 18 items"),
+        (lambda m, x: m.recommend(3, np.ones((1, 18))), "user_items is a ndarray; give a scipy sparse matrix"),
+        (lambda m, x: m.recommend(3, x[3], items=[1], filter_items=[2]), "give items .* or filter_items .*, not both"),
+        (lambda m, x: m.recommend(3, x[3], items=[18]), "unknown item 18: this model knows items 0 to 17"),
+        (lambda m, x: m.recommend(3, x[3], filter_items=[-1]), "unknown item -1"),
+        (lambda m, x: m.similar_items(18), "unknown item 18"),
+        (lambda m, x: m.similar_items(1, items=[-1]), "unknown item -1"),
+        (lambda m, x: m.similar_users(1, filter_users=[24]), "unknown user 24"),
+        (lambda m, x: m.similar_items(1, recalculate_item=True), "cannot solve for new items"),
+    ],
+)
+def test_a_bad_call(call: Callable[..., Any], words: str, ours: Recommender, user_items: sparse.csr_matrix):
+    with pytest.raises(DataError, match=words):
+        call(ours, user_items)
+
+
+def test_before_fit():
+    for call in (lambda m: m.similar_items(0), lambda m: m.save("x"), lambda m: m.network):
+        with pytest.raises(RunError, match=r"call fit\(user_items\)"):
+            call(tiny())
+
+
+def test_save_and_load(ours: Recommender, user_items: sparse.csr_matrix, tmp_path: Path):
+    ours.save(tmp_path / "model.safetensors")
+    again = Recommender.load(tmp_path / "model.safetensors")
+    for call in CALLS.values():
+        for mine, loaded in zip(call(ours, user_items), call(again, user_items), strict=True):
+            assert (mine == loaded).all()
+    assert again.parameters == ours.parameters > 0
+    assert again.genotype == ours.genotype
+
+
+def test_load_refuses_what_is_something_else(tmp_path: Path):
+    save_tree(tmp_path / "other", {"format": "other-1"})
+    with pytest.raises(RunError, match="is not a saved Recommender"):
+        Recommender.load(tmp_path / "other")
+    with pytest.raises(RunError, match="cannot read"):
+        Recommender.load(tmp_path / "gone")
+
+
+def test_fit_is_deterministic_and_takes_any_sparse_format(user_items: sparse.csr_matrix, ours: Recommender):
+    for matrix in (user_items, user_items.tocsc(), sparse.coo_array(user_items), user_items.astype(np.float64)):
+        again = tiny().fit(matrix)
+        assert torch.equal(again.folded.items, ours.folded.items)
+
+
+def test_the_callback_hears_every_epoch(user_items: sparse.csr_matrix):
+    heard: list[tuple[int, float, float]] = []
+    tiny().fit(user_items, callback=lambda *told: heard.append(told))
+    assert [epoch for epoch, _, _ in heard] == list(range(len(heard)))
+    assert 1 <= len(heard) <= 3
+    assert all(seconds > 0 and np.isfinite(loss) for _, seconds, loss in heard)
+
+
+def test_clicks_are_implicit_feedback():
+    """Two groups of users with two groups of items: the others' items of one's own group come first."""
+    generator = np.random.default_rng(0)
+    group = np.arange(40) % 2
+    clicks = (group[:, None] == (np.arange(30) % 2)) & (generator.random((40, 30)) < 0.6)
+    settings = {"train.epochs": 40, "train.batch_size": 64, "search.epochs": 4, "train.patience": 10}
+    for matrix in (sparse.csr_matrix(clicks), sparse.csr_matrix(clicks * 3.0)):
+        model = tiny(**settings, **{"space.operations": ["multiply", "max"]}).fit(matrix)
+        ids, _ = model.recommend(np.arange(40), sparse.csr_matrix(clicks), N=3)
+        assert ((ids % 2) == group[:, None]).mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        (sparse.csr_matrix((4, 4)), "has no interactions"),
+        (sparse.csr_matrix(np.eye(4)), "too few to split"),
+        (sparse.csr_matrix(np.ones((1, 40))), "has one user"),
+        (sparse.csr_matrix(np.ones((8, 8))), "every user has every item"),
+        (np.ones((8, 8)), "give a scipy sparse matrix"),
+    ],
+)
+def test_a_matrix_that_cannot_be_learnt_from(matrix: Any, words: str):
+    with pytest.raises(DataError, match=words):
+        tiny().fit(matrix)
+
+
+def test_a_recipe_by_name_and_the_seed(planted: Interactions, user_items: sparse.csr_matrix):
+    assert Recommender().recipe == load_recipe("ratings")
+    assert Recommender("movielens", seed=4).recipe == load_recipe("movielens", ["seed=4"])
+    assert not torch.equal(replace_seed(tiny(), 1).fit(user_items).folded.items, tiny().fit(user_items).folded.items)
+
+
+def replace_seed(model: Recommender, seed: int) -> Recommender:
+    model.recipe = model.recipe.model_copy(update={"seed": seed})
+    return model
+
+
+def test_parts_and_columns_of_the_recipe_do_not_matter_for_a_matrix(user_items: sparse.csr_matrix, ours: Recommender):
+    recipe = load_recipe("ratings", [*sets(TINY)[1::2], "valid=v.csv", "dataset=d.csv"])
+    again = Recommender(recipe, device="cpu").fit(user_items)
+    assert torch.equal(again.folded.items, ours.folded.items)
+
+
+def test_the_recommender_of_a_run(finished: sif.Run, planted: Interactions):
+    """Ids are the numbers of the run's vocabularies, so that both ways give one ranking."""
+    model = finished.recommender()
+    ids, scores = model.recommend(3, planted.user_items()[3], N=4)
+    rows = finished.recommend("u03", 4)
+    assert [f"m{item:02d}" for item in ids] == [row["item"] for row in rows]
+    np.testing.assert_allclose(scores, [row["score"] for row in rows], atol=1e-5)
+
+
+def test_ratings_without_times_are_enough(planted: Interactions):
+    run = sif.search(replace(planted, timestamp=None), settings=TINY, device="cpu")
+    assert run.result["dataset"]["dates"] is None

@@ -49,9 +49,9 @@ def check_recipe(recipe: Recipe) -> None:
         near = difflib.get_close_matches(name, table, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         problems.append(recipe.problem("baselines.names", f"no baseline {name!r}; {hint}There are: {', '.join(table)}"))
-    named = recipe.strategy.name in STRATEGIES and recipe.strategy.settings
+    settings = recipe.strategy.name in STRATEGIES and recipe.strategy.settings
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("strategy.settings" if named else "strategy.name", recipe.make_strategy),
+        ("strategy.settings" if settings else "strategy.name", recipe.make_strategy),
         ("space.operations", lambda: _small_space(recipe)),
         ("search", lambda: recipe.training("search")),
         ("train", lambda: recipe.training("train")),
@@ -60,7 +60,9 @@ def check_recipe(recipe: Recipe) -> None:
         try:
             step()
         except NaspError as error:
-            problems.append(recipe.problem(key, str(error)))
+            named = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
+            at = f"space.{named}" if key == "space.operations" and hasattr(recipe.space, named) else key
+            problems.append(recipe.problem(at, str(error)))
     if not problems:
         problems = _start(recipe)
     if problems:

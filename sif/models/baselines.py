@@ -123,7 +123,7 @@ class _Tucker(_Dense):
 
 
 class _Cp(_InnerProduct):
-    """CP, started as the product of user and item: contexts at 1, since a product of three small numbers never moves."""
+    """CP, started as the product of user and item: a product of three small numbers would never move."""
 
     modes = ("user", "item", "context")
 
@@ -171,7 +171,7 @@ class Baseline:
     def build(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None) -> Network:
         """Return the model under the given settings (embedding size, penalties, start)."""
         if self._biases is not None:
-            settings = replace(settings, biases=self._biases)
+            settings = replace(settings, biases=self._biases, bias_l2=settings.bias_l2 if self._biases else 0.0)
         if not self.embeds:
             settings = replace(settings, embedding_dim=0)
         return self._make(sizes, settings, counts)

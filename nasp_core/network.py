@@ -52,6 +52,8 @@ class Space(Network):
 
     name: ClassVar[str]
     version: ClassVar[int]
+    may_drop: ClassVar[bool] = False
+    """Whether a choice may be dropped (None in a genotype, -1 in a selection)."""
 
     def constrain(self, scores: dict[str, Tensor]) -> Active:
         """Return the live candidates of the constrained one-hot point nearest to `scores`.
@@ -87,7 +89,7 @@ class Space(Network):
         active: dict[str, tuple[int, ...]] = {}
         for group in self.groups:
             names = genotype.choices.get(group.name, ())
-            unknown = [n for n in names if n is not None and n not in group.candidates]
+            unknown = [n for n in names if n not in group.candidates and not (n is None and self.may_drop)]
             if unknown or len(names) != group.choices:
                 raise GenotypeError(
                     f"genotype choice {group.name} = {list(names)} does not fit: this space has {group.choices} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,7 +130,7 @@ def search(
     the supernet it trained; trial strategies leave it undefined. Raises `SearchError` when the loss stops being finite.
     """
     observer = observer or Observer()
-    began = time.perf_counter() - (resume["seconds"] if resume else 0.0)
+    began = time.perf_counter() - (resume.get("seconds", 0.0) if resume else 0.0)
     trainer = PointTrainer(space, task, training, final or training, strategy.gradient, seed, observer)
     if isinstance(strategy, Strategy):
         found = _relaxed(trainer, strategy, resume)
@@ -142,9 +143,11 @@ def search(
 def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) -> Found:
     space, task, observer = trainer.space, trainer.task, trainer.observer
     loop = Loop(space, task, trainer.search, strategy=strategy, seed=trainer.seed, observer=observer, label="search")
+    loop.state["made_by"] += f"; final {trainer.final}"
     if resume is not None:
         loop.resume(resume)
     state = loop.run()
+    finals_began = time.perf_counter() - state["seconds"]
     scores: dict[str, float] = {}
 
     def supernet_metric(active: Active) -> float:
@@ -160,6 +163,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
             state["finals"][name] = result.metrics[task.metric]
             state["trace"].append(record)
             observer.logged(record)
+            state["seconds"] = time.perf_counter() - finals_began
             if observer.checkpoint_due():
                 loop.save()
         scores[genotype.key()] = float(state["finals"][name])
@@ -168,7 +172,9 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
     context = SelectContext(space, task, state["alpha"], supernet_metric, trained_metric, trainer.final)
     active = strategy.select.select(context)
     genotype = space.genotype(active)
-    metric = scores.get(genotype.key(), supernet_metric(active))
+    metric = scores[genotype.key()] if genotype.key() in scores else supernet_metric(active)
+    if not math.isfinite(metric):
+        raise SearchError(f"the validation {task.metric} of the find ({genotype.key()}) is not finite: {metric}")
     return Found(genotype, metric, list(state["trace"]), 0.0, scores)
 
 
@@ -185,7 +191,10 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
     }
     if resume is not None:
         if resume.get("made_by") != state["made_by"]:
-            raise ResumeError("the saved state is of another search; start afresh, or give its own settings")
+            raise ResumeError(
+                "the saved state is of another search; start afresh, or give its own settings\n"
+                f"  saved: {resume.get('made_by')}\n  now:   {state['made_by']}"
+            )
         restore(state, resume)
     network: Network | None = None
     while (active := strategy.ask(space, state["strategy"])) is not None:

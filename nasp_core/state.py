@@ -58,7 +58,8 @@ def restore(target: Any, packed: Any, where: str = "state") -> Any:
         return target
     if isinstance(target, torch.optim.Optimizer):
         groups = packed["param_groups"]
-        target.load_state_dict({"state": {int(k): v for k, v in packed["state"].items()}, "param_groups": groups})
+        state = {int(key): pack(value) for key, value in packed["state"].items()}  # torch keeps what it is given
+        target.load_state_dict({"state": state, "param_groups": pack(groups)})
         return target
     if isinstance(target, dict):
         for key, item in packed.items():

@@ -41,7 +41,9 @@ class FirstOrder(Gradient):
     continuous_lr: float | None = None
 
     needs: ClassVar[dict[str, str]] = {
-        "slope|pinned": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = OneHot or Softmax"
+        "slope|pinned": (
+            "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = OneHot or Softmax"
+        )
     }
 
     def init(self, alpha: Alpha, space: Network) -> State:

@@ -57,6 +57,8 @@ def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation
         problems.append(f"hidden = {settings.hidden}; it must be 0 (no element-wise networks) or more")
     if settings.residual and not settings.hidden:
         problems.append("residual = true without element-wise networks (hidden = 0); set hidden, or leave it out")
+    if settings.max_norm is not None and settings.max_norm <= 0:
+        problems.append(f"max_norm = {settings.max_norm}; it must be above 0, or none for no bound")
     if settings.predictor_start not in ("uniform", "unit"):
         problems.append(f"predictor_start = {settings.predictor_start!r}; there are uniform, unit")
     if problems:
@@ -156,7 +158,10 @@ class InteractionNetwork(_Interaction):
         Raises `GenotypeError` when they are not those of this network.
         """
         named = {} if self.elementwise is None else dict(self.elementwise.named_parameters())
-        self._architecture = {name: torch.tensor(value) for name, value in parameters.items()}
+        try:
+            self._architecture = {name: torch.tensor(value) for name, value in parameters.items()}
+        except (TypeError, ValueError) as error:
+            raise GenotypeError(f"genotype parameters are not tables of numbers: {error}") from None
         shapes = {name: tuple(value.shape) for name, value in self._architecture.items()}
         wanted = {name: tuple(value.shape) for name, value in named.items()}
         if shapes and shapes != wanted:
@@ -238,7 +243,7 @@ class InteractionSpace(_Interaction, Space):
         (operation,) = genotype.choices["operation"]
         try:
             settings = InteractionSettings(**dict(genotype.settings) | {"operations": (str(operation),)})
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise GenotypeError(f"genotype settings do not fit space {self.name!r}: {error}") from None
         network = self.network_class(self.sizes, settings, self.counts).to(self.embedding.device)
         network.load_architecture(genotype.parameters)

@@ -83,6 +83,10 @@ class SidedNetwork(Network):
             raise SpaceError(f"penalty = {settings.penalty!r}; there are frobenius, squared")
         if settings.penalty == "frobenius" and (settings.bias_l2 or settings.l2_frequency):
             raise SpaceError('bias_l2 and l2_frequency go with penalty = "squared"; frobenius would ignore them')
+        if settings.bias_l2 and not settings.biases:
+            raise SpaceError(f"bias_l2 = {settings.bias_l2} without biases; set biases = true, or leave it out")
+        if settings.init_std < 0 or settings.l2 < 0 or settings.bias_l2 < 0:
+            raise SpaceError("init_std, l2 and bias_l2 must be 0 or more")
         self.sizes, self.settings, self.counts = tuple(sizes), settings, counts
         self.embedding = nn.Parameter(torch.zeros(sum(sizes), settings.embedding_dim))
         self.bias = nn.Parameter(torch.zeros(sum(sizes), 1)) if settings.biases else None

@@ -136,9 +136,6 @@ def test_a_state_that_does_not_say_whose_it_is_is_refused() -> None:
         loop(nasp()).resume(packed)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="state.restore: an optimiser takes the packed tensors themselves, and its steps change them"
-)
 def test_resuming_leaves_the_saved_state_as_it_was() -> None:
     class Keep(Observer):
         packed: Any = None

@@ -6,7 +6,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -173,16 +174,37 @@ def execute(
     checkpoint_seconds: float = 2.0,
 ) -> None:
     """Run a recipe on prepared data to the end, into `directory`; picks up there what an interrupted run left."""
+    with _threads_for(recipe, data):
+        directory.write_recipe(recipe)
+        stages = Stages(directory, progress or Progress(), checkpoint_seconds)
+        stages.check(data.split.fingerprint)
+        _execute(Pipeline(recipe, data, stages), directory)
+
+
+@contextmanager
+def _threads_for(recipe: Recipe, data: Prepared) -> Iterator[None]:
+    """Use one thread where a batch is too small to share out, and put the number back.
+
+    A step on a batch of 512 x 16 numbers is many short operations: a second thread makes them slower, much slower on a
+    busy machine. One thread also gives the same sums on every machine.
+    """
+    before = torch.get_num_threads()
+    small = recipe.training("train").batch_size * recipe.settings().embedding_dim < 1 << 18
+    if small and data.task.device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
     began = time.perf_counter()
-    directory.write_recipe(recipe)
-    stages = Stages(directory, progress or Progress(), checkpoint_seconds)
-    stages.check(data.split.fingerprint)
-    pipeline = Pipeline(recipe, data, stages)
     found = pipeline.search()
     genotype, trained = pipeline.train(Genotype.from_json(found["genotype"]))
     network = pipeline.build(genotype)
     network.load_state_dict(trained["weights"])
-    write_model(directory, genotype, trained["weights"], trained["epoch"], data)
+    write_model(directory, genotype, trained["weights"], trained["epoch"], pipeline.data)
     trace = [*found["trace"], *trained["trace"]]
     directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
 
@@ -203,11 +225,11 @@ def execute(
     baseline_seconds = sum(row.seconds for row in baselines.values()) + (enumerated["seconds"] if enumerated else 0.0)
     result = Result(
         schema_version=SCHEMA_VERSION,
-        task=recipe.task,
-        dataset=data.interactions.describe() | {"fingerprint": data.interactions.fingerprint()},
-        strategy={"name": recipe.strategy.name, "parts": recipe.make_strategy().describe()},
+        task=pipeline.recipe.task,
+        dataset=pipeline.data.interactions.describe() | {"fingerprint": pipeline.data.interactions.fingerprint()},
+        strategy={"name": pipeline.recipe.strategy.name, "parts": pipeline.recipe.make_strategy().describe()},
         recipe="recipe.toml",
-        seed=recipe.seed,
+        seed=pipeline.recipe.seed,
         genotype=json.loads(genotype.to_json()),
         formula=formula(genotype),
         metrics=Metrics(valid=trained["valid"], test=test),
@@ -223,9 +245,9 @@ def execute(
         ),
         peak_memory_mb=peak_memory_mb(pipeline.task.device),
         parameters=parameters_of(network),
-        split_fingerprint=data.split.fingerprint,
-        split=data.split.describe(),
-        scale=asdict(data.task.scale),
+        split_fingerprint=pipeline.data.split.fingerprint,
+        split=pipeline.data.split.describe(),
+        scale=asdict(pipeline.data.task.scale),
         test_reads=pipeline.task.test_reads,
         retrained=None,
         versions=versions(),

@@ -224,6 +224,7 @@ def test_an_interrupt_has_its_own_exit_code(ratings: str, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sif.cli.search.execute", interrupt)
-    told = CliRunner().invoke(app, ["search", ratings])
+    told = CliRunner().invoke(app, ["search", ratings, "--out", "run"])
     assert told.exit_code == 130
+    assert told.stderr == "go on with: sif search --resume run\nstopped\n"
     assert "Traceback" not in told.output

@@ -10,7 +10,8 @@ import sif
 
 SCRIPT = """
 import json, logging, os, random, signal, sys, warnings
-import numpy, torch
+# What the dependencies do to numpy, warnings and the environment is theirs.
+import numpy, pooch, polars, pydantic, safetensors.torch, scipy.sparse, torch
 def state():
     return {
         "python": repr(random.getstate()), "numpy": repr(numpy.random.get_state()),

@@ -203,6 +203,11 @@ def test_save_and_load(finished: sif.Run, tmp_path: Path):
         finished.save(path)
 
 
+def test_asking_for_no_item(finished: sif.Run):
+    with pytest.raises(DataError, match="k = 0; ask for 1 item or more"):
+        finished.recommend("u03", 0)
+
+
 def test_bad_arguments_of_search_leave_nothing(planted: Interactions, tmp_path: Path):
     with pytest.raises(DataError, match="give settings with a recipe by name or file"):
         sif.search(planted, "darts", recipe=load_recipe("ratings"), out=tmp_path / "run")

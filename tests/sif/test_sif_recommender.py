@@ -42,7 +42,7 @@ def theirs(user_items: sparse.csr_matrix) -> Model:
     pytest.importorskip("implicit")
     from implicit.cpu.als import AlternatingLeastSquares
 
-    with pytest.warns(RuntimeWarning) if False else _quiet():
+    with _quiet():
         model = AlternatingLeastSquares(factors=4, random_state=0, num_threads=1)
         model.fit(user_items, show_progress=False)
     return model
@@ -95,8 +95,6 @@ def test_the_same_call_as_implicit(call: str, ours: Recommender, theirs: Model, 
         real &= np.arange(40) < ITEMS
     for mine, yours, kept in zip(np.atleast_2d(ids), np.atleast_2d(their_ids), np.atleast_2d(real), strict=True):
         assert (mine >= 0).sum() == kept.sum()
-        if (kept.sum() == len(kept) and "similar" in call) or kept.sum() < len(kept):
-            pass
         assert len(set(mine[mine >= 0])) == kept.sum()
         if not kept.all():  # all that is left: the same items, in an order of its own
             assert set(mine[mine >= 0]) == set(yours[kept])
@@ -133,7 +131,7 @@ def test_scores_are_ratings_and_do_not_depend_on_the_batch(ours: Recommender, us
         one = ours.recommend(int(user), user_items[user], N=5)
         assert one[0].tolist() == ids[row].tolist()
         np.testing.assert_allclose(one[1], scores[row], atol=1e-5)
-    assert 0 < scores.mean() < 6
+    assert 0 < scores[np.isfinite(scores)].mean() < 6
 
 
 def test_similar_items_are_cosines(ours: Recommender):

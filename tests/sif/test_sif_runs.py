@@ -132,7 +132,7 @@ def test_what_a_run_directory_lacks(run_copy: Path):
     with pytest.raises(RunError, match=r"result\.json is damaged at line 1"):
         sif.load(run_copy)
     (run_copy / "result.json").unlink()
-    with pytest.raises(RunError, match="did not finish. Go on with: sif search --resume"):
+    with pytest.raises(RunError, match=r"did not finish\. Go on with: sif search --resume"):
         sif.load(run_copy)
     (run_copy / "recipe.toml").unlink()
     with pytest.raises(RunError, match="is not a run directory"):

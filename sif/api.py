@@ -84,8 +84,10 @@ class Run:
     def recommend(self, user: Any, k: int = 10, *, context: Any = None) -> list[dict[str, Any]]:
         """Return the k best items that the user does not have: item (raw id), score (predicted rating), title.
 
-        Raises `DataError` for an unknown user (or context), naming the nearest known ones.
+        Raises `DataError` for an unknown user (or context), naming the nearest known ones, and for k below 1.
         """
+        if k < 1:
+            raise DataError(f"k = {k}; ask for 1 item or more")
         ids = json.loads((self.path / "ids.json").read_text())
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         row = users.find(str(user), "user")

@@ -61,8 +61,12 @@ def search(
     if directory is None:
         directory = RunDirectory.create(out, prepared.interactions.name)
     if not directory.finished:
-        with TerminalProgress() as progress:
-            execute(resolved, prepared, directory, progress=progress)
+        try:
+            with TerminalProgress() as progress:
+                execute(resolved, prepared, directory, progress=progress)
+        except KeyboardInterrupt:
+            errors.print(f"go on with: sif search --resume {directory.path}", markup=False)
+            raise
     directory.clear()
     result = directory.result()
     if as_json:

@@ -1,0 +1,85 @@
+"""Every snippet of the README and the docs runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+QUICK = ("--set", "train.epochs=3", "--set", 'baselines.names=["biases"]', "--set", "tune.l2=[]")
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return (page name and number, text) of every fenced block of a language."""
+    found = []
+    for page in PAGES:
+        texts = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+        found += [(f"{page.name}-{number}", text) for number, text in enumerate(texts, 1)]
+    return found
+
+
+def named(language: str) -> dict[str, object]:
+    pairs = blocks(language)
+    return {"argvalues": [text for _, text in pairs], "ids": [name for name, _ in pairs]}
+
+
+@pytest.fixture
+def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `mine.csv`: half-star ratings, text ids, ISO dates."""
+    draw = np.random.default_rng(0)
+    users = ["ann", *(f"user{number}" for number in range(59))]
+    lines = ["user_id,movieId,stars,timestamp"]
+    for user in users:
+        taste = draw.normal()
+        for item in sorted(draw.choice(40, 20, replace=False)):
+            stars = np.clip(np.round(2 * (3 + taste * np.cos(item) + 0.3 * draw.normal())) / 2, 0.5, 5)
+            lines.append(f"{user},film {item},{stars},2024-01-{1 + int(item) % 28:02d}")
+    (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", **named("python"))
+def test_a_python_snippet_runs(text: str, own_table: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", text], cwd=own_table, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", **named("shell"))
+def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
+    """`sif` lines run in their order (searches on a small budget); `make` lines name a target of the Makefile."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+    lines = [shlex.split(line, comments=True) for line in text.splitlines() if line.strip()]
+    assert lines
+    for program, *words in lines:
+        if program == "make":
+            assert words
+            assert set(words) <= set(targets)
+            continue
+        assert program == "sif"
+        quick = QUICK if words[0] == "search" else ()
+        command = [sys.executable, "-m", "sif", *words, *quick]
+        done = subprocess.run(command, cwd=own_table, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stderr)
+
+
+def test_the_readme_names_every_strategy_and_recipe() -> None:
+    from nasp_core.strategies import STRATEGIES
+    from sif.recipes import recipe_names
+
+    readme = (ROOT / "README.md").read_text() + (ROOT / "CHANGELOG.md").read_text()
+    assert [name for name in (*STRATEGIES, *recipe_names()) if f"`{name}`" not in readme] == []
+
+
+def test_the_result_page_names_every_key() -> None:
+    from sif.results import Result
+
+    page = (ROOT / "docs" / "result.md").read_text()
+    assert [key for key in Result.model_fields if not re.search(rf"`{key}[`.]", page)] == []

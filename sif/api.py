@@ -88,10 +88,10 @@ class Run:
         """
         if k < 1:
             raise DataError(f"k = {k}; ask for 1 item or more")
-        ids = json.loads((self.path / "ids.json").read_text())
+        ids = json.loads(self.directory.file("ids.json").read_text())
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         row = users.find(str(user), "user")
-        seen = sparse.csr_array(sparse.load_npz(self.path / "seen.npz"))[[row]]
+        seen = sparse.csr_array(sparse.load_npz(self.directory.file("seen.npz")))[[row]]
         found, scores = top_k(self._scores(row, len(items), ids, context), k, seen=seen)
         keep = found[0] >= 0
         raw = items.decode(found[0][keep].astype(np.int64))

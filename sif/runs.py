@@ -76,17 +76,23 @@ class RunDirectory:
     def genotype(self) -> Genotype:
         """Return what was found."""
         try:
-            return Genotype.from_json((self.path / "genotype.json").read_text())
+            return Genotype.from_json(self.file("genotype.json").read_text())
         except GenotypeError as error:
             raise RunError(f"{self.path / 'genotype.json'}: {error}") from None
 
     def result(self) -> dict[str, Any]:
         """Return result.json as plain data."""
         try:
-            data: dict[str, Any] = json.loads((self.path / "result.json").read_text())
+            data: dict[str, Any] = json.loads(self.file("result.json").read_text())
         except json.JSONDecodeError as error:
             raise RunError(f"{self.path / 'result.json'} is damaged at line {error.lineno}: {error.msg}") from None
         return data
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of the run; raises `RunError` when it is gone."""
+        if not (self.path / name).is_file():
+            raise RunError(f"run {self.path} lacks its {name}; bring the file back, or search again")
+        return self.path / name
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write one file of the run, whole or not at all."""

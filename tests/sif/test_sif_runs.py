@@ -139,6 +139,13 @@ def test_what_a_run_directory_lacks(run_copy: Path):
         sif.load(run_copy)
 
 
+@pytest.mark.parametrize("name", ["ids.json", "seen.npz", "genotype.json", "model.safetensors"])
+def test_a_lost_file(name: str, run_copy: Path):
+    (run_copy / name).unlink()
+    with pytest.raises(RunError, match=rf"lacks its {name}|cannot read .*{name}"):
+        sif.load(run_copy).recommend("u03", 3)
+
+
 def test_a_damaged_genotype(run_copy: Path):
     (run_copy / "genotype.json").write_text("{}")
     with pytest.raises(RunError, match=r"genotype\.json: not a genotype: it lacks space"):

@@ -2,14 +2,14 @@
 
 from nasp_core.errors import NaspError
 
-__all__ = ["DataError", "MissingExtra", "RecipeError", "RunError", "SifError"]
+__all__ = ["DataError", "RecipeError", "RunError", "SifError"]
 
 
 class SifError(NaspError):
     """Base of the errors that `sif` raises for bad input."""
 
 
-class DataError(SifError):
+class DataError(SifError, ValueError):
     """A data file, frame or matrix cannot be used; the text names the file, the line and the fix."""
 
 
@@ -19,7 +19,3 @@ class RecipeError(SifError):
 
 class RunError(SifError):
     """A run directory is missing, incomplete, or of another kind than the command needs."""
-
-
-class MissingExtra(SifError):
-    """An optional package is not installed; the text holds the command that brings it."""

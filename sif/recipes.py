@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from nasp_core.errors import StrategyError
 from nasp_core.optimise import Optimiser, Training
@@ -21,15 +30,26 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
 from sif.resources import resource_dir
+from sif.toml import toml_literal
 
-__all__ = ["Recipe", "dump_toml", "load_recipe", "parse_recipe", "recipe_names", "recipe_text"]
+__all__ = ["Recipe", "load_recipe", "parse_recipe", "recipe_names", "recipe_text"]
 
 
 _CLOSED = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Closed(BaseModel):
+    """A table of a recipe; TOML has no null, so `"none"` stands for it where a value may be missing."""
+
     model_config = _CLOSED
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_of_text(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        optional = {name for name, field in cls.model_fields.items() if NoneType in get_args(field.annotation)}
+        return {key: None if value == "none" and key in optional else value for key, value in data.items()}
 
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
@@ -68,7 +88,7 @@ def _model_of(cls: type, **overrides: Any) -> type[BaseModel]:
         if is_dataclass(default):
             default = Field(default_factory=hint)
         members[field.name] = (hint, default)
-    return create_model(cls.__name__, __config__=_CLOSED, **members)
+    return create_model(cls.__name__, __base__=_Closed, **members)
 
 
 _OptimiserModel = _model_of(Optimiser)
@@ -161,7 +181,7 @@ class Recipe(_Closed):
         where = _place(self._source.places, key)
         if isinstance(value, BaseModel):
             return f"{where}{key}: {text}"
-        shown = _literal(value)
+        shown = toml_literal(value)
         return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
 
     def settings(self) -> InteractionSettings:
@@ -185,7 +205,7 @@ class Recipe(_Closed):
                 TypeAdapter(hints.get(key, Any)).validate_python(value)
             except ValidationError as error:
                 message = error.errors()[0]["msg"]
-                raise StrategyError(f"{key} = {_literal(value)}: {message[:1].lower()}{message[1:]}") from None
+                raise StrategyError(f"{key} = {toml_literal(value)}: {message[:1].lower()}{message[1:]}") from None
         return make_strategy(name, **settings)
 
 
@@ -314,26 +334,3 @@ def _known(location: tuple[str, ...]) -> list[str]:
     for part in location:
         model = model.model_fields[part].annotation
     return list(model.model_fields)
-
-
-def dump_toml(data: Mapping[str, Any], prefix: str = "") -> str:
-    """Return plain data as TOML text: values first, then tables; None is left out (a recipe's default)."""
-    values = [f"{k} = {_literal(v)}" for k, v in data.items() if v is not None and not isinstance(v, Mapping)]
-    tables = [(k, v) for k, v in data.items() if isinstance(v, Mapping)]
-    text = "\n".join(values) + ("\n" if values else "")
-    for name, table in tables:
-        text += f"\n[{prefix}{name}]\n" + dump_toml(table, f"{prefix}{name}.")
-    return text
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, but for the delete character.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_literal, value)) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_literal(item)}" for key, item in value.items()) + "}"
-    return repr(value)

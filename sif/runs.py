@@ -23,7 +23,9 @@ from nasp_core.types import State
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.data import Prepared
 from sif.errors import RunError
-from sif.recipes import Recipe, dump_toml, load_recipe
+from sif.recipes import Recipe, load_recipe
+from sif.results import SCHEMA_VERSION
+from sif.toml import dump_toml
 
 __all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Stages", "write_model"]
 
@@ -68,10 +70,14 @@ class RunDirectory:
         return load_recipe(self.path / "recipe.toml")
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Write the resolved recipe: every value that is used."""
+        """Write the resolved recipe: every value that is used, files by their absolute paths."""
         again = f"sif search --recipe {self.path}/recipe.toml"
         header = f"# Resolved by sif: every value of this run. Run it again with: {again}\n"
-        self.write("recipe.toml", header + dump_toml(recipe.model_dump()))
+        values = recipe.model_dump()
+        for key in ("dataset", "valid", "test"):
+            if values[key] and Path(values[key]).exists():
+                values[key] = str(Path(values[key]).resolve())
+        self.write("recipe.toml", header + dump_toml(values))
 
     def genotype(self) -> Genotype:
         """Return what was found."""
@@ -86,6 +92,12 @@ class RunDirectory:
             data: dict[str, Any] = json.loads(self.file("result.json").read_text())
         except json.JSONDecodeError as error:
             raise RunError(f"{self.path / 'result.json'} is damaged at line {error.lineno}: {error.msg}") from None
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"{self.path / 'result.json'} has schema version {version}, this sif reads {SCHEMA_VERSION}; "
+                "use the sif that wrote it, or search again"
+            )
         return data
 
     def file(self, name: str) -> Path:

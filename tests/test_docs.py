@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -30,6 +31,14 @@ def named(language: str) -> dict[str, object]:
     return {"argvalues": [text for _, text in pairs], "ids": [name for name, _ in pairs]}
 
 
+def python(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run this Python in a folder, with the checkout importable."""
+    known = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": known}
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture
 def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with `mine.csv`: half-star ratings, text ids, ISO dates."""
@@ -48,7 +57,7 @@ def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("text", **named("python"))
 def test_a_python_snippet_runs(text: str, own_table: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", text], cwd=own_table, capture_output=True, text=True, check=False)
+    done = python(["-c", text], own_table)
     assert done.returncode == 0, done.stderr
 
 
@@ -65,8 +74,7 @@ def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
             continue
         assert program == "sif"
         quick = QUICK if words[0] == "search" else ()
-        command = [sys.executable, "-m", "sif", *words, *quick]
-        done = subprocess.run(command, cwd=own_table, capture_output=True, text=True, check=False)
+        done = python(["-m", "sif", *words, *quick], own_table)
         assert done.returncode == 0, (words, done.stderr)
 
 

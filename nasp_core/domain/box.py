@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import torch
 
+from nasp_core.errors import StrategyError
 from nasp_core.network import Space
 from nasp_core.strategy import Domain
 from nasp_core.types import Alpha
@@ -36,6 +37,11 @@ class Box(Domain):
             .requires_grad_()
             for group in space.groups
         }
+
+    def __post_init__(self) -> None:
+        """Refuse an empty box and a negative noise."""
+        if not self.low < self.high or self.noise < 0:
+            raise StrategyError(f"{self.describe()}: needs low < high and noise >= 0")
 
     @torch.no_grad()
     def retract(self, alpha: Alpha) -> None:

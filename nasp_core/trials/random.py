@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nasp_core.errors import SearchError
 from nasp_core.gradient import FirstOrder
 from nasp_core.network import Space
 from nasp_core.strategy import Gradient, Paper
@@ -30,6 +31,11 @@ class Random:
     gradient: Gradient = FirstOrder()
     name: str = "random"
     papers: tuple[Paper, ...] = (PAPER,)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty budget."""
+        if self.trials < 1:
+            raise SearchError(f"Random(trials={self.trials}): it must be 1 or more")
 
     def init(self, space: Space, generator: torch.Generator) -> State:
         """Return the state: the generator and the points drawn so far."""

@@ -18,11 +18,11 @@ from sif.results import hardware, versions
 __all__ = ["doctor"]
 
 EXTRAS = {
-    "implicit": ("implicit", "ALS, BPR and item-kNN baselines"),
-    "recbole": ("recbole", "RecBole models and its copy of MovieLens 100K"),
-    "optuna": ("optuna", "TPE and ASHA strategies"),
-    "plot": ("matplotlib", "plots"),
-    "pandas": ("pandas", "pandas frames as data"),
+    "implicit": ("implicit", "to compare with its models; optional"),
+    "recbole": ("recbole", "its copy of MovieLens 100K; optional"),
+    "optuna": ("optuna", "to tune recipes with it; optional"),
+    "plot": ("matplotlib", "to plot results; optional"),
+    "pandas": ("pandas", "pandas frames as data; optional"),
 }
 
 

@@ -93,6 +93,8 @@ def _resolve(
         extra.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
     if seed is not None:
         extra.append(f"seed={seed}")
+    if target.endswith(".toml"):
+        raise RecipeError(f"{target} is a recipe, not data; give it as --recipe {target}")
     named = target in recipe_names() and not Path(target).exists()
     base = recipe or (target if named else GENERIC)
     resolved = load_recipe(base, extra)

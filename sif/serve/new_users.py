@@ -19,7 +19,7 @@ def solve_users(
 ) -> tuple[Tensor, Tensor]:
     """Return lifted vectors `[users, dim]` and biases `[users]` (with the global one) for the users of `rows`.
 
-    Minimises each user's mean squared error on their row plus the penalty that training put on a user's row, by
+    Minimises each user's mean squared error on their row plus training's penalty on an average user's row, by
     Adam from the mean user; a user with an empty row stays the mean user. Deterministic.
     """
     user = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))

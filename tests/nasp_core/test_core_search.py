@@ -71,7 +71,7 @@ def test_enumerate_refuses_too_many() -> None:
 def test_a_search_without_trials_is_an_error() -> None:
     with pytest.raises(SearchError) as error:
         search(space(), task(), Random(trials=0), SHORT)
-    assert str(error.value) == "strategy 'random' proposed no point; give it a budget of at least one trial"
+    assert str(error.value) == "Random(trials=0): it must be 1 or more"
 
 
 def test_trial_strategies_meet_the_protocol() -> None:

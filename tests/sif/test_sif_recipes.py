@@ -13,7 +13,8 @@ from sif_samples import TINY, planted_rows, sets, text_of
 import sif
 from sif.errors import RecipeError
 from sif.pipeline import check_recipe
-from sif.recipes import Recipe, dump_toml, load_recipe, parse_recipe, recipe_names, recipe_text
+from sif.recipes import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
+from sif.toml import dump_toml
 
 BAD = """\
 task = "rating"
@@ -151,8 +152,13 @@ def test_toml_round_trips(data: dict[str, Any]):
     assert tomllib.loads(dump_toml(data)) == data
 
 
-def test_none_is_left_out_of_toml():
-    assert dump_toml({"a": None, "b": {"c": None, "d": 1}}) == "\n[b]\nd = 1\n"
+def test_none_is_written_as_text_and_read_back():
+    assert dump_toml({"a": None, "b": {"c": None, "d": 1}}) == 'a = "none"\n\n[b]\nc = "none"\nd = 1\n'
+    recipe = Recipe.model_validate({"space": {"max_norm": "none"}, "train": {"patience": "none"}})
+    assert recipe.settings().max_norm is None
+    assert Recipe.model_validate(tomllib.loads(dump_toml(recipe.model_dump()))) == recipe
+    unset = parse_recipe("[train]\npatience = 3\nkeep_best = true\n", "recipe", ["train.patience=none"])
+    assert unset.training("train").patience is None
 
 
 def test_defaults_are_those_of_the_core():

@@ -16,8 +16,8 @@ from nasp_core.errors import ResumeError, SearchError
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
 from nasp_core.state import pack, restore
-from nasp_core.strategy import StepContext, Strategy
-from nasp_core.types import Mixture, Phase, State, Task, derive_seed
+from nasp_core.strategy import StepContext, Strategy, frozen
+from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed
 
 __all__ = ["Loop", "Observer", "Trained", "better", "evaluate", "train"]
 
@@ -94,7 +94,7 @@ class Loop:
         generator = torch.Generator().manual_seed(derive_seed(seed, label))
         if fresh:
             network.reset(generator)
-        self.weights = network.weights()
+        self.weights, self.continuous = network.weights(), network.continuous()
         self.device = self.weights[0].device
         self.optimiser = training.optimiser.create(self.weights)
         self.stream = task.stream("train", training.batch_size, derive_seed(seed, label, "train"))
@@ -197,9 +197,14 @@ class Loop:
                 optimiser=self.training.optimiser,
                 weight_state=self.optimiser,
                 learning_rate=rate,
+                weights=self.weights,
             )
             self.strategy.gradient.step(context, self.state["gradient"])
             self.strategy.domain.retract(self.state["alpha"])
+        with frozen(self.continuous):
+            self._weight_step(batch)
+
+    def _weight_step(self, batch: Batch) -> None:
         mixture = self._mixture("weight")
         output, penalty = self.network.training_forward(batch.inputs, mixture)
         loss = self.task.loss(output, batch.target)

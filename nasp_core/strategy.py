@@ -6,12 +6,13 @@ parts fit. What evolves during a search lives in the state that a part's `init` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Network, Space
@@ -29,6 +30,7 @@ __all__ = [
     "SelectContext",
     "StepContext",
     "Strategy",
+    "frozen",
 ]
 
 
@@ -71,6 +73,18 @@ class Relax(Part):
         raise NotImplementedError
 
 
+@contextmanager
+def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Let no gradient reach `parameters` within the block: what only leads to them is then not computed."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
 @dataclass
 class StepContext:
     """What an architecture gradient may use in a step."""
@@ -85,6 +99,8 @@ class StepContext:
     optimiser: Optimiser
     weight_state: torch.optim.Optimizer
     learning_rate: float
+    weights: Sequence[nn.Parameter]
+    """What the weight step trains: `space.weights()`."""
 
     def validation_loss(self) -> Tensor:
         """Return the loss of the validation batch under the present alpha and weights."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Network
-from nasp_core.strategy import Gradient, StepContext
+from nasp_core.strategy import Gradient, StepContext, frozen
 from nasp_core.types import Alpha, State
 
 __all__ = ["FirstOrder", "architecture_tensors", "step_architecture"]
@@ -60,5 +60,6 @@ class FirstOrder(Gradient):
     def step(self, context: StepContext, state: State) -> None:
         """Step alpha and the continuous parameters along the validation gradient."""
         tensors = architecture_tensors(context.alpha, context.space)
-        grads = torch.autograd.grad(context.validation_loss(), tensors, allow_unused=True)
+        with frozen(context.weights):
+            grads = torch.autograd.grad(context.validation_loss(), tensors, allow_unused=True)
         step_architecture(tensors, grads, state["adam"])

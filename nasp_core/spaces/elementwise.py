@@ -12,6 +12,9 @@ from torch.autograd.function import once_differentiable
 __all__ = ["Elementwise"]
 
 
+_tanh_backward = torch.ops.aten.tanh_backward.default
+
+
 class _TanhNet(torch.autograd.Function):
     """y = w2 . tanh(w1 x + b1) + b2 entry by entry, with one hand-written backward for all sides.
 
@@ -34,7 +37,7 @@ class _TanhNet(torch.autograd.Function):
         affine, inner, outer, hidden = ctx.saved_tensors
         (grad,) = grads
         along = grad.reshape(affine.shape[0], 1, -1)
-        slope = torch.ops.aten.tanh_backward(along.expand_as(hidden), hidden)  # g (1 - tanh^2)
+        slope = _tanh_backward(along.expand_as(hidden), hidden)  # g (1 - tanh^2)
         need_x, need_inner, need_outer = ctx.needs_input_grad
         weights = outer[:, :, :-1]
         dx = d_inner = d_outer = None

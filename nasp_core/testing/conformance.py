@@ -96,8 +96,9 @@ def _context(strategy: Strategy, case: Case, space: Space, alpha: Alpha) -> Step
         return strategy.relax.mixture(alpha, space, "arch", state, torch.Generator().manual_seed(5))
 
     train, valid = (task.stream(split, 24, 0).batch(0) for split in ("train", "valid"))
-    adam = optimiser.create(space.weights())
-    return StepContext(space, task, alpha, mixture, train, valid, optimiser, adam, optimiser.learning_rate)
+    weights = space.weights()
+    adam = optimiser.create(weights)
+    return StepContext(space, task, alpha, mixture, train, valid, optimiser, adam, optimiser.learning_rate, weights)
 
 
 def describes_itself(strategy: AnyStrategy, case: Case) -> None:

@@ -55,7 +55,26 @@ def test_penalties() -> None:
     _, penalty = squared.training_forward(IDS, active(0))
     assert penalty is not None
     torch.testing.assert_close(penalty.detach(), 0.1 * rows.square().sum() / 3 + 0.2 * 4 * 2)
-    assert make(l2=0.0).training_forward(IDS, active(0))[1] is None
+    assert float(make(l2=0.0).training_forward(IDS, active(0))[1]) == 0.0
+
+
+@pytest.mark.parametrize("penalty", ["frobenius", "squared"])
+def test_the_gradient_of_the_penalty_is_that_of_autograd(penalty: str) -> None:
+    space = make(l2=0.3, penalty=penalty, biases=True, bias_l2=0.2 if penalty == "squared" else 0.0)
+    assert space.bias is not None
+    with torch.no_grad():
+        space.bias.copy_(torch.arange(7.0).unsqueeze(1))
+    table, bias = space.embedding.detach().clone().requires_grad_(), space.bias.detach().clone().requires_grad_()
+    index = IDS + torch.tensor([[0], [4]])
+    if penalty == "frobenius":
+        plain = 0.3 * sum(table[ids].norm() for ids in index)
+    else:
+        plain = (0.3 * table[index].square().sum() + 0.2 * bias[index].square().sum()) / 3
+    _, ours = space.training_forward(IDS, active(0))
+    expected = torch.autograd.grad(plain, [table, bias], allow_unused=True)
+    got = torch.autograd.grad(ours, [space.embedding, space.bias], allow_unused=True)
+    for mine, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(mine, torch.zeros_like(mine) if theirs is None else theirs)
 
 
 def test_row_penalties_average_to_one_over_the_training_rows() -> None:

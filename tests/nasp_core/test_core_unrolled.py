@@ -35,6 +35,7 @@ class Problem:
             optimiser,
             self.weight_state,
             optimiser.learning_rate,
+            self.space.weights(),
         )
 
     def mixture(self) -> Mixture:

@@ -250,6 +250,8 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = ()) -> Recip
     places = dict(_lines(text))
     for override in overrides:
         key, value = _override(override)
+        if key == "strategy.name" and isinstance(data.get("strategy"), dict) and data["strategy"].get("name") != value:
+            data["strategy"].pop("settings", None)  # those of the recipe's own strategy
         _put(data, key, value, override)
         places[key] = f"--set {override}"
     try:

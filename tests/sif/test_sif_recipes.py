@@ -178,3 +178,12 @@ def test_settings_of_the_library_are_those_of_the_command_line(tmp_path: Path):
         "ratings",
         [*sets(TINY)[1::2], "strategy.name=darts", "seed=3", f"dataset={json.dumps(str(tmp_path / 'mine.csv'))}"],
     )
+
+
+def test_another_strategy_does_not_take_over_the_settings_of_the_recipes_own():
+    own = load_recipe("movielens-paper")
+    assert own.strategy.settings == {"alpha_lr": 3e-4, "shorten": 10.0}
+    other = load_recipe("movielens-paper", ["strategy.name=nasp", "strategy.settings.noise=0.1"])
+    assert (other.strategy.name, other.strategy.settings) == ("nasp", {"noise": 0.1})
+    same = load_recipe("movielens-paper", ["strategy.name=nasp-ranked"])
+    assert same.strategy.settings == own.strategy.settings

@@ -51,7 +51,12 @@ def search(
         others = (target, data, valid, test, recipe, strategy, changes, out, seed is not None)
         directory, resolved = _reopened(resume, any(others))
     else:
-        resolved = _resolve(target, data, valid, test, recipe, strategy, changes or [], seed)
+        overrides = list(changes or [])
+        if strategy:
+            overrides.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
+        if seed is not None:
+            overrides.append(f"seed={seed}")
+        resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides)
         directory = None
     check_recipe(resolved)
     prepared = prepare(resolved, device=device, root=data_root())
@@ -82,27 +87,19 @@ def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, Recipe]:
     return directory, directory.recipe()
 
 
-def _resolve(
-    target: str, data: str, valid: str, test: str, recipe: str, strategy: str, changes: list[str], seed: int | None
-) -> Recipe:
+def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrides: list[str]) -> Recipe:
     """Return the recipe that the arguments name; TASK is a recipe, a data set or a file."""
     if not target and not recipe and not data:
         raise RecipeError(f"nothing to search: give a recipe ({', '.join(recipe_names())}) or a file of ratings")
-    extra = list(changes)
-    if strategy:
-        extra.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
-    if seed is not None:
-        extra.append(f"seed={seed}")
     if target.endswith(".toml"):
         raise RecipeError(f"{target} is a recipe, not data; give it as --recipe {target}")
     named = target in recipe_names() and not Path(target).exists()
     base = recipe or (target if named else GENERIC)
-    resolved = load_recipe(base, extra)
+    resolved = load_recipe(base, overrides)
     source = data or ("" if named and not recipe else target)
     if target and data and not named:
         raise RecipeError(f"two sources of data: {target} and --data {data}; give one")
-    parts = {"valid": valid, "test": test}
-    if (valid or test) and not (source or resolved.dataset):
+    if any(parts.values()) and not (source or resolved.dataset):
         raise RecipeError("--valid and --test go with --data, the training part")
     update: dict[str, Any] = {key: value for key, value in parts.items() if value}
     if source and not (named and source == target):

@@ -248,10 +248,11 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = ()) -> Recip
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{origin} is not TOML: {error}") from None
     places = dict(_lines(text))
-    for override in overrides:
-        key, value = _override(override)
-        if key == "strategy.name" and isinstance(data.get("strategy"), dict) and data["strategy"].get("name") != value:
-            data["strategy"].pop("settings", None)  # those of the recipe's own strategy
+    changes = [(*_override(override), override) for override in overrides]
+    own = data.get("strategy")
+    if isinstance(own, dict) and any(key == "strategy.name" and value != own.get("name") for key, value, _ in changes):
+        own.pop("settings", None)  # those of the recipe's own strategy
+    for key, value, override in changes:
         _put(data, key, value, override)
         places[key] = f"--set {override}"
     try:

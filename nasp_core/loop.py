@@ -89,7 +89,7 @@ class Loop:
         label: str = "train",
     ) -> None:
         """Prepare the state; `fresh=False` keeps the network's weights instead of drawing them anew."""
-        self.network, self.task, self.training, self.strategy = network, task, training, strategy
+        self.network, self.task, self.strategy = network, task, strategy
         self.observer, self.label, self.seed = observer or Observer(), label, seed
         generator = torch.Generator().manual_seed(derive_seed(seed, label))
         if fresh:
@@ -99,6 +99,7 @@ class Loop:
         self.optimiser = training.optimiser.create(self.weights)
         self.stream = task.stream("train", training.batch_size, derive_seed(seed, label, "train"))
         self.valid = task.stream("valid", training.batch_size, derive_seed(seed, label, "valid"))
+        self.training = training = training.stretched(len(self.stream))
         self.steps = training.epochs * len(self.stream)
         self.state: State = {
             "made_by": self._made_by(),

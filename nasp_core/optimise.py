@@ -96,6 +96,8 @@ class Training:
     """How long and with what a network is trained.
 
     - `epochs`: passes over the training split, at most.
+    - `min_steps`: on a small table, whose `epochs` are fewer weight steps than this, everything that counts epochs is
+      stretched by one whole factor (see `stretched`).
     - `evaluate_every`: epochs between two validations; 0 validates only at the end.
     - `patience`: stop after this many validations without a new best; None never stops early.
     - `keep_best`: end with the weights of the best validation instead of the last.
@@ -107,6 +109,7 @@ class Training:
     evaluate_every: int = 1
     patience: int | None = None
     keep_best: bool = False
+    min_steps: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an empty budget."""
@@ -127,4 +130,15 @@ class Training:
             learning_rate=self.optimiser.learning_rate * gain,
             final_learning_rate=self.optimiser.final_learning_rate * gain,
         )
-        return replace(self, epochs=epochs, optimiser=faster, patience=None)
+        fewer = round(self.min_steps / gain)
+        return replace(self, epochs=epochs, optimiser=faster, patience=None, min_steps=fewer)
+
+    def stretched(self, steps_per_epoch: int) -> Training:
+        """Return this training with epochs and validation interval times the least factor that gives `min_steps`.
+
+        The number of validations, and so the meaning of `patience`, stays as it is.
+        """
+        factor = math.ceil(self.min_steps / max(1, self.epochs * steps_per_epoch))
+        if factor <= 1:
+            return self
+        return replace(self, epochs=self.epochs * factor, evaluate_every=self.evaluate_every * factor, min_steps=0)

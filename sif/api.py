@@ -6,8 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from sif.retrain import retrain, score
 from sif.runs import Progress, RunDirectory, Stages, write_model
 from sif.serve.topk import top_k
 from sif.tasks import Scale
+from sif.threads import threads_for
 
 __all__ = ["Run", "execute", "load", "retrain", "score", "search"]
 
@@ -176,28 +176,11 @@ def execute(
     checkpoint_seconds: float = 2.0,
 ) -> None:
     """Run a recipe on prepared data to the end, into `directory`; picks up there what an interrupted run left."""
-    with _threads_for(recipe, data):
+    with threads_for(recipe, data.task.device):
         directory.write_recipe(recipe)
         stages = Stages(directory, progress or Progress(), checkpoint_seconds)
         stages.check(data.split.fingerprint)
         _execute(Pipeline(recipe, data, stages), directory)
-
-
-@contextmanager
-def _threads_for(recipe: Recipe, data: Prepared) -> Iterator[None]:
-    """Use one thread where a batch is too small to share out, and put the number back.
-
-    A step on a batch of 512 x 16 numbers is many short operations: a second thread makes them slower, much slower on a
-    busy machine. One thread also gives the same sums on every machine.
-    """
-    before = torch.get_num_threads()
-    small = recipe.training("train").batch_size * recipe.settings().embedding_dim < 1 << 18
-    if small and data.task.device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
@@ -247,6 +230,7 @@ def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
         ),
         peak_memory_mb=peak_memory_mb(pipeline.task.device),
         parameters=parameters_of(network),
+        epochs={"best": trained["epoch"], "most": pipeline.most_epochs},
         split_fingerprint=pipeline.data.split.fingerprint,
         split=pipeline.data.split.describe(),
         scale=asdict(pipeline.data.task.scale),

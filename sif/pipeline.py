@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -203,7 +203,7 @@ class Pipeline:
         """Random search with the budget of the search, counted in passes over the training part."""
         if not self.recipe.baselines.random:
             return None
-        a_trial = self.final.epochs + (self.recipe.training("search").epochs if self.settings.hidden else 0)
+        a_trial = self._epochs("train") + (self._epochs("search") if self.settings.hidden else 0)
         trials = max(1, round(epochs / a_trial))
         return self.search(Random(trials=trials, gradient=self._pinned_gradient()), "random")
 
@@ -216,6 +216,15 @@ class Pipeline:
         if isinstance(own, Unrolled):
             return FirstOrder(own.lr, own.betas, own.weight_decay, own.continuous_lr)
         return own
+
+    @property
+    def most_epochs(self) -> int:
+        """How many epochs the final training has at most, on this table."""
+        return self._epochs("train")
+
+    def _epochs(self, which: Literal["search", "train"]) -> int:
+        training = self.recipe.training(which)
+        return training.stretched(len(self.task.stream("train", training.batch_size, 0))).epochs
 
     def regret(self, scores: dict[str, float]) -> float:
         """Return how much worse the find is than the best point, both trained by the recipe's own settings."""

@@ -65,6 +65,7 @@ _BOUNDS: Mapping[str, Any] = {
     "epochs": _Count,
     "batch_size": _Count,
     "evaluate_every": Annotated[int, Field(ge=0)],
+    "min_steps": Annotated[int, Field(ge=0)],
     "patience": _Count | None,
     "embedding_dim": _Count,
     "hidden": Annotated[int, Field(ge=0)],

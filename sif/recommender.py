@@ -28,6 +28,7 @@ from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
 from sif.serve.topk import top_k
 from sif.tasks import Scale
+from sif.threads import threads_for
 
 __all__ = ["Recommender"]
 
@@ -82,8 +83,11 @@ class Recommender:
         )
         network = build_network(run.genotype, whole.task)
         epochs = max(1, run.best_epoch)
-        training = replace(recipe.training("train"), epochs=epochs, patience=None, keep_best=False, evaluate_every=0)
-        train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
+        training = replace(
+            recipe.training("train"), epochs=epochs, patience=None, keep_best=False, evaluate_every=0, min_steps=0
+        )
+        with threads_for(recipe, whole.task.device):
+            train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
         self._take(run.genotype, network, whole.task.scale)
         return self
 

@@ -64,6 +64,7 @@ class Result(_Closed):
     seconds: Seconds
     peak_memory_mb: float
     parameters: int
+    epochs: dict[str, int]
     split_fingerprint: str
     split: dict[str, Any]
     scale: dict[str, float]

@@ -16,6 +16,7 @@ from sif.datasets import Split
 from sif.errors import RunError
 from sif.models.build import build_network
 from sif.runs import Progress, RunDirectory, write_model
+from sif.threads import threads_for
 
 __all__ = ["retrain", "score"]
 
@@ -71,20 +72,21 @@ def retrain(
     training = recipe.training("train")
     if all_data:
         chosen = epochs or int(load_tree(directory.path / "model.safetensors")["epoch"])
-        training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0)
+        training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
         data = _on_everything(data)
     elif epochs is not None:
-        training = replace(training, epochs=epochs)
+        training = replace(training, epochs=epochs, min_steps=0)
     seed = recipe.seed if seed is None else seed
     network = build_network(genotype, data.task)
-    done = train(
-        network,
-        data.task,
-        training,
-        seed=derive_seed(seed, "final", genotype.key()),
-        observer=_Shown(progress or Progress()),
-        label=f"train {genotype.key()}",
-    )
+    with threads_for(recipe, data.task.device):
+        done = train(
+            network,
+            data.task,
+            training,
+            seed=derive_seed(seed, "final", genotype.key()),
+            observer=_Shown(progress or Progress()),
+            label=f"train {genotype.key()}",
+        )
     valid = None if all_data else done.metrics
     write_model(directory, genotype, dict(network.state_dict()), done.epoch, data)
     facts = {"epochs": len(done.trace), "seed": seed, "all_data": all_data, "seconds": done.seconds}

@@ -91,3 +91,8 @@ def test_the_result_page_names_every_key() -> None:
 
     page = (ROOT / "docs" / "result.md").read_text()
     assert [key for key in Result.model_fields if not re.search(rf"`{key}[`.]", page)] == []
+
+
+def test_every_page_that_is_named_exists() -> None:
+    names = {name for page in PAGES for name in re.findall(r"docs/[\w-]+\.md", page.read_text())}
+    assert [name for name in sorted(names) if not (ROOT / name).is_file()] == []

@@ -18,7 +18,7 @@ from sif.datasets import catalogue
 from sif.errors import RecipeError, RunError
 from sif.pipeline import check_recipe
 from sif.recipes import Recipe, load_recipe, recipe_names
-from sif.report.table import COLUMNS, comparison
+from sif.report.table import COLUMNS, comparison, verdicts
 from sif.runs import RunDirectory
 
 __all__ = ["print_result", "search"]
@@ -129,6 +129,8 @@ def print_result(result: dict[str, Any], path: Path) -> None:
     for row in comparison(result):
         table.add_row(row.name, *row.cells, style="bold green" if row.found else None)
     console.print(table)
+    for sentence in verdicts(result):
+        console.print(f"note: {sentence}", style="yellow", markup=False)
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     console.print(
         f"regret against enumeration {regret} (RMSE (std), validation)   "

@@ -115,8 +115,10 @@ def _choose(role: str, names: Sequence[str], found: dict[str, int], notes: list[
 
 def _not_recognised(role: str, names: Sequence[str]) -> str:
     if like := _alike(role, names):
-        return f'no {role} column. Is it "{like}"? Then name it, {role} = "{like}", or rename it to {role}_id.'
-    return f"no {role} column. Rename it to {role}_id, or name it, {role} = ..."
+        return (
+            f'no {role} column. Is it "{like}"? Then name it: --set columns.{role}="{like}", or rename it to {role}_id.'
+        )
+    return f'no {role} column. Name it: --set columns.{role}="...", or rename it to {role}_id.'
 
 
 def _alike(role: str, names: Sequence[str]) -> str | None:

@@ -241,9 +241,12 @@ def check_rating_task(interactions: Interactions) -> None:
     """Raise DataError where ratings cannot be predicted: there are none, or all are equal."""
     rating = interactions.rating
     if rating is None:
-        why = "has no rating column: it is implicit feedback (who met what)"
+        why = "has no rating column that sif knows: as it stands it is implicit feedback (who met what)"
     elif len(rating) and rating.min() == rating.max():
         why = f"has {len(rating)} ratings, and all are {rating[0]:g}: that is implicit feedback (who met what)"
     else:
         return
-    raise DataError(f"{interactions.source} {why}, and the rating task has nothing to learn\n  Use the ranking task.")
+    raise DataError(
+        f"{interactions.source} {why}, and the rating task has nothing to learn\n"
+        '  Name the column of ratings: --set columns.rating="...". For clicks and purchases use sif.Recommender.'
+    )

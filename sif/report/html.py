@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sif.report.table import COLUMNS, comparison
+from sif.report.table import COLUMNS, comparison, verdicts
 
 __all__ = ["report"]
 
@@ -30,12 +30,15 @@ def report(result: Mapping[str, Any], trace: Sequence[Mapping[str, Any]]) -> str
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *COLUMNS))
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in [*dataset["notes"], *result["split"]["notes"]])
+    remarks = "".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in verdicts(result))
     body = f"""
 <h1>{html.escape(dataset["name"])}: {html.escape(result["formula"])}</h1>
 <p>{dataset["users"]:,} users, {dataset["items"]:,} items, {dataset["interactions"]:,} ratings; split
 {html.escape(result["split"]["kind"])} <code>{result["split_fingerprint"]}</code>, seed {result["seed"]}.
-Strategy <code>{html.escape(result["strategy"]["name"])}</code>; regret against enumeration {regret}.
+Strategy <code>{html.escape(result["strategy"]["name"])}</code>; regret (validation metric of the find
+minus the best point of the space, each trained alone) {regret}.
 Search {seconds["search"]:.1f} s, training {seconds["train"]:.1f} s, peak memory {result["peak_memory_mb"]:.0f} MiB.</p>
+{remarks}
 <table><tr>{head}</tr>{rows}</table>
 <p>RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings. Models were
 chosen on validation; the test part was read once for each row.</p>

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["COLUMNS", "ComparisonRow", "comparison"]
+__all__ = ["COLUMNS", "ComparisonRow", "comparison", "verdicts"]
 
 COLUMNS = ("valid RMSE (std)", "test RMSE (std)", "test RMSE", "test MAE", "parameters", "seconds")
 
@@ -47,3 +47,23 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
     texts = ["-" if figure is None else f"{figure:.4f}" for figure in figures]
     return (*texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}")
+
+
+def verdicts(result: Mapping[str, Any]) -> list[str]:
+    """Return what a reader should not miss: a baseline that does better on validation, a training cut short."""
+    sentences = []
+    valid = result["metrics"]["valid"]
+    if valid is not None:
+        found = valid["rmse_standardised"]
+        name, best = min(
+            ((name, row["valid"]["rmse_standardised"]) for name, row in result["baselines"].items()),
+            key=lambda entry: entry[1],
+            default=("", found),
+        )
+        if best < found - 0.001:
+            sentences.append(f"{name} does better than the find, by {found - best:.4f} on validation")
+    if result["epochs"]["best"] == result["epochs"]["most"]:
+        sentences.append(f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs")
+    if (result.get("retrained") or {}).get("all_data"):
+        sentences.append("the model has since been trained on every rating")
+    return sentences

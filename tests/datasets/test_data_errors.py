@@ -116,13 +116,13 @@ def test_too_little(write):
 def test_headers_that_say_too_little(write):
     assert says(write("reader,volume,raitng\na,b,3\n")) == (
         "ratings.csv, line 1: the columns are reader, volume, raitng\n"
-        "  no user column. Rename it to user_id, or name it, user = ...\n"
-        "  no item column. Rename it to item_id, or name it, item = ...\n"
+        '  no user column. Name it: --set columns.user="...", or rename it to user_id.\n'
+        '  no item column. Name it: --set columns.item="...", or rename it to item_id.\n'
         '  is "raitng" the rating? Name it, rating = "raitng", or say there is none, rating = "".'
     )
     assert says(write("\nusr_id,item\na,b\n")) == (
         "ratings.csv, line 2: the columns are usr_id, item\n"
-        '  no user column. Is it "usr_id"? Then name it, user = "usr_id", or rename it to user_id.'
+        '  no user column. Is it "usr_id"? Then name it: --set columns.user="usr_id", or rename it to user_id.'
     )
     assert says(write("user_id,userid,item\na,b,c\n")) == (
         "ratings.csv, line 1: the columns are user_id, userid, item\n"

@@ -145,3 +145,14 @@ def test_shortened_keeps_the_distance() -> None:
     assert (short.optimiser.clip, short.optimiser.schedule) == (2.0, "cosine")
     assert Training(epochs=3).shortened(100.0).epochs == 1
     assert Training(epochs=3).shortened(100.0).optimiser.learning_rate == pytest.approx(0.15)
+
+
+def test_a_small_table_stretches_the_training() -> None:
+    training = Training(epochs=12, evaluate_every=1, patience=3, min_steps=1200)
+    assert training.stretched(100) is training
+    stretched = training.stretched(10)
+    assert (stretched.epochs, stretched.evaluate_every, stretched.patience) == (120, 10, 3)
+    assert stretched.stretched(10) is stretched
+    short = training.shortened(4)
+    assert (short.epochs, short.min_steps) == (3, 300)
+    assert short.stretched(10).epochs == 30

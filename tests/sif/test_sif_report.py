@@ -116,3 +116,24 @@ def test_formulas_of_three_modes():
     assert of("1_multiply_max") == "b + b_user + b_item + b_context + w . max((p(u) * r(c)), q(v))"
     assert len({of(operation) for operation in TENSOR_OPERATIONS}) == len(TENSOR_OPERATIONS)
     assert len(OPERATIONS) == 6
+
+
+def test_verdicts_say_what_a_reader_should_not_miss():
+    from sif.report.table import verdicts
+
+    result = {
+        "metrics": {"valid": {"rmse_standardised": 0.9}},
+        "baselines": {
+            "biased-mf": {"valid": {"rmse_standardised": 0.8}},
+            "max": {"valid": {"rmse_standardised": 0.85}},
+        },
+        "epochs": {"best": 12, "most": 12},
+        "retrained": {"all_data": True},
+    }
+    assert verdicts(result) == [
+        "biased-mf does better than the find, by 0.1000 on validation",
+        "the best epoch was the last (12): more may help, raise train.epochs",
+        "the model has since been trained on every rating",
+    ]
+    fine = {"metrics": result["metrics"], "baselines": {}, "epochs": {"best": 5, "most": 12}, "retrained": None}
+    assert verdicts(fine) == []

@@ -27,7 +27,7 @@ class Metrics(_Closed):
 
 
 class Seconds(_Closed):
-    """Wall-clock seconds; `evaluate` and `total` include nothing of an interrupted attempt but its search."""
+    """Wall-clock seconds of each stage, attempts before a resume included; `total` is of the last attempt alone."""
 
     search: float
     train: float

@@ -8,28 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from nasp_core.loop import Observer, evaluate, train
-from nasp_core.types import derive_seed
+from nasp_core.loop import evaluate
+from nasp_core.search import train_genotype
 from sif.checkpoint import load_tree
 from sif.data import Prepared, prepare
 from sif.datasets import Split
 from sif.errors import RunError
 from sif.models.build import build_network
-from sif.runs import Progress, RunDirectory, write_model
+from sif.runs import Progress, RunDirectory, Shown, write_model
+from sif.tasks import RatingTask
 from sif.threads import threads_for
 
 __all__ = ["retrain", "score"]
-
-
-class _Shown(Observer):
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def started(self, what: str, steps: int, done: int) -> None:
-        self._progress.steps(what, steps, done)
-
-    def stepped(self) -> None:
-        self._progress.step()
 
 
 def _data(directory: RunDirectory, device: str, root: Path | None) -> Prepared:
@@ -79,14 +69,8 @@ def retrain(
     seed = recipe.seed if seed is None else seed
     network = build_network(genotype, data.task)
     with threads_for(recipe, data.task.device):
-        done = train(
-            network,
-            data.task,
-            training,
-            seed=derive_seed(seed, "final", genotype.key()),
-            observer=_Shown(progress or Progress()),
-            label=f"train {genotype.key()}",
-        )
+        shown = Shown(progress or Progress())
+        done = train_genotype(network, data.task, training, key=genotype.key(), seed=seed, observer=shown)
     valid = None if all_data else done.metrics
     write_model(directory, genotype, dict(network.state_dict()), done.epoch, data)
     facts = {"epochs": len(done.trace), "seed": seed, "all_data": all_data, "seconds": done.seconds}
@@ -96,8 +80,6 @@ def retrain(
 
 
 def _on_everything(data: Prepared) -> Prepared:
-    from sif.tasks import RatingTask
-
     everything = np.sort(np.concatenate([data.split.train, data.split.valid, data.split.test]))
     none = np.empty(0, np.int64)
     whole = Split(everything, none, none, "all", data.split.seed, None, data.split.fingerprint)

@@ -27,7 +27,7 @@ from sif.recipes import Recipe, load_recipe
 from sif.results import SCHEMA_VERSION
 from sif.toml import dump_toml
 
-__all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Stages", "write_model"]
+__all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Shown", "Stages", "write_model"]
 
 MODEL_FORMAT = "sif-recommender-1"
 _FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
@@ -154,21 +154,32 @@ class Progress:
         """Hear a line of the trace."""
 
 
-class _Checkpointer(Observer):
-    """Saves the state of the running stage now and then, and passes progress on."""
+class Shown(Observer):
+    """Passes what a training tells on to a `Progress`."""
 
-    def __init__(self, path: Path, progress: Progress, every: float) -> None:
-        self._path, self._progress, self._every = path, progress, every
-        self._last = time.monotonic()
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
     def started(self, what: str, steps: int, done: int) -> None:
+        """Pass on the beginning."""
         self._progress.steps(what, steps, done)
 
     def stepped(self) -> None:
+        """Pass on a step."""
         self._progress.step()
 
     def logged(self, record: dict[str, Any]) -> None:
+        """Pass on a line of the trace."""
         self._progress.record(record)
+
+
+class _Checkpointer(Shown):
+    """Saves the state of the running stage now and then, besides showing it."""
+
+    def __init__(self, path: Path, progress: Progress, every: float) -> None:
+        super().__init__(progress)
+        self._path, self._every = path, every
+        self._last = time.monotonic()
 
     def checkpoint_due(self) -> bool:
         return time.monotonic() - self._last >= self._every

@@ -20,7 +20,7 @@ class _TanhNet(torch.autograd.Function):
 
     `inner` `[side, hidden, 2]` holds (w1, b1), `outer` `[side, 1, hidden + 1]` holds (w2, b2): with a row of ones below
     the entries both layers are one matrix product each. Laid out `[side, hidden, entries]`, so that every
-    pass runs along memory; a third of autograd's time.
+    pass runs along memory.
     """
 
     @staticmethod

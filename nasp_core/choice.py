@@ -11,30 +11,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["mix"]
+__all__ = ["Branch", "Candidate", "Slopes", "mix", "mix_sum", "probe"]
 
 Candidate = Callable[..., Tensor]
+Slopes = Callable[[Tensor], Sequence[Tensor]]
+
+
+class Branch(NamedTuple):
+    """One choice that feeds a node: an edge of a cell.
+
+    `active` is its live candidate (-1: dropped, None: none is singled out), `weights` float `[candidates]` or None.
+    """
+
+    candidates: Sequence[Candidate]
+    active: int | None
+    weights: Tensor | None
+    inputs: tuple[Tensor, ...]
 
 
 class _Probe(torch.autograd.Function):
-    """Identity on `out`; where its gradient arrives, `slopes(gradient)` becomes the gradient of `weights`."""
+    """Identity on `out`; where its gradient arrives, `slopes(gradient)` are the gradients of `weights`."""
 
     @staticmethod
-    def forward(ctx: Any, out: Tensor, weights: Tensor, slopes: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(ctx: Any, out: Tensor, slopes: Slopes, *weights: Tensor) -> Tensor:
         ctx.slopes = slopes
+        kind = out.device.type
+        ctx.autocast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
         return out.view_as(out)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        return grad, ctx.slopes(grad) if ctx.needs_input_grad[1] else None, None
+        kind, dtype, enabled = ctx.autocast
+        with torch.no_grad(), torch.autocast(kind, dtype, enabled=enabled):
+            return grad, None, *ctx.slopes(grad)
+
+
+def probe(out: Tensor, weights: Sequence[Tensor], slopes: Slopes) -> Tensor:
+    """Return `out`; when its gradient arrives, `slopes(gradient)` gives one gradient for each of `weights`.
+
+    This is the second speed rule for a place with a structure of its own; `mix` and `mix_sum` use it.
+    """
+    probed: Tensor = _Probe.apply(out, slopes, *weights)  # type: ignore[no-untyped-call]
+    return probed
 
 
 def mix(candidates: Sequence[Candidate], active: int | None, weights: Tensor | None, *inputs: Tensor) -> Tensor:
@@ -45,35 +71,58 @@ def mix(candidates: Sequence[Candidate], active: int | None, weights: Tensor | N
     With both, the output is the live candidate's and the others are called once, without a graph, during
     the backward pass (at a one-hot point, where the two agree).
     """
-    if weights is None:
-        if active is None:
-            raise ValueError("a mixture needs live candidates, weights, or both")
-        return candidates[_live(active)](*inputs)
-    if active is None:
-        total = candidates[0](*inputs) * weights[0]
-        for index in range(1, len(candidates)):
-            total = total + candidates[index](*inputs) * weights[index]
-        return total
-    out = candidates[_live(active)](*inputs)
-    if not weights.requires_grad:
-        return out
-    detached, frozen = out.detach(), [x.detach() for x in inputs]
-
-    def slopes(grad: Tensor) -> Tensor:
-        with torch.no_grad():
-            flat = grad.reshape(-1)
-            return torch.stack(
-                [
-                    torch.dot(flat, (detached if index == active else candidate(*frozen)).reshape(-1))
-                    for index, candidate in enumerate(candidates)
-                ]
-            )
-
-    probed: Tensor = _Probe.apply(out, weights, slopes)  # type: ignore[no-untyped-call]
-    return probed
-
-
-def _live(active: int) -> int:
-    if active < 0:
+    if active is not None and active < 0:
         raise ValueError("a dropped choice has no live candidate: leave it out of the sum instead of mixing it")
-    return active
+    return mix_sum([Branch(candidates, active, weights, inputs)])
+
+
+def mix_sum(branches: Sequence[Branch]) -> Tensor:
+    """Return the sum of several choices: what reaches a node of a cell. A dropped one adds nothing, yet has slopes.
+
+    All outputs have one shape; every branch is weighted or discrete as in `mix`. At a discrete point the dead
+    candidates of all branches, dropped ones too, run once during the backward pass: each candidate has then been
+    called once in all, as in the dense mixture, so that one with state (batch norm) ends up as it would have there.
+    """
+    outputs = [_output(branch) for branch in branches]
+    present = [out for out in outputs if out is not None]
+    if not present:
+        raise ValueError("a mixture needs live candidates, weights, or both; all of these choices are dropped")
+    total = present[0]
+    for out in present[1:]:
+        total = total + out
+    sloped = [i for i, b in enumerate(branches) if b.active is not None and b.weights is not None]
+    sloped = [i for i in sloped if branches[i].weights.requires_grad]  # type: ignore[union-attr]
+    if not sloped:
+        return total
+    frozen = [
+        (branches[i], None if outputs[i] is None else outputs[i].detach(), [x.detach() for x in branches[i].inputs])  # type: ignore[union-attr]
+        for i in sloped
+    ]
+
+    def slopes(grad: Tensor) -> list[Tensor]:
+        return [_slopes(branch, live, inputs, grad) for branch, live, inputs in frozen]
+
+    return probe(total, [branches[i].weights for i in sloped], slopes)  # type: ignore[misc]
+
+
+def _output(branch: Branch) -> Tensor | None:
+    candidates, active, weights, inputs = branch
+    if active is not None:
+        return candidates[active](*inputs) if active >= 0 else None
+    if weights is None:
+        raise ValueError("a mixture needs live candidates, weights, or both")
+    total = candidates[0](*inputs) * weights[0]
+    for index in range(1, len(candidates)):
+        total = total + candidates[index](*inputs) * weights[index]
+    return total
+
+
+def _slopes(branch: Branch, live: Tensor | None, inputs: list[Tensor], grad: Tensor) -> Tensor:
+    """Return <grad, output> of every candidate `[candidates]`, the live one's output at hand."""
+    assert branch.weights is not None
+    dtype = branch.weights.dtype
+    products = []
+    for index, candidate in enumerate(branch.candidates):
+        out = live if index == branch.active and live is not None else candidate(*inputs)
+        products.append((grad * out).sum(dtype=dtype))
+    return torch.stack(products)

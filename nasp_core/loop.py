@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nasp_core.averaging import average, averaged, put_back
 from nasp_core.errors import ResumeError, SearchError
 from nasp_core.network import Network, Space
-from nasp_core.optimise import Training
+from nasp_core.optimise import Precision, Training, autocast
 from nasp_core.state import pack, restore
 from nasp_core.strategy import StepContext, Strategy, frozen
 from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed
@@ -96,7 +97,7 @@ class Loop:
             network.reset(generator)
         self.weights, self.continuous = network.weights(), network.continuous()
         self.device = self.weights[0].device
-        self.optimiser = training.optimiser.create(self.weights)
+        self.optimiser = training.optimiser.create(self.weights, together=strategy is None)
         self.stream = task.stream("train", training.batch_size, derive_seed(seed, label, "train"))
         self.valid = task.stream("valid", training.batch_size, derive_seed(seed, label, "valid"))
         self.training = training = training.stretched(len(self.stream))
@@ -110,6 +111,9 @@ class Loop:
             "optimiser": self.optimiser,
             "generator": generator,
             "global_rng": None,
+            "device_rng": None,
+            "memory": {},
+            "average": None,
             "alpha": {},
             "relax": {},
             "gradient": {},
@@ -123,6 +127,10 @@ class Loop:
                 raise SearchError("a strategy needs a space: a network without choices can only be trained")
             if training.keep_best:
                 raise SearchError("keep_best belongs to the final training: a search would mix two epochs' alpha")
+            if training.compile:
+                raise SearchError("compile belongs to the final training: a search changes its graph in every step")
+            if training.average_after is not None:
+                raise SearchError("average_after belongs to the final training: alpha learns from the present weights")
             self.space = network
             alpha = strategy.domain.init(network, generator, self.device)
             self.state.update(alpha=alpha, relax=strategy.relax.init(), gradient=strategy.gradient.init(alpha, network))
@@ -148,10 +156,7 @@ class Loop:
         self.network.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), _flushed_denormals():
-            if self.state["global_rng"] is None:
-                torch.manual_seed(derive_seed(self.seed, self.label, "global"))
-            else:
-                torch.set_rng_state(self.state["global_rng"])
+            self._seed_globally()
             while self.state["step"] < self.steps and not self._stopped():
                 self._step(self.state["step"])
                 self.state["step"] += 1
@@ -160,15 +165,28 @@ class Loop:
                 self.state["seconds"] = time.perf_counter() - began
                 self.observer.stepped()
                 if self.observer.checkpoint_due():
-                    self.state["global_rng"] = torch.get_rng_state()
                     self.save()
+        averaged(self.weights, self.state["average"])
         if self.training.keep_best and self.state["best"] is not None:
             self.network.load_state_dict(self.state["best"]["weights"])
         self.network.eval()
         return self.state
 
+    def _seed_globally(self) -> None:
+        """Set torch's global generators, which dropout draws from: anew, or as the saved state left them."""
+        if self.state["global_rng"] is None:
+            torch.manual_seed(derive_seed(self.seed, self.label, "global"))
+            return
+        torch.set_rng_state(self.state["global_rng"])
+        if self.device.type == "cuda" and self.state["device_rng"] is not None:
+            torch.cuda.set_rng_state(self.state["device_rng"], self.device)
+
     def save(self) -> None:
         """Give the observer a packed state to go on from."""
+        if self.state["step"] < self.steps:
+            self.state["global_rng"] = torch.get_rng_state()
+            if self.device.type == "cuda":
+                self.state["device_rng"] = torch.cuda.get_rng_state(self.device)
         self.observer.save(pack(self.state))
 
     def _stopped(self) -> bool:
@@ -184,9 +202,11 @@ class Loop:
     def _step(self, step: int) -> None:
         progress = step / self.steps
         rate = self.training.optimiser.rate(progress)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         batch = self.stream.batch(step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * batch.scale
+        self.network.set_progress(progress)
+        memory = self._memory(step)
         if self.strategy is not None and all(s.arch_step_due(step, progress) for s in self.strategy.schedules):
             context = StepContext(
                 space=self.network,
@@ -199,21 +219,44 @@ class Loop:
                 weight_state=self.optimiser,
                 learning_rate=rate,
                 weights=self.weights,
+                memory=memory,
+                penalty=lambda mixture: self._penalty(mixture, progress),
             )
-            self.strategy.gradient.step(context, self.state["gradient"])
+            with autocast(self.device, self.training.precision):
+                self.strategy.gradient.step(context, self.state["gradient"])
             self.strategy.domain.retract(self.state["alpha"])
+            self._carry("valid", context.left)
+        self.network.memory = memory.get("train")
         with frozen(self.continuous):
             self._weight_step(batch)
+        self._carry("train", self.network.left)
+
+    def _memory(self, step: int) -> dict[str, Tensor]:
+        """Return what a recurrent network carries into a step, per stream; nothing where a pass begins."""
+        streams = {"train": self.stream, "valid": self.valid}
+        kept: dict[str, Tensor] = self.state["memory"]
+        return {name: memory.to(self.device) for name, memory in kept.items() if step % len(streams[name])}
+
+    def _carry(self, name: str, left: Tensor | None) -> None:
+        if left is not None:
+            self.state["memory"][name] = left
+
+    def _penalty(self, mixture: Mixture, progress: float) -> Tensor | None:
+        assert self.strategy is not None
+        terms = [schedule.penalty(mixture, self.network, progress) for schedule in self.strategy.schedules]
+        present = [term for term in terms if term is not None]
+        return sum(present[1:], present[0]) if present else None
 
     def _weight_step(self, batch: Batch) -> None:
         mixture = self._mixture("weight")
-        output, penalty = self.network.training_forward(batch.inputs, mixture)
-        loss = self.task.loss(output, batch.target)
+        with autocast(self.device, self.training.precision):
+            loss, penalty = self.network.training_loss(batch, mixture, self.task.loss)
         self.state["loss"] += loss.detach()
         total = loss if penalty is None else loss + penalty
         grads = torch.autograd.grad(total, self.weights, allow_unused=True)
         self.training.optimiser.apply(self.optimiser, self.weights, grads)
         self.network.project_weights(mixture)
+        average(self.weights, self.state["average"])
 
     def _end_epoch(self, epoch: int) -> None:
         loss = float(self.state["loss"]) / len(self.stream)
@@ -227,15 +270,34 @@ class Loop:
         record: dict[str, Any] = {"phase": self.label, "epoch": epoch, "loss": loss}
         every = self.training.evaluate_every
         if every and (epoch % every == 0 or epoch == self.training.epochs):
-            metrics = evaluate(self.network, self.task, self._mixture("valid"))
+            metrics = self._validate()
             if not math.isfinite(metrics[self.task.metric]):
                 raise SearchError(f"the validation {self.task.metric} of {self.label} is not finite in epoch {epoch}")
             record["valid"] = metrics
             self._keep_best(metrics, epoch)
+            self._begin_to_average(metrics)
         if self.strategy is not None:
             record["alpha"] = {name: tensor.tolist() for name, tensor in self.state["alpha"].items()}
         self.state["trace"].append(record)
         self.observer.logged(record)
+
+    def _validate(self) -> dict[str, float]:
+        """Return the validation metrics, of the averaged weights where there are some."""
+        present = averaged(self.weights, self.state["average"])
+        try:
+            return evaluate(self.network, self.task, self._mixture("valid"), precision=self.training.precision)
+        finally:
+            put_back(self.weights, present)
+
+    def _begin_to_average(self, metrics: dict[str, float]) -> None:
+        """Begin to average when validation is worse than its best of `average_after` or more validations ago."""
+        window, metric = self.training.average_after, metrics[self.task.metric]
+        earlier = [record["valid"][self.task.metric] for record in self.state["trace"] if "valid" in record]
+        if window is None or self.state["average"] is not None or len(earlier) <= window:
+            return
+        best = (max if self.task.maximise else min)(earlier[:-window])
+        if better(self.task, best, metric):
+            self.state["average"] = {"count": 0, "weights": [w.detach().clone() for w in self.weights]}
 
     def _keep_best(self, metrics: dict[str, float], epoch: int) -> None:
         metric, best = metrics[self.task.metric], self.state["best"]
@@ -245,23 +307,40 @@ class Loop:
         self.state["stale"] = 0
         self.state["best"] = {"epoch": epoch, "metrics": metrics}
         if self.training.keep_best:
+            present = averaged(self.weights, self.state["average"])
             self.state["best"]["weights"] = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+            put_back(self.weights, present)
 
 
-def evaluate(network: Network, task: Task, mixture: Mixture | None = None, split: str = "valid") -> dict[str, float]:
-    """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in."""
-    training = network.training
+def evaluate(
+    network: Network,
+    task: Task,
+    mixture: Mixture | None = None,
+    split: str = "valid",
+    *,
+    precision: Precision = "float32",
+) -> dict[str, float]:
+    """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in.
+
+    A recurrent network carries its memory from each call of a split to the next, from nothing at the first.
+    """
+    training, memory = network.training, (network.memory, network.left)
+    device = next(network.parameters()).device
 
     def predict(inputs: Tensor) -> Tensor:
-        output: Tensor = network(inputs, mixture)
-        return output
+        with autocast(device, precision):
+            output: Tensor = network(inputs, mixture)
+        network.memory = network.left
+        return output.float() if output.dtype == torch.bfloat16 else output
 
     network.eval()
+    network.memory = network.left = None
     try:
         with torch.no_grad():
             return task.evaluate(predict, split)
     finally:
         network.train(training)
+        network.memory, network.left = memory
 
 
 def better(task: Task, candidate: float, incumbent: float) -> bool:
@@ -283,6 +362,8 @@ def train(
     label: str = "train",
 ) -> Trained:
     """Train a plain network and return it with its validation metrics (of the best epoch, with `keep_best`)."""
+    if training.compile:
+        network.compile()
     loop = Loop(network, task, training, seed=seed, observer=observer, fresh=fresh, label=label)
     if resume is not None:
         loop.resume(resume)
@@ -290,4 +371,5 @@ def train(
     best = state["best"]
     if best is not None and training.keep_best:
         return Trained(network, best["metrics"], best["epoch"], state["trace"], state["seconds"])
-    return Trained(network, evaluate(network, task), len(state["trace"]), state["trace"], state["seconds"])
+    metrics = evaluate(network, task, precision=training.precision)
+    return Trained(network, metrics, len(state["trace"]), state["trace"], state["seconds"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import torch
@@ -11,18 +11,25 @@ from torch import Tensor, nn
 
 from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
-from nasp_core.types import Active, ChoiceGroup, Mixture
+from nasp_core.types import Active, Batch, ChoiceGroup, Mixture
 
-__all__ = ["Network", "Space"]
+__all__ = ["Loss", "Network", "Space"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From the output and the target of a batch to its mean loss, a scalar."""
 
 
 class Network(nn.Module):
     """A network that the loop can train; without choices unless it is a `Space`.
 
-    `forward(inputs, mixture=None)` maps a batch of inputs to outputs.
+    `forward(inputs, mixture=None)` maps a batch of inputs to outputs. A recurrent network also carries a memory from
+    one batch of a stream to the next: `forward` starts from `memory` (None: from nothing) and leaves what comes next in
+    `left`, without a graph. Whoever calls it says which stream's memory it starts from.
     """
 
     groups: tuple[ChoiceGroup, ...] = ()
+    memory: Tensor | None = None
+    left: Tensor | None = None
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw every weight anew."""
@@ -37,10 +44,16 @@ class Network(nn.Module):
         """Return the parameters that the architecture step trains on validation data, as it does alpha."""
         return []
 
-    def training_forward(self, inputs: Tensor, mixture: Mixture | None) -> tuple[Tensor, Tensor | None]:
-        """Return the output and, if the network has one, its penalty on the weights (a scalar) for the weight step."""
-        output: Tensor = self(inputs, mixture)
-        return output, None
+    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
+        """Return the loss of a training batch and, where the network adds one, a penalty for the weight step; scalars.
+
+        `loss(output, target)` is the task's. A penalty is what is trained on but not reported: of the weights, of
+        the activations, of an auxiliary head.
+        """
+        return loss(self(batch.inputs, mixture), batch.target), None
+
+    def set_progress(self, progress: float) -> None:
+        """Hear how far the training is, in [0, 1): for what changes as it goes on. Nothing by default."""
 
     @torch.no_grad()
     def project_weights(self, mixture: Mixture | None) -> None:
@@ -67,6 +80,13 @@ class Space(Network):
     def genotype(self, active: Active) -> Genotype:
         """Return the genotype of a selection, with the continuous parameters as they stand."""
         raise NotImplementedError
+
+    def burden(self) -> dict[str, Tensor]:
+        """Return how much each candidate adds to the size of a network, by group: `[choices, candidates]` float32.
+
+        Parameter counts relative to one another (NASP's burden); empty by default: size does not depend on the choice.
+        """
+        return {}
 
     def family(self, active: Active) -> str:
         """Return a name that points share exactly when they are one and the same set of functions.

@@ -12,7 +12,17 @@ from torch import Tensor, nn
 
 from nasp_core.errors import SearchError
 
-__all__ = ["Optimiser", "Training"]
+__all__ = ["Optimiser", "Precision", "Training", "autocast"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which a network computes in `precision` on `device` (see `Training`)."""
+    half = precision == "bfloat16"
+    if precision == "auto":
+        half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +63,12 @@ class Optimiser:
         if problems:
             raise SearchError("optimiser " + "\noptimiser ".join(problems))
 
-    def create(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return a fused torch optimiser over `parameters`."""
+    def create(self, parameters: Iterable[nn.Parameter], *, together: bool = False) -> torch.optim.Optimizer:
+        """Return a fused torch optimiser over `parameters`; `together` says that all get a gradient in every step."""
         rate, decay = self.learning_rate, self.weight_decay
         if self.kind == "sgd":
             # torch's fused momentum wants all gradients from the first step on; here candidates wake one by one
-            fused = self.momentum == 0.0
+            fused = together or self.momentum == 0.0
             return torch.optim.SGD(parameters, rate, momentum=self.momentum, weight_decay=decay, fused=fused)
         if self.kind == "adam":
             return torch.optim.Adam(parameters, rate, betas=self.betas, weight_decay=decay, fused=True)
@@ -83,9 +93,9 @@ class Optimiser:
         """
         live = [grad for grad in grads if grad is not None]
         if self.clip is not None and live:
-            norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in live]))
-            scale = (self.clip / (norm + 1e-6)).clamp_max_(1.0)
-            grads = tuple(None if grad is None else grad * scale for grad in grads)
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(live)))
+            scaled = iter(torch._foreach_mul(live, (self.clip / (norm + 1e-6)).clamp_max_(1.0)))
+            grads = tuple(None if grad is None else next(scaled) for grad in grads)
         for weight, slope in zip(weights, grads, strict=True):
             weight.grad = slope
         optimiser.step()
@@ -101,6 +111,11 @@ class Training:
     - `evaluate_every`: epochs between two validations; 0 validates only at the end.
     - `patience`: stop after this many validations without a new best; None never stops early.
     - `keep_best`: end with the weights of the best validation instead of the last.
+    - `precision`: what networks compute in; `auto` is bfloat16 on a GPU that has it and float32 elsewhere. Weights,
+      losses and alpha stay float32.
+    - `compile`: run the network through `torch.compile` (the final training alone).
+    - `average_after`: average the weights of all steps from the moment on when validation is worse than its best of
+      this many validations ago (NT-ASGD, Merity et al. 2018); None never does.
     """
 
     epochs: int = 20
@@ -110,6 +125,9 @@ class Training:
     patience: int | None = None
     keep_best: bool = False
     min_steps: int = 0
+    precision: Precision = "float32"
+    compile: bool = False
+    average_after: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse an empty budget."""
@@ -118,8 +136,13 @@ class Training:
                 f"a training of {self.epochs} epochs with batches of {self.batch_size} trains nothing; "
                 "both must be 1 or more"
             )
-        if (self.keep_best or self.patience is not None) and self.evaluate_every < 1:
-            raise SearchError("keep_best and patience need validations: set evaluate_every to 1 or more")
+        judged = self.keep_best or self.patience is not None or self.average_after is not None
+        if judged and self.evaluate_every < 1:
+            raise SearchError("keep_best, patience and average_after need validations: set evaluate_every to 1 or more")
+        if self.average_after is not None and self.average_after < 1:
+            raise SearchError(f"average_after = {self.average_after}; it must be 1 or more, or none")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise SearchError(f"precision = {self.precision!r}; there are auto, float32, bfloat16")
 
     def shortened(self, factor: float) -> Training:
         """Return this training in 1/`factor` of the epochs (at least one), with `factor` times the learning rate."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 import torch
@@ -101,15 +101,26 @@ class StepContext:
     learning_rate: float
     weights: Sequence[nn.Parameter]
     """What the weight step trains: `space.weights()`."""
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    """What a recurrent network carried to this step, per stream (`train`, `valid`); empty at the start of a pass."""
+    left: Tensor | None = None
+    """What it leaves on the validation stream for the next step."""
+    penalty: Callable[[Mixture], Tensor | None] = lambda mixture: None
+    """What the schedules add to the validation loss of a mixture."""
 
     def validation_loss(self) -> Tensor:
-        """Return the loss of the validation batch under the present alpha and weights."""
-        return self.task.loss(self.space(self.valid.inputs, self.mixture()), self.valid.target)
+        """Return the loss of the validation batch under the present alpha and weights, with the schedules' penalty."""
+        mixture = self.mixture()
+        self.space.memory = self.memory.get("valid")
+        loss = self.task.loss(self.space(self.valid.inputs, mixture), self.valid.target)
+        self.left = self.space.left
+        penalty = self.penalty(mixture)
+        return loss if penalty is None else loss + penalty
 
     def training_loss(self) -> Tensor:
         """Return the loss of the training batch, with the weights' penalty."""
-        output, penalty = self.space.training_forward(self.train.inputs, self.mixture())
-        loss = self.task.loss(output, self.train.target)
+        self.space.memory = self.memory.get("train")
+        loss, penalty = self.space.training_loss(self.train, self.mixture(), self.task.loss)
         return loss if penalty is None else loss + penalty
 
 
@@ -149,11 +160,15 @@ class Select(Part):
 
 
 class Schedule(Part):
-    """Something that changes as the search goes on."""
+    """Something that changes as the search goes on, or is penalised in it."""
 
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether this step has an architecture step; the first schedule that says no decides."""
-        raise NotImplementedError
+        return True
+
+    def penalty(self, mixture: Mixture, space: Network, progress: float) -> Tensor | None:
+        """Return what is added to the validation loss of the architecture step, a scalar; None for nothing."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -72,16 +72,21 @@ class Mixture:
 
 
 class Batch(NamedTuple):
-    """One batch: `inputs` as the network takes them, `target` as the loss takes it; both on the device."""
+    """One batch: `inputs` as the network takes them, `target` as the loss takes it; both on the device.
+
+    `scale` is a factor of the learning rate in this one step (a shorter window of text weighs less).
+    """
 
     inputs: Tensor
     target: Tensor
+    scale: float = 1.0
 
 
 class Stream(Protocol):
     """An endless, seekable sequence of batches: batch `i` is a pure function of the seed and `i`.
 
-    That is what lets a search go on from any step without storing the state of a loader.
+    That is what lets a search go on from any step without storing the state of a loader. Where a network carries
+    a memory from batch to batch (`Network.memory`), it starts anew with each pass.
     """
 
     def __len__(self) -> int:

@@ -10,18 +10,28 @@ from nasp_core.network import Space
 from nasp_core.strategy import Relax
 from nasp_core.types import Active, Alpha, Mixture, Phase, State
 
-__all__ = ["OneHot", "sloped_point"]
+__all__ = ["OneHot", "on_host", "sloped_point"]
 
 
 def sloped_point(active: Active, alpha: Alpha) -> Mixture:
     """Return the mixture at a discrete point, one-hot in value, whose gradient reaches alpha unchanged."""
     weights: dict[str, Tensor] = {}
     for name, tensor in alpha.items():
-        point = torch.zeros_like(tensor)
+        point = torch.zeros(tensor.shape, dtype=tensor.dtype)
         rows = [row for row, index in enumerate(active[name]) if index >= 0]
         point[rows, [active[name][row] for row in rows]] = 1.0
-        weights[name] = point + (tensor - tensor.detach())
+        weights[name] = point.to(tensor.device, non_blocking=True) + (tensor - tensor.detach())
     return Mixture(active=active, weights=weights)
+
+
+def on_host(alpha: Alpha) -> dict[str, Tensor]:
+    """Return alpha's values on the CPU, without graph: one wait for the device, whatever the number of groups."""
+    tensors = [tensor.detach() for tensor in alpha.values()]
+    if not tensors or tensors[0].device.type == "cpu":
+        return dict(zip(alpha, tensors, strict=True))
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).cpu()
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    return {name: part.view(tensor.shape) for (name, tensor), part in zip(alpha.items(), parts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -36,5 +46,5 @@ class OneHot(Relax):
 
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
         """Return the projected point; in the architecture step with the slope of every candidate."""
-        active = space.constrain({name: tensor.detach() for name, tensor in alpha.items()})
+        active = space.constrain(on_host(alpha))
         return sloped_point(active, alpha) if phase == "arch" else Mixture(active=active)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nasp_core.relax import on_host
 from nasp_core.strategy import Select, SelectContext
 from nasp_core.types import Active
 
@@ -14,4 +15,4 @@ class Argmax(Select):
 
     def select(self, context: SelectContext) -> Active:
         """Return the projection of the final alpha."""
-        return context.space.constrain({name: tensor.detach() for name, tensor in context.alpha.items()})
+        return context.space.constrain(on_host(context.alpha))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nasp_core.errors import SpaceError
-from nasp_core.network import Network
-from nasp_core.types import Mixture
+from nasp_core.network import Loss, Network
+from nasp_core.types import Batch, Mixture
 
 __all__ = ["SideSettings", "SidedNetwork"]
 
@@ -151,7 +151,12 @@ class SidedNetwork(Network):
         biases, _ = gather(self.bias, index)
         return score + biases.sum((0, 2)) + self.offset
 
-    def training_forward(self, inputs: Tensor, mixture: Mixture | None) -> tuple[Tensor, Tensor | None]:
+    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
+        """Return the loss of a batch, and the penalty on its rows."""
+        scores, penalty = self.penalised(batch.inputs, mixture)
+        return loss(scores, batch.target), penalty
+
+    def penalised(self, inputs: Tensor, mixture: Mixture | None) -> tuple[Tensor, Tensor]:
         """Return predictions and the penalty on the batch's rows (see `SideSettings`)."""
         index = inputs + self.starts
         if self.settings.penalty == "frobenius":

@@ -3,6 +3,7 @@
 from nasp_core.domain import Box
 from nasp_core.gradient import FirstOrder
 from nasp_core.relax import OneHot
+from nasp_core.schedule import Complexity
 from nasp_core.select import Argmax
 from nasp_core.strategy import Paper, Strategy
 
@@ -23,13 +24,16 @@ def nasp(
     betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.0,
     noise: float = 1e-3,
+    eta: float = 0.0,
 ) -> Strategy:
     """Search with hard choices while the parameters under them stay continuous (algorithm 2).
 
     Each step projects alpha to one-hot (C1), takes the validation gradient there, moves the continuous
     alpha by Adam, clips it to the box C2 = [0, 1], and trains the weights under the new choice.
 
-    Parts: domain=Box(0, 1), relax=OneHot, gradient=FirstOrder, select=Argmax.
+    `eta` prices the size of the architecture (the paper's complexity regulariser; 0: size is free).
+
+    Parts: domain=Box(0, 1), relax=OneHot, gradient=FirstOrder, select=Argmax; with `eta` schedule=Complexity.
     Shapes: alpha `[choices, candidates]` float32 in [0, 1]; loss scalar, mean per batch.
     Departs from the paper: alpha starts with noise, since a start at a tie is the same architecture for
     every seed; a tie goes to the lowest index (the paper does not say).
@@ -41,6 +45,7 @@ def nasp(
         relax=OneHot(),
         gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
         select=Argmax(),
+        schedules=(Complexity(eta),) if eta else (),
         name="nasp",
         papers=(PAPER,),
     )

@@ -199,7 +199,7 @@ def test_the_weight_step_touches_one_candidate(make_strategy, kind: str) -> None
     calls_in_forward: list[list[int]] = []
     live: list[int] = []
     before: list[list[tuple[Tensor, ...]]] = []
-    original, project = space.training_forward, space.project_weights
+    original, project = space.penalised, space.project_weights
 
     def forward(inputs: Tensor, mixture: Mixture | None):  # type: ignore[no-untyped-def]
         before.append(observer.snapshot())
@@ -225,7 +225,7 @@ def test_the_weight_step_touches_one_candidate(make_strategy, kind: str) -> None
             ]
         )
 
-    space.training_forward, space.project_weights = forward, projected  # type: ignore[method-assign]
+    space.penalised, space.project_weights = forward, projected  # type: ignore[method-assign]
     loop.run()
     assert len(set(live)) > 1, "the test saw one candidate alone"
     assert all(sum(calls) == 1 and calls[index] == 1 for calls, index in zip(calls_in_forward, live, strict=True))

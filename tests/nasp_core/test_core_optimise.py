@@ -132,7 +132,10 @@ def test_training_refuses_what_trains_nothing() -> None:
     for wrong in ({"keep_best": True}, {"patience": 2}):
         with pytest.raises(SearchError) as error:
             Training(evaluate_every=0, **wrong)
-        assert str(error.value) == "keep_best and patience need validations: set evaluate_every to 1 or more"
+        assert (
+            str(error.value)
+            == "keep_best, patience and average_after need validations: set evaluate_every to 1 or more"
+        )
 
 
 def test_shortened_keeps_the_distance() -> None:

@@ -45,17 +45,17 @@ def test_the_score_is_the_formula() -> None:
 def test_penalties() -> None:
     frobenius = make(l2=0.1)
     rows = frobenius.embedding[IDS + torch.tensor([[0], [4]])].detach()
-    _, penalty = frobenius.training_forward(IDS, active(0))
+    _, penalty = frobenius.penalised(IDS, active(0))
     assert penalty is not None
     torch.testing.assert_close(penalty.detach(), 0.1 * (rows[0].norm() + rows[1].norm()))
     squared = make(l2=0.1, bias_l2=0.2, biases=True, penalty="squared")
     with torch.no_grad():
         assert squared.bias is not None
         squared.bias.fill_(2.0)
-    _, penalty = squared.training_forward(IDS, active(0))
+    _, penalty = squared.penalised(IDS, active(0))
     assert penalty is not None
     torch.testing.assert_close(penalty.detach(), 0.1 * rows.square().sum() / 3 + 0.2 * 4 * 2)
-    _, none = make(l2=0.0).training_forward(IDS, active(0))
+    _, none = make(l2=0.0).penalised(IDS, active(0))
     assert none is not None
     assert float(none.detach()) == 0.0
 
@@ -72,7 +72,7 @@ def test_the_gradient_of_the_penalty_is_that_of_autograd(penalty: str) -> None:
         plain = 0.3 * sum(table[ids].norm() for ids in index)
     else:
         plain = (0.3 * table[index].square().sum() + 0.2 * bias[index].square().sum()) / 3
-    _, ours = space.training_forward(IDS, active(0))
+    _, ours = space.penalised(IDS, active(0))
     expected = torch.autograd.grad(plain, [table, bias], allow_unused=True)
     got = torch.autograd.grad(ours, [space.embedding, space.bias], allow_unused=True)
     for mine, theirs in zip(got, expected, strict=True):

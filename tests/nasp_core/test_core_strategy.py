@@ -155,7 +155,7 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(StrategyError, match=r"^strategy 'nasp' has no setting 'alpha_rl'\. Did you mean 'alpha_lr'\?$"):
         make_strategy("nasp", alpha_rl=1)
     with pytest.raises(
-        StrategyError, match=r"^strategy 'nasp' has no setting 'q'\. It has: alpha_lr, betas, weight_decay, noise$"
+        StrategyError, match=r"^strategy 'nasp' has no setting 'q'\. It has: alpha_lr, betas, weight_decay, noise, eta$"
     ):
         make_strategy("nasp", q=1)
 

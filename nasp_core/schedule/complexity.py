@@ -1,0 +1,43 @@
+"""A price on the size of the architecture: NASP's complexity regulariser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nasp_core.errors import StrategyError
+from nasp_core.network import Network, Space
+from nasp_core.strategy import Schedule
+from nasp_core.types import Mixture
+
+__all__ = ["Complexity"]
+
+
+@dataclass(frozen=True)
+class Complexity(Schedule):
+    """Add eta * sum over choices and candidates of burden * weight^2 to the validation loss (NASP, section 3.3).
+
+    `Space.burden` gives every candidate's share of the parameters. At a one-hot point only the live candidates have a
+    weight, so only they are pushed down, as in the published code; there the sum is over the normal cell alone, here
+    over every group of the space that has a burden. Nothing happens on a space whose size depends on no choice.
+    """
+
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a reward for size."""
+        if self.eta < 0:
+            raise StrategyError(f"eta = {self.eta}: it must be 0 (size is free) or more")
+
+    def penalty(self, mixture: Mixture, space: Network, progress: float) -> Tensor | None:
+        """Return the price of the mixture, a scalar; None where there is none."""
+        burden = space.burden() if self.eta and isinstance(space, Space) else {}
+        if mixture.weights is None or not burden:
+            return None
+        terms = [
+            (mixture.weights[name].square() * share.to(mixture.weights[name].device)).sum()
+            for name, share in burden.items()
+        ]
+        return self.eta * torch.stack(terms).sum()

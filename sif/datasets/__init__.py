@@ -1,7 +1,8 @@
 """Reads and checks data: files, frames and matrices to `Interactions`, and their cuts into train, validation, test."""
 
-from sif.datasets.catalogue import Entry, catalogue, find_entry
+from sif.datasets.catalogue import catalogue, find_entry
 from sif.datasets.columns import ColumnNames
+from sif.datasets.entries import Entry
 from sif.datasets.files import data_root, fetch, locate
 from sif.datasets.frames import to_frame
 from sif.datasets.interactions import Interactions, check_rating_task

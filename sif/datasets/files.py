@@ -4,13 +4,14 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
 import pooch
 
-from sif.datasets.catalogue import Entry
+from sif.datasets.entries import Download, Entry, PicturesEntry, RatingsEntry
 from sif.errors import DataError
 
 __all__ = ["data_root", "fetch", "locate", "ratings_file"]
@@ -27,36 +28,43 @@ def locate(entry: Entry, root: Path | None = None) -> Path | None:
     """Return where the data set is on this machine, without writing or fetching anything.
 
     The first of: the unpacked folder under the root, the archive under the root (whole, by its checksum), the folder
-    of RecBole's copy. None when there is none of them.
+    of another package (RecBole's copy, Debian's dataset-fashion-mnist). None when there is none of them.
     """
     base = data_root(root)
-    if (base / entry.folder / entry.ratings.file).is_file():
+    if _holds(base / entry.folder, entry):
         return base / entry.folder
-    if _whole(base / entry.archive, entry.sha256):
-        return base / entry.archive
-    return _recbole_folder(entry)
+    archive = _archive(entry)
+    if archive is not None and _whole(base / archive.file, archive):
+        return base / archive.file
+    if isinstance(entry, RatingsEntry):
+        return _recbole_folder(entry)
+    packaged = getattr(entry, "packaged", None)
+    return Path(packaged) if packaged is not None and _holds(Path(packaged), entry) else None
 
 
 def fetch(entry: Entry, root: Path | None = None) -> Path:
-    """Return a folder that holds the ratings: found, unpacked, or downloaded and checked.
+    """Return the folder that holds the data, or the archive that is read as it is: found, or downloaded and checked.
 
-    Raises DataError, with what to fetch and where to put it, when there is no copy and the download fails.
+    Ratings are unpacked. Raises DataError, with what to fetch and where to put it, when there is no copy and the
+    download fails.
     """
     base = data_root(root)
     found = locate(entry, root)
     if found is None:
         found = _download(entry, base)
-    return found if found.is_dir() else _unpack(found, entry, base)
+    if isinstance(entry, RatingsEntry) and not found.is_dir():
+        return _unpack(found, entry, base)
+    return found
 
 
-def ratings_file(entry: Entry, folder: Path) -> Path:
+def ratings_file(entry: RatingsEntry, folder: Path) -> Path:
     """Return the file of ratings in a folder that `fetch` returned: the official one, or RecBole's."""
     if entry.recbole is not None and not (folder / entry.ratings.file).is_file():
         return folder / entry.recbole.ratings
     return folder / entry.ratings.file
 
 
-def _recbole_folder(entry: Entry) -> Path | None:
+def _recbole_folder(entry: RatingsEntry) -> Path | None:
     """RecBole's example data, found without importing RecBole, and taken only if it is the copy that we know."""
     if entry.recbole is None:
         return None
@@ -71,58 +79,100 @@ def _recbole_folder(entry: Entry) -> Path | None:
     return None
 
 
+def _archive(entry: Entry) -> Download | None:
+    """The one file that is an archive; None where the files lie singly."""
+    return entry.downloads[0] if getattr(entry, "archive", None) else None
+
+
+def _holds(folder: Path, entry: Entry) -> bool:
+    """Whether a folder has the file that marks a copy, compressed or not."""
+    return (folder / entry.marks).is_file() or (folder / entry.marks.removesuffix(".gz")).is_file()
+
+
 def _sha256(path: Path) -> str | None:
-    if not path.is_file():
-        return None
+    return _digest(path, "sha256") if path.is_file() else None
+
+
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def _whole(archive: Path, sha256: str | None) -> bool:
-    if not zipfile.is_zipfile(archive):
+def _is_archive(path: Path) -> bool:
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def _whole(path: Path, expected: Download) -> bool:
+    if not path.is_file() or not _is_archive(path):
         return False
-    return sha256 is None or _sha256(archive) == sha256
+    algorithm, _, digest = (expected.checksum or "").partition(":")
+    return not digest or _digest(path, algorithm) == digest
 
 
 def _download(entry: Entry, base: Path) -> Path:
-    """Download through pooch: to a temporary name, renamed when the checksum is right."""
-    archive = base / entry.archive
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        if entry.sha256 is None:
-            archive.unlink(missing_ok=True)  # locate refused it, and pooch would keep what it cannot check
-        pooch.retrieve(
-            entry.url,
-            known_hash=None if entry.sha256 is None else f"sha256:{entry.sha256}",
-            fname=entry.archive,
-            path=base,
-            downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS),
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(_unreachable(entry, base, error)) from error
-    if not zipfile.is_zipfile(archive):
-        archive.unlink(missing_ok=True)
-        raise DataError(_unreachable(entry, base, ValueError("what came is not a zip archive")))
-    return archive
+    """Download through pooch: each file to a temporary name, renamed when its checksum is right."""
+    archive = _archive(entry)
+    folder = base if archive is not None else base / entry.folder
+    for wanted in entry.downloads:
+        path = folder / wanted.file
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if wanted.checksum is None:
+                path.unlink(missing_ok=True)  # locate refused it, and pooch would keep what it cannot check
+            pooch.retrieve(
+                wanted.url,
+                known_hash=wanted.checksum,
+                fname=wanted.file,
+                path=folder,
+                downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS),
+            )
+        except (OSError, ValueError) as error:
+            raise DataError(_unreachable(entry, base, error)) from error
+    if archive is None:
+        return folder
+    if not _is_archive(folder / archive.file):
+        (folder / archive.file).unlink(missing_ok=True)
+        kind = "zip" if archive.file.endswith(".zip") else "tar"
+        raise DataError(_unreachable(entry, base, ValueError(f"what came is not a {kind} archive")))
+    return folder / archive.file
 
 
 def _unreachable(entry: Entry, base: Path, error: Exception) -> str:
-    archive = base / entry.archive
-    there = " (there, but cut short or changed: its checksum is wrong)" if archive.is_file() else ""
-    looked = [str(base / entry.folder / entry.ratings.file), f"{archive}{there}"]
-    other = ""
-    if entry.recbole is not None:
+    looked, other = [str(base / entry.folder / entry.marks)], ""
+    archive = _archive(entry)
+    if archive is not None:
+        there = (base / archive.file).is_file()
+        looked.append(
+            f"{base / archive.file}{' (there, but cut short or changed: its checksum is wrong)' if there else ''}"
+        )
+        by_hand = f"put {archive.file} into {base}; it is {_use(entry)}."
+    else:
+        by_hand = f"put {', '.join(wanted.file for wanted in entry.downloads)} into {base / entry.folder}."
+    if isinstance(entry, RatingsEntry) and entry.recbole is not None:
         looked.append("the copy in RecBole (not installed, or without its example data)")
         other = " Or install RecBole, which brings a copy: pip install 'sif-nas[recbole]'."
+    elif packaged := getattr(entry, "packaged", None):
+        looked.append(packaged)
+        other = f" Or install the package that brings {packaged} (Debian, Ubuntu: dataset-{entry.name})."
+    pickled = entry.pickled if isinstance(entry, PicturesEntry) else ()
+    looked += [
+        f"{base / name} (there, but pickled: such a file is never read, as reading it can run any code)"
+        for name in pickled
+        if (base / name).exists()
+    ]
     reason = " ".join(str(error).split())[:300]
     return (
         f"{entry.title} is not on this machine, and fetching it failed: {reason}\n"
         f"  Looked for {', '.join(looked)}.\n"
-        f"  Download {entry.url} by hand and put {entry.archive} into {base}; it is unpacked from there.{other}"
+        f"  Download {entry.url} by hand and {by_hand}{other}"
     )
 
 
-def _unpack(archive: Path, entry: Entry, base: Path) -> Path:
+def _use(entry: Entry) -> str:
+    return "unpacked from there" if isinstance(entry, RatingsEntry) else "read from there"
+
+
+def _unpack(archive: Path, entry: RatingsEntry, base: Path) -> Path:
     """Take the few files that are read out of the archive, to names of our own choice; the ratings come last."""
     folder = base / entry.folder
     wanted = ("README", "README.txt", "README.html", entry.titles.file, entry.ratings.file)

@@ -8,8 +8,9 @@ import polars as pl
 from scipy import sparse
 
 from sif.datasets.assemble import assemble, check_size
-from sif.datasets.catalogue import Entry, catalogue, find_entry
+from sif.datasets.catalogue import entries, entry_at, find, wrong_kind
 from sif.datasets.columns import ColumnNames
+from sif.datasets.entries import Entry, RatingsEntry
 from sif.datasets.files import fetch, ratings_file
 from sif.datasets.frames import from_pandas, from_polars, is_pandas, read_parquet, to_frame
 from sif.datasets.interactions import Interactions
@@ -46,7 +47,9 @@ def read(
     return _check_whole(check_size(made), entry)
 
 
-def load_table(source: Any, columns: ColumnNames | None = None, root: Path | None = None) -> tuple[Table, Entry | None]:
+def load_table(
+    source: Any, columns: ColumnNames | None = None, root: Path | None = None
+) -> tuple[Table, RatingsEntry | None]:
     """Return the raw columns of a source, and its entry where it is a catalogued data set."""
     if isinstance(source, Interactions):
         return from_polars(to_frame(source), None, source.source), None
@@ -66,6 +69,8 @@ def load_table(source: Any, columns: ColumnNames | None = None, root: Path | Non
     path = None if isinstance(source, Entry) else _existing(source)
     if path is None:
         entry = source if isinstance(source, Entry) else _named(str(source))
+        if not isinstance(entry, RatingsEntry):
+            raise wrong_kind(entry, RatingsEntry)
         return _load_entry(entry, fetch(entry, root)), entry
     if path.is_dir():
         return _load_folder(path, columns)
@@ -86,15 +91,17 @@ def _existing(source: Any) -> Path | None:
     return path if path.exists() else None
 
 
-def _named(text: str) -> Entry:
+def _named(text: str) -> RatingsEntry:
     if Path(text).suffix or "/" in text or "\\" in text:
         folder = Path(text).expanduser().parent
         why = "there is no such file" if folder.is_dir() else f"there is no folder {folder}"
-        raise DataError(f"{text} cannot be read: {why}\n  Give the path of a file, or one of {', '.join(catalogue())}.")
-    return find_entry(text)
+        raise DataError(
+            f"{text} cannot be read: {why}\n  Give the path of a file, or one of {', '.join(entries(RatingsEntry))}."
+        )
+    return find(text, RatingsEntry)
 
 
-def _load_entry(entry: Entry, folder: Path) -> Table:
+def _load_entry(entry: RatingsEntry, folder: Path) -> Table:
     path = ratings_file(entry, folder)
     if path.name != entry.ratings.file:
         return read_text(path)
@@ -103,13 +110,16 @@ def _load_entry(entry: Entry, folder: Path) -> Table:
     return read_text(path, layout=layout)
 
 
-def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[Table, Entry | None]:
+def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[Table, RatingsEntry | None]:
     folder = path.resolve()
-    for entry in catalogue().values():
+    for entry in entries(RatingsEntry).values():
         if entry.folder == folder.name and (path / entry.ratings.file).is_file():
             return _load_entry(entry, path), entry
     if (path / f"{folder.name}.inter").is_file():
         return read_text(path / f"{folder.name}.inter", columns), None
+    other = entry_at(path, Entry)  # type: ignore[type-abstract]
+    if other is not None and not isinstance(other, RatingsEntry):
+        raise wrong_kind(other, RatingsEntry)
     raise DataError(
         f"{path} is a folder, and not one of a data set that is known here\n  Give the file of ratings in it."
     )
@@ -125,7 +135,7 @@ def _load_npz(path: Path) -> Any:
         ) from error
 
 
-def _check_whole(made: Interactions, entry: Entry | None) -> Interactions:
+def _check_whole(made: Interactions, entry: RatingsEntry | None) -> Interactions:
     """A copy that was cut short, or edited, must not pass for the data set."""
     if entry is None or entry.size is None:
         return made

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from sif.datasets.catalogue import Entry, TitlesFile, catalogue
+from sif.datasets.catalogue import entries
+from sif.datasets.entries import Entry, RatingsEntry, TitlesFile
 from sif.datasets.files import locate
 from sif.datasets.vocabulary import RawId, ids_from_text
 
@@ -17,16 +18,18 @@ def item_titles(source: Entry | str | Path, root: Path | None = None) -> dict[Ra
     `source` is a catalogued data set (looked up, never fetched), or a path: a MovieLens folder, or a file in one.
     """
     if isinstance(source, Entry):
+        if not isinstance(source, RatingsEntry):
+            return None
         found = locate(source, root)
         folder = found.parent / source.folder if found is not None and found.is_file() else found
     else:
         folder = Path(source) if Path(source).is_dir() else Path(source).parent
     if folder is None:
         return None
-    entries = [source] if isinstance(source, Entry) else list(catalogue().values())
+    known = [source] if isinstance(source, Entry) else list(entries(RatingsEntry).values())
     # Two editions name the file alike (movies.csv); they also write it alike, so the first that fits will do.
-    entries.sort(key=lambda entry: entry.folder != folder.name)
-    for entry in entries:
+    known.sort(key=lambda entry: entry.folder != folder.name)
+    for entry in known:
         if (folder / entry.titles.file).is_file():
             return _official(folder / entry.titles.file, entry.titles)
         if entry.recbole is not None and (folder / entry.recbole.titles).is_file():

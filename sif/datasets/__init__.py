@@ -1,12 +1,14 @@
-"""Reads and checks data: files, frames and matrices to `Interactions`, and their cuts into train, validation, test."""
+"""Reads and checks data: ratings (`Interactions`, cut by `split`), pictures (`Pictures`), text (`Corpus`)."""
 
 from sif.datasets.catalogue import catalogue, find_entry
 from sif.datasets.columns import ColumnNames
-from sif.datasets.entries import Entry
+from sif.datasets.corpora import Corpus, read_corpus
+from sif.datasets.entries import CorpusEntry, Entry, PicturesEntry, RatingsEntry
 from sif.datasets.files import data_root, fetch, locate
 from sif.datasets.frames import to_frame
 from sif.datasets.interactions import Interactions, check_rating_task
 from sif.datasets.parts import read_parts
+from sif.datasets.pictures import Pictures, read_pictures
 from sif.datasets.read import read
 from sif.datasets.splits import Split, split
 from sif.datasets.titles import item_titles
@@ -14,8 +16,13 @@ from sif.datasets.vocabulary import RawId, Vocabulary
 
 __all__ = [
     "ColumnNames",
+    "Corpus",
+    "CorpusEntry",
     "Entry",
     "Interactions",
+    "Pictures",
+    "PicturesEntry",
+    "RatingsEntry",
     "RawId",
     "Split",
     "Vocabulary",
@@ -27,7 +34,9 @@ __all__ = [
     "item_titles",
     "locate",
     "read",
+    "read_corpus",
     "read_parts",
+    "read_pictures",
     "split",
     "to_frame",
 ]

@@ -1,0 +1,1 @@
+"""Readers of picture files, one format a file."""

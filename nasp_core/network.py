@@ -67,6 +67,8 @@ class Space(Network):
     version: ClassVar[int]
     may_drop: ClassVar[bool] = False
     """Whether a choice may be dropped (None in a genotype, -1 in a selection)."""
+    silent: ClassVar[frozenset[str]] = frozenset()
+    """Candidates that add nothing, so that no slope reaches them: `none`."""
 
     def constrain(self, scores: dict[str, Tensor]) -> Active:
         """Return the live candidates of the constrained one-hot point nearest to `scores`.

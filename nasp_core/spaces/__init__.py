@@ -1,15 +1,45 @@
 """The spaces that can be searched."""
 
+from nasp_core.spaces.cell_network import CellNetwork, Cells, CellSettings, cells_of
+from nasp_core.spaces.conv_cell import ConvCellSpace, ConvSettings
+from nasp_core.spaces.conv_operations import (
+    CONV_OPERATIONS,
+    DARTS_OPERATIONS,
+    NASP_NORMAL_OPERATIONS,
+    NASP_REDUCE_OPERATIONS,
+)
 from nasp_core.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
 from nasp_core.spaces.operations import OPERATIONS, TENSOR_OPERATIONS
+from nasp_core.spaces.recurrent_cell import RecurrentCellSpace, RecurrentNetwork
+from nasp_core.spaces.recurrent_forms import DARTS_PTB, DARTS_PTB_FIRST, from_pairs, pairs_of, resized
+from nasp_core.spaces.recurrent_settings import DARTS_EVALUATION, RecurrentSettings
 from nasp_core.spaces.tensor_interaction import TensorInteractionNetwork, TensorInteractionSpace
 
 __all__ = [
+    "CONV_OPERATIONS",
+    "DARTS_EVALUATION",
+    "DARTS_OPERATIONS",
+    "DARTS_PTB",
+    "DARTS_PTB_FIRST",
+    "NASP_NORMAL_OPERATIONS",
+    "NASP_REDUCE_OPERATIONS",
     "OPERATIONS",
     "TENSOR_OPERATIONS",
+    "CellNetwork",
+    "CellSettings",
+    "Cells",
+    "ConvCellSpace",
+    "ConvSettings",
     "InteractionNetwork",
     "InteractionSettings",
     "InteractionSpace",
+    "RecurrentCellSpace",
+    "RecurrentNetwork",
+    "RecurrentSettings",
     "TensorInteractionNetwork",
     "TensorInteractionSpace",
+    "cells_of",
+    "from_pairs",
+    "pairs_of",
+    "resized",
 ]

@@ -5,12 +5,14 @@ from nasp_core.testing.conformance import Check, checks_of, space_checks
 from nasp_core.testing.planted import PlantedTask
 from nasp_core.testing.quadratic import QuadraticNetwork, QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.testing.stream import ShuffledStream
+from nasp_core.testing.text import PlantedText
 
 __all__ = [
     "CASES",
     "Case",
     "Check",
     "PlantedTask",
+    "PlantedText",
     "QuadraticNetwork",
     "QuadraticSettings",
     "QuadraticSpace",

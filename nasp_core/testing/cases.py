@@ -8,9 +8,16 @@ from dataclasses import dataclass, replace
 import torch
 
 from nasp_core.network import Network, Space
-from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
+from nasp_core.spaces import (
+    InteractionSettings,
+    InteractionSpace,
+    RecurrentCellSpace,
+    RecurrentSettings,
+    TensorInteractionSpace,
+)
 from nasp_core.testing.planted import PlantedTask
 from nasp_core.testing.quadratic import QuadraticSettings, QuadraticSpace, QuadraticTask
+from nasp_core.testing.text import PlantedText
 from nasp_core.types import Active, Task
 
 __all__ = ["CASES", "Case"]
@@ -74,12 +81,38 @@ def _permute_quadratic(space: Space, order: tuple[int, ...]) -> Space:
     return other
 
 
+def _transfer_whole(space: Space, active: Active, network: Network) -> None:
+    network.load_state_dict(space.state_dict())
+
+
+def _permute_recurrent(space: Space, order: tuple[int, ...]) -> Space:
+    assert isinstance(space, RecurrentCellSpace)
+    activations = tuple(space.settings.activations[old] for old in order)
+    other = RecurrentCellSpace(replace(space.settings, activations=activations))
+    other.load_state_dict(space.state_dict())
+    return other
+
+
 _PLAIN = InteractionSettings(embedding_dim=3, hidden=0)
 _FULL = InteractionSettings(
     embedding_dim=2, hidden=4, residual=True, biases=True, penalty="squared", l2=1e-3, bias_l2=1e-3, max_norm=None
 )
 _TENSOR = InteractionSettings(
     embedding_dim=2, hidden=3, operations=("plus_plus", "0_max_concat", "2_multiply_min", "multiply_multiply")
+)
+_RECURRENT = RecurrentSettings(
+    vocabulary=7,
+    steps=2,
+    activations=("none", "tanh", "identity"),
+    embedding_dim=5,
+    hidden=5,
+    init_range=0.5,
+    dropout=0.1,
+    dropoutx=0.1,
+    dropouti=0.1,
+    dropoute=0.1,
+    weight_dropout=0.1,
+    activation_penalty=1e-3,
 )
 _QUADRATIC = QuadraticSettings()
 
@@ -104,6 +137,13 @@ _ALL = (
         lambda: PlantedTask("0_max_plus", (9, 8, 3), density=0.6),
         _transfer_interaction,
         _permute_interaction,
+    ),
+    Case(
+        "recurrent-cell",
+        lambda: RecurrentCellSpace(_RECURRENT),
+        lambda: PlantedText(_RECURRENT.vocabulary),
+        _transfer_whole,
+        _permute_recurrent,
     ),
     Case(
         "quadratic",

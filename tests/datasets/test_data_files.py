@@ -240,3 +240,58 @@ def test_titles_of_data_of_ones_own(tmp_path):
 def test_the_data_root_is_the_users_cache(tmp_path):
     assert files.data_root(tmp_path) == tmp_path
     assert files.data_root().name == "sif"
+
+
+def single_files(url, body, **changes):
+    """The Penn Treebank, with files that the server has."""
+    known = find_entry("ptb")
+    named = [part.model_copy(update={"sha256": hashlib.sha256(body).hexdigest()}) for part in known.files]
+    return known.model_copy(update={"url": url.removesuffix("ml-100k.zip"), "files": tuple(named)} | changes)
+
+
+def test_files_that_lie_singly(server, tmp_path):
+    server["body"] = b"a text\n"
+    entry = single_files(server["url"], b"a text\n")
+    assert [wanted.file for wanted in entry.downloads][-1] == entry.marker == "ptb.train.txt"
+    assert fetch(entry, tmp_path) == locate(entry, tmp_path) == tmp_path / "ptb"
+    assert leftovers(tmp_path) == ["ptb/ptb.test.txt", "ptb/ptb.train.txt", "ptb/ptb.valid.txt"]
+    assert (fetch(entry, tmp_path), server["requests"]) == (tmp_path / "ptb", 3)
+
+
+def test_a_wrong_single_file_leaves_nothing_and_says_what_to_do(server, tmp_path):
+    server["body"] = b"<html>captive portal</html>"
+    entry = single_files(server["url"], b"a text\n")
+    with pytest.raises(DataError, match="does not match the known hash") as error:
+        fetch(entry, tmp_path)
+    assert str(error.value).splitlines()[1:] == [
+        f"  Looked for {tmp_path}/ptb/ptb.train.txt.",
+        f"  Download {entry.url} by hand and put ptb.valid.txt, ptb.test.txt, ptb.train.txt into {tmp_path}/ptb.",
+    ]
+    assert leftovers(tmp_path) == []
+    assert locate(entry, tmp_path) is None
+
+
+def test_an_archive_that_is_read_as_it_is(server, tmp_path):
+    server["body"] = archive(**{"wikitext-2/wiki.train.tokens": "a"})
+    sha256 = hashlib.sha256(server["body"]).hexdigest()
+    entry = find_entry("wikitext-2").model_copy(update={"url": server["url"], "sha256": sha256})
+    assert fetch(entry, tmp_path) == locate(entry, tmp_path) == tmp_path / "wikitext-2-v1.zip"
+    assert leftovers(tmp_path) == ["wikitext-2-v1.zip"]
+
+
+def test_an_md5_is_a_checksum_too(server, tmp_path):
+    server["body"] = archive()
+    known = find_entry("wikitext-2").model_copy(update={"url": server["url"], "sha256": None, "md5": "0" * 32})
+    with pytest.raises(DataError, match="does not match the known hash"):
+        fetch(known, tmp_path)
+    right = known.model_copy(update={"md5": hashlib.md5(server["body"]).hexdigest()})
+    assert fetch(right, tmp_path) == tmp_path / "wikitext-2-v1.zip"
+
+
+def test_the_package_of_the_distribution_is_named(tmp_path):
+    entry = find_entry("fashion-mnist").model_copy(update={"url": "http://127.0.0.1:1/", "packaged": "/nowhere"})
+    with pytest.raises(DataError) as error:
+        fetch(entry, tmp_path)
+    assert str(error.value).endswith(
+        "Or install the package that brings /nowhere (Debian, Ubuntu: dataset-fashion-mnist)."
+    )

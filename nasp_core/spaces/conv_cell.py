@@ -1,0 +1,262 @@
+"""The cell space of convolutional networks that DARTS and NASP search."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nasp_core.choice import Branch, mix_sum
+from nasp_core.errors import SpaceError
+from nasp_core.genotype import Genotype
+from nasp_core.network import Space
+from nasp_core.spaces.cell_network import CellNetwork, CellSettings, cells_of
+from nasp_core.spaces.conv_operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, Place, Source
+from nasp_core.spaces.conv_skeleton import (
+    CellShape,
+    PictureNetwork,
+    cell_shapes,
+    check_least,
+    pooled,
+    preprocess,
+    stem,
+    unknown_names,
+)
+from nasp_core.types import Active, ChoiceGroup, Mixture
+
+__all__ = ["ConvCellSpace", "ConvSettings", "Rows", "branch", "rows_of"]
+
+Rows = Sequence[tuple[int | None, Tensor | None]]
+"""Of each choice the live candidate (-1: none) and the weights, both among the candidates that are not `none`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvSettings:
+    """What a conv-cell space offers, and the scale of its supernet (DARTS' search on CIFAR-10 by default).
+
+    - `nodes`: inner nodes of a cell; node i chooses two of its 2 + i incoming edges.
+    - `operations`, `reduce_operations`: the candidates of an edge of a normal and of a reduction cell, by name.
+    - `stem_multiplier`: channels of the first convolution, in units of `channels`.
+    - `channels_last`: memory layout; the faster one on CPUs and, with bfloat16, on GPUs.
+    """
+
+    channels: int = 16
+    layers: int = 8
+    nodes: int = 4
+    stem_multiplier: int = 3
+    operations: tuple[str, ...] = DARTS_OPERATIONS
+    reduce_operations: tuple[str, ...] = DARTS_OPERATIONS
+    classes: int = 10
+    in_channels: int = 3
+    channels_last: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built, all at once."""
+        problems = check_least(self, channels=2, layers=1, nodes=1, stem_multiplier=1, classes=2, in_channels=1)
+        if self.channels % 2:
+            problems.append(f"channels = {self.channels}; a reduction halves them, so the number must be even")
+        for what in ("operations", "reduce_operations"):
+            names = getattr(self, what)
+            problems += unknown_names(what, names, (NONE, *CONV_OPERATIONS))
+            if set(names) == {NONE}:
+                problems.append(f"{what} offers {NONE} alone; a node keeps two edges that do something")
+        if problems:
+            raise SpaceError("; ".join(problems))
+
+
+def rows_of(mixture: Mixture, group: ChoiceGroup) -> Rows:
+    """Return what `mixture` says of each choice of a group whose candidates may include `none`, which drops an edge."""
+    kept = [index for index, name in enumerate(group.candidates) if name != NONE]
+    place = {old: new for new, old in enumerate(kept)}
+    active: Sequence[int | None] = [None] * group.choices
+    weights: Sequence[Tensor | None] = [None] * group.choices
+    if mixture.active is not None:
+        active = [place.get(index, -1) for index in mixture.active[group.name]]
+    if mixture.weights is not None:
+        table = mixture.weights[group.name]
+        weights = (table if len(kept) == len(group.candidates) else table[:, kept]).unbind(0)
+    return list(zip(active, weights, strict=True))
+
+
+def branch(candidates: nn.Module, row: tuple[int | None, Tensor | None], source: Source) -> Branch:
+    """Return one edge: its candidates (a list of operations) on a source, with its row of the mixture."""
+    assert isinstance(candidates, nn.ModuleList)
+    return Branch([partial(candidate, source) for candidate in candidates], *row, ())
+
+
+class _MixedCell(nn.Module):
+    """A cell with every candidate on every edge: `edges[e]` are the candidates of edge e, `none` left out."""
+
+    def __init__(self, shape: CellShape, nodes: int, names: Sequence[str]) -> None:
+        super().__init__()
+        self.nodes, self.reduction = nodes, shape.reduction
+        self.first, self.second = preprocess(shape, affine=False)
+        self.edges = nn.ModuleList()
+        for node in range(nodes):
+            for source in range(2 + node):
+                place = Place(shape.channels, 2 if shape.reduction and source < 2 else 1, affine=False)
+                self.edges.append(nn.ModuleList(CONV_OPERATIONS[name](place) for name in names if name != NONE))
+
+    def forward(self, before: Source, previous: Source, rows: Rows) -> Source:
+        states = [Source(self.first(before)), Source(self.second(previous))]
+        start = 0
+        for _ in range(self.nodes):
+            branches = [branch(self.edges[start + i], rows[start + i], state) for i, state in enumerate(states)]
+            start += len(states)
+            states.append(Source(mix_sum(branches)))
+        return Source(torch.cat([state.value for state in states[2:]], 1))
+
+
+class ConvCellSpace(PictureNetwork, Space):
+    """Search the two cells of a convolutional network (Liu et al. 2019, section 2.1; NASP, Yao et al. 2020).
+
+    Two groups of choices, `normal` and `reduce`, with one choice an edge: the edges that enter node 0 from the two
+    cells before, then those that enter node 1, ... All cells of a kind share their alphas; their weights are their own.
+    Shapes: pictures float `[batch, in_channels, height, width]` to logits `[batch, classes]`.
+    """
+
+    name: ClassVar[str] = "conv-cell"
+    version: ClassVar[int] = 1
+    may_drop: ClassVar[bool] = True
+    silent: ClassVar[frozenset[str]] = frozenset({NONE})
+
+    def __init__(self, settings: ConvSettings) -> None:
+        super().__init__()
+        self.settings, self.channels_last = settings, settings.channels_last
+        nodes, first = settings.nodes, settings.stem_multiplier * settings.channels
+        edges = nodes * (nodes + 3) // 2
+        names = {False: settings.operations, True: settings.reduce_operations}
+        self.groups = (ChoiceGroup("normal", edges, names[False]), ChoiceGroup("reduce", edges, names[True]))
+        shapes = list(cell_shapes(settings.layers, settings.channels, first, {False: nodes, True: nodes}))
+        self.stem = stem(settings.in_channels, first)
+        self.cells = nn.ModuleList(_MixedCell(shape, nodes, names[shape.reduction]) for shape in shapes)
+        self.classifier = nn.Linear(nodes * shapes[-1].channels, settings.classes)
+
+    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]` under a mixture."""
+        if mixture is None:
+            raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
+        normal, reduce = (rows_of(mixture, group) for group in self.groups)
+        before = previous = Source(self.stem(self.picture(inputs)))
+        for cell in self.cells:
+            before, previous = previous, cell(before, previous, reduce if cell.reduction else normal)
+        logits: Tensor = self.classifier(pooled(previous))
+        return logits
+
+    def constrain(self, scores: dict[str, Tensor]) -> Active:
+        """Return per node the two edges whose best candidate scores highest, each with that candidate; the rest -1.
+
+        `none` is never the best; ties go to the lowest index. Shapes: `scores[group]` `[edges, candidates]`.
+        """
+        return {group.name: self._two_a_node(scores[group.name], group) for group in self.groups}
+
+    def _two_a_node(self, score: Tensor, group: ChoiceGroup) -> tuple[int, ...]:
+        forbidden = [index for index, name in enumerate(group.candidates) if name == NONE]
+        score = score.detach().clone()
+        score[:, forbidden] = -torch.inf
+        best, index = (tensor.tolist() for tensor in score.max(dim=-1))
+        active = [-1] * group.choices
+        start = 0
+        for node in range(self.settings.nodes):
+            edges = range(start, start + node + 2)
+            for edge in sorted(edges, key=lambda edge: -best[edge])[:2]:  # sorting is stable: a tie keeps its order
+                active[edge] = index[edge]
+            start += node + 2
+        return tuple(active)
+
+    def points(self) -> Iterator[Active]:
+        """Yield every selection that meets the constraint; there are far too many to walk but in tiny spaces."""
+        for normal in self._cell_points(self.groups[0]):
+            for reduce in self._cell_points(self.groups[1]):
+                yield {"normal": normal, "reduce": reduce}
+
+    def _cell_points(self, group: ChoiceGroup) -> Iterator[tuple[int, ...]]:
+        real = [index for index, name in enumerate(group.candidates) if name != NONE]
+        pairs = [itertools.combinations(range(node + 2), 2) for node in range(self.settings.nodes)]
+        for kept in itertools.product(*pairs):
+            for picks in itertools.product(real, repeat=2 * self.settings.nodes):
+                active, start = [-1] * group.choices, 0
+                for node, pair in enumerate(kept):
+                    for which, edge in enumerate(pair):
+                        active[start + edge] = picks[2 * node + which]
+                    start += node + 2
+                yield tuple(active)
+
+    def burden(self) -> dict[str, Tensor]:
+        """Return each candidate's share of the parameters of all candidates of an edge (NASP's burden).
+
+        Counted at the base channels and at stride 1, without batch norm: skips, pools and `none` weigh nothing.
+        """
+        shares = {}
+        for group in self.groups:
+            place = Place(self.settings.channels, affine=False)
+            modules = [None if name == NONE else CONV_OPERATIONS[name](place) for name in group.candidates]
+            counts = [0 if m is None else sum(p.numel() for p in m.parameters()) for m in modules]
+            share = torch.tensor(counts, dtype=torch.float32) / max(1, sum(counts))
+            shares[group.name] = share.expand(group.shape)
+        return shares
+
+    def genotype(self, active: Active) -> Genotype:
+        """Return the picked operation of every edge, None where an edge is dropped, and the settings."""
+        choices: dict[str, tuple[str | None, ...]] = {
+            group.name: tuple(None if index < 0 else group.candidates[index] for index in active[group.name])
+            for group in self.groups
+        }
+        settings: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.settings).items()}
+        return Genotype(self.name, self.version, choices, settings)
+
+    def selection(self, genotype: Genotype) -> Active:
+        """Return the live candidates of a genotype; `GenotypeError` if it is of another space or breaks the rule."""
+        active = super().selection(genotype)
+        cells_of(genotype)
+        return active
+
+    def build(self, genotype: Genotype) -> CellNetwork:
+        """Return the plain network of a genotype at the supernet's own scale; see `restricted_state`.
+
+        It is the supernet without its dead candidates: no second classifier, no dropped paths, batch norm without
+        scale and shift. For a final training make a `CellNetwork` of `cells_of(genotype)` with `CellSettings`.
+        """
+        self.selection(genotype)
+        settings = self.settings
+        plain = CellSettings(
+            channels=settings.channels,
+            layers=settings.layers,
+            stem_multiplier=settings.stem_multiplier,
+            classes=settings.classes,
+            in_channels=settings.in_channels,
+            affine=False,
+            auxiliary=0.0,
+            drop_path=0.0,
+            channels_last=settings.channels_last,
+        )
+        return CellNetwork(cells_of(genotype), plain).to(self.classifier.weight.device)
+
+    def restricted_state(self, genotype: Genotype) -> dict[str, Tensor]:
+        """Return the state of the network that `build` makes, taken from the supernet.
+
+        Of cell c, `edges.E.K` (candidate K, `none` not counted, of edge E) becomes `operations.J`, where E is the J-th
+        edge that the genotype keeps; everything else keeps its name.
+        """
+        active = self.selection(genotype)
+        names: dict[str, str] = {}
+        for number, cell in enumerate(self.cells):
+            group = self.groups[1 if cell.reduction else 0]
+            live = [index for index, _ in rows_of(Mixture(active=active), group)]
+            kept = [(edge, index) for edge, index in enumerate(live) if index is not None and index >= 0]
+            for place, (edge, index) in enumerate(kept):
+                names[f"cells.{number}.edges.{edge}.{index}."] = f"cells.{number}.operations.{place}."
+        state: dict[str, Tensor] = {}
+        for key, value in self.state_dict().items():
+            if ".edges." not in key:
+                state[key] = value
+                continue
+            live_prefix = ".".join(key.split(".")[:5]) + "."
+            if live_prefix in names:
+                state[key.replace(live_prefix, names[live_prefix])] = value
+        return state

@@ -9,7 +9,15 @@ from nasp_core.spaces.conv_operations import (
     NASP_REDUCE_OPERATIONS,
 )
 from nasp_core.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
+from nasp_core.spaces.nas_bench_201 import (
+    NasBench201Network,
+    NasBench201Settings,
+    NasBench201Space,
+    arch_string,
+    operations_of,
+)
 from nasp_core.spaces.operations import OPERATIONS, TENSOR_OPERATIONS
+from nasp_core.spaces.published_cells import PUBLISHED_CELLS
 from nasp_core.spaces.recurrent_cell import RecurrentCellSpace, RecurrentNetwork
 from nasp_core.spaces.recurrent_forms import DARTS_PTB, DARTS_PTB_FIRST, from_pairs, pairs_of, resized
 from nasp_core.spaces.recurrent_settings import DARTS_EVALUATION, RecurrentSettings
@@ -24,6 +32,7 @@ __all__ = [
     "NASP_NORMAL_OPERATIONS",
     "NASP_REDUCE_OPERATIONS",
     "OPERATIONS",
+    "PUBLISHED_CELLS",
     "TENSOR_OPERATIONS",
     "CellNetwork",
     "CellSettings",
@@ -33,13 +42,18 @@ __all__ = [
     "InteractionNetwork",
     "InteractionSettings",
     "InteractionSpace",
+    "NasBench201Network",
+    "NasBench201Settings",
+    "NasBench201Space",
     "RecurrentCellSpace",
     "RecurrentNetwork",
     "RecurrentSettings",
     "TensorInteractionNetwork",
     "TensorInteractionSpace",
+    "arch_string",
     "cells_of",
     "from_pairs",
+    "operations_of",
     "pairs_of",
     "resized",
 ]

@@ -244,19 +244,18 @@ class ConvCellSpace(PictureNetwork, Space):
         edge that the genotype keeps; everything else keeps its name.
         """
         active = self.selection(genotype)
-        names: dict[str, str] = {}
-        for number, cell in enumerate(self.cells):
-            group = self.groups[1 if cell.reduction else 0]
+        kept: dict[bool, list[tuple[str, str]]] = {}
+        for reduction, group in zip((False, True), self.groups, strict=True):
             live = [index for index, _ in rows_of(Mixture(active=active), group)]
-            kept = [(edge, index) for edge, index in enumerate(live) if index is not None and index >= 0]
-            for place, (edge, index) in enumerate(kept):
-                names[f"cells.{number}.edges.{edge}.{index}."] = f"cells.{number}.operations.{place}."
+            kept[reduction] = [(str(edge), str(index)) for edge, index in enumerate(live) if index != -1]
         state: dict[str, Tensor] = {}
         for key, value in self.state_dict().items():
-            if ".edges." not in key:
+            head, found, tail = key.partition(".edges.")
+            if not found:
                 state[key] = value
                 continue
-            live_prefix = ".".join(key.split(".")[:5]) + "."
-            if live_prefix in names:
-                state[key.replace(live_prefix, names[live_prefix])] = value
+            edge, candidate, rest = tail.split(".", 2)
+            places = kept[self.get_submodule(head).reduction]  # type: ignore[index]
+            if (edge, candidate) in places:
+                state[f"{head}.operations.{places.index((edge, candidate))}.{rest}"] = value
         return state

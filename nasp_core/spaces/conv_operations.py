@@ -151,7 +151,8 @@ class FactorizedReduce(nn.Module):
     def forward(self, source: Source) -> Tensor:
         """Return `[batch, channels, ceil(height / 2), ceil(width / 2)]`."""
         x = source.rectified
-        shifted = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+        padding = (0, x.shape[3] % 2, 0, x.shape[2] % 2)
+        shifted = (functional.pad(x, padding) if any(padding) else x)[:, :, 1:, 1:]
         out: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], 1))
         return out
 

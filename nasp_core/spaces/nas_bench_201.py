@@ -1,0 +1,250 @@
+"""The space of NAS-Bench-201: one small cell, whose 15,625 networks were all trained by the benchmark's authors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nasp_core.choice import Branch, mix_sum
+from nasp_core.errors import GenotypeError, SpaceError
+from nasp_core.genotype import Genotype
+from nasp_core.network import Space
+from nasp_core.spaces.conv_cell import Rows, branch, rows_of
+from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Place, Rectified, Source
+from nasp_core.spaces.conv_skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
+from nasp_core.types import Active, ChoiceGroup, Mixture
+
+__all__ = ["NasBench201Network", "NasBench201Settings", "NasBench201Space", "arch_string", "operations_of"]
+
+_NAMES = {
+    NONE: None,
+    "skip_connect": "skip_connect",
+    "nor_conv_1x1": "conv_1x1",
+    "nor_conv_3x3": "conv_3x3",
+    "avg_pool_3x3": "avg_pool_3x3",
+}
+_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # the order of the benchmark's strings
+
+
+def arch_string(names: Sequence[str | None]) -> str:
+    """Return the benchmark's name of six operations, in the order of the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3."""
+    parts = [f"{name or NONE}~{source}" for name, (source, _) in zip(names, _EDGES, strict=True)]
+    return "+".join("|" + "|".join(parts[start:end]) + "|" for start, end in ((0, 1), (1, 3), (3, 6)))
+
+
+def operations_of(text: str) -> tuple[str, ...]:
+    """Return the six operations of a benchmark's string; raises `GenotypeError` when it is something else."""
+    names = tuple(part.split("~")[0] for part in re.split(r"[|+]+", text.strip()) if part)
+    if len(names) != len(_EDGES) or any(name not in _NAMES for name in names) or arch_string(names) != text.strip():
+        raise GenotypeError(
+            f"not an architecture of NAS-Bench-201: {text!r}; one looks like {arch_string(('nor_conv_3x3',) * 6)}"
+        )
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class NasBench201Settings:
+    """What the space offers, and the scale of its networks (the benchmark's by default).
+
+    - `cells_per_stage`: cells in each of the three stages, of `channels`, twice and four times as many channels.
+    - `operations`: the candidates of an edge, by the benchmark's names.
+    - `affine`: whether batch norm learns scale and shift, as in the benchmark's trained networks.
+    - `channels_last`: memory layout; the faster one on CPUs and, with bfloat16, on GPUs.
+    """
+
+    channels: int = 16
+    cells_per_stage: int = 5
+    operations: tuple[str, ...] = tuple(_NAMES)
+    classes: int = 10
+    in_channels: int = 3
+    affine: bool = True
+    channels_last: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built, all at once."""
+        problems = check_least(self, channels=1, cells_per_stage=1, classes=2, in_channels=1)
+        problems += unknown_names("operations", self.operations, tuple(_NAMES))
+        if problems:
+            raise SpaceError("; ".join(problems))
+
+
+def _candidate(name: str, channels: int, *, affine: bool) -> nn.Module:
+    operation = _NAMES[name]
+    assert operation is not None
+    # the benchmark's pool has no batch norm, with or without scale and shift
+    return CONV_OPERATIONS[operation](Place(channels, affine=affine or operation == "avg_pool_3x3"))
+
+
+def _unheard(rows: Rows) -> set[int]:
+    """Return the nodes from which, at a discrete point, no live edge leads to the cell's output."""
+    heard = {3}
+    for (source, node), (active, _) in reversed(list(zip(_EDGES, rows, strict=True))):
+        if node in heard and active != -1:
+            heard.add(source)
+    return {0, 1, 2, 3} - heard
+
+
+class _Cell(nn.Module):
+    """Four nodes, an edge from each to each later one: `edges[e]` are the candidates of edge e, `none` left out."""
+
+    def __init__(self, channels: int, offered: Sequence[Sequence[str]], *, affine: bool) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(
+            nn.ModuleList(_candidate(name, channels, affine=affine) for name in names if name != NONE)
+            for names in offered
+        )
+
+    def forward(self, source: Source, rows: Rows) -> Source:
+        states, unheard = [source], _unheard(rows)
+        for node in (1, 2, 3):
+            places = [place for place, (_, at) in enumerate(_EDGES) if at == node]
+            branches = [branch(self.edges[p], rows[p], states[_EDGES[p][0]]) for p in places]
+            if all(b.active == -1 for b in branches):
+                zero = Branch([lambda: torch.zeros_like(source.value)], 0, None, ())
+                branches.append(zero)
+            states.append(Source(mix_sum(branches)))
+            if node in unheard:
+                _run_dead(branches)
+        return states[3]
+
+
+def _run_dead(branches: Sequence[Branch]) -> None:
+    """Run the dead candidates of a node that no gradient will reach, so that their batch norms see what they would."""
+    with torch.no_grad():
+        for each in branches:
+            if each.active is not None and each.weights is not None and each.weights.requires_grad:
+                for index, candidate in enumerate(each.candidates):
+                    if index != each.active:
+                        candidate()
+
+
+class _Residual(nn.Module):
+    """Halve height and width: two 3x3 convolutions beside a mean pool of 2 with a 1x1 convolution."""
+
+    def __init__(self, entering: int, channels: int, *, affine: bool) -> None:
+        super().__init__()
+        self.first = Rectified(
+            nn.Conv2d(entering, channels, 3, 2, 1, bias=False), nn.BatchNorm2d(channels, affine=affine)
+        )
+        self.second = Rectified(
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels, affine=affine)
+        )
+        self.shortcut = nn.Conv2d(entering, channels, 1, bias=False)
+
+    def forward(self, source: Source) -> Source:
+        inner = self.second(Source(self.first(source)))
+        short = functional.avg_pool2d(source.value, 2, ceil_mode=True)
+        return Source(self.shortcut(short) + inner)
+
+
+class _Stack(PictureNetwork):
+    """The benchmark's skeleton: stem, three stages of cells, residual blocks between them, batch norm, classifier."""
+
+    def __init__(self, settings: NasBench201Settings, offered: Sequence[Sequence[str]]) -> None:
+        super().__init__()
+        self.settings, self.channels_last = settings, settings.channels_last
+        widths = [settings.channels << stage for stage in range(3)]
+        self.stem = stem(settings.in_channels, widths[0])
+        self.stages = nn.ModuleList(
+            nn.ModuleList(_Cell(width, offered, affine=settings.affine) for _ in range(settings.cells_per_stage))
+            for width in widths
+        )
+        self.blocks = nn.ModuleList(_Residual(w, 2 * w, affine=settings.affine) for w in widths[:2])
+        self.norm = nn.BatchNorm2d(widths[2])
+        self.classifier = nn.Linear(widths[2], settings.classes)
+
+    def run(self, inputs: Tensor, rows: Rows) -> Tensor:
+        """Return logits `[batch, classes]`, with every cell under the same rows."""
+        source = Source(self.stem(self.picture(inputs)))
+        for number, stage in enumerate(self.stages):
+            assert isinstance(stage, nn.ModuleList)
+            for cell in stage:
+                source = cell(source, rows)
+            if number < len(self.blocks):
+                source = self.blocks[number](source)
+        logits: Tensor = self.classifier(pooled(Source(functional.relu(self.norm(source.value)))))
+        return logits
+
+
+class NasBench201Network(_Stack):
+    """The plain network of six operations; `none` leaves an edge out."""
+
+    def __init__(self, operations: Sequence[str], settings: NasBench201Settings) -> None:
+        super().__init__(settings, [(name,) for name in operations])
+        self.rows: Rows = [(-1 if name == NONE else 0, None) for name in operations]
+
+    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]`."""
+        return self.run(inputs, self.rows)
+
+
+class NasBench201Space(_Stack, Space):
+    """Search the cell of NAS-Bench-201 (Dong and Yang, ICLR 2020): six edges, five operations, 15,625 points.
+
+    One group `edge`, in the order of the benchmark's strings: 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. `none` is a candidate like
+    any other: it may win. All cells share their alphas. Some points are one function under two names.
+    Shapes: pictures float `[batch, in_channels, height, width]` to logits `[batch, classes]`.
+    """
+
+    name: ClassVar[str] = "nas-bench-201"
+    version: ClassVar[int] = 1
+    silent: ClassVar[frozenset[str]] = frozenset({NONE})
+
+    def __init__(self, settings: NasBench201Settings | None = None) -> None:
+        settings = settings or NasBench201Settings()
+        super().__init__(settings, [settings.operations] * len(_EDGES))
+        self.groups = (ChoiceGroup("edge", len(_EDGES), settings.operations),)
+
+    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]` under a mixture."""
+        if mixture is None:
+            raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
+        return self.run(inputs, rows_of(mixture, self.groups[0]))
+
+    def genotype(self, active: Active) -> Genotype:
+        """Return the operation of every edge and the settings."""
+        names = tuple(self.settings.operations[index] for index in active["edge"])
+        settings: dict[str, Any] = asdict(self.settings) | {"operations": list(self.settings.operations)}
+        return Genotype(self.name, self.version, {"edge": names}, settings)
+
+    def arch_string(self, active: Active) -> str:
+        """Return the benchmark's name of a selection."""
+        return arch_string(self.genotype(active).choices["edge"])
+
+    def from_arch_string(self, text: str) -> Genotype:
+        """Return the genotype of a benchmark's string; `GenotypeError` if it is none, or names what is not offered."""
+        names = operations_of(text)
+        offered = self.settings.operations
+        missing = sorted({name for name in names if name not in offered})
+        if missing:
+            raise GenotypeError(f"{text!r} has {', '.join(missing)}; this space offers {', '.join(offered)}")
+        return self.genotype({"edge": tuple(offered.index(name) for name in names)})
+
+    def build(self, genotype: Genotype) -> NasBench201Network:
+        """Return the plain network of a genotype, at the supernet's scale; see `restricted_state`."""
+        (index,) = self.selection(genotype).values()
+        names = [self.settings.operations[i] for i in index]
+        return NasBench201Network(names, self.settings).to(self.classifier.weight.device)
+
+    def restricted_state(self, genotype: Genotype) -> dict[str, Tensor]:
+        """Return the state of the network that `build` makes, taken from the supernet.
+
+        Of each cell `edges.E.K`, K the live candidate of edge E (`none` not counted), becomes `edges.E.0`.
+        """
+        live = [index for index, _ in rows_of(Mixture(active=self.selection(genotype)), self.groups[0])]
+        state: dict[str, Tensor] = {}
+        for key, value in self.state_dict().items():
+            head, found, tail = key.partition(".edges.")
+            if not found:
+                state[key] = value
+                continue
+            edge, candidate, rest = tail.split(".", 2)
+            if live[int(edge)] == int(candidate):
+                state[f"{head}.edges.{edge}.0.{rest}"] = value
+        return state

@@ -1,14 +1,16 @@
 """The files of a data set, read by name from a folder, a zip or a tar archive; nothing is ever unpacked to disk."""
 
+import hashlib
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
+from sif.datasets.entries import FilesEntry
 from sif.datasets.layout import BROKEN
 from sif.errors import DataError
 
-__all__ = ["Bundle"]
+__all__ = ["Bundle", "altered"]
 
 _MOST_BYTES = 1 << 31  # of one tar archive, which is held in memory; CIFAR has 184 MB
 _BROKEN = (*BROKEN, tarfile.TarError, zipfile.BadZipFile, KeyError)
@@ -108,3 +110,15 @@ def _tar_contents(path: Path) -> dict[str, bytes]:
             if stream is not None:
                 contents[member.name.removeprefix("./")] = stream.read()
     return contents
+
+
+def altered(bundle: Bundle, entry: FilesEntry) -> tuple[str, ...]:
+    """Return a note, for a copy of the right size, on files that are not byte for byte those of the data set."""
+    known = entry.known
+    changed = [name for name, digest in known.items() if hashlib.sha256(bundle.read(name)).hexdigest() != digest]
+    if not changed:
+        return ()
+    return (
+        f"not the published {entry.title} ({', '.join(changed)} {'differ' if len(changed) > 1 else 'differs'} from it):"
+        " figures from this copy do not compare with published ones",
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sif.datasets.bundle import Bundle
+from sif.datasets.bundle import Bundle, altered
 from sif.datasets.catalogue import entries, entry_at, find
 from sif.datasets.entries import CorpusEntry
 from sif.datasets.files import fetch
@@ -30,6 +30,7 @@ class Corpus:
     """A text in three parts as numbers of words; `words[i]` is word i.
 
     Shapes: train, valid, test int64 [n] in 0..len(words)-1, each of two tokens or more.
+    `notes` say, one sentence each, what reading found odd but usable.
     Raises DataError where a part has another type, is too short, or holds numbers that no word has.
     """
 
@@ -39,6 +40,7 @@ class Corpus:
     valid: Tensor
     test: Tensor
     source: str = "memory"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part in PARTS:
@@ -54,6 +56,7 @@ class Corpus:
         return {
             "name": self.name,
             "source": self.source,
+            "notes": list(self.notes),
             "words": len(self.words),
             "train": len(self.train),
             "valid": len(self.valid),
@@ -100,8 +103,9 @@ def read_corpus(source: "str | Path | Corpus", root: Path | None = None) -> Corp
         numbers: dict[str, int] = {}
         train = _numbered(lines[0], numbers)
         rest = [_looked_up(part, numbers, bundle.where(file)) for part, file in zip(lines[1:], files[1:], strict=True)]
+        notes = () if entry is None else altered(bundle, entry)
     name = entry.name if entry is not None else path.resolve().name.split(".")[0]
-    made = Corpus(name, tuple(numbers), train, rest[0], rest[1], str(path))
+    made = Corpus(name, tuple(numbers), train, rest[0], rest[1], str(path), notes)
     return made if entry is None else _check_whole(made, entry)
 
 

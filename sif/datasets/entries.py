@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["AnyEntry", "CorpusEntry", "Download", "Entry", "PicturesEntry", "RatingsEntry", "TitlesFile"]
+__all__ = ["AnyEntry", "CorpusEntry", "Download", "Entry", "FilesEntry", "PicturesEntry", "RatingsEntry", "TitlesFile"]
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
@@ -144,7 +144,7 @@ class NamedFile(_Closed):
     md5: Md5 | None = None
 
 
-class _FilesEntry(Entry):
+class FilesEntry(Entry):
     """Data read where they lie: from one archive that is not unpacked, or from a folder of files."""
 
     marker: FileName
@@ -152,10 +152,11 @@ class _FilesEntry(Entry):
     sha256: Sha256 | None = None
     md5: Md5 | None = None
     files: tuple[NamedFile, ...] = ()
+    members: dict[FileName, Sha256] = {}  # what a whole copy holds; reading notes the files that differ
     packaged: str | None = None  # the folder where a distribution's package puts the files
 
     @model_validator(mode="after")
-    def _one_source(self) -> "_FilesEntry":
+    def _one_source(self) -> "FilesEntry":
         if (self.archive is None) == (not self.files):
             raise ValueError("give either archive or files")
         return self
@@ -167,6 +168,11 @@ class _FilesEntry(Entry):
             return (Download(file=self.archive, url=self.url, sha256=self.sha256, md5=self.md5),)
         ordered = sorted(self.files, key=lambda named: named.file == self.marker)
         return tuple(Download(url=self.url + named.file, **named.model_dump()) for named in ordered)
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The SHA-256 of the files that are read, by name, where they are known."""
+        return {**{named.file: named.sha256 for named in self.files if named.sha256}, **self.members}
 
     @property
     def marks(self) -> str:
@@ -183,7 +189,7 @@ class PicturesSize(_Closed):
     shape: tuple[int, int, int]
 
 
-class PicturesEntry(_FilesEntry):
+class PicturesEntry(FilesEntry):
     """Pictures with one class each."""
 
     what = "pictures"
@@ -208,7 +214,7 @@ class CorpusSize(_Closed):
     test: int
 
 
-class CorpusEntry(_FilesEntry):
+class CorpusEntry(FilesEntry):
     """Text in three parts."""
 
     what = "text"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sif.datasets.bundle import Bundle
+from sif.datasets.bundle import Bundle, altered
 from sif.datasets.catalogue import entries, entry_at, find
 from sif.datasets.entries import PicturesEntry
 from sif.datasets.files import fetch
@@ -28,6 +28,7 @@ class Pictures:
     """Pictures of one size with one class each, in the order of the files.
 
     Shapes: train, test uint8 [n, C, H, W]; train_labels, test_labels int64 [n] in 0..len(classes)-1.
+    `notes` say, one sentence each, what reading found odd but usable.
     Raises DataError where shapes, types or labels disagree, and where a part is empty.
     """
 
@@ -38,6 +39,7 @@ class Pictures:
     test: Tensor
     test_labels: Tensor
     source: str = "memory"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, pictures, labels in (
@@ -74,6 +76,7 @@ class Pictures:
         return {
             "name": self.name,
             "source": self.source,
+            "notes": list(self.notes),
             "train": len(self.train),
             "test": len(self.test),
             "shape": list(self.shape),
@@ -115,9 +118,10 @@ def read_pictures(source: "str | Path | Pictures", root: Path | None = None) -> 
         path = fetch(entry, root)
     with Bundle(path) as bundle:
         raw = _read(bundle, entry)
+        notes = () if entry is None else altered(bundle, entry)
     name = entry.name if entry is not None else path.resolve().name.split(".")[0]
     train, train_labels, test, test_labels = (torch.from_numpy(np.require(part, None, ["C", "W"])) for part in raw[1:])
-    made = Pictures(name, raw.classes, train, train_labels, test, test_labels, source=str(path))
+    made = Pictures(name, raw.classes, train, train_labels, test, test_labels, str(path), notes)
     return made if entry is None else _check_whole(made, entry)
 
 

@@ -66,7 +66,15 @@ def test_an_archive_reads_as_its_folder(here: Path):
 def test_describe_and_fingerprint(here: Path):
     write(here / "mine")
     found = read_corpus("mine")
-    assert found.describe() == {"name": "mine", "source": "mine", "words": 6, "train": 9, "valid": 4, "test": 3}
+    assert found.describe() == {
+        "name": "mine",
+        "source": "mine",
+        "notes": [],
+        "words": 6,
+        "train": 9,
+        "valid": 4,
+        "test": 3,
+    }
     assert read_corpus(found) is found
     write(here / "mine", test="cat <unk>\n")
     assert read_corpus("mine").fingerprint() != found.fingerprint()
@@ -158,4 +166,5 @@ def test_the_published_counts(name: str, words: int, tokens: tuple[int, int, int
     found = read_corpus(name, root)
     assert len(found.words) == words
     assert (len(found.train), len(found.valid), len(found.test)) == tokens
+    assert found.notes == ()
     assert spoken(found, "valid").startswith("consumers may want to move") or name != "ptb"

@@ -203,6 +203,12 @@ def test_a_pickled_archive_is_refused_unread(here: Path, title: str, names: list
     assert not (here / "broken").exists()
 
 
+def test_own_folders_with_a_file_called_meta_are_not_taken_for_pickles(here: Path):
+    write_folders(here / "mine", annotated=False)
+    (here / "mine" / "meta").write_text("made by hand")
+    assert len(read_pictures("mine").train) == 4
+
+
 def test_a_pickled_copy_below_the_root_is_named_when_nothing_else_is_there(here: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no network")

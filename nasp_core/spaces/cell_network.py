@@ -12,7 +12,7 @@ from torch.nn import functional
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Loss
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Place, Skip, Source
+from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Skip, Source
 from nasp_core.spaces.conv_skeleton import CellShape, PictureNetwork, cell_shapes, check_least, pooled, preprocess, stem
 from nasp_core.types import Batch, Mixture
 
@@ -149,14 +149,14 @@ class _Auxiliary(nn.Module):
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, 128, 1, bias=False),
+            Conv(channels, 128, 1, bias=False),
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.Conv2d(128, 768, 2, bias=False),
+            Conv(128, 768, 2, bias=False),
             nn.BatchNorm2d(768),
             nn.ReLU(),
         )
-        self.classifier = nn.Linear(768, classes)
+        self.classifier = Linear(768, classes)
 
     def forward(self, source: Source) -> Tensor:
         x = source.rectified
@@ -188,7 +188,7 @@ class CellNetwork(PictureNetwork):
         leaving = [outputs[shape.reduction] * shape.channels for shape in shapes]
         self.stem = stem(settings.in_channels, first)
         self.cells = nn.ModuleList(_Cell(shape, *kinds[shape.reduction], affine=settings.affine) for shape in shapes)
-        self.classifier = nn.Linear(leaving[-1], settings.classes)
+        self.classifier = Linear(leaving[-1], settings.classes)
         self.auxiliary_at = 2 * settings.layers // 3
         self.auxiliary = _Auxiliary(leaving[self.auxiliary_at], settings.classes) if settings.auxiliary else None
         self.auxiliary_logits: Tensor | None = None

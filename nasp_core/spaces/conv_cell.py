@@ -16,7 +16,7 @@ from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.spaces.cell_network import CellNetwork, CellSettings, cells_of
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, Place, Source
+from nasp_core.spaces.conv_operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, Linear, Place, Source
 from nasp_core.spaces.conv_skeleton import (
     CellShape,
     PictureNetwork,
@@ -39,6 +39,7 @@ Rows = Sequence[tuple[int | None, Tensor | None]]
 class ConvSettings:
     """What a conv-cell space offers, and the scale of its supernet (DARTS' search on CIFAR-10 by default).
 
+    - `layers`: cells; with fewer than three there is no normal cell.
     - `nodes`: inner nodes of a cell; node i chooses two of its 2 + i incoming edges.
     - `operations`, `reduce_operations`: the candidates of an edge of a normal and of a reduction cell, by name.
     - `stem_multiplier`: channels of the first convolution, in units of `channels`.
@@ -57,7 +58,7 @@ class ConvSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, all at once."""
-        problems = check_least(self, channels=2, layers=1, nodes=1, stem_multiplier=1, classes=2, in_channels=1)
+        problems = check_least(self, channels=2, layers=3, nodes=1, stem_multiplier=1, classes=2, in_channels=1)
         if self.channels % 2:
             problems.append(f"channels = {self.channels}; a reduction halves them, so the number must be even")
         for what in ("operations", "reduce_operations"):
@@ -135,7 +136,7 @@ class ConvCellSpace(PictureNetwork, Space):
         shapes = list(cell_shapes(settings.layers, settings.channels, first, {False: nodes, True: nodes}))
         self.stem = stem(settings.in_channels, first)
         self.cells = nn.ModuleList(_MixedCell(shape, nodes, names[shape.reduction]) for shape in shapes)
-        self.classifier = nn.Linear(nodes * shapes[-1].channels, settings.classes)
+        self.classifier = Linear(nodes * shapes[-1].channels, settings.classes)
 
     def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]` under a mixture."""

@@ -18,7 +18,9 @@ __all__ = [
     "NASP_NORMAL_OPERATIONS",
     "NASP_REDUCE_OPERATIONS",
     "NONE",
+    "Conv",
     "FactorizedReduce",
+    "Linear",
     "Place",
     "Rectified",
     "Skip",
@@ -54,6 +56,24 @@ NASP_NORMAL_OPERATIONS = (
 
 NASP_REDUCE_OPERATIONS = ("skip_connect", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7")
 """The candidates of NASP's published code for reduction cells; together there are 12."""
+
+
+class Conv(nn.Conv2d):
+    """A convolution whose weights are zero until the network that holds it is `reset`; making it draws no number."""
+
+    def reset_parameters(self) -> None:
+        """Set weights and bias to zero."""
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+
+class Linear(nn.Linear):
+    """A linear layer whose weights are zero until the network that holds it is `reset`; see `Conv`."""
+
+    def reset_parameters(self) -> None:
+        """Set weights and bias to zero."""
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
 
 
 class Source:
@@ -144,8 +164,8 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, entering: int, channels: int, *, affine: bool = True) -> None:
         super().__init__()
-        self.even = nn.Conv2d(entering, channels // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(entering, channels - channels // 2, 1, stride=2, bias=False)
+        self.even = Conv(entering, channels // 2, 1, stride=2, bias=False)
+        self.odd = Conv(entering, channels - channels // 2, 1, stride=2, bias=False)
         self.norm = nn.BatchNorm2d(channels, affine=affine)
 
     def forward(self, source: Source) -> Tensor:
@@ -157,12 +177,10 @@ class FactorizedReduce(nn.Module):
         return out
 
 
-def _conv(
-    place: Place, kernel: tuple[int, int], stride: tuple[int, int], dilation: int = 1, groups: int = 1
-) -> nn.Conv2d:
+def _conv(place: Place, kernel: tuple[int, int], stride: tuple[int, int], dilation: int = 1, groups: int = 1) -> Conv:
     padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
     channels = place.channels
-    return nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups, bias=False)
+    return Conv(channels, channels, kernel, stride, padding, dilation, groups, bias=False)
 
 
 def _norm(place: Place) -> nn.BatchNorm2d:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nasp_core.errors import SpaceError
 from nasp_core.network import Network
-from nasp_core.spaces.conv_operations import FactorizedReduce, Rectified, Source
+from nasp_core.spaces.conv_operations import Conv, FactorizedReduce, Rectified, Source
 
 __all__ = ["CellShape", "PictureNetwork", "cell_shapes", "check_least", "pooled", "preprocess", "stem", "unknown_names"]
 
@@ -50,7 +50,7 @@ def preprocess(shape: CellShape, *, affine: bool) -> tuple[nn.Module, nn.Module]
 
 
 def _pointwise(entering: int, channels: int, affine: bool) -> nn.Module:
-    return Rectified(nn.Conv2d(entering, channels, 1, bias=False), nn.BatchNorm2d(channels, affine=affine))
+    return Rectified(Conv(entering, channels, 1, bias=False), nn.BatchNorm2d(channels, affine=affine))
 
 
 def unknown_names(what: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -100,7 +100,7 @@ class PictureNetwork(Network):
 
 def stem(in_channels: int, channels: int) -> nn.Sequential:
     """Return the first layers: a 3x3 convolution and a batch norm with scale and shift."""
-    return nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+    return nn.Sequential(Conv(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
 
 def pooled(source: Source) -> Tensor:

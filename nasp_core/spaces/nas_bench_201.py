@@ -16,7 +16,7 @@ from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.spaces.conv_cell import Rows, branch, rows_of
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Place, Rectified, Source
+from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Rectified, Source
 from nasp_core.spaces.conv_skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
 from nasp_core.types import Active, ChoiceGroup, Mixture
 
@@ -129,13 +129,9 @@ class _Residual(nn.Module):
 
     def __init__(self, entering: int, channels: int, *, affine: bool) -> None:
         super().__init__()
-        self.first = Rectified(
-            nn.Conv2d(entering, channels, 3, 2, 1, bias=False), nn.BatchNorm2d(channels, affine=affine)
-        )
-        self.second = Rectified(
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels, affine=affine)
-        )
-        self.shortcut = nn.Conv2d(entering, channels, 1, bias=False)
+        self.first = Rectified(Conv(entering, channels, 3, 2, 1, bias=False), nn.BatchNorm2d(channels, affine=affine))
+        self.second = Rectified(Conv(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels, affine=affine))
+        self.shortcut = Conv(entering, channels, 1, bias=False)
 
     def forward(self, source: Source) -> Source:
         inner = self.second(Source(self.first(source)))
@@ -157,7 +153,7 @@ class _Stack(PictureNetwork):
         )
         self.blocks = nn.ModuleList(_Residual(w, 2 * w, affine=settings.affine) for w in widths[:2])
         self.norm = nn.BatchNorm2d(widths[2])
-        self.classifier = nn.Linear(widths[2], settings.classes)
+        self.classifier = Linear(widths[2], settings.classes)
 
     def run(self, inputs: Tensor, rows: Rows) -> Tensor:
         """Return logits `[batch, classes]`, with every cell under the same rows."""

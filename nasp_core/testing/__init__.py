@@ -1,7 +1,8 @@
 """A conformance suite and planted problems: what a new strategy or space is held against; needs no test runner."""
 
 from nasp_core.testing.cases import CASES, Case
-from nasp_core.testing.conformance import Check, checks_of, space_checks
+from nasp_core.testing.conformance import Check, checks_of, refusal, space_checks
+from nasp_core.testing.pictures import PlantedPictures
 from nasp_core.testing.planted import PlantedTask
 from nasp_core.testing.quadratic import QuadraticNetwork, QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.testing.stream import ShuffledStream
@@ -11,6 +12,7 @@ __all__ = [
     "CASES",
     "Case",
     "Check",
+    "PlantedPictures",
     "PlantedTask",
     "PlantedText",
     "QuadraticNetwork",
@@ -19,5 +21,6 @@ __all__ = [
     "QuadraticTask",
     "ShuffledStream",
     "checks_of",
+    "refusal",
     "space_checks",
 ]

@@ -9,12 +9,17 @@ import torch
 
 from nasp_core.network import Network, Space
 from nasp_core.spaces import (
+    ConvCellSpace,
+    ConvSettings,
     InteractionSettings,
     InteractionSpace,
+    NasBench201Settings,
+    NasBench201Space,
     RecurrentCellSpace,
     RecurrentSettings,
     TensorInteractionSpace,
 )
+from nasp_core.testing.pictures import PlantedPictures
 from nasp_core.testing.planted import PlantedTask
 from nasp_core.testing.quadratic import QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.testing.text import PlantedText
@@ -93,6 +98,57 @@ def _permute_recurrent(space: Space, order: tuple[int, ...]) -> Space:
     return other
 
 
+def _transfer_cells(space: Space, active: Active, network: Network) -> None:
+    assert isinstance(space, ConvCellSpace | NasBench201Space)
+    network.load_state_dict(space.restricted_state(space.genotype(active)))
+
+
+def _permute_conv(space: Space, order: tuple[int, ...]) -> Space:
+    assert isinstance(space, ConvCellSpace)
+    operations, reduced = (tuple(group.candidates[old] for old in order) for group in space.groups)
+    other = ConvCellSpace(replace(space.settings, operations=operations, reduce_operations=reduced))
+    return _with_edges_of(space, other)
+
+
+def _permute_bench(space: Space, order: tuple[int, ...]) -> Space:
+    assert isinstance(space, NasBench201Space)
+    operations = tuple(space.settings.operations[old] for old in order)
+    return _with_edges_of(space, NasBench201Space(replace(space.settings, operations=operations)))
+
+
+def _with_edges_of(space: Space, other: Space) -> Space:
+    """Load into `other` the weights of `space`, whose edges list their candidates otherwise."""
+    names, moved = ([name for name in each.groups[0].candidates if name not in each.silent] for each in (space, other))
+    source = space.state_dict()
+    state = {}
+    for key in other.state_dict():
+        head, found, tail = key.partition(".edges.")
+        origin = key
+        if found:
+            edge, candidate, rest = tail.split(".", 2)
+            origin = f"{head}.edges.{edge}.{names.index(moved[int(candidate)])}.{rest}"
+        state[key] = source[origin]
+    other.load_state_dict(state)
+    return other
+
+
+_CONV = ConvSettings(
+    channels=4,
+    layers=3,
+    nodes=2,
+    stem_multiplier=1,
+    operations=("none", "skip_connect", "conv_1x1", "avg_pool_3x3"),
+    reduce_operations=("none", "skip_connect", "conv_1x1", "max_pool_3x3"),
+    classes=3,
+    in_channels=1,
+)
+_BENCH = NasBench201Settings(
+    channels=4,
+    cells_per_stage=1,
+    operations=("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3"),
+    classes=3,
+    in_channels=1,
+)
 _PLAIN = InteractionSettings(embedding_dim=3, hidden=0)
 _FULL = InteractionSettings(
     embedding_dim=2, hidden=4, residual=True, biases=True, penalty="squared", l2=1e-3, bias_l2=1e-3, max_norm=None
@@ -145,6 +201,8 @@ _ALL = (
         _transfer_whole,
         _permute_recurrent,
     ),
+    Case("conv-cell", lambda: ConvCellSpace(_CONV), PlantedPictures, _transfer_cells, _permute_conv),
+    Case("nas-bench-201", lambda: NasBench201Space(_BENCH), PlantedPictures, _transfer_cells, _permute_bench),
     Case(
         "quadratic",
         lambda: QuadraticSpace(_QUADRATIC),

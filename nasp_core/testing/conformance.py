@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nasp_core.errors import SearchError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer, evaluate
 from nasp_core.network import Space
@@ -26,13 +27,14 @@ from nasp_core.testing.cases import Case, fresh_space
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import Active, Alpha, Mixture, Phase, State
 
-__all__ = ["Check", "checks_of", "same", "space_checks"]
+__all__ = ["Check", "checks_of", "refusal", "same", "space_checks"]
 
 AnyStrategy = Strategy | TrialStrategy
 Check = Callable[[Any, Case], None]
 
 _TRAINING = Training(epochs=3, batch_size=24, optimiser=Optimiser(learning_rate=0.05, clip=5.0))
 _POINTS = 200
+_SAMPLE = 30
 _PHASES: tuple[Phase, ...] = ("arch", "weight", "valid")
 
 
@@ -124,7 +126,7 @@ def _some_points(space: Space) -> list[Active]:
     if len(points) <= _POINTS:
         return points
     generator = torch.Generator().manual_seed(8)
-    drawn = [space.random_point(generator) for _ in range(_POINTS)]
+    drawn = [space.random_point(generator) for _ in range(_SAMPLE)]
     return list({space.genotype(active).key(): active for active in drawn}.values())
 
 
@@ -287,20 +289,21 @@ def permuting_candidates_permutes_the_step(strategy: Strategy, case: Case) -> No
     if case.permuted is None:
         return
     space = fresh_space(case)
-    (group,) = space.groups
-    order = (*range(1, len(group.candidates)), 0)  # no candidate keeps its place
+    (count,) = {len(group.candidates) for group in space.groups}
+    order = (*range(1, count), 0)  # no candidate keeps its place
     other = case.permuted(space, order)
     alpha = _alpha(strategy, space)
-    moved = {group.name: alpha[group.name].detach()[:, list(order)].clone().requires_grad_()}
+    moved = {name: tensor.detach()[:, list(order)].clone().requires_grad_() for name, tensor in alpha.items()}
     pairs = ((space, alpha), (other, moved))
     for at, values in pairs:
         with _same_dropout():
             strategy.gradient.step(_context(strategy, case, at, values), strategy.gradient.init(values, at))
         strategy.domain.retract(values)
-    expected = alpha[group.name].detach()[:, list(order)]
-    error = float((moved[group.name].detach() - expected).abs().max())
-    assert error < 1e-5, f"alpha {expected} became {moved[group.name]}"
-    chosen = [s.genotype(s.constrain({group.name: a[group.name].detach()})) for s, a in pairs]
+    for name, tensor in alpha.items():
+        expected = tensor.detach()[:, list(order)]
+        error = float((moved[name].detach() - expected).abs().max())
+        assert error < 1e-5, f"alpha {expected} became {moved[name]}"
+    chosen = [s.genotype(s.constrain({name: t.detach() for name, t in a.items()})) for s, a in pairs]
     assert chosen[0].key() == chosen[1].key(), f"{chosen[0].key()} became {chosen[1].key()}"
 
 
@@ -371,6 +374,17 @@ _RELAXING: Mapping[str, Check] = {
     "domain_is_a_projection": domain_is_a_projection,
     "permuting_candidates_permutes_the_step": permuting_candidates_permutes_the_step,
 }
+
+
+def refusal(strategy: AnyStrategy, case: Case) -> str | None:
+    """Return why a strategy does not begin on a case's space (to enumerate too many points), None where it does."""
+    if isinstance(strategy, Strategy):
+        return None
+    try:
+        strategy.init(case.space(), torch.Generator().manual_seed(0))
+    except SearchError as error:
+        return str(error)
+    return None
 
 
 def checks_of(strategy: AnyStrategy) -> Mapping[str, Check]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.spaces.recurrent_forms import Pairs, check_pairs, pairs_of
+from nasp_core.spaces.recurrent_forms import Pairs, check_pairs, pairs_of, tree_of
 from nasp_core.spaces.recurrent_model import RecurrentModel
 from nasp_core.spaces.recurrent_nodes import Edges, Rule, dense, discrete, first_edge, probed
 from nasp_core.spaces.recurrent_settings import RecurrentSettings
@@ -109,6 +109,10 @@ class RecurrentCellSpace(RecurrentModel, Space):
         choices = tuple(None if index < 0 else names[index] for index in active["node"])
         settings = asdict(self.settings) | {"activations": list(names)}
         return Genotype(self.name, self.version, {"node": choices}, settings)
+
+    def family(self, active: Active) -> str:
+        """Return the cell as a tree: the order of its nodes does not matter (see `tree_of`)."""
+        return tree_of(pairs_of(self.genotype(active)))
 
     def selection(self, genotype: Genotype) -> Active:
         """Return the live candidates that a genotype names; raises `GenotypeError` if it is not of this space."""

@@ -11,7 +11,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.spaces.recurrent_nodes import first_edge
 from nasp_core.spaces.recurrent_settings import RecurrentSettings
 
-__all__ = ["DARTS_PTB", "DARTS_PTB_FIRST", "Pairs", "check_pairs", "from_pairs", "pairs_of", "resized"]
+__all__ = ["DARTS_PTB", "DARTS_PTB_FIRST", "Pairs", "check_pairs", "from_pairs", "pairs_of", "resized", "tree_of"]
 
 Pairs = Sequence[tuple[str, int]]
 """Per node its activation and the earlier state it starts from (0 is the cell's first state): DARTS' published form."""
@@ -76,6 +76,24 @@ def pairs_of(genotype: Genotype) -> Pairs:
         pairs += live
         node += 1
     return tuple(pairs)
+
+
+def tree_of(pairs: Pairs) -> str:
+    """Return a cell as a tree of activations, one text for all orders of its nodes: `tanh(relu tanh(relu))`.
+
+    A node has one earlier state and a matrix of its own, and the output is the mean of all nodes. So a cell is a tree
+    that grows from state 0, and cells that differ only in the order of their nodes are one set of functions.
+    """
+
+    def from_state(state: int) -> str:
+        grown = sorted(
+            name + (f"({from_state(node + 1)})" if any(source == node + 1 for _, source in pairs) else "")
+            for node, (name, start) in enumerate(pairs)
+            if start == state
+        )
+        return " ".join(grown)
+
+    return from_state(0)
 
 
 def resized(genotype: Genotype, changes: Mapping[str, Any]) -> Genotype:

@@ -391,6 +391,23 @@ def test_the_published_form_is_read_and_written() -> None:
         assert space.genotype(space.selection(genotype)).key() == genotype.key()
 
 
+def test_cells_that_differ_in_the_order_of_their_nodes_are_one_family() -> None:
+    """With the matrices in that order too, they are the same function; other cells are of other families."""
+    first = RecurrentNetwork((("tanh", 0), ("relu", 0), ("identity", 1)), PLAIN).double()
+    second = RecurrentNetwork((("relu", 0), ("tanh", 0), ("identity", 2)), PLAIN).double()
+    first.reset(torch.Generator().manual_seed(0))
+    state = first.state_dict()
+    second.load_state_dict(state | {"nodes.0": state["nodes.1"], "nodes.1": state["nodes.0"]})
+    torch.testing.assert_close(first(words()), second(words()))
+    space = RecurrentCellSpace(PLAIN)
+    families = [space.family(space.selection(from_pairs(n.pairs, PLAIN))) for n in (first, second)]
+    assert families == ["relu tanh(identity)"] * 2
+    other = from_pairs((("relu", 0), ("tanh", 0), ("identity", 1)), PLAIN)
+    assert space.family(space.selection(other)) == "relu(identity) tanh"
+    # in four colours: 4^3 paths, 4 * 10 forks, 16 * 4 of a pair beside one alone, 20 of three alone
+    assert len({space.family(active) for active in space.points()}) == 64 + 40 + 64 + 20
+
+
 def test_a_found_cell_is_built_at_another_scale() -> None:
     genotype = from_pairs(CELLS[0], replace(PLAIN, batch_norm=True))
     larger = RecurrentCellSpace(PLAIN).build(resized(genotype, {**DARTS_EVALUATION, "vocabulary": 20}))

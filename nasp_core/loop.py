@@ -361,7 +361,10 @@ def train(
     fresh: bool = True,
     label: str = "train",
 ) -> Trained:
-    """Train a plain network and return it with its validation metrics (of the best epoch, with `keep_best`)."""
+    """Train a plain network and return it with its validation metrics (of the best epoch, with `keep_best`).
+
+    A task without validation data gives no metrics; `training` then validates nothing (`evaluate_every` = 0).
+    """
     if training.compile:
         network.compile()
     loop = Loop(network, task, training, seed=seed, observer=observer, fresh=fresh, label=label)
@@ -371,5 +374,5 @@ def train(
     best = state["best"]
     if best is not None and training.keep_best:
         return Trained(network, best["metrics"], best["epoch"], state["trace"], state["seconds"])
-    metrics = evaluate(network, task, precision=training.precision)
+    metrics = evaluate(network, task, precision=training.precision) if len(loop.valid) else {}
     return Trained(network, metrics, len(state["trace"]), state["trace"], state["seconds"])

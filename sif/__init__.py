@@ -1,10 +1,26 @@
-"""Search the interaction function of a recommender: `sif.search(data)`, `sif.load(run)`, `sif.Recommender`."""
+"""Search the interaction function of a recommender: `sif.search(data)`, `sif.load(run)`, `sif.Recommender`.
+
+Cells of convolutional and recurrent networks: `sif.search_cells(recipe)`, `sif.load_cells(run)`.
+"""
 
 from sif.api import Run, load, search
+from sif.cells import CellRun, load_cells, search_cells
 from sif.datasets import Interactions, read
 from sif.errors import SifError
 from sif.recommender import Recommender
 
 __version__ = "0.1.0"
 
-__all__ = ["Interactions", "Recommender", "Run", "SifError", "__version__", "load", "read", "search"]
+__all__ = [
+    "CellRun",
+    "Interactions",
+    "Recommender",
+    "Run",
+    "SifError",
+    "__version__",
+    "load",
+    "load_cells",
+    "read",
+    "search",
+    "search_cells",
+]

@@ -25,7 +25,7 @@ from sif.datasets import Vocabulary
 from sif.errors import DataError, RunError
 from sif.models.build import build_network, parameters_of
 from sif.pipeline import Pipeline, check_recipe
-from sif.recipes import Recipe, load_recipe
+from sif.recipes import Recipe, load_rating_recipe
 from sif.recommender import Recommender
 from sif.report.formula import formula
 from sif.report.html import report
@@ -150,7 +150,7 @@ def search(
             raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")
         resolved = recipe
     else:
-        resolved = load_recipe(recipe, changes)
+        resolved = load_rating_recipe(recipe, changes)
     if isinstance(data, str | Path):
         resolved, data = resolved.model_copy(update={"dataset": str(data)}), None
     prepared = prepare(resolved, source=data, device=device, root=root)
@@ -164,7 +164,10 @@ def search(
 
 def load(path: str | Path) -> Run:
     """Open a finished run directory; raises `RunError` saying what is missing."""
-    return Run(RunDirectory.open(path, needs="result.json"))
+    directory = RunDirectory.open(path, needs="result.json")
+    if directory.result()["task"] != "rating":
+        raise RunError(f"run {path} is of cells; use sif.load_cells")
+    return Run(directory)
 
 
 def execute(

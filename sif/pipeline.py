@@ -43,7 +43,7 @@ def check_recipe(recipe: Recipe) -> None:
         why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
         problems.append(recipe.problem("split.fractions", why))
     table = TENSOR_BASELINES if wants_context else BASELINES
-    if recipe.search.keep_best:  # type: ignore[attr-defined]
+    if recipe.search.keep_best:
         problems.append(recipe.problem("search.keep_best", "belongs to the final training; set train.keep_best"))
     for name in (name for name in recipe.baselines.names if name not in table):
         near = difflib.get_close_matches(name, table, n=1)

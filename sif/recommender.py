@@ -22,7 +22,7 @@ from sif.datasets import read
 from sif.errors import DataError, RunError
 from sif.implicit_feedback import with_negatives
 from sif.models.build import build_network, parameters_of
-from sif.recipes import Recipe, load_recipe
+from sif.recipes import Recipe, load_rating_recipe
 from sif.runs import MODEL_FORMAT
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
@@ -48,7 +48,7 @@ class Recommender:
         self, recipe: str | Path | Recipe = "ratings", *, negatives: int = 2, seed: int = 0, device: str = "auto"
     ) -> None:
         """Take a recipe by name, file or value; nothing is read or trained yet."""
-        loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+        loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe)
         self.recipe = loaded.model_copy(update={"seed": seed})
         self.negatives, self.device = negatives, device
         self.genotype: Genotype | None = None

@@ -10,23 +10,25 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["SCHEMA_VERSION", "Result", "hardware", "peak_memory_mb", "versions"]
+__all__ = ["SCHEMA_VERSION", "Closed", "Metrics", "Result", "hardware", "peak_memory_mb", "versions"]
 
 SCHEMA_VERSION = 1
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
+    """A table of a result: no unknown keys."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Metrics(_Closed):
+class Metrics(Closed):
     """Metrics of the find on validation and test; None where the part was not read."""
 
     valid: dict[str, float] | None
     test: dict[str, float] | None
 
 
-class Seconds(_Closed):
+class Seconds(Closed):
     """Wall-clock seconds of each stage, attempts before a resume included; `total` is of the last attempt alone."""
 
     search: float
@@ -36,7 +38,7 @@ class Seconds(_Closed):
     total: float
 
 
-class Row(_Closed):
+class Row(Closed):
     """One row of the comparison: a baseline, tuned where it says so, trained and evaluated like the find."""
 
     valid: dict[str, float]
@@ -46,7 +48,7 @@ class Row(_Closed):
     settings: dict[str, Any]
 
 
-class Result(_Closed):
+class Result(Closed):
     """What a run found and what it cost; see docs/result.md."""
 
     schema_version: int

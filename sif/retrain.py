@@ -15,6 +15,7 @@ from sif.data import Prepared, prepare
 from sif.datasets import Split
 from sif.errors import RunError
 from sif.models.build import build_network
+from sif.recipes import Recipe
 from sif.runs import Progress, RunDirectory, Shown, write_model
 from sif.tasks import RatingTask
 from sif.threads import threads_for
@@ -24,7 +25,7 @@ __all__ = ["retrain", "score"]
 
 def _data(directory: RunDirectory, device: str, root: Path | None) -> Prepared:
     """Return the run's data, checked to be those it was made with."""
-    recipe = directory.recipe()
+    recipe = _recipe(directory)
     if not recipe.dataset:
         raise RunError(
             f"run {directory.path} was made from data in memory, which it does not keep; "
@@ -38,6 +39,13 @@ def _data(directory: RunDirectory, device: str, root: Path | None) -> Prepared:
             f"{made_with}; bring the data back, or search again"
         )
     return data
+
+
+def _recipe(directory: RunDirectory) -> Recipe:
+    recipe = directory.recipe()
+    if not isinstance(recipe, Recipe):
+        raise RunError(f"run {directory.path} is of task {recipe.task}, not of ratings")
+    return recipe
 
 
 def retrain(
@@ -58,7 +66,7 @@ def retrain(
     """
     directory = RunDirectory.open(run, needs="result.json")
     data = _data(directory, device, root)
-    recipe, genotype, result = directory.recipe(), directory.genotype(), directory.result()
+    recipe, genotype, result = _recipe(directory), directory.genotype(), directory.result()
     training = recipe.training("train")
     if all_data:
         chosen = epochs or int(load_tree(directory.path / "model.safetensors")["epoch"])

@@ -23,7 +23,7 @@ from nasp_core.types import State
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.data import Prepared
 from sif.errors import RunError
-from sif.recipes import Recipe, load_recipe
+from sif.recipes import AnyRecipe, load_recipe
 from sif.results import SCHEMA_VERSION
 from sif.toml import dump_toml
 
@@ -65,17 +65,17 @@ class RunDirectory:
             raise RunError(f"{path} is not a run directory: it has no {needs}")
         return cls(path)
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> AnyRecipe:
         """Return the resolved recipe."""
         return load_recipe(self.path / "recipe.toml")
 
-    def write_recipe(self, recipe: Recipe) -> None:
+    def write_recipe(self, recipe: AnyRecipe) -> None:
         """Write the resolved recipe: every value that is used, files by their absolute paths."""
         again = f"sif search --recipe {self.path}/recipe.toml"
         header = f"# Resolved by sif: every value of this run. Run it again with: {again}\n"
         values = recipe.model_dump()
-        for key in ("dataset", "valid", "test"):
-            if values[key] and Path(values[key]).exists():
+        for key in ("dataset", "valid", "test", "table"):
+            if values.get(key) and Path(values[key]).exists():
                 values[key] = str(Path(values[key]).resolve())
         self.write("recipe.toml", header + dump_toml(values))
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from sif.cells import check_cell_recipe
 from sif.cli.app import app, console, data_root, emit, guarded
 from sif.datasets import catalogue, fetch, find_entry, locate, read
 from sif.errors import RecipeError
 from sif.pipeline import check_recipe
-from sif.recipes import load_recipe, recipe_names, recipe_text
+from sif.recipes import CellRecipe, load_recipe, recipe_names, recipe_text
 
 __all__ = ["datasets", "recipes"]
 
@@ -64,7 +65,13 @@ def copy_recipe(name: str, destination: Path) -> None:
 @guarded
 def validate_recipe(file: str) -> None:
     """Check a recipe file (or a shipped recipe) and report all of its problems."""
-    check_recipe(load_recipe(file))
+    recipe = load_recipe(file)
+    for budget in getattr(recipe, "budgets", None) or [""]:
+        chosen = load_recipe(file, budget=budget)
+        if isinstance(chosen, CellRecipe):
+            check_cell_recipe(chosen)
+        else:
+            check_recipe(chosen)
     console.print(f"{file}: fits", markup=False)
 
 

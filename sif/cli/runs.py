@@ -9,8 +9,13 @@ import typer
 from rich.table import Table
 
 from sif.api import load, retrain, score
+from sif.cells import retrain_cells, score_cells
 from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.cells import print_cell_score, print_trained_cell
 from sif.cli.progress import TerminalProgress
+from sif.errors import RunError
+from sif.recipes import CellRecipe
+from sif.runs import RunDirectory
 
 __all__ = ["evaluate", "recommend", "train"]
 
@@ -28,10 +33,21 @@ def train(
     all_data: Annotated[
         bool, typer.Option("--all-data", help="Train on every rating, for serving: no honest test remains.")
     ] = False,
+    budget: Annotated[
+        str, typer.Option(help="Runs of cells: the schedule to follow (default: full, that of the paper).")
+    ] = "",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Train the found function of a run again, and put the new model in its place."""
+    """Train what a run found again, and put the new model in its place."""
+    directory = RunDirectory.open(run, needs="result.json")
+    if isinstance(directory.recipe(), CellRecipe):
+        if all_data:
+            raise RunError(f"run {run} is of cells, and --all-data for ratings; leave it out")
+        _train_cell(directory, budget, epochs, seed, device, as_json)
+        return
+    if budget:
+        raise RunError(f"run {run} is of ratings: its recipe has no budgets; leave out --budget, or give --epochs")
     with TerminalProgress() as progress:
         done = retrain(
             run, epochs=epochs, seed=seed, all_data=all_data, device=device, root=data_root(), progress=progress
@@ -45,10 +61,35 @@ def train(
     )
 
 
+def _train_cell(
+    directory: RunDirectory, budget: str, epochs: int | None, seed: int | None, device: str, as_json: bool
+) -> None:
+    run = directory.path
+    try:
+        with TerminalProgress() as progress:
+            done = retrain_cells(
+                run, budget=budget, epochs=epochs, seed=seed, device=device, root=data_root(), progress=progress
+            )
+    except KeyboardInterrupt:
+        errors.print("the same command goes on where this stopped")
+        raise
+    if as_json:
+        emit(done)
+    else:
+        print_trained_cell(done, run, directory.result()["metric"])
+
+
 @app.command()
 @guarded
 def evaluate(run: RunArgument, device: DeviceOption = "auto", as_json: JsonOption = False) -> None:
     """Evaluate the model of a run on its validation and test parts."""
+    if isinstance(RunDirectory.open(run, needs="result.json").recipe(), CellRecipe):
+        scored = score_cells(run, device=device, root=data_root())
+        if as_json:
+            emit(scored)
+        else:
+            print_cell_score(scored)
+        return
     metrics = score(run, device=device, root=data_root())
     if as_json:
         emit(metrics)

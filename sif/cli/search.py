@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,15 @@ import typer
 from rich.table import Table
 
 from sif.api import execute
+from sif.cells import check_cell_recipe, execute_cells, prepare_cells
 from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.cells import print_cells
 from sif.cli.progress import TerminalProgress
 from sif.data import prepare
 from sif.datasets import catalogue
 from sif.errors import RecipeError, RunError
 from sif.pipeline import check_recipe
-from sif.recipes import Recipe, load_recipe, recipe_names
+from sif.recipes import AnyRecipe, CellRecipe, Recipe, load_recipe, recipe_names
 from sif.report.table import COLUMNS, comparison, verdicts
 from sif.runs import RunDirectory
 
@@ -42,13 +45,15 @@ def search(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to make (default: runs/NAME-N).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and of everything drawn.")] = None,
+    budget: Annotated[str, typer.Option(help="Recipes of cells: smoke, quick (the default) or full.")] = "",
+    table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json in one line instead of tables.")] = False,
 ) -> None:
-    """Find the interaction function that fits a table of ratings, beside honest baselines on the same split."""
+    """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     if resume is not None:
-        others = (target, data, valid, test, recipe, strategy, changes, out, seed is not None)
+        others = (target, data, valid, test, recipe, strategy, changes, out, seed is not None, budget, table)
         directory, resolved = _reopened(resume, any(others))
     else:
         overrides = list(changes or [])
@@ -56,38 +61,66 @@ def search(
             overrides.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
         if seed is not None:
             overrides.append(f"seed={seed}")
-        resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides)
+        if table:
+            overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
+        resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides, budget)
         directory = None
-    check_recipe(resolved)
-    prepared = prepare(resolved, device=device, root=data_root())
-    for note in (*prepared.interactions.notes, *prepared.split.notes):
-        if not as_json:
-            errors.print(f"note: {note}", markup=False)
-    if directory is None:
-        directory = RunDirectory.create(out, prepared.interactions.name)
-    if not directory.finished:
-        try:
-            with TerminalProgress() as progress:
-                execute(resolved, prepared, directory, progress=progress)
-        except KeyboardInterrupt:
-            errors.print(f"go on with: sif search --resume {directory.path}", markup=False)
-            raise
+    if isinstance(resolved, CellRecipe):
+        directory = _search_cells(resolved, directory, out, device)
+        show = print_cells
+    else:
+        directory = _search_ratings(resolved, directory, out, device, quiet=as_json)
+        show = print_result
     directory.clear()
     result = directory.result()
     if as_json:
         emit(result | {"run": str(directory.path)})
     else:
-        print_result(result, directory.path)
+        show(result, directory.path)
 
 
-def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, Recipe]:
+def _search_cells(recipe: CellRecipe, directory: RunDirectory | None, out: Path | None, device: str) -> RunDirectory:
+    check_cell_recipe(recipe)
+    data = prepare_cells(recipe, device=device, root=data_root())
+    made = directory or RunDirectory.create(out, data.name)
+    _to_the_end(made, lambda progress: execute_cells(recipe, data, made, progress=progress))
+    return made
+
+
+def _search_ratings(
+    recipe: Recipe, directory: RunDirectory | None, out: Path | None, device: str, *, quiet: bool
+) -> RunDirectory:
+    check_recipe(recipe)
+    prepared = prepare(recipe, device=device, root=data_root())
+    for note in (*prepared.interactions.notes, *prepared.split.notes):
+        if not quiet:
+            errors.print(f"note: {note}", markup=False)
+    made = directory or RunDirectory.create(out, prepared.interactions.name)
+    _to_the_end(made, lambda progress: execute(recipe, prepared, made, progress=progress))
+    return made
+
+
+def _to_the_end(directory: RunDirectory, work: Callable[[TerminalProgress], None]) -> None:
+    if directory.finished:
+        return
+    try:
+        with TerminalProgress() as progress:
+            work(progress)
+    except KeyboardInterrupt:
+        errors.print(f"go on with: sif search --resume {directory.path}", markup=False)
+        raise
+
+
+def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, AnyRecipe]:
     if more:
         raise RunError(f"--resume {resume} goes on with that run's own recipe; besides, give --device and --json alone")
     directory = RunDirectory.open(resume)
     return directory, directory.recipe()
 
 
-def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrides: list[str]) -> Recipe:
+def _resolve(
+    target: str, data: str, recipe: str, parts: dict[str, str], overrides: list[str], budget: str
+) -> AnyRecipe:
     """Return the recipe that the arguments name; TASK is a recipe, a data set or a file."""
     if not target and not recipe and not data:
         raise RecipeError(f"nothing to search: give a recipe ({', '.join(recipe_names())}) or a file of ratings")
@@ -95,12 +128,14 @@ def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrid
         raise RecipeError(f"{target} is a recipe, not data; give it as --recipe {target}")
     named = target in recipe_names() and not Path(target).exists()
     base = recipe or (target if named else GENERIC)
-    resolved = load_recipe(base, overrides)
+    resolved = load_recipe(base, overrides, budget)
     source = data or ("" if named and not recipe else target)
     if target and data and not named:
         raise RecipeError(f"two sources of data: {target} and --data {data}; give one")
     if any(parts.values()) and not (source or resolved.dataset):
         raise RecipeError("--valid and --test go with --data, the training part")
+    if any(parts.values()) and isinstance(resolved, CellRecipe):
+        raise RecipeError("--valid and --test are for ratings; pictures and text come with their parts")
     update: dict[str, Any] = {key: value for key, value in parts.items() if value}
     if source and not (named and source == target):
         update["dataset"] = source

@@ -8,7 +8,7 @@ from typing import Any
 
 from sif.report.table import COLUMNS, comparison, verdicts
 
-__all__ = ["report"]
+__all__ = ["page", "report"]
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
@@ -44,9 +44,13 @@ Search {seconds["search"]:.1f} s, training {seconds["train"]:.1f} s, peak memory
 chosen on validation; the test part was read once for each row.</p>
 {_curve(trace)}
 <ul>{notes}</ul>"""
-    title = html.escape(f"sif: {dataset['name']}")
+    return page(f"sif: {dataset['name']}", body)
+
+
+def page(title: str, body: str) -> str:
+    """Return a whole HTML page of a title (text) and a body (HTML)."""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
 

@@ -1,0 +1,120 @@
+"""From a recipe of cells to its data: what is read, how it is cut, and the two tasks made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from nasp_core.types import Task, derive_seed
+from sif.data import resolve_device
+from sif.datasets.corpora import read_corpus
+from sif.datasets.pictures import Pictures, read_pictures
+from sif.errors import RecipeError
+from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
+from sif.tasks.image import Augment, ImageTask
+from sif.tasks.text import TextTask
+
+__all__ = ["CellData", "prepare_cells"]
+
+
+@dataclass
+class CellData:
+    """The data of a run, on the device.
+
+    - `search`: the task of the search; `final`: that of the final training, which sees more and is augmented more.
+    - `facts`: what the data decide about a network (classes and channels, or words).
+    - `names`: of the classes, or the words, by number.
+    - `example`: one input of a network, to count its multiply-adds with; `per`: how many answers it asks for.
+    """
+
+    name: str
+    search: ImageTask | TextTask
+    final: ImageTask | TextTask
+    facts: dict[str, int]
+    example: Tensor
+    per: int
+    description: dict[str, Any]
+    fingerprint: str
+    device: torch.device
+    names: tuple[str, ...]
+
+    @property
+    def judged(self) -> bool:
+        """Whether the final training has a validation part."""
+        return len(cast(Task, self.final).stream("valid", 1, 0)) > 0
+
+    def preparation(self) -> dict[str, Any]:
+        """Return how raw data become inputs of the network: channel means and deviations, or the words in order."""
+        if isinstance(self.final, ImageTask):
+            return {"mean": self.final.mean.tolist(), "std": self.final.std.tolist(), "classes": list(self.names)}
+        return {"words": list(self.names)}
+
+    @property
+    def test_reads(self) -> int:
+        """How often a test part was read."""
+        return self.search.test_reads + self.final.test_reads
+
+
+def prepare_cells(
+    recipe: CellRecipe, *, source: Any = None, device: str = "auto", root: Path | None = None
+) -> CellData:
+    """Read, check and cut the data a recipe names; `source` (`Pictures`, `Corpus`, or a path) stands in for them."""
+    where = resolve_device(device)
+    given = recipe.dataset if source is None else source
+    if not given:
+        raise RecipeError(f"{recipe.origin} names no data; give a data set or a folder: --data FOLDER")
+    if isinstance(recipe, ConvCellRecipe | NasBench201Recipe):
+        pictures = read_pictures(given, root) if isinstance(given, str | Path) else given
+        return _pictures(recipe, pictures, where)
+    assert isinstance(recipe, RecurrentCellRecipe)
+    corpus = read_corpus(given, root) if isinstance(given, str | Path) else given
+    text, final = recipe.text, recipe.training("train")
+    return CellData(
+        name=corpus.name,
+        search=TextTask(corpus, device=where, window=text.window, limit=text.limit),
+        final=TextTask(corpus, device=where, window=text.window, limit=text.limit, random_windows=text.random_windows),
+        facts={"vocabulary": len(corpus.words)},
+        example=torch.zeros(text.window, 1, dtype=torch.int64, device=where),
+        per=text.window,
+        description=corpus.describe() | {"batch_size": final.batch_size},
+        fingerprint=corpus.fingerprint(),
+        device=where,
+        names=corpus.words,
+    )
+
+
+def _pictures(recipe: ConvCellRecipe | NasBench201Recipe, pictures: Pictures, device: torch.device) -> CellData:
+    cut = recipe.pictures
+    generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "pictures"))
+    order = torch.randperm(len(pictures.train_labels), generator=generator)[: cut.limit]
+    holdout, rest = order[: cut.holdout], order[cut.holdout :]
+    weights = round(len(rest) * cut.share)
+    if not 0 < weights < len(rest):
+        raise RecipeError(
+            recipe.problem(
+                "pictures.holdout",
+                f"of {len(order):,} training pictures {len(rest):,} are left to search on; change it or the limit",
+            )
+        )
+    plain = Augment(crop=cut.crop, flip=cut.flip)
+    full = Augment(crop=cut.crop, flip=cut.flip, cutout=cut.cutout)
+    channels, height, width = pictures.train.shape[1:]
+    return CellData(
+        name=pictures.name,
+        search=ImageTask(pictures, train=rest[:weights], valid=rest[weights:], device=device, augment=plain),
+        final=ImageTask(
+            pictures, train=rest, valid=holdout, device=device, augment=full, label_smoothing=cut.label_smoothing
+        ),
+        facts={"classes": len(pictures.classes), "in_channels": channels},
+        example=torch.zeros(1, channels, height, width, device=device),
+        per=1,
+        description=pictures.describe()
+        | {"search": [weights, len(rest) - weights], "final": len(rest), "holdout": len(holdout)},
+        fingerprint=pictures.fingerprint(),
+        device=device,
+        names=pictures.classes,
+    )

@@ -1,0 +1,51 @@
+"""From recipes and genotypes to supernets and networks of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nasp_core.genotype import Genotype
+from nasp_core.network import Network, Space
+from nasp_core.spaces import (
+    CellNetwork,
+    CellSettings,
+    ConvCellSpace,
+    ConvSettings,
+    NasBench201Settings,
+    NasBench201Space,
+    RecurrentCellSpace,
+    RecurrentNetwork,
+    RecurrentSettings,
+    cells_of,
+    pairs_of,
+)
+from sif.errors import RunError
+from sif.recipes import CellRecipe
+
+__all__ = ["build_cells", "make_space"]
+
+_SPACES: Mapping[str, Any] = {
+    "conv-cell": (ConvCellSpace, ConvSettings),
+    "nas-bench-201": (NasBench201Space, NasBench201Settings),
+    "recurrent-cell": (RecurrentCellSpace, RecurrentSettings),
+}
+
+
+def make_space(recipe: CellRecipe, facts: Mapping[str, int]) -> Space:
+    """Return the supernet of a recipe for data with the given facts (classes and channels, or vocabulary)."""
+    space, settings = _SPACES[recipe.space.name]
+    made: Space = space(settings(**recipe.space_settings(), **facts))
+    return made
+
+
+def build_cells(genotype: Genotype, settings: Mapping[str, Any], facts: Mapping[str, int]) -> Network:
+    """Return the final network of a genotype under a recipe's `[network]` settings; its weights are not drawn yet."""
+    if genotype.space not in _SPACES:
+        raise RunError(f"genotype of unknown space {genotype.space!r}; this version knows {', '.join(_SPACES)}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    if genotype.space == "conv-cell":
+        return CellNetwork(cells_of(genotype), CellSettings(**values, **facts))
+    if genotype.space == "recurrent-cell":
+        return RecurrentNetwork(pairs_of(genotype), RecurrentSettings(**values, **facts))
+    return NasBench201Space(NasBench201Settings(**values, **facts)).build(genotype)

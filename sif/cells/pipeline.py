@@ -1,0 +1,154 @@
+"""The stages of a run of cells: search, final training, random search; each can be resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from nasp_core.errors import NaspError
+from nasp_core.genotype import Genotype
+from nasp_core.loop import Observer
+from nasp_core.network import Network
+from nasp_core.optimise import Training
+from nasp_core.search import Found, search, train_genotype
+from nasp_core.strategies import STRATEGIES
+from nasp_core.strategy import Strategy
+from nasp_core.trials import Random, TrialStrategy
+from nasp_core.types import State
+from sif.cells.data import CellData
+from sif.cells.networks import build_cells, make_space
+from sif.errors import RecipeError
+from sif.recipes import CellRecipe
+from sif.runs import Stages
+
+__all__ = ["CellPipeline", "check_cell_recipe"]
+
+
+def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -> None:
+    """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
+    problems: list[str] = []
+    guess = facts or ({"vocabulary": 3} if recipe.task == "text" else {"classes": 2, "in_channels": 3})
+    settings = recipe.strategy.name in STRATEGIES and recipe.strategy.settings
+    steps: tuple[tuple[str, Any], ...] = (
+        ("strategy.settings" if settings else "strategy.name", recipe.make_strategy),
+        ("space", lambda: make_space(recipe, guess)),
+        ("network", lambda: _smallest(recipe, guess)),
+        ("search", lambda: recipe.training("search")),
+        ("train", lambda: recipe.training("train")),
+    )
+    for key, step in steps:
+        try:
+            step()
+        except NaspError as error:
+            named = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
+            at = f"{key}.{named}" if hasattr(getattr(recipe, key, None), named) else key
+            problems.append(recipe.problem(at, str(error)))
+    for key in ("keep_best", "compile", "average_after"):
+        if getattr(recipe.search, key) not in (False, None):
+            problems.append(recipe.problem(f"search.{key}", f"belongs to the final training; set train.{key}"))
+    train, pictures = recipe.train, getattr(recipe, "pictures", None)
+    if pictures is not None and not pictures.holdout and (train.evaluate_every or train.keep_best):
+        why = "there is nothing to validate on with pictures.holdout = 0; set it to 0, or hold some pictures out"
+        problems.append(recipe.problem("train.evaluate_every", why))
+    if problems:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise RecipeError(f"{recipe.origin} has {count}\n" + "\n".join(f"  {p}" for p in problems))
+
+
+def _smallest(recipe: CellRecipe, facts: dict[str, int]) -> Network:
+    space = make_space(recipe, facts)
+    genotype = space.genotype(space.random_point(torch.Generator().manual_seed(0)))
+    return build_cells(genotype, recipe.network_settings(), facts)
+
+
+class CellPipeline:
+    """Runs the stages of one recipe on prepared data."""
+
+    def __init__(self, recipe: CellRecipe, data: CellData, stages: Stages) -> None:
+        check_cell_recipe(recipe, data.facts)
+        self.recipe, self.data, self.stages, self.seed = recipe, data, stages, recipe.seed
+        self.final = recipe.training("train")
+
+    def search(
+        self, strategy: Strategy | TrialStrategy | None = None, name: str = "search", final: Training | None = None
+    ) -> State:
+        """Return the outcome of a search: genotype (JSON), validation metric, trace, seconds."""
+        chosen = strategy or self.recipe.make_strategy()
+
+        def compute(observer: Observer, resume: State | None) -> State:
+            space = make_space(self.recipe, self.data.facts).to(self.data.device)
+            found = search(
+                space,
+                self.data.search,
+                chosen,
+                self.recipe.training("search"),
+                final=final or self.final,
+                seed=self.seed,
+                observer=observer,
+                resume=resume,
+            )
+            return _outcome(found)
+
+        return self.stages.run(name, compute)
+
+    def build(self, genotype: Genotype) -> Network:
+        """Return the final network of a genotype, on the device."""
+        return build_cells(genotype, self.recipe.network_settings(), self.data.facts).to(self.data.device)
+
+    def train(self, genotype: Genotype, name: str, training: Training | None = None, seed: int | None = None) -> State:
+        """Return the outcome of a final training: weights, validation metrics, trace, epoch, seconds."""
+
+        def compute(observer: Observer, resume: State | None) -> State:
+            done = train_genotype(
+                self.build(genotype),
+                self.data.final,
+                training or self.final,
+                key=genotype.key(),
+                seed=self.seed if seed is None else seed,
+                observer=observer,
+                resume=resume,
+            )
+            return {
+                "weights": dict(done.network.state_dict()),
+                "valid": done.metrics,
+                "trace": done.trace,
+                "epoch": done.epoch,
+                "seconds": done.seconds,
+            }
+
+        return self.stages.run(name, compute)
+
+    def random(self, found: State) -> State | None:
+        """Random search under the budget of the search, in passes over the data; None where the recipe has none."""
+        epochs = self.recipe.compare.random_epochs
+        if epochs is None:
+            return None
+        trials = max(1, round(passes(found["trace"]) / epochs))
+        short = replace(
+            self.final,
+            epochs=epochs,
+            batch_size=self.recipe.training("search").batch_size,
+            evaluate_every=0,
+            keep_best=False,
+            patience=None,
+            average_after=None,
+            compile=False,
+        )
+        return self.search(Random(trials=trials), "random search", final=short)
+
+
+def passes(trace: list[dict[str, Any]]) -> float:
+    """Return how many passes over the data a search took, architecture steps counted as weight steps."""
+    return sum((2 if r.get("alpha") else 1) if r["phase"] == "search" else r["epochs"] for r in trace)
+
+
+def _outcome(found: Found) -> State:
+    return {
+        "genotype": found.genotype.to_json(),
+        "metric": found.metric,
+        "scores": found.scores,
+        "trace": found.trace,
+        "seconds": found.seconds,
+    }

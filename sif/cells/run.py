@@ -1,0 +1,189 @@
+"""Running a recipe of cells to the end, and the finished run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nasp_core.genotype import Genotype
+from nasp_core.loop import evaluate
+from nasp_core.network import Network
+from nasp_core.types import State
+from sif.cells.cost import multiply_adds, parameters
+from sif.cells.data import CellData
+from sif.cells.networks import build_cells
+from sif.cells.pipeline import CellPipeline
+from sif.cells.results import CellResult, CellRow, CellSeconds, Truth
+from sif.cells.truth import TrueAccuracies
+from sif.checkpoint import load_tree, save_tree
+from sif.errors import RunError
+from sif.recipes import CellRecipe, NasBench201Recipe
+from sif.report.cells import cell_report, cell_text
+from sif.results import SCHEMA_VERSION, Metrics, hardware, peak_memory_mb, versions
+from sif.runs import Progress, RunDirectory, Stages
+
+__all__ = ["MODEL_FORMAT", "CellRun", "execute_cells", "write_cell_model"]
+
+MODEL_FORMAT = "sif-cells-1"
+
+
+class CellRun:
+    """A finished run of cells: what was found, how good it is, and its network."""
+
+    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
+        self.directory, self._keep = directory, keep
+        self.result = directory.result()
+        self.genotype = directory.genotype()
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.directory.path
+
+    @property
+    def cell(self) -> str:
+        """The found cell as text."""
+        return cell_text(self.genotype)
+
+    def network(self) -> Network:
+        """Return the trained network on the CPU, ready to answer; raises `RunError` when it was not trained yet."""
+        return load_cell_model(self.directory)[0].eval()
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the run directory to `path`, which must not exist."""
+        if Path(path).exists():
+            raise RunError(f"{path} exists; give a path that does not")
+        return Path(shutil.copytree(self.path, path))
+
+
+def execute_cells(
+    recipe: CellRecipe,
+    data: CellData,
+    directory: RunDirectory,
+    *,
+    progress: Progress | None = None,
+    checkpoint_seconds: float = 20.0,
+) -> None:
+    """Run a recipe on prepared data to the end, into `directory`; picks up there what an interrupted run left."""
+    truth = TrueAccuracies.read(recipe.table) if isinstance(recipe, NasBench201Recipe) and recipe.table else None
+    directory.write_recipe(recipe)
+    stages = Stages(directory, progress or Progress(), checkpoint_seconds)
+    stages.check(data.fingerprint)
+    pipeline = CellPipeline(recipe, data, stages)
+    began = time.perf_counter()
+    found = pipeline.search()
+    genotype = Genotype.from_json(found["genotype"])
+    directory.write("genotype.json", genotype.to_json())
+    trained = pipeline.train(genotype, "train") if recipe.retrain else None
+    drawn = pipeline.random(found)
+    drawn_genotype = None if drawn is None else Genotype.from_json(drawn["genotype"])
+    drawn_trained = None
+    if drawn_genotype is not None and recipe.retrain:
+        drawn_trained = pipeline.train(drawn_genotype, "train random search's find")
+    rows = {"found": _row(pipeline, genotype, found, trained, truth)}
+    if drawn is not None and drawn_genotype is not None:
+        rows["random search"] = _row(pipeline, drawn_genotype, drawn, drawn_trained, truth)
+    trace = [*found["trace"], *(trained["trace"] if trained else [])]
+    directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
+    if trained is not None:
+        write_cell_model(directory, genotype, recipe, data, trained)
+    own = rows["found"]
+    result = CellResult(
+        schema_version=SCHEMA_VERSION,
+        task=recipe.task,
+        dataset=data.description | {"name": data.name, "fingerprint": data.fingerprint},
+        strategy={"name": recipe.strategy.name, "parts": recipe.make_strategy().describe()},
+        recipe="recipe.toml",
+        budget=recipe.budget,
+        seed=recipe.seed,
+        genotype=json.loads(genotype.to_json()),
+        cell=cell_text(genotype),
+        metric=data.search.metric,
+        maximise=data.search.maximise,
+        supernet={data.search.metric: found["metric"]},
+        metrics=Metrics(valid=own.valid, test=own.test),
+        rows=rows,
+        best=None if truth is None else Truth(cell="the best of each data set", accuracy=truth.best()),
+        mean=None if truth is None else Truth(cell="the mean of all cells", accuracy=truth.mean()),
+        seconds=CellSeconds(
+            search=found["seconds"],
+            train=0.0 if trained is None else trained["seconds"],
+            random_search=0.0 if drawn is None else rows["random search"].seconds,
+            total=time.perf_counter() - began,
+        ),
+        peak_memory_mb=peak_memory_mb(data.device),
+        parameters=own.parameters,
+        multiply_adds=own.multiply_adds,
+        epochs=None if trained is None else {"best": trained["epoch"], "most": pipeline.final.epochs},
+        fingerprint=data.fingerprint,
+        test_reads=data.test_reads,
+        retrained=None,
+        versions=versions(),
+        hardware=hardware(data.device),
+    )
+    dumped = result.model_dump()
+    directory.write("report.html", cell_report(dumped, trace))
+    directory.write_json("result.json", dumped)
+    directory.clear()
+
+
+def _row(
+    pipeline: CellPipeline, genotype: Genotype, found: State, trained: State | None, truth: TrueAccuracies | None
+) -> CellRow:
+    """Return the row of a cell; reads the test part once if its network was trained."""
+    network, data = pipeline.build(genotype), pipeline.data
+    test = None
+    if trained is not None:
+        network.load_state_dict(trained["weights"])
+        test = evaluate(network, data.final, split="test", precision=pipeline.final.precision)
+    text = cell_text(genotype)
+    return CellRow(
+        genotype=json.loads(genotype.to_json()),
+        cell=text,
+        searched=found["metric"],
+        valid=(trained or {}).get("valid") or None,
+        test=test,
+        seconds=found["seconds"] + (trained["seconds"] if trained else 0.0),
+        parameters=parameters(network),
+        multiply_adds=multiply_adds(network, data.example, data.per),
+        trials=len(found["scores"]) or None,
+        truth=None if truth is None else Truth(cell=text, accuracy=truth.of(text)),
+    )
+
+
+def write_cell_model(
+    directory: RunDirectory, genotype: Genotype, recipe: CellRecipe, data: CellData, trained: Mapping[str, Any]
+) -> None:
+    """Write model.safetensors: the weights, and all that it takes to build the network they belong to."""
+    tree = {
+        "format": MODEL_FORMAT,
+        "genotype": genotype.to_json(),
+        "budget": recipe.budget,
+        "network": recipe.network_settings(),
+        "facts": data.facts,
+        "preparation": data.preparation(),
+        "weights": trained["weights"],
+        "epoch": trained["epoch"],
+    }
+    save_tree(directory.path / "model.safetensors", tree)
+
+
+def load_cell_model(directory: RunDirectory, device: torch.device | str = "cpu") -> tuple[Network, dict[str, Any]]:
+    """Return the network of a run with its trained weights, and the tree of its file."""
+    path = directory.path / "model.safetensors"
+    if not path.is_file():
+        raise RunError(f"run {directory.path} has a found cell, but no trained network yet: sif train {directory.path}")
+    tree = load_tree(path)
+    if tree.get("format") != MODEL_FORMAT:
+        raise RunError(f"{path} is not a network of cells; search again")
+    network = build_cells(Genotype.from_json(tree["genotype"]), tree["network"], tree["facts"])
+    network.load_state_dict(tree["weights"])
+    return network.to(device), tree

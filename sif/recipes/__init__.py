@@ -1,0 +1,22 @@
+"""Recipes: one TOML file holds every value of a run. Closed and typed; all problems are reported at once."""
+
+from sif.recipes.base import BaseRecipe
+from sif.recipes.cells import CELL_RECIPES, CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
+from sif.recipes.load import AnyRecipe, load_rating_recipe, load_recipe, parse_recipe, recipe_names, recipe_text
+from sif.recipes.rating import Recipe
+
+__all__ = [
+    "CELL_RECIPES",
+    "AnyRecipe",
+    "BaseRecipe",
+    "CellRecipe",
+    "ConvCellRecipe",
+    "NasBench201Recipe",
+    "Recipe",
+    "RecurrentCellRecipe",
+    "load_rating_recipe",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_names",
+    "recipe_text",
+]

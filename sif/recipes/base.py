@@ -1,0 +1,102 @@
+"""What every recipe has: a task, data, a strategy, two trainings, and where each value was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_type_hints
+
+from pydantic import BaseModel, Field, PrivateAttr, TypeAdapter, ValidationError
+
+from nasp_core.errors import StrategyError
+from nasp_core.optimise import Optimiser, Training
+from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.strategy import Strategy
+from nasp_core.trials import TrialStrategy
+from sif.recipes.closed import Closed, model_of
+from sif.toml import toml_literal
+
+__all__ = ["BaseRecipe", "Source", "StrategyRecipe", "TrainingModel", "place"]
+
+_NOT_SETTINGS = ("gradient", "name", "papers")  # of the trial strategies: parts, which no recipe can write
+_OptimiserModel = model_of(Optimiser)
+TrainingModel: Any = model_of(Training, optimiser=_OptimiserModel)
+
+
+class StrategyRecipe(Closed):
+    """Which strategy searches, with its settings by name."""
+
+    name: str = "nasp-ranked"
+    settings: dict[str, bool | int | float | str | list[float] | list[int]] = Field(default_factory=dict)
+
+
+class Source:
+    """Where a recipe was read, for messages; no part of its value, so that all are equal."""
+
+    def __init__(self, origin: str, places: Mapping[str, str]) -> None:
+        self.origin, self.places = origin, places
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Source)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class BaseRecipe(Closed):
+    """The values that every run has; a task's own recipe adds data and space."""
+
+    task: str
+    dataset: str = ""
+    seed: int = Field(default=0, ge=0)
+    strategy: StrategyRecipe = StrategyRecipe()
+    search: TrainingModel = TrainingModel()
+    train: TrainingModel = TrainingModel()
+
+    _source: Source = PrivateAttr(default_factory=lambda: Source("the recipe", {}))
+
+    @property
+    def origin(self) -> str:
+        """Where the recipe comes from, for messages."""
+        return self._source.origin
+
+    def problem(self, key: str, text: str) -> str:
+        """Return a problem with `key` as one line of a message: place, key with its value, text."""
+        value: Any = self
+        for part in key.split("."):
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        where = place(self._source.places, key)
+        if isinstance(value, BaseModel):
+            return f"{where}{key}: {text}"
+        shown = toml_literal(value)
+        return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
+
+    def training(self, which: Literal["search", "train"]) -> Training:
+        """Return the schedule of the search or of the final training."""
+        values = getattr(self, which).model_dump()
+        return Training(**values | {"optimiser": Optimiser(**values["optimiser"])})
+
+    def make_strategy(self) -> Strategy | TrialStrategy:
+        """Return the strategy; raises `StrategyError` for an unknown name or setting, or parts that do not fit."""
+        name = self.strategy.name
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in self.strategy.settings.items()}
+        hints = get_type_hints(STRATEGIES[name]) if name in STRATEGIES else {}
+        for key, value in settings.items():
+            if key in _NOT_SETTINGS:
+                raise StrategyError(f"{key} is no setting of a recipe's strategy")
+            try:
+                TypeAdapter(hints.get(key, Any)).validate_python(value)
+            except ValidationError as error:
+                message = error.errors()[0]["msg"]
+                raise StrategyError(f"{key} = {toml_literal(value)}: {message[:1].lower()}{message[1:]}") from None
+        return make_strategy(name, **settings)
+
+
+def place(places: Mapping[str, str], key: str) -> str:
+    """Return where a key stands, or the nearest table above it: "line 3  "; nothing for a key that has no place."""
+    parts = key.split(".")
+    for length in range(len(parts), 0, -1):
+        above = ".".join(parts[:length])
+        for known in places:
+            if known == above or known.startswith(above + "."):
+                return places[known] + "  "
+    return ""

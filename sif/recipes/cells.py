@@ -1,0 +1,144 @@
+"""The recipes of cell searches: pictures and text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from nasp_core.spaces import (
+    CellSettings,
+    ConvSettings,
+    NasBench201Settings,
+    RecurrentSettings,
+)
+from sif.recipes.base import BaseRecipe
+from sif.recipes.closed import Closed, Count, Share, model_of
+
+__all__ = ["CELL_RECIPES", "CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
+
+_OF_THE_DATA = ("classes", "in_channels", "vocabulary")
+_ConvModel: Any = model_of(ConvSettings, leave_out=_OF_THE_DATA)
+_NetworkModel: Any = model_of(CellSettings, leave_out=_OF_THE_DATA)
+_BenchModel: Any = model_of(NasBench201Settings, leave_out=_OF_THE_DATA)
+_RecurrentModel: Any = model_of(RecurrentSettings, leave_out=_OF_THE_DATA)
+_Whole = Annotated[int, Field(ge=0)]
+
+
+class PicturesRecipe(Closed):
+    """Which training pictures are used, and how they are changed on the way to the network.
+
+    - `limit`: training pictures used at most. `holdout`: how many of them only judge the final training. The search
+      trains weights on `share` of the rest and the architecture on the remainder; the final training uses both.
+    - `crop`: random shifts of up to so many pixels; `flip`: left and right at random.
+    - `cutout`: side of the square that the final training (alone) blanks out; `label_smoothing` is that training's too.
+    """
+
+    limit: Count | None = None
+    holdout: _Whole = 0
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    crop: _Whole = 4
+    flip: bool = True
+    cutout: _Whole = 0
+    label_smoothing: Share = 0.0
+
+
+class TextRecipe(Closed):
+    """How text becomes batches: training words used at most, and the window of truncated back-propagation in words.
+
+    `random_windows` draws window lengths anew in every pass of the final training, as AWD-LSTM does.
+    """
+
+    limit: Count | None = None
+    window: Count = 35
+    random_windows: bool = False
+
+
+class CompareRecipe(Closed):
+    """Random search beside the find, under the same budget; both end in the same final training.
+
+    It trains random cells for `random_epochs` each, as many as the search has passes over its data for (an
+    architecture step counts as a weight step), and keeps the best on validation. None leaves it out.
+    """
+
+    random_epochs: Count | None = None
+
+
+class CellRecipe(BaseRecipe):
+    """What the recipes of cells share: budgets, the final network, the cells to compare with.
+
+    `retrain`: whether the search ends with the final training of the find (else `sif train RUN` does it).
+    """
+
+    budget: str = "full"
+    budgets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    retrain: bool = True
+    compare: CompareRecipe = CompareRecipe()
+    space: Any
+    network: Any
+
+    def space_settings(self) -> dict[str, Any]:
+        """Return the settings of the supernet, by name."""
+        values: dict[str, Any] = self.space.model_dump()
+        values.pop("name")
+        return values
+
+    def network_settings(self) -> dict[str, Any]:
+        """Return the settings of the final network, by name."""
+        values: dict[str, Any] = self.network.model_dump()
+        return values
+
+
+class ConvCellSpaceRecipe(_ConvModel):  # type: ignore[misc]
+    """The supernet of convolutional cells."""
+
+    name: Literal["conv-cell"] = "conv-cell"
+
+
+class ConvCellRecipe(CellRecipe):
+    """Convolutional cells on pictures."""
+
+    task: Literal["image"] = "image"
+    pictures: PicturesRecipe = PicturesRecipe()
+    space: ConvCellSpaceRecipe = ConvCellSpaceRecipe()
+    network: _NetworkModel = _NetworkModel()
+
+
+class NasBench201SpaceRecipe(_BenchModel):  # type: ignore[misc]
+    """The supernet of NAS-Bench-201's cells."""
+
+    name: Literal["nas-bench-201"] = "nas-bench-201"
+
+
+class NasBench201Recipe(CellRecipe):
+    """NAS-Bench-201's cells on pictures; `table` is the file of their true accuracies, if there is one."""
+
+    task: Literal["image"] = "image"
+    pictures: PicturesRecipe = PicturesRecipe()
+    space: NasBench201SpaceRecipe = NasBench201SpaceRecipe()
+    network: _BenchModel = _BenchModel()
+    table: str = ""
+
+
+class RecurrentSpaceRecipe(_RecurrentModel):  # type: ignore[misc]
+    """The supernet of recurrent cells."""
+
+    name: Literal["recurrent-cell"] = "recurrent-cell"
+
+
+class RecurrentCellRecipe(CellRecipe):
+    """Recurrent cells in a language model."""
+
+    task: Literal["text"] = "text"
+    text: TextRecipe = TextRecipe()
+    space: RecurrentSpaceRecipe = RecurrentSpaceRecipe()
+    network: _RecurrentModel = _RecurrentModel()
+
+
+CELL_RECIPES: Mapping[tuple[str, str], type[CellRecipe]] = {
+    ("image", "conv-cell"): ConvCellRecipe,
+    ("image", "nas-bench-201"): NasBench201Recipe,
+    ("text", "recurrent-cell"): RecurrentCellRecipe,
+}
+"""Task and space -> the class of the recipe."""

@@ -1,0 +1,187 @@
+"""Reading recipes: shipped ones by name, files, overrides and budgets; all problems are reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sif.errors import RecipeError
+from sif.recipes.base import BaseRecipe, Source, place
+from sif.recipes.budgets import apply_budget, stated
+from sif.recipes.cells import CELL_RECIPES, CellRecipe
+from sif.recipes.rating import Recipe
+from sif.resources import resource_dir
+
+__all__ = [
+    "AnyRecipe",
+    "load_rating_recipe",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_class",
+    "recipe_names",
+    "recipe_text",
+]
+
+AnyRecipe = Recipe | CellRecipe
+_TASKS = [task for task, _ in CELL_RECIPES]
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that ship with the package."""
+    return sorted(path.stem for path in resource_dir("recipes").glob("*.toml"))
+
+
+def recipe_text(name: str) -> str:
+    """Return the text of a shipped recipe; raises `RecipeError` with the nearest name when there is none."""
+    names = recipe_names()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise RecipeError(f'no recipe "{name}". {hint}There are: {", ".join(names)}')
+    return (resource_dir("recipes") / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_recipe(source: str | Path, overrides: Sequence[str] = (), budget: str = "") -> AnyRecipe:
+    """Return the recipe of a file, or a shipped one by name, with `key=value` overrides (dotted keys).
+
+    `budget` names one of the recipe's budgets (default: the one that the recipe names itself). Raises `RecipeError`
+    listing all problems, each with its line or override.
+    """
+    path = Path(source)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise RecipeError(f"no recipe file {path}; `sif recipes ls` lists the recipes that ship")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise RecipeError(f"{path} is not TOML: it is not UTF-8 text") from None
+        return parse_recipe(text, str(path), overrides, budget)
+    return parse_recipe(recipe_text(str(source)), f"recipe {source}", overrides, budget)
+
+
+def load_rating_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Return a recipe of ratings (see `load_recipe`); raises `RecipeError` for one of cells."""
+    recipe = load_recipe(source, overrides)
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"{recipe.origin} is of task {recipe.task}; use sif.search_cells")
+    return recipe
+
+
+def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: str = "") -> AnyRecipe:
+    """Return the recipe that `text` holds; see `load_recipe`."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin} is not TOML: {error}") from None
+    places = dict(_lines(text))
+    changes = [(*_override(override), override) for override in overrides]
+    own = data.get("strategy")
+    if isinstance(own, dict) and any(key == "strategy.name" and value != own.get("name") for key, value, _ in changes):
+        own.pop("settings", None)  # those of the recipe's own strategy
+    chosen = apply_budget(data, places, origin, budget)
+    for key, value, override in changes:
+        _put(data, key, value, override)
+        if chosen is not None and stated(chosen, tuple(key.split("."))):
+            _put(chosen, key, value, override)  # so that the resolved recipe, read again, says the same
+        places[key] = f"--set {override}"
+    kind = recipe_class(data, origin, places)
+    try:
+        recipe = kind.model_validate(data)
+    except ValidationError as error:
+        told = dict.fromkeys(_explain(kind, places, problem) for problem in error.errors())
+        problems = sorted(told, key=_line_number)
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise RecipeError(f"{origin} has {count}\n" + "\n".join(f"  {p}" for p in problems)) from None
+    recipe._source = Source(origin, places)
+    return recipe
+
+
+def recipe_class(
+    data: Mapping[str, Any], origin: str = "the recipe", places: Mapping[str, str] | None = None
+) -> type[AnyRecipe]:
+    """Return the class of the recipe that plain data hold: that of its task and space."""
+    task = data.get("task", "rating")
+    if task == "rating":
+        return Recipe
+    space = data.get("space", {})
+    name = space.get("name") if isinstance(space, Mapping) else None
+    kinds = {space: kind for (of, space), kind in CELL_RECIPES.items() if of == task}
+    if name in kinds:
+        return kinds[name]
+    key, value, known = ("space.name", name, list(kinds)) if kinds else ("task", task, sorted({"rating", *_TASKS}))
+    where = place(places or {}, key)
+    raise RecipeError(f"{origin} has 1 problem\n  {where}{key} = {value!r}: there are {', '.join(known)}")
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, "line N") of every table and key of a TOML text."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([\w.\"-]+)\]", line):
+            table = header[1] + "."
+            yield header[1], f"line {number}"
+        elif key := re.match(r"\s*([\w.\"-]+)\s*=", line):
+            yield table + key[1], f"line {number}"
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise RecipeError(f"--set {text} is not key=value; for instance --set search.epochs=5")
+    try:
+        return key.strip(), tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _put(data: dict[str, Any], key: str, value: Any, override: str) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+        if not isinstance(data, dict):
+            raise RecipeError(f"--set {override}: {table} is a value, not a table")
+    data[last] = value
+
+
+def _line_number(problem: str) -> float:
+    found = re.match(r"line (\d+) ", problem)
+    return int(found[1]) if found else float("inf")
+
+
+def _explain(recipe: type[BaseRecipe], places: Mapping[str, str], problem: Any) -> str:
+    location, kind = problem["loc"], problem["type"]
+    if location[:2] == ("strategy", "settings") and len(location) > 3:
+        location, kind = location[:3], "setting"
+    names = tuple(part for part in location if isinstance(part, str) and part != "[key]")
+    key = ".".join(names)
+    where = place(places, key)
+    if kind == "extra_forbidden":
+        known = _known(recipe, names[:-1])
+        near = difflib.get_close_matches(names[-1], known, n=1)
+        prefix = ".".join(names[:-1]) + "." if names[:-1] else ""
+        hint = f"Did you mean {prefix}{near[0]}?" if near else f"There are: {', '.join(known)}"
+        return f"{where}unknown key {key}. {hint}"
+    if "[key]" in location:
+        return f"{where}unknown key {key}. There are: {problem['ctx']['expected'].replace(chr(39), '')}"
+    texts = {
+        "model_type": "this is a table, not a value",
+        "model_attributes_type": "this is a table, not a value",
+        "missing": "too few values",
+        "too_long": "too many values",
+        "setting": "give a number, a text, true or false, or a list of numbers",
+    }
+    text = texts.get(kind, problem["msg"][:1].lower() + problem["msg"][1:])
+    return f"{where}{key} = {problem['input']!r}: {text}"
+
+
+def _known(kind: type[BaseRecipe], location: tuple[str, ...]) -> list[str]:
+    model: Any = kind
+    for part in location:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

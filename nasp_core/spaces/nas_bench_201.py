@@ -100,8 +100,9 @@ class _Cell(nn.Module):
             for names in offered
         )
 
-    def forward(self, source: Source, rows: Rows) -> Source:
-        states, unheard = [source], _unheard(rows)
+    def forward(self, source: Source, rows: Rows, unheard: set[int]) -> Source:
+        """Return the last node; no gradient will reach the `unheard` ones."""
+        states = [source]
         for node in (1, 2, 3):
             places = [place for place, (_, at) in enumerate(_EDGES) if at == node]
             branches = [branch(self.edges[p], rows[p], states[_EDGES[p][0]]) for p in places]
@@ -157,11 +158,13 @@ class _Stack(PictureNetwork):
 
     def run(self, inputs: Tensor, rows: Rows) -> Tensor:
         """Return logits `[batch, classes]`, with every cell under the same rows."""
-        source = Source(self.stem(self.picture(inputs)))
+        source, unheard = Source(self.stem(self.picture(inputs))), _unheard(rows)
         for number, stage in enumerate(self.stages):
             assert isinstance(stage, nn.ModuleList)
-            for cell in stage:
-                source = cell(source, rows)
+            for place, cell in enumerate(stage):
+                last = number == len(self.blocks) and place == len(stage) - 1
+                # a cell whose input leads nowhere cuts off all cells before it
+                source = cell(source, rows, {0, 1, 2, 3} if 0 in unheard and not last else unheard)
             if number < len(self.blocks):
                 source = self.blocks[number](source)
         logits: Tensor = self.classifier(pooled(Source(functional.relu(self.norm(source.value)))))

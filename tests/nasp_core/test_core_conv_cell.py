@@ -15,6 +15,7 @@ from torch.nn import functional
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop
+from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax.one_hot import sloped_point
 from nasp_core.spaces import (
@@ -74,6 +75,21 @@ def test_points_are_all_that_the_rule_allows() -> None:
     assert [len(row) for row in first.values()] == [14, 14], "the points of a space too large to walk come lazily"
 
 
+@torch.no_grad()
+def layers_of(network: Network, mixture: Mixture | None) -> list[Tensor]:
+    """Return the outputs of the stem and of every cell, and the logits."""
+    seen: list[Tensor] = []
+    layers = [network.stem, *network.cells]  # type: ignore[union-attr, misc, list-item]
+    handles = [
+        layer.register_forward_hook(lambda _, __, out: seen.append(out.value if isinstance(out, Source) else out))
+        for layer in layers
+    ]
+    logits = network(pictures(), mixture)
+    for handle in handles:
+        handle.remove()
+    return [*seen, logits]
+
+
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_the_built_network_is_the_restricted_supernet_layer_by_layer(settings: ConvSettings) -> None:
     space = make(settings)
@@ -82,20 +98,11 @@ def test_the_built_network_is_the_restricted_supernet_layer_by_layer(settings: C
         genotype = Genotype.from_json(space.genotype(active).to_json())
         network = space.build(genotype)
         network.load_state_dict(space.restricted_state(genotype))
-        seen: dict[str, list[Tensor]] = {"space": [], "network": []}
-        for name, owner in (("space", space), ("network", network)):
-            owner.train(training)
-            for layer in (owner.stem, *owner.cells):
-                layer.register_forward_hook(
-                    lambda _, __, out, name=name: seen[name].append(out.value if isinstance(out, Source) else out)
-                )
-        with torch.no_grad():
-            both = network(pictures()), space(pictures(), Mixture(active=active))
-        for mine, theirs in zip([*seen["network"], both[0]], [*seen["space"], both[1]], strict=True):
-            torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
-        assert len(seen["network"]) == settings.layers + 1
-        for layer in (space.stem, *space.cells):
-            layer._forward_hooks.clear()
+        mixtures: dict[Network, Mixture | None] = {space: Mixture(active=active), network: None}
+        theirs, mine = (layers_of(owner.train(training), mixture) for owner, mixture in mixtures.items())
+        assert len(mine) == settings.layers + 2
+        for own, other in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(own, other, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

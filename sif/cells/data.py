@@ -9,13 +9,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from nasp_core.types import Task, derive_seed
+from nasp_core.types import Task
 from sif.data import resolve_device
 from sif.datasets.corpora import read_corpus
 from sif.datasets.pictures import Pictures, read_pictures
 from sif.errors import RecipeError
 from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
-from sif.tasks.image import Augment, ImageTask
+from sif.tasks.image import Augment, ImageTask, cut_training
 from sif.tasks.text import TextTask
 
 __all__ = ["CellData", "prepare_cells"]
@@ -89,31 +89,24 @@ def prepare_cells(
 
 def _pictures(recipe: ConvCellRecipe | NasBench201Recipe, pictures: Pictures, device: torch.device) -> CellData:
     cut = recipe.pictures
-    generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "pictures"))
-    order = torch.randperm(len(pictures.train_labels), generator=generator)[: cut.limit]
-    holdout, rest = order[: cut.holdout], order[cut.holdout :]
-    weights = round(len(rest) * cut.share)
-    if not 0 < weights < len(rest):
-        raise RecipeError(
-            recipe.problem(
-                "pictures.holdout",
-                f"of {len(order):,} training pictures {len(rest):,} are left to search on; change it or the limit",
-            )
-        )
+    parts = cut_training(pictures, recipe.seed, cut.share, cut.limit, cut.holdout)
+    final = torch.cat([parts.weights, parts.architecture])
+    some = pictures if cut.test_limit is None else pictures.first_of_test(cut.test_limit)
     plain = Augment(crop=cut.crop, flip=cut.flip)
     full = Augment(crop=cut.crop, flip=cut.flip, cutout=cut.cutout)
     channels, height, width = pictures.train.shape[1:]
     return CellData(
         name=pictures.name,
-        search=ImageTask(pictures, train=rest[:weights], valid=rest[weights:], device=device, augment=plain),
+        search=ImageTask(some, train=parts.weights, valid=parts.architecture, device=device, augment=plain),
         final=ImageTask(
-            pictures, train=rest, valid=holdout, device=device, augment=full, label_smoothing=cut.label_smoothing
+            some, train=final, valid=parts.held_out, device=device, augment=full, label_smoothing=cut.label_smoothing
         ),
         facts={"classes": len(pictures.classes), "in_channels": channels},
         example=torch.zeros(1, channels, height, width, device=device),
         per=1,
         description=pictures.describe()
-        | {"search": [weights, len(rest) - weights], "final": len(rest), "holdout": len(holdout)},
+        | {"search": [len(part) for part in parts[:2]], "final": len(final), "holdout": len(parts.held_out)}
+        | {"test": len(some.test)},
         fingerprint=pictures.fingerprint(),
         device=device,
         names=pictures.classes,

@@ -43,9 +43,10 @@ def build_cells(genotype: Genotype, settings: Mapping[str, Any], facts: Mapping[
     """Return the final network of a genotype under a recipe's `[network]` settings; its weights are not drawn yet."""
     if genotype.space not in _SPACES:
         raise RunError(f"genotype of unknown space {genotype.space!r}; this version knows {', '.join(_SPACES)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    plain = {**settings, **facts}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
     if genotype.space == "conv-cell":
-        return CellNetwork(cells_of(genotype), CellSettings(**values, **facts))
+        return CellNetwork(cells_of(genotype), CellSettings(**values))
     if genotype.space == "recurrent-cell":
-        return RecurrentNetwork(pairs_of(genotype), RecurrentSettings(**values, **facts))
-    return NasBench201Space(NasBench201Settings(**values, **facts)).build(genotype)
+        return RecurrentNetwork(pairs_of(genotype), RecurrentSettings(**values))
+    return NasBench201Space(NasBench201Settings(**values)).build(genotype)

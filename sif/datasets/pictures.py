@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,10 @@ class Pictures:
         """Channels, height and width of every picture."""
         channels, height, width = self.train.shape[1:]
         return channels, height, width
+
+    def first_of_test(self, count: int) -> "Pictures":
+        """Return these pictures with the first `count` of the test part alone."""
+        return replace(self, test=self.test[:count], test_labels=self.test_labels[:count])
 
     def describe(self) -> dict[str, Any]:
         """Return counts, size and classes as plain data, ready for JSON."""

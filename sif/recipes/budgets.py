@@ -50,14 +50,14 @@ def apply_budget(data: dict[str, Any], places: dict[str, str], origin: str, name
         near = difflib.get_close_matches(name, budgets, n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise RecipeError(f"{origin} has no budget {name!r}. {hint}There are: {', '.join(sorted(budgets))}")
-    table: dict[str, Any] = budgets[name]
-    for source, label in ((full, FULL), (table, name)):
+    chosen: dict[str, Any] = budgets[name]
+    for source, label in ((full, FULL), (chosen, name)):
         for path, value in _leaves(source):
             _set(data, path, deepcopy(value))
             if label != FULL:
                 places[".".join(path)] = places.get(".".join(("budgets", label, *path)), f"budget {label}")
     data["budget"] = name
-    return table
+    return chosen
 
 
 def _leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

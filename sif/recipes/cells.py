@@ -29,13 +29,15 @@ _Whole = Annotated[int, Field(ge=0)]
 class PicturesRecipe(Closed):
     """Which training pictures are used, and how they are changed on the way to the network.
 
-    - `limit`: training pictures used at most. `holdout`: how many of them only judge the final training. The search
-      trains weights on `share` of the rest and the architecture on the remainder; the final training uses both.
+    - `limit`, `test_limit`: training and test pictures used at most (the first of the test part).
+    - `holdout`: how many training pictures only judge the final training. The search trains weights on `share` of the
+      rest and the architecture on the remainder; the final training uses both.
     - `crop`: random shifts of up to so many pixels; `flip`: left and right at random.
     - `cutout`: side of the square that the final training (alone) blanks out; `label_smoothing` is that training's too.
     """
 
     limit: Count | None = None
+    test_limit: Count | None = None
     holdout: _Whole = 0
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     crop: _Whole = 4

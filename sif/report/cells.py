@@ -91,8 +91,10 @@ def cell_verdicts(result: Mapping[str, Any]) -> list[str]:
     metric, sentences = result["metric"], []
     if drawn is not None:
         for part in ("valid", "test"):
-            pair = [(row[part] or {}).get(metric) for row in (drawn, found)]
-            if None not in pair and pair[0] != pair[1] and (pair[0] > pair[1]) == result["maximise"]:
+            drawn_figure, figure = ((row[part] or {}).get(metric) for row in (drawn, found))
+            if drawn_figure is None or figure is None or drawn_figure == figure:
+                continue
+            if (drawn_figure > figure) == result["maximise"]:
                 sentences.append(f"random search does better than the find on the {part} part")
     if result["epochs"] is None:
         sentences.append("the cell was found, its network is not trained yet")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from nasp_core.types import Batch, Stream, derive_seed
 from sif.datasets.pictures import Pictures
 from sif.errors import DataError
 
-__all__ = ["Augment", "ImageTask", "PictureStream", "halves"]
+__all__ = ["Augment", "Cut", "ImageTask", "PictureStream", "cut_training"]
 
 _CHUNK = 512  # pictures that one call of `predict` gets in an evaluation
 
@@ -69,20 +69,33 @@ class Augment:
         return pictures.masked_fill((hit[0][:, :, None] & hit[1][:, None, :])[:, None], 0.0)
 
 
-def halves(pictures: Pictures, seed: int, share: float = 0.5, limit: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return disjoint numbers of training pictures, int64, for the weights (`share` of them) and the architecture.
+class Cut(NamedTuple):
+    """Disjoint numbers of training pictures, int64: those that train weights, architecture, and those held out."""
 
-    Shuffled by `seed`; `limit` uses that many pictures in all. With `share` 1 the second part is empty. Raises
-    DataError for a share outside (0, 1] and a limit that is not between 2 and the number of training pictures.
+    weights: Tensor
+    architecture: Tensor
+    held_out: Tensor
+
+
+def cut_training(pictures: Pictures, seed: int, share: float = 0.5, limit: int | None = None, holdout: int = 0) -> Cut:
+    """Cut the training pictures, shuffled by `seed`, for a search and the final training after it.
+
+    Of `limit` pictures (all by default) `holdout` are held out to judge the final training; `share` of the rest train
+    the weights of the search, the remainder its architecture (none with `share` 1). Raises DataError for a share
+    outside (0, 1], a limit that is not between 2 and the number of training pictures, and a holdout that leaves less
+    than two.
     """
     count = len(pictures.train)
     if not 0 < share <= 1:
         raise DataError(f"share = {share} of the training pictures\n  Give a number above 0 and up to 1.")
     if limit is not None and not 2 <= limit <= count:
         raise DataError(f"limit = {limit}, and {pictures.name} has {count} training pictures\n  Give 2 to {count}.")
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed(seed, "halves")))[:limit]
-    cut = min(max(round(share * len(order)), 1), len(order))
-    return order[:cut], order[cut:]
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed(seed, "cut")))[:limit]
+    if not 0 <= holdout <= len(order) - 2:
+        raise DataError(f"holdout = {holdout} of {len(order)} training pictures\n  Give 0 to {len(order) - 2}.")
+    held_out, rest = order[:holdout], order[holdout:]
+    cut = min(max(round(share * len(rest)), 1), len(rest))
+    return Cut(rest[:cut], rest[cut:], held_out)
 
 
 class PictureStream:
@@ -105,7 +118,9 @@ class PictureStream:
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
         if not len(self):
-            raise DataError("no pictures were set aside for this part\n  Give a share below 1 to sif.tasks.halves.")
+            raise DataError(
+                "no pictures were set aside for this part\n  Give a share below 1 to cut_training."
+            )
         index, offset = divmod(step, len(self))
         if index != self._pass:
             generator = torch.Generator().manual_seed(derive_seed(self._seed, index))
@@ -156,10 +171,12 @@ class ImageTask:
         both = len(torch.unique(torch.cat([*rows.values()])))
         if both < len(rows["train"]) + len(rows["valid"]):
             raise DataError(
-                f"{pictures.name}: a picture is in train and valid, or twice in one\n  Cut them with sif.tasks.halves."
+                f"{pictures.name}: a picture is in train and valid, or twice in one\n  Cut them with cut_training."
             )
         if not len(rows["train"]):
-            raise DataError(f"{pictures.name}: no pictures to train on\n  Give their numbers, or sif.tasks.halves.")
+            raise DataError(
+                f"{pictures.name}: no pictures to train on\n  Give their numbers, or cut_training."
+            )
         self._parts = {
             name: (pictures.train[chosen].to(self.device), pictures.train_labels[chosen].to(self.device))
             for name, chosen in rows.items()
@@ -188,7 +205,9 @@ class ImageTask:
             self.test_reads += 1
         pictures, labels = self._parts[split]
         if not len(labels):
-            raise DataError(f"no pictures were set aside for {split}\n  Give a share below 1 to sif.tasks.halves.")
+            raise DataError(
+                f"no pictures were set aside for {split}\n  Give a share below 1 to cut_training."
+            )
         totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         for some, target in zip(torch.split(pictures, _CHUNK), torch.split(labels, _CHUNK), strict=True):
             target = target.to(self.device)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sif.datasets import Pictures
 from sif.errors import DataError
-from sif.tasks import Augment, ImageTask, halves
+from sif.tasks import Augment, ImageTask, cut_training
 
 
 def pictures(count: int = 40, shape: Sequence[int] = (3, 8, 6), classes: int = 7, seed: int = 0) -> Pictures:
@@ -149,13 +149,13 @@ def test_drawing_leaves_the_global_generator_alone():
     task = ImageTask(pictures(), train=range(30))
     before = torch.get_rng_state()
     task.stream("train", 7, 5).batch(0)
-    halves(pictures(), 0)
+    cut_training(pictures(), 0)
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_no_picture_of_test_or_of_the_other_part_is_in_a_stream():
     data = numbered(50)
-    train, valid = halves(data, seed=1)
+    train, valid, _ = cut_training(data, seed=1)
     task = ImageTask(data, train=train, valid=valid, augment=PLAIN)
     for part, rows in (("train", train), ("valid", valid)):
         stream = task.stream(part, 8, 0)
@@ -167,18 +167,26 @@ def test_no_picture_of_test_or_of_the_other_part_is_in_a_stream():
 
 
 @given(st.integers(2, 60), st.floats(0.01, 1.0), st.integers(0, 99), st.booleans())
-def test_halves_are_disjoint_and_shuffled(count: int, share: float, seed: int, limited: bool):
+def test_parts_are_disjoint_and_shuffled(count: int, share: float, seed: int, limited: bool):
     limit = max(2, count // 2) if limited else None
-    train, valid = halves(numbered(count), seed, share, limit)
+    train, valid, _ = cut_training(numbered(count), seed, share, limit)
     both = [*train.tolist(), *valid.tolist()]
     assert len(set(both)) == len(both) == (limit or count)
     assert len(train) == min(max(round(share * len(both)), 1), len(both))
-    assert torch.equal(train, halves(numbered(count), seed, share, limit)[0])
-    assert count < 20 or both != halves(numbered(count), seed + 1, share, limit)[0].tolist()
+    assert torch.equal(train, cut_training(numbered(count), seed, share, limit)[0])
+    assert count < 20 or both != cut_training(numbered(count), seed + 1, share, limit)[0].tolist()
 
 
-def test_halves_with_every_picture_for_training():
-    train, valid = halves(numbered(9), 0, share=1.0)
+def test_pictures_held_out_are_in_neither_part():
+    weights, architecture, held_out = cut_training(numbered(20), 3, holdout=6)
+    assert (len(weights), len(architecture), len(held_out)) == (7, 7, 6)
+    assert len({*weights.tolist(), *architecture.tolist(), *held_out.tolist()}) == 20
+    with pytest.raises(DataError, match=r"^holdout = 19 of 20 training pictures\n  Give 0 to 18\.$"):
+        cut_training(numbered(20), 3, holdout=19)
+
+
+def test_a_cut_with_every_picture_for_training():
+    train, valid, _ = cut_training(numbered(9), 0, share=1.0)
     assert sorted(train.tolist()) == list(range(9))
     assert len(valid) == 0
     task = ImageTask(numbered(9), train=train, valid=valid)
@@ -259,9 +267,9 @@ def test_settings_that_cannot_be_are_said():
     with pytest.raises(DataError, match=r"augment\.crop = -1 is negative\n  Give 0 for none"):
         Augment(crop=-1)
     with pytest.raises(DataError, match="share = 0 of the training pictures\n  Give a number above 0 and up to 1"):
-        halves(pictures(), 0, share=0)
+        cut_training(pictures(), 0, share=0)
     with pytest.raises(DataError, match="limit = 41, and random has 40 training pictures\n  Give 2 to 40"):
-        halves(pictures(), 0, limit=41)
+        cut_training(pictures(), 0, limit=41)
 
 
 def test_sixty_four_pictures_are_ready_in_milliseconds():

@@ -43,7 +43,7 @@ class ConvSettings:
     - `nodes`: inner nodes of a cell; node i chooses two of its 2 + i incoming edges.
     - `operations`, `reduce_operations`: the candidates of an edge of a normal and of a reduction cell, by name.
     - `stem_multiplier`: channels of the first convolution, in units of `channels`.
-    - `channels_last`: memory layout; the faster one on CPUs and, with bfloat16, on GPUs.
+    - `channels_last`: memory layout; it makes steps 1.4 times as fast on a CPU (not measured on a GPU).
     """
 
     channels: int = 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from nasp_core.spaces import (
 )
 from nasp_core.spaces.conv_operations import CONV_OPERATIONS, FactorizedReduce, Place, Source
 from nasp_core.strategies import make_strategy
+from nasp_core.strategy import frozen
 from nasp_core.testing import CASES, PlantedPictures
 from nasp_core.types import Active, Mixture
 
@@ -220,6 +222,61 @@ def test_the_dead_keep_weights_momentum_and_statistics_bit_for_bit_in_a_weight_s
             elif name in names:
                 assert not torch.equal(tensor, before[name]), f"{name} of a live candidate stayed"
     assert len(lives) > 1, "the test saw one architecture alone"
+
+
+def held_for_backward(space: ConvCellSpace, mixture: Mixture) -> int:
+    """Return the bytes that the graph of an architecture step holds."""
+    held: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
+            held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with frozen(space.weights()), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = space(pictures(16), mixture)
+    assert output.requires_grad
+    return sum(held.values())
+
+
+def test_an_architecture_step_holds_a_single_path() -> None:
+    space = make(replace(DARTS, nodes=4, layers=4))
+    mixture = sloped_point(point(space), alphas(space))
+    path, dense = held_for_backward(space, mixture), held_for_backward(space, Mixture(weights=mixture.weights))
+    assert 5 * path < dense, f"{path} bytes against {dense}"
+
+
+def test_half_precision_gives_slopes_and_losses_in_full() -> None:
+    space = make(DARTS)
+    alpha = alphas(space)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = functional.cross_entropy(space(pictures(), sloped_point(point(space), alpha)), torch.arange(6) % 3)
+        slopes = torch.autograd.grad(loss, list(alpha.values()))
+    assert loss.dtype == torch.float32
+    exact = functional.cross_entropy(space(pictures(), sloped_point(point(space), alpha)), torch.arange(6) % 3)
+    for slope, wanted in zip(slopes, torch.autograd.grad(exact, list(alpha.values())), strict=True):
+        assert slope.dtype == torch.float32
+        assert float(functional.cosine_similarity(slope.flatten(), wanted.flatten(), dim=0)) > 0.9
+
+
+@pytest.mark.slow
+def test_a_step_of_nasp_is_a_fraction_of_darts() -> None:
+    """Batch 16, 8 channels, 4 cells, DARTS' operations, pictures 32x32, one thread."""
+    medians = {}
+    training = Training(epochs=9, batch_size=16, optimiser=Optimiser("sgd", 0.025, momentum=0.9, clip=5.0))
+    for name in ("nasp", "darts", "darts-2nd"):
+        space = ConvCellSpace(ConvSettings(channels=8, layers=4, classes=3, in_channels=3))
+        loop = Loop(space, PlantedPictures(size=32, channels=3), training, strategy=make_strategy(name))
+        seconds = []
+        for step in range(7):
+            began = time.perf_counter()
+            loop._step(step)
+            seconds.append(time.perf_counter() - began)
+        medians[name] = sorted(seconds)[3]
+    assert medians["nasp"] < 1.2, medians
+    assert medians["darts"] > 3 * medians["nasp"], medians
+    assert medians["darts-2nd"] > 8 * medians["nasp"], medians
 
 
 @pytest.mark.parametrize("size", [6, 7])

@@ -80,7 +80,10 @@ def rows_of(mixture: Mixture, group: ChoiceGroup) -> Rows:
         active = [place.get(index, -1) for index in mixture.active[group.name]]
     if mixture.weights is not None:
         table = mixture.weights[group.name]
-        weights = (table if len(kept) == len(group.candidates) else table[:, kept]).unbind(0)
+        if NONE in group.candidates:  # cut out by slices: a list of indices would make the host wait for the device
+            none = group.candidates.index(NONE)
+            table = torch.cat([table[:, :none], table[:, none + 1 :]], 1)
+        weights = table.unbind(0)
     return list(zip(active, weights, strict=True))
 
 
@@ -129,6 +132,7 @@ class ConvCellSpace(PictureNetwork, Space):
     def __init__(self, settings: ConvSettings) -> None:
         super().__init__()
         self.settings, self.channels_last = settings, settings.channels_last
+        self._burden: dict[str, Tensor] = {}
         nodes, first = settings.nodes, settings.stem_multiplier * settings.channels
         edges = nodes * (nodes + 3) // 2
         names = {False: settings.operations, True: settings.reduce_operations}
@@ -193,14 +197,15 @@ class ConvCellSpace(PictureNetwork, Space):
 
         Counted at the base channels and at stride 1, without batch norm: skips, pools and `none` weigh nothing.
         """
-        shares = {}
+        if self._burden:
+            return self._burden
         for group in self.groups:
             place = Place(self.settings.channels, affine=False)
             modules = [None if name == NONE else CONV_OPERATIONS[name](place) for name in group.candidates]
             counts = [0 if m is None else sum(p.numel() for p in m.parameters()) for m in modules]
             share = torch.tensor(counts, dtype=torch.float32) / max(1, sum(counts))
-            shares[group.name] = share.expand(group.shape)
-        return shares
+            self._burden[group.name] = share.expand(group.shape)
+        return self._burden
 
     def genotype(self, active: Active) -> Genotype:
         """Return the picked operation of every edge, None where an edge is dropped, and the settings."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasp_core.types import Task
 from sif.data import resolve_device
-from sif.datasets.corpora import read_corpus
+from sif.datasets.corpora import Corpus, read_corpus
 from sif.datasets.pictures import Pictures, read_pictures
 from sif.errors import RecipeError
 from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
@@ -75,8 +75,8 @@ def prepare_cells(
     text, final = recipe.text, recipe.training("train")
     return CellData(
         name=corpus.name,
-        search=TextTask(corpus, device=where, window=text.window, limit=text.limit),
-        final=TextTask(corpus, device=where, window=text.window, limit=text.limit, random_windows=text.random_windows),
+        search=_text(recipe, corpus, where),
+        final=_text(recipe, corpus, where, random_windows=text.random_windows),
         facts={"vocabulary": len(corpus.words)},
         example=torch.zeros(text.window, 1, dtype=torch.int64, device=where),
         per=text.window,
@@ -84,6 +84,18 @@ def prepare_cells(
         fingerprint=corpus.fingerprint(),
         device=where,
         names=corpus.words,
+    )
+
+
+def _text(recipe: RecurrentCellRecipe, corpus: Corpus, device: torch.device, random_windows: bool = False) -> TextTask:
+    cut = recipe.text
+    return TextTask(
+        corpus,
+        device=device,
+        window=cut.window,
+        random_windows=random_windows,
+        limit=cut.limit,
+        evaluation_limit=cut.evaluation_limit,
     )
 
 

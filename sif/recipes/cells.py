@@ -47,12 +47,14 @@ class PicturesRecipe(Closed):
 
 
 class TextRecipe(Closed):
-    """How text becomes batches: training words used at most, and the window of truncated back-propagation in words.
+    """How text becomes batches: words used at most, and the window of truncated back-propagation in words.
 
+    `limit` is of the training part, `evaluation_limit` of the validation and of the test part (their first words).
     `random_windows` draws window lengths anew in every pass of the final training, as AWD-LSTM does.
     """
 
     limit: Count | None = None
+    evaluation_limit: Count | None = None
     window: Count = 35
     random_windows: bool = False
 

@@ -118,9 +118,7 @@ class PictureStream:
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
         if not len(self):
-            raise DataError(
-                "no pictures were set aside for this part\n  Give a share below 1 to cut_training."
-            )
+            raise DataError("no pictures were set aside for this part\n  Give a share below 1 to cut_training.")
         index, offset = divmod(step, len(self))
         if index != self._pass:
             generator = torch.Generator().manual_seed(derive_seed(self._seed, index))
@@ -174,9 +172,7 @@ class ImageTask:
                 f"{pictures.name}: a picture is in train and valid, or twice in one\n  Cut them with cut_training."
             )
         if not len(rows["train"]):
-            raise DataError(
-                f"{pictures.name}: no pictures to train on\n  Give their numbers, or cut_training."
-            )
+            raise DataError(f"{pictures.name}: no pictures to train on\n  Give their numbers, or cut_training.")
         self._parts = {
             name: (pictures.train[chosen].to(self.device), pictures.train_labels[chosen].to(self.device))
             for name, chosen in rows.items()
@@ -205,9 +201,7 @@ class ImageTask:
             self.test_reads += 1
         pictures, labels = self._parts[split]
         if not len(labels):
-            raise DataError(
-                f"no pictures were set aside for {split}\n  Give a share below 1 to cut_training."
-            )
+            raise DataError(f"no pictures were set aside for {split}\n  Give a share below 1 to cut_training.")
         totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         for some, target in zip(torch.split(pictures, _CHUNK), torch.split(labels, _CHUNK), strict=True):
             target = target.to(self.device)

@@ -77,7 +77,8 @@ class TextTask:
     left out (under B tokens). Windows of rows follow each other, so that a network that keeps its memory from batch to
     batch reads each column through (back-propagation ends at the window). The validation stream has the batch size of
     the training stream; evaluations have `evaluation_batch` columns. `limit` keeps the first tokens of the training
-    part alone. The test part is in no stream; `evaluate(..., "test")` reads it, and `test_reads` counts how often.
+    part alone, `evaluation_limit` those of the validation and test parts. The test part is in no stream;
+    `evaluate(..., "test")` reads it, and `test_reads` counts how often.
     """
 
     metric = "perplexity"
@@ -92,18 +93,21 @@ class TextTask:
         random_windows: bool = False,
         evaluation_batch: int = 10,
         limit: int | None = None,
+        evaluation_limit: int | None = None,
     ) -> None:
         """Put the parts on `device`; DataError for a window, batch or limit that is too small."""
         for name, value in (("window", window), ("evaluation_batch", evaluation_batch)):
             if value < 1:
                 raise DataError(f"{name} = {value}\n  Give 1 or more.")
-        if limit is not None and limit < 2:
-            raise DataError(f"limit = {limit}: one token to read and one to name are needed\n  Give 2 or more.")
+        for name, most in (("limit", limit), ("evaluation_limit", evaluation_limit)):
+            if most is not None and most < 2:
+                raise DataError(f"{name} = {most}: one token to read and one to name are needed\n  Give 2 or more.")
         self.device, self.window, self.random_windows = torch.device(device), window, random_windows
         self.words, self.evaluation_batch, self.test_reads = len(corpus.words), evaluation_batch, 0
         self._name = corpus.name
         self._parts = {part: getattr(corpus, part).to(self.device) for part in PARTS}
-        self._parts["train"] = self._parts["train"][:limit]
+        for part in PARTS:
+            self._parts[part] = self._parts[part][: limit if part == "train" else evaluation_limit]
 
     def columns(self, split: str, batch_size: int) -> Tensor:
         """Return a part as int64 [n // batch_size, batch_size]; DataError where that leaves fewer than two rows."""

@@ -17,7 +17,7 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.data import Prepared, prepare
 from sif.models.build import SPACES, build_network
-from sif.recipes import Recipe, load_recipe
+from sif.recipes import Recipe, load_rating_recipe
 from sif.results import hardware, versions
 
 __all__ = ["Timed", "arguments", "finish", "load", "run_search", "train_found"]
@@ -33,7 +33,7 @@ def arguments(description: str, *, seeds: int) -> argparse.ArgumentParser:
 
 def load(recipe: str, seed: int, *changes: str) -> tuple[Recipe, Prepared]:
     """Return a recipe with its data, on the CPU."""
-    resolved = load_recipe(recipe, [f"seed={seed}", *changes])
+    resolved = load_rating_recipe(recipe, [f"seed={seed}", *changes])
     return resolved, prepare(resolved, device="cpu")
 
 

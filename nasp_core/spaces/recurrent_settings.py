@@ -53,9 +53,9 @@ class RecurrentSettings:
     Penalties on the outputs, in the weight step alone: `activation_penalty` times their mean square after dropout
     (AWD-LSTM's alpha), `slowness_penalty` times the mean squared difference of consecutive ones before it (beta).
 
-    Fails when: without `batch_norm`, states of a cell of relu and identity alone can grow without bound over a long text
-    (seen on PTB within 200 steps of Adam); an `activation_penalty` keeps them small. A dense mixture of
-    many edges needs `batch_norm`, as its states add up.
+    Fails when: without `batch_norm`, states of a cell of relu and identity alone can grow without bound over a long
+    text (seen on PTB within 200 steps of Adam); an `activation_penalty` keeps them small. A dense mixture of many
+    edges needs `batch_norm`, as its states add up.
     """
 
     vocabulary: int

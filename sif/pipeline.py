@@ -15,7 +15,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.gradient import FirstOrder, Unrolled
 from nasp_core.loop import Observer, better, evaluate
 from nasp_core.network import Network
-from nasp_core.search import Found, search, train_genotype
+from nasp_core.search import Found, search
 from nasp_core.spaces import InteractionSpace
 from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Gradient, Strategy
@@ -26,7 +26,7 @@ from sif.errors import RecipeError
 from sif.models.baselines import BASELINES, TENSOR_BASELINES, Baseline
 from sif.models.build import SPACES, build_network
 from sif.recipes import Recipe
-from sif.runs import Stages
+from sif.runs import Stages, trained_stage
 
 __all__ = ["Pipeline", "check_recipe"]
 
@@ -151,19 +151,7 @@ class Pipeline:
         return [dict(zip(keys, values, strict=True)) for values in product(*axes)]
 
     def _train(self, stage: str, network: Network, key: str) -> State:
-        def compute(observer: Observer, resume: State | None) -> State:
-            done = train_genotype(
-                network, self.task, self.final, key=key, seed=self.seed, observer=observer, resume=resume
-            )
-            return {
-                "weights": dict(done.network.state_dict()),
-                "valid": done.metrics,
-                "trace": done.trace,
-                "epoch": done.epoch,
-                "seconds": done.seconds,
-            }
-
-        return self.stages.run(stage, compute)
+        return trained_stage(self.stages, stage, network, self.task, self.final, key, self.seed)
 
     def baseline(self, name: str, baseline: Baseline) -> tuple[Network, State]:
         """Train a baseline over its part of the grid; return the best by validation and its outcome."""

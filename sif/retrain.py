@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from nasp_core.loop import evaluate
-from nasp_core.search import train_genotype
 from sif.checkpoint import load_tree
 from sif.data import Prepared, prepare
 from sif.datasets import Split
 from sif.errors import RunError
 from sif.models.build import build_network
 from sif.recipes import Recipe
-from sif.runs import Progress, RunDirectory, Shown, write_model
+from sif.runs import Progress, RunDirectory, Stages, trained_stage, write_model
 from sif.tasks import RatingTask
 from sif.threads import threads_for
 
@@ -57,12 +56,13 @@ def retrain(
     device: str = "auto",
     root: Path | None = None,
     progress: Progress | None = None,
+    checkpoint_seconds: float = 2.0,
 ) -> dict[str, Any]:
     """Train the found function of a finished run from fresh weights and replace its model.
 
     With `all_data` every rating is used, for as many epochs as validation chose before; such a model has no
     honest validation or test figure, and gets none. Returns epochs, seconds, seed and the validation metrics. The old
-    model stays until the new one is whole.
+    model stays until the new one is whole. A training that was killed goes on when it is asked for again alike.
     """
     directory = RunDirectory.open(run, needs="result.json")
     data = _data(directory, device, root)
@@ -75,15 +75,18 @@ def retrain(
     elif epochs is not None:
         training = replace(training, epochs=epochs, min_steps=0)
     seed = recipe.seed if seed is None else seed
-    network = build_network(genotype, data.task)
+    stages = Stages(directory, progress or Progress(), checkpoint_seconds)
+    stages.check(data.split.fingerprint)
+    name = f"train {training.epochs} epochs seed {seed}{' on all data' if all_data else ''}"
+    network, key = build_network(genotype, data.task), genotype.key()
     with threads_for(recipe, data.task.device):
-        shown = Shown(progress or Progress())
-        done = train_genotype(network, data.task, training, key=genotype.key(), seed=seed, observer=shown)
-    valid = None if all_data else done.metrics
-    write_model(directory, genotype, dict(network.state_dict()), done.epoch, data)
-    facts = {"epochs": len(done.trace), "seed": seed, "all_data": all_data, "seconds": done.seconds}
+        done = trained_stage(stages, name, network, data.task, training, key, seed)
+    valid = None if all_data else done["valid"]
+    write_model(directory, genotype, done["weights"], done["epoch"], data)
+    facts = {"epochs": len(done["trace"]), "seed": seed, "all_data": all_data, "seconds": done["seconds"]}
     changed = {"metrics": {"valid": valid, "test": None}, "scale": asdict(data.task.scale), "retrained": facts}
     directory.write_json("result.json", result | changed)
+    directory.clear()
     return facts | {"valid": valid}
 
 

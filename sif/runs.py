@@ -19,7 +19,10 @@ from torch import Tensor
 from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
-from nasp_core.types import State
+from nasp_core.network import Network
+from nasp_core.optimise import Training
+from nasp_core.search import train_genotype
+from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.data import Prepared
 from sif.errors import RunError
@@ -27,7 +30,7 @@ from sif.recipes import AnyRecipe, load_recipe
 from sif.results import SCHEMA_VERSION
 from sif.toml import dump_toml
 
-__all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Shown", "Stages", "write_model"]
+__all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Shown", "Stages", "trained_stage", "write_model"]
 
 MODEL_FORMAT = "sif-recommender-1"
 _FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
@@ -223,6 +226,27 @@ class Stages:
                 f"then {note.read_text()}; bring the data back, or search again"
             )
         write_atomically(note, fingerprint)
+
+
+def trained_stage(
+    stages: Stages, name: str, network: Network, task: Task, training: Training, key: str, seed: int
+) -> State:
+    """Train the plain network of the genotype with that `key` as one stage; return its outcome.
+
+    The outcome: `weights`, `valid` metrics, `trace`, `epoch` (whose weights they are), `seconds`.
+    """
+
+    def compute(observer: Observer, resume: State | None) -> State:
+        done = train_genotype(network, task, training, key=key, seed=seed, observer=observer, resume=resume)
+        return {
+            "weights": dict(done.network.state_dict()),
+            "valid": done.metrics,
+            "trace": done.trace,
+            "epoch": done.epoch,
+            "seconds": done.seconds,
+        }
+
+    return stages.run(name, compute)
 
 
 def write_model(

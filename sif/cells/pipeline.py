@@ -12,7 +12,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Training
-from nasp_core.search import Found, search, train_genotype
+from nasp_core.search import Found, search
 from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Random, TrialStrategy
@@ -21,7 +21,7 @@ from sif.cells.data import CellData
 from sif.cells.networks import build_cells, make_space
 from sif.errors import RecipeError
 from sif.recipes import CellRecipe
-from sif.runs import Stages
+from sif.runs import Stages, trained_stage
 
 __all__ = ["CellPipeline", "check_cell_recipe"]
 
@@ -34,7 +34,7 @@ def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -
     steps: tuple[tuple[str, Any], ...] = (
         ("strategy.settings" if settings else "strategy.name", recipe.make_strategy),
         ("space", lambda: make_space(recipe, guess)),
-        ("network", lambda: _smallest(recipe, guess)),
+        ("network", lambda: _network_alone(recipe, guess)),
         ("search", lambda: recipe.training("search")),
         ("train", lambda: recipe.training("train")),
     )
@@ -57,8 +57,12 @@ def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -
         raise RecipeError(f"{recipe.origin} has {count}\n" + "\n".join(f"  {p}" for p in problems))
 
 
-def _smallest(recipe: CellRecipe, facts: dict[str, int]) -> Network:
-    space = make_space(recipe, facts)
+def _network_alone(recipe: CellRecipe, facts: dict[str, int]) -> Network | None:
+    """Build the final network of some cell; None where the space itself does not fit, which is told by its own line."""
+    try:
+        space = make_space(recipe, facts)
+    except NaspError:
+        return None
     genotype = space.genotype(space.random_point(torch.Generator().manual_seed(0)))
     return build_cells(genotype, recipe.network_settings(), facts)
 
@@ -99,26 +103,10 @@ class CellPipeline:
 
     def train(self, genotype: Genotype, name: str, training: Training | None = None, seed: int | None = None) -> State:
         """Return the outcome of a final training: weights, validation metrics, trace, epoch, seconds."""
-
-        def compute(observer: Observer, resume: State | None) -> State:
-            done = train_genotype(
-                self.build(genotype),
-                self.data.final,
-                training or self.final,
-                key=genotype.key(),
-                seed=self.seed if seed is None else seed,
-                observer=observer,
-                resume=resume,
-            )
-            return {
-                "weights": dict(done.network.state_dict()),
-                "valid": done.metrics,
-                "trace": done.trace,
-                "epoch": done.epoch,
-                "seconds": done.seconds,
-            }
-
-        return self.stages.run(name, compute)
+        network, chosen = self.build(genotype), self.seed if seed is None else seed
+        return trained_stage(
+            self.stages, name, network, self.data.final, training or self.final, genotype.key(), chosen
+        )
 
     def random(self, found: State) -> State | None:
         """Random search under the budget of the search, in passes over the data; None where the recipe has none."""

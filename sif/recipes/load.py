@@ -83,8 +83,14 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: 
     changes = [(*_override(override), override) for override in overrides]
     own = data.get("strategy")
     if isinstance(own, dict) and any(key == "strategy.name" and value != own.get("name") for key, value, _ in changes):
-        own.pop("settings", None)  # those of the recipe's own strategy
-    chosen = apply_budget(data, places, origin, budget)
+        budgets = data.get("budgets")
+        tables = (
+            [t.get("strategy") for t in budgets.values() if isinstance(t, dict)] if isinstance(budgets, dict) else []
+        )
+        for table in (own, *(t for t in tables if isinstance(t, dict))):
+            table.pop("settings", None)  # those of the recipe's own strategy
+    named = [str(value) for key, value, _ in changes if key == "budget"]
+    chosen = apply_budget(data, places, origin, budget or (named[-1] if named else ""))
     for key, value, override in changes:
         _put(data, key, value, override)
         if chosen is not None and stated(chosen, tuple(key.split("."))):

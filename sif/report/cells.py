@@ -82,7 +82,6 @@ def cell_rows(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[st
         if truths:
             accuracy = result[key]["accuracy"]
             rows.append((result[key]["cell"], *["-"] * 6, *(f"{accuracy[data]:.2f}" for data in names)))
-    columns += tuple(f"true {name} %" for name in names)
     kept = [place for place in range(len(columns)) if any(row[place] != "-" for row in rows)]
     return tuple(columns[place] for place in kept), [tuple(row[place] for place in kept) for row in rows]
 

@@ -1,6 +1,7 @@
 """Runs one search to the end, then again with kills at random moments; prints what each left, as one line of JSON.
 
-Usage: python sif_kill.py CSV FOLDER KILLS SEED SETTINGS.  Processes are forks of this one: the libraries load once.
+Usage: python sif_kill.py RECIPE DATA FOLDER KILLS SEED SETTINGS search|train.  With `train`, it is the training of a
+finished run's find that is killed. Processes are forks of this one: the libraries load once.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -19,23 +21,38 @@ from typing import Any
 import torch
 
 from sif.api import execute
+from sif.cells import execute_cells, prepare_cells, retrain_cells
 from sif.cli.app import app
 from sif.data import prepare
-from sif.recipes import load_recipe
+from sif.recipes import CellRecipe, load_recipe
+from sif.retrain import retrain
 from sif.runs import RunDirectory
 
-FILES = ("trace.jsonl", "genotype.json", "model.safetensors", "ids.json", "seen.npz")
+KEPT = (".toml", ".json", ".jsonl", ".safetensors", ".npz")
+NOT_COMPARED = ("recipe.toml", "result.json")  # they hold a path, seconds and memory
 
 
-def begin(csv: Path, folder: Path, changes: list[str]) -> None:
+def begin(recipe: str, data: Path, folder: Path, changes: list[str]) -> None:
     """Start a run that saves its state after every step."""
-    recipe = load_recipe("ratings", [f"dataset={json.dumps(str(csv))}", *changes])
-    execute(recipe, prepare(recipe, device="cpu"), RunDirectory.create(folder, "run"), checkpoint_seconds=0.0)
+    given = load_recipe(recipe, [f"dataset={json.dumps(str(data))}", *changes])
+    if isinstance(given, CellRecipe):
+        made = RunDirectory.create(folder, "run")
+        execute_cells(given, prepare_cells(given, device="cpu"), made, checkpoint_seconds=0.0)
+    else:
+        execute(given, prepare(given, device="cpu"), RunDirectory.create(folder, "run"), checkpoint_seconds=0.0)
 
 
 def resume(folder: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         app(["search", "--resume", str(folder), "--device", "cpu", "--json"], standalone_mode=False)
+
+
+def train(folder: Path) -> None:
+    """Train the find of a finished run again, saving the state after every step."""
+    if isinstance(RunDirectory.open(folder).recipe(), CellRecipe):
+        retrain_cells(folder, epochs=4, seed=3, device="cpu", checkpoint_seconds=0.0)
+    else:
+        retrain(folder, epochs=4, seed=3, device="cpu", checkpoint_seconds=0.0)
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -60,31 +77,59 @@ def finish(child: int) -> None:
 def left(folder: Path) -> dict[str, Any]:
     """What should not depend on kills: files byte by byte, the result without seconds and memory."""
     result = json.loads((folder / "result.json").read_text())
-    del result["seconds"], result["peak_memory_mb"]
-    for row in result["baselines"].values():
-        del row["seconds"]
-    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    for table in (result, *result.get("baselines", {}).values(), *result.get("rows", {}).values()):
+        table.pop("seconds")
+    (result.get("retrained") or {}).pop("seconds", None)
+    del result["peak_memory_mb"]
+    kept = [p for p in folder.iterdir() if p.suffix in KEPT and p.name not in NOT_COMPARED]
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
     return {"result": result, "files": files, "names": sorted(path.name for path in folder.iterdir())}
 
 
+def killed_and_resumed(
+    path: Path, work: Callable[[], None], go_on: Callable[[bool], None], moment: float, seconds: float
+) -> dict[str, Any]:
+    """Fork `work`, kill it at `moment` of its length, go on, and say what is left."""
+    child = fork(work)
+    time.sleep(moment * seconds)
+    os.kill(child, signal.SIGKILL)
+    killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    saved = (path / "recipe.toml").is_file()
+    state = sorted(file.name for file in (path / "checkpoint").glob("*")) if saved else []
+    finish(fork(lambda: go_on(saved)))
+    return {"moment": moment, "killed": killed, "saved": saved, "state": state, "left": left(path)}
+
+
 def main() -> None:
-    csv, folder, kills, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    changes: list[str] = json.loads(sys.argv[5])
-    began = time.perf_counter()
-    finish(fork(lambda: begin(csv, folder / "whole", changes)))
-    seconds = time.perf_counter() - began
+    recipe, data, folder, kills, seed = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *map(int, sys.argv[4:6])
+    changes: list[str] = json.loads(sys.argv[6])
+    retraining = sys.argv[7] == "train"
     moments, runs = random.Random(seed), []
+    whole = folder / "whole"
+    began = time.perf_counter()
+    finish(fork(lambda: begin(recipe, data, whole, changes)))
+    if retraining:
+        shutil.copytree(whole, folder / "found")
+        began = time.perf_counter()
+        finish(fork(lambda: train(whole)))
+    seconds = time.perf_counter() - began
     for number in range(kills):
         path, moment = folder / f"killed-{number}", moments.random()
-        child = fork(lambda path=path: begin(csv, path, changes))
-        time.sleep(moment * seconds)
-        os.kill(child, signal.SIGKILL)
-        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
-        saved = (path / "recipe.toml").is_file()
-        state = sorted(file.name for file in (path / "checkpoint").glob("*")) if saved else []
-        finish(fork(lambda path=path, saved=saved: resume(path) if saved else begin(csv, path, changes)))
-        runs.append({"moment": moment, "killed": killed, "saved": saved, "state": state, "left": left(path)})
-    print(json.dumps({"seconds": seconds, "whole": left(folder / "whole"), "runs": runs}))
+        if retraining:
+            shutil.copytree(folder / "found", path)
+            outcome = killed_and_resumed(
+                path, lambda path=path: train(path), lambda saved, path=path: train(path), moment, seconds
+            )
+        else:
+            outcome = killed_and_resumed(
+                path,
+                lambda path=path: begin(recipe, data, path, changes),
+                lambda saved, path=path: resume(path) if saved else begin(recipe, data, path, changes),
+                moment,
+                seconds,
+            )
+        runs.append(outcome)
+    print(json.dumps({"seconds": seconds, "whole": left(whole), "runs": runs}))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sif_cell_samples import CONV, RECURRENT, write_pictures, write_text
 from sif_samples import TINY, sets, write_ratings
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,13 @@ SETTINGS: dict[str, Any] = TINY | {
 }
 
 
+DATA: dict[str, Callable[[Path], Path]] = {"cifar10": write_pictures, "ptb": write_text}
+CELLS: dict[str, dict[str, Any]] = {
+    "cifar10": CONV | {"budget": "full", "compare.random_epochs": 2},
+    "ptb": RECURRENT | {"budget": "full", "compare.random_epochs": 2},
+}
+
+
 def python(*arguments: str, cwd: Path) -> str:
     """Run Python in a process of its own, on one thread, and return what it printed."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -34,11 +43,15 @@ def python(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-def kill_and_resume(folder: Path, kills: int, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
-    csv = write_ratings(folder / "mine.csv")
+def kill_and_resume(
+    folder: Path, kills: int, seed: int, settings: dict[str, Any], recipe: str = "ratings", what: str = "search"
+) -> dict[str, Any]:
+    write: Callable[[Path], Path] = DATA.get(recipe, write_ratings)
+    data = write(folder / ("mine.csv" if recipe == "ratings" else "mine"))
     changes = json.dumps([f"{key}={json.dumps(value)}" for key, value in settings.items()])
     script = str(Path(__file__).with_name("sif_kill.py"))
-    told: dict[str, Any] = json.loads(python(script, str(csv), str(folder), str(kills), str(seed), changes, cwd=folder))
+    arguments = (recipe, str(data), str(folder), str(kills), str(seed), changes, what)
+    told: dict[str, Any] = json.loads(python(script, *arguments, cwd=folder))
     return told
 
 
@@ -63,6 +76,31 @@ def test_ten_kills(tmp_path: Path, settings: dict[str, Any]):
     told = kill_and_resume(tmp_path, 10, 0, SETTINGS | settings)
     check(told)
     assert len(told["runs"]) == 10
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+
+
+@needs_fork
+@pytest.mark.parametrize("recipe", CELLS)
+def test_a_kill_of_a_search_of_cells(recipe: str, tmp_path: Path):
+    check(kill_and_resume(tmp_path, 2, 1, CELLS[recipe], recipe))
+
+
+@needs_fork
+@pytest.mark.parametrize(("recipe", "settings"), [*CELLS.items(), ("ratings", SETTINGS)])
+def test_a_kill_of_the_training_of_a_find(recipe: str, settings: dict[str, Any], tmp_path: Path):
+    check(kill_and_resume(tmp_path, 2, 2, settings, recipe, "train"))
+
+
+@pytest.mark.slow
+@needs_fork
+@pytest.mark.parametrize("recipe", CELLS)
+def test_ten_kills_of_cells(recipe: str, tmp_path: Path):
+    for what in ("search", "train"):
+        folder = tmp_path / what
+        folder.mkdir()
+        check(kill_and_resume(folder, 10, 4, CELLS[recipe], recipe, what))
 
 
 def test_the_same_seed_gives_the_same_run_in_two_processes(tmp_path: Path):

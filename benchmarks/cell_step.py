@@ -1,11 +1,11 @@
 """Seconds and memory of one full search step on convolutional cells: NASP, DARTS first and second order.
 
-    python benchmarks/cell_step.py                  (batch 16, 8 channels, 4 cells, one thread: the setting of the issue)
+    python benchmarks/cell_step.py                  (batch 16, 8 channels, 4 cells, one thread)
     python benchmarks/cell_step.py --device cuda    (batch 64, 16 channels, 8 cells, device events)
 
-A step is an architecture step and a weight step of the loop, on batches of random pictures of CIFAR-10's shape. Steps of
-the three strategies take turns in one process; a figure is the median. Memory is the peak of a fresh process (on CUDA of
-the allocator) above what it held before its first step; there one strategy runs in each process.
+A step is an architecture step and a weight step of the loop, on batches of random pictures of CIFAR-10's shape. Steps
+of the three strategies take turns in one process; a figure is the median. Memory is the peak of a process of its own (on
+CUDA of the allocator) above what it held before its first step.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from common import finish
 
+from common import finish
 from nasp_core.loop import Loop
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.spaces import ConvCellSpace, ConvSettings

@@ -4,8 +4,8 @@
     python benchmarks/cell_step.py --device cuda    (batch 64, 16 channels, 8 cells, device events)
 
 A step is an architecture step and a weight step of the loop, on batches of random pictures of CIFAR-10's shape. Steps
-of the three strategies take turns in one process; a figure is the median. Memory is the peak of a process of its own (on
-CUDA of the allocator) above what it held before its first step.
+of the three strategies take turns in one process; a figure is the median. Memory is the peak of a process of its own
+(on CUDA of the allocator) above what it held before its first step.
 """
 
 from __future__ import annotations

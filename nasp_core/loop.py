@@ -166,6 +166,7 @@ class Loop:
                 self.observer.stepped()
                 if self.observer.checkpoint_due():
                     self.save()
+        self.network.memory = self.network.left = None
         averaged(self.weights, self.state["average"])
         if self.training.keep_best and self.state["best"] is not None:
             self.network.load_state_dict(self.state["best"]["weights"])
@@ -366,6 +367,7 @@ def train(
     A task without validation data gives no metrics; `training` then validates nothing (`evaluate_every` = 0).
     """
     if training.compile:
+        _check_compiler(network)
         network.compile()
     loop = Loop(network, task, training, seed=seed, observer=observer, fresh=fresh, label=label)
     if resume is not None:
@@ -376,3 +378,16 @@ def train(
         return Trained(network, best["metrics"], best["epoch"], state["trace"], state["seconds"])
     metrics = evaluate(network, task, precision=training.precision) if len(loop.valid) else {}
     return Trained(network, metrics, len(state["trace"]), state["trace"], state["seconds"])
+
+
+def _check_compiler(network: Network) -> None:
+    """Compile one sum where the network lies; raises `SearchError` with the reason where torch cannot compile."""
+    probe = torch.ones(2, device=next(network.parameters()).device)
+    try:
+        torch.compile(lambda x: x + x.sin())(probe)
+    except Exception as error:  # noqa: BLE001 (each backend has its own)
+        reason = str(error).strip().splitlines()
+        raise SearchError(
+            f"compile = true, but torch cannot compile here ({reason[0] if reason else type(error).__name__}); "
+            "install a C++ compiler (on a GPU: triton), or set compile = false"
+        ) from None

@@ -43,8 +43,11 @@ def check_recipe(recipe: Recipe) -> None:
         why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
         problems.append(recipe.problem("split.fractions", why))
     table = TENSOR_BASELINES if wants_context else BASELINES
-    if recipe.search.keep_best:
-        problems.append(recipe.problem("search.keep_best", "belongs to the final training; set train.keep_best"))
+    problems += recipe.misplaced()
+    for which in ("search", "train"):
+        if getattr(recipe, which).precision != "float32":
+            why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
+            problems.append(recipe.problem(f"{which}.precision", why))
     for name in (name for name in recipe.baselines.names if name not in table):
         near = difflib.get_close_matches(name, table, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

@@ -101,7 +101,8 @@ def _text(recipe: RecurrentCellRecipe, corpus: Corpus, device: torch.device, ran
 
 def _pictures(recipe: ConvCellRecipe | NasBench201Recipe, pictures: Pictures, device: torch.device) -> CellData:
     cut = recipe.pictures
-    parts = cut_training(pictures, recipe.seed, cut.share, cut.limit, cut.holdout)
+    limit = None if cut.limit is None or cut.limit >= len(pictures.train) else cut.limit
+    parts = cut_training(pictures, recipe.seed, cut.share, limit, cut.holdout)
     final = torch.cat([parts.weights, parts.architecture])
     some = pictures if cut.test_limit is None else pictures.first_of_test(cut.test_limit)
     plain = Augment(crop=cut.crop, flip=cut.flip)

@@ -30,6 +30,7 @@ _SPACES: Mapping[str, Any] = {
     "nas-bench-201": (NasBench201Space, NasBench201Settings),
     "recurrent-cell": (RecurrentCellSpace, RecurrentSettings),
 }
+_OF_THE_CELL = {"nas-bench-201": ("operations",), "recurrent-cell": ("steps", "activations")}
 
 
 def make_space(recipe: CellRecipe, facts: Mapping[str, int]) -> Space:
@@ -40,10 +41,14 @@ def make_space(recipe: CellRecipe, facts: Mapping[str, int]) -> Space:
 
 
 def build_cells(genotype: Genotype, settings: Mapping[str, Any], facts: Mapping[str, int]) -> Network:
-    """Return the final network of a genotype under a recipe's `[network]` settings; its weights are not drawn yet."""
+    """Return the final network of a genotype under a recipe's `[network]` settings; its weights are not drawn yet.
+
+    What belongs to the cell (its nodes, the operations offered) comes from the genotype.
+    """
     if genotype.space not in _SPACES:
         raise RunError(f"genotype of unknown space {genotype.space!r}; this version knows {', '.join(_SPACES)}")
-    plain = {**settings, **facts}
+    of_the_cell = {key: genotype.settings[key] for key in _OF_THE_CELL.get(genotype.space, ())}
+    plain = {**settings, **facts, **of_the_cell}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
     if genotype.space == "conv-cell":
         return CellNetwork(cells_of(genotype), CellSettings(**values))

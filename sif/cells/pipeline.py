@@ -45,9 +45,7 @@ def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -
             named = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
             at = f"{key}.{named}" if hasattr(getattr(recipe, key, None), named) else key
             problems.append(recipe.problem(at, str(error)))
-    for key in ("keep_best", "compile", "average_after"):
-        if getattr(recipe.search, key) not in (False, None):
-            problems.append(recipe.problem(f"search.{key}", f"belongs to the final training; set train.{key}"))
+    problems += recipe.misplaced()
     train, pictures = recipe.train, getattr(recipe, "pictures", None)
     if pictures is not None and not pictures.holdout and (train.evaluate_every or train.keep_best):
         why = "there is nothing to validate on with pictures.holdout = 0; set it to 0, or hold some pictures out"

@@ -70,6 +70,13 @@ class BaseRecipe(Closed):
         shown = toml_literal(value)
         return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
 
+    def misplaced(self) -> list[str]:
+        """Return the problems of settings that belong to the final training, but are given for the search."""
+        keys = [
+            key for key in ("keep_best", "compile", "average_after") if getattr(self.search, key) not in (False, None)
+        ]
+        return [self.problem(f"search.{key}", f"belongs to the final training; set train.{key}") for key in keys]
+
     def training(self, which: Literal["search", "train"]) -> Training:
         """Return the schedule of the search or of the final training."""
         values = getattr(self, which).model_dump()

@@ -55,7 +55,7 @@ def apply_budget(data: dict[str, Any], places: dict[str, str], origin: str, name
         for path, value in _leaves(source):
             _set(data, path, deepcopy(value))
             if label != FULL:
-                places[".".join(path)] = places.get(".".join(("budgets", label, *path)), f"budget {label}")
+                places[".".join(path)] = place(places, ".".join(("budgets", label, *path))).strip()
     data["budget"] = name
     return chosen
 

@@ -19,10 +19,13 @@ from sif.recipes.closed import Closed, Count, Share, model_of
 __all__ = ["CELL_RECIPES", "CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
 
 _OF_THE_DATA = ("classes", "in_channels", "vocabulary")
+_OF_THE_CELL = (*_OF_THE_DATA, "operations", "steps", "activations")  # a final network takes these from the find
 _ConvModel: Any = model_of(ConvSettings, leave_out=_OF_THE_DATA)
 _NetworkModel: Any = model_of(CellSettings, leave_out=_OF_THE_DATA)
 _BenchModel: Any = model_of(NasBench201Settings, leave_out=_OF_THE_DATA)
+_BenchNetwork: Any = model_of(NasBench201Settings, leave_out=_OF_THE_CELL)
 _RecurrentModel: Any = model_of(RecurrentSettings, leave_out=_OF_THE_DATA)
+_RecurrentNetwork: Any = model_of(RecurrentSettings, leave_out=_OF_THE_CELL)
 _Whole = Annotated[int, Field(ge=0)]
 
 
@@ -121,7 +124,7 @@ class NasBench201Recipe(CellRecipe):
     task: Literal["image"] = "image"
     pictures: PicturesRecipe = PicturesRecipe()
     space: NasBench201SpaceRecipe = NasBench201SpaceRecipe()
-    network: _BenchModel = _BenchModel()
+    network: _BenchNetwork = _BenchNetwork()
     table: str = ""
 
 
@@ -137,7 +140,7 @@ class RecurrentCellRecipe(CellRecipe):
     task: Literal["text"] = "text"
     text: TextRecipe = TextRecipe()
     space: RecurrentSpaceRecipe = RecurrentSpaceRecipe()
-    network: _RecurrentModel = _RecurrentModel()
+    network: _RecurrentNetwork = _RecurrentNetwork()
 
 
 CELL_RECIPES: Mapping[tuple[str, str], type[CellRecipe]] = {

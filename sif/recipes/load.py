@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe, Source, place
-from sif.recipes.budgets import apply_budget, stated
+from sif.recipes.budgets import FULL, apply_budget, stated
 from sif.recipes.cells import CELL_RECIPES, CellRecipe
 from sif.recipes.rating import Recipe
 from sif.resources import resource_dir
@@ -93,7 +93,7 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: 
     chosen = apply_budget(data, places, origin, budget or (named[-1] if named else ""))
     for key, value, override in changes:
         _put(data, key, value, override)
-        if chosen is not None and stated(chosen, tuple(key.split("."))):
+        if chosen is not None and stated(data["budgets"][FULL], tuple(key.split("."))):
             _put(chosen, key, value, override)  # so that the resolved recipe, read again, says the same
         places[key] = f"--set {override}"
     kind = recipe_class(data, origin, places)

@@ -51,7 +51,6 @@ RECURRENT: dict[str, Any] = _TRAINING | {
     "space.steps": 3,
     "space.embedding_dim": 6,
     "space.hidden": 6,
-    "network.steps": 3,
     "network.embedding_dim": 6,
     "network.hidden": 6,
     **{f"{table}.optimiser.kind": "adam" for table in ("search", "train")},

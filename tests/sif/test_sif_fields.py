@@ -80,6 +80,7 @@ FIELDS: dict[str, tuple[dict[str, Any], Any]] = {
     "train.min_steps": ({}, 40),
     "train.patience": ({**LONG, "train.patience": 12}, 1),
     "train.keep_best": ({**LONG, "train.patience": 12}, False),
+    "train.average_after": ({**LONG, "train.patience": 12, "train.keep_best": False}, 1),
     **of_optimiser("train"),
     "tune.l2": ({}, [0.0]),
     "tune.embedding_dim": ({}, [8]),
@@ -94,6 +95,11 @@ ELSEWHERE = {
     "test": "parts as files: test_sif_cli",
     "columns": "columns.item stands for all",
     "search.keep_best": "is refused: test_sif_recipes",
+    "search.precision": "is refused: test_sif_recipes",
+    "train.precision": "is refused: test_sif_recipes",
+    "search.compile": "is refused: test_sif_recipes",
+    "search.average_after": "is refused: test_sif_recipes",
+    "train.compile": "changes speed, not numbers: test_core_training",
     "strategy.settings": "alpha_lr stands for all; each strategy's own: tests of the core",
 }
 

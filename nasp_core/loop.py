@@ -178,9 +178,11 @@ class Loop:
         if self.state["global_rng"] is None:
             torch.manual_seed(derive_seed(self.seed, self.label, "global"))
             return
-        torch.set_rng_state(self.state["global_rng"])
-        if self.device.type == "cuda" and self.state["device_rng"] is not None:
+        if self.device.type == "cuda" and self.state["device_rng"] is None:  # saved on a CPU
+            torch.cuda.manual_seed(derive_seed(self.seed, self.label, "global", self.state["step"]))
+        elif self.device.type == "cuda":
             torch.cuda.set_rng_state(self.state["device_rng"], self.device)
+        torch.set_rng_state(self.state["global_rng"])
 
     def save(self) -> None:
         """Give the observer a packed state to go on from."""

@@ -15,7 +15,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop, Observer, Trained, better, evaluate, train
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
-from nasp_core.relax import Pinned
+from nasp_core.relax import Pinned, on_host
 from nasp_core.select import Argmax
 from nasp_core.state import pack, restore
 from nasp_core.strategy import Gradient, SelectContext, Strategy
@@ -151,7 +151,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
     scores: dict[str, float] = {}
 
     def supernet_metric(active: Active) -> float:
-        return evaluate(space, task, Mixture(active=active))[task.metric]
+        return evaluate(space, task, Mixture(active=active), precision=trainer.search.precision)[task.metric]
 
     def trained_metric(active: Active, schedule: Training) -> float:
         genotype = space.genotype(active)
@@ -169,7 +169,8 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         scores[genotype.key()] = float(state["finals"][name])
         return scores[genotype.key()]
 
-    context = SelectContext(space, task, state["alpha"], supernet_metric, trained_metric, trainer.final)
+    final_scores = strategy.domain.scores(on_host(state["alpha"]))
+    context = SelectContext(space, task, final_scores, supernet_metric, trained_metric, trainer.final)
     active = strategy.select.select(context)
     genotype = space.genotype(active)
     metric = scores[genotype.key()] if genotype.key() in scores else supernet_metric(active)

@@ -60,6 +60,10 @@ class Domain(Part):
     def retract(self, alpha: Alpha) -> None:
         """Bring alpha back into the domain after a step, in place; nothing by default."""
 
+    def scores(self, alpha: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return how strong each candidate is, for the final selection; alpha itself by default."""
+        return alpha
+
 
 class Relax(Part):
     """How alpha becomes a mixture."""
@@ -138,11 +142,12 @@ class Gradient(Part):
 
 @dataclass
 class SelectContext:
-    """What a selection may use: the supernet, its alpha, the task, and the training of single points."""
+    """What a selection may use: the supernet, its scores, the task, and the training of single points."""
 
     space: Space
     task: Task
-    alpha: Alpha
+    scores: dict[str, Tensor]
+    """How strong each candidate is (`Domain.scores`), on the CPU; `[choices, candidates]` per group."""
     supernet_metric: Callable[[Active], float]
     """Validation metric of the supernet restricted to a point."""
     trained_metric: Callable[[Active, Training], float]

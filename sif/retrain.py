@@ -15,7 +15,7 @@ from sif.datasets import Split
 from sif.errors import RunError
 from sif.models.build import build_network
 from sif.recipes import Recipe
-from sif.runs import Progress, RunDirectory, Stages, trained_stage, write_model
+from sif.runs import RETRAINING, Progress, RunDirectory, Stages, trained_stage, write_model
 from sif.tasks import RatingTask
 from sif.threads import threads_for
 
@@ -75,7 +75,7 @@ def retrain(
     elif epochs is not None:
         training = replace(training, epochs=epochs, min_steps=0)
     seed = recipe.seed if seed is None else seed
-    stages = Stages(directory, progress or Progress(), checkpoint_seconds)
+    stages = Stages(directory, progress or Progress(), checkpoint_seconds, RETRAINING)
     stages.check(data.split.fingerprint)
     name = f"train {training.epochs} epochs seed {seed}{' on all data' if all_data else ''}"
     network, key = build_network(genotype, data.task), genotype.key()
@@ -86,7 +86,7 @@ def retrain(
     facts = {"epochs": len(done["trace"]), "seed": seed, "all_data": all_data, "seconds": done["seconds"]}
     changed = {"metrics": {"valid": valid, "test": None}, "scale": asdict(data.task.scale), "retrained": facts}
     directory.write_json("result.json", result | changed)
-    directory.clear()
+    stages.forget(name)
     return facts | {"valid": valid}
 
 

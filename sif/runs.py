@@ -30,9 +30,11 @@ from sif.recipes import AnyRecipe, load_recipe
 from sif.results import SCHEMA_VERSION
 from sif.toml import dump_toml
 
-__all__ = ["MODEL_FORMAT", "Progress", "RunDirectory", "Shown", "Stages", "trained_stage", "write_model"]
+__all__ = ["MODEL_FORMAT", "RETRAINING", "Progress", "RunDirectory", "Shown", "Stages", "trained_stage", "write_model"]
 
 MODEL_FORMAT = "sif-recommender-1"
+RETRAINING = "retraining"
+"""The folder of a run in which `sif train` keeps what it goes on from."""
 _FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
 _TEMPORARY = r"\.(" + _FILES.replace(".", r"\.") + r")\.\w+"
 """The temporary names of `write_atomically`."""
@@ -195,18 +197,18 @@ class _Checkpointer(Shown):
 class Stages:
     """Runs the stages of a run in order, each once: a finished stage is read back, the interrupted one goes on.
 
-    Under `checkpoint/`: `NAME.safetensors` is the outcome of a finished stage, `NAME.partial.safetensors` the
-    state of the running one. Both are plain trees; a kill at any moment loses at most `every` seconds of work.
+    In its folder `NAME.safetensors` is the outcome of a finished stage, `NAME.partial.safetensors` the state of the
+    running one. Both are plain trees; a kill at any moment loses at most `every` seconds of work, or the training of
+    the one point that a trial search or a final was at.
     """
 
-    def __init__(self, run: RunDirectory, progress: Progress, every: float = 2.0) -> None:
-        self._folder, self._progress, self._every = run.path / "checkpoint", progress, every
+    def __init__(self, run: RunDirectory, progress: Progress, every: float = 2.0, folder: str = "checkpoint") -> None:
+        self._folder, self._progress, self._every = run.path / folder, progress, every
         self._folder.mkdir(exist_ok=True)
 
     def run(self, name: str, compute: Callable[[Observer, State | None], State]) -> State:
         """Return the outcome of stage `name`: from disk if it is done, else by `compute(observer, resume)`."""
-        stem = re.sub(r"[^\w.=-]+", "-", name)
-        done, partial = self._folder / f"{stem}.safetensors", self._folder / f"{stem}.partial.safetensors"
+        done, partial = self._files(name)
         if done.is_file():
             outcome: State = load_tree(done)
             return outcome
@@ -216,6 +218,17 @@ class Stages:
         partial.unlink(missing_ok=True)
         outcome = load_tree(done)
         return outcome
+
+    def _files(self, name: str) -> tuple[Path, Path]:
+        stem = re.sub(r"[^\w.=-]+", "-", name)
+        return self._folder / f"{stem}.safetensors", self._folder / f"{stem}.partial.safetensors"
+
+    def forget(self, name: str) -> None:
+        """Remove what is kept of a finished stage, and the folder when no other stage is in it."""
+        for path in self._files(name):
+            path.unlink(missing_ok=True)
+        if not any(self._folder.glob("*.safetensors")):
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def check(self, fingerprint: str) -> None:
         """Note the split of the run; raises `RunError` when an interrupted run was made with another one."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.strategy import Domain
@@ -14,7 +15,10 @@ __all__ = ["Logits"]
 
 @dataclass(frozen=True)
 class Logits(Domain):
-    """Leave alpha free; it starts as Gaussian noise of standard deviation `noise` around zero."""
+    """Leave alpha free; it starts as Gaussian noise of standard deviation `noise` around zero.
+
+    The final selection compares candidates, of different choices too, by softmax(alpha) (DARTS, section 2.4).
+    """
 
     noise: float = 1e-3
 
@@ -26,3 +30,7 @@ class Logits(Domain):
             group.name: (self.noise * torch.randn(group.shape, generator=generator)).to(device).requires_grad_()
             for group in space.groups
         }
+
+    def scores(self, alpha: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights that the candidates have in the mixture."""
+        return {name: torch.softmax(tensor, dim=-1) for name, tensor in alpha.items()}

@@ -46,7 +46,11 @@ class Unrolled(Gradient):
     def step(self, context: StepContext, state: State) -> None:
         """Step alpha and the continuous parameters along the unrolled gradient."""
         tensors = architecture_tensors(context.alpha, context.space)
-        step_architecture(tensors, self.hypergradient(context, tensors), state["adam"])
+        # Always in full precision: autocast would keep its half copies of weights that this changes in place, and
+        # finite differences drown in half precision.
+        with torch.autocast(tensors[0].device.type, enabled=False):
+            gradient = self.hypergradient(context, tensors)
+        step_architecture(tensors, gradient, state["adam"])
 
     def hypergradient(self, context: StepContext, tensors: list[Tensor]) -> list[Tensor | None]:
         """Return the unrolled gradient of each tensor; the weights end as they began."""

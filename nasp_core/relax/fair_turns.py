@@ -19,10 +19,10 @@ __all__ = ["FairTurns"]
 class FairTurns(Relax):
     """NASP's point in the architecture step; strictly fair single paths in the weight step.
 
-    In each round of as many weight steps as a choice has candidates, every candidate is live once, in random
-    order (Chu et al. 2021, FairNAS, definition 2). So alpha compares trained candidates with trained
-    candidates, at the price of one candidate a step, as in NASP. The constraint that keeps some choices and
-    drops others is applied to a random ranking of them.
+    In each round of as many weight steps as a choice has candidates, every candidate has its turn once, in random
+    order (Chu et al. 2021, FairNAS, definition 2); silent ones have nothing to train and get none. So alpha compares
+    trained candidates with trained candidates, at the price of one candidate a step, as in NASP. Where a constraint
+    keeps some choices and drops others, it is applied to a random ranking of them, and a dropped choice's turn is lost.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete"})
@@ -38,8 +38,10 @@ class FairTurns(Relax):
         scores = {}
         for group in space.groups:
             round_ = state["rounds"].get(group.name)
-            if round_ is None or round_["turn"] == len(group.candidates):
-                order = torch.argsort(torch.rand(group.shape, generator=generator), dim=-1)
+            heard = torch.tensor([i for i, name in enumerate(group.candidates) if name not in space.silent])
+            if round_ is None or round_["turn"] == len(heard):
+                drawn = torch.rand(group.choices, len(heard), generator=generator)
+                order = heard[torch.argsort(drawn, dim=-1)]
                 round_ = state["rounds"][group.name] = {"turn": 0, "order": order}
             live = round_["order"][:, round_["turn"]]
             round_["turn"] += 1

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from nasp_core.relax import on_host
 from nasp_core.strategy import Select, SelectContext
 from nasp_core.types import Active
 
@@ -11,8 +10,8 @@ __all__ = ["Argmax"]
 
 @dataclass(frozen=True)
 class Argmax(Select):
-    """Take the one-hot point nearest to alpha, by the space's own projection (NASP's and DARTS' rule)."""
+    """Take the one-hot point nearest to the scores, by the space's own projection (NASP's and DARTS' rule)."""
 
     def select(self, context: SelectContext) -> Active:
-        """Return the projection of the final alpha."""
-        return context.space.constrain(on_host(context.alpha))
+        """Return the projection of the final scores."""
+        return context.space.constrain(context.scores)

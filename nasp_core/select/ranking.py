@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from nasp_core.errors import SearchError
 from nasp_core.loop import better
 from nasp_core.network import Space
 from nasp_core.select.argmax import Argmax
 from nasp_core.strategy import Select, SelectContext
-from nasp_core.types import Active, Alpha
+from nasp_core.types import Active
 
 __all__ = ["Ranking", "finalists"]
 
 
-def finalists(space: Space, alpha: Alpha, count: int) -> list[Active]:
-    """Return up to `count` points of different families, best first by alpha.
+def finalists(space: Space, scores: Mapping[str, Tensor], count: int) -> list[Active]:
+    """Return up to `count` points of different families, best first by `scores[group]` `[choices, candidates]`.
 
-    The first is alpha's own projection; the others differ from it in one choice, the cheapest change first:
-    the one that gives up least alpha. Of a family (`Space.family`: points that are one function under other
-    names) only the first stands.
+    The first is the scores' own projection; the others differ from it by one candidate that is made the strongest of
+    its group, so that it is live in its choice (and where choices compete, its choice is kept), the cheapest change
+    first: the one that gives up least of the summed scores of the live candidates. Of a family (`Space.family`:
+    points that are one function under other names) only the first stands.
     """
-    scores = {name: tensor.detach().cpu() for name, tensor in alpha.items()}
-    swaps: list[tuple[float, str, int, int]] = []
-    for name, score in scores.items():
-        loss = score.amax(dim=-1, keepdim=True) - score
-        swaps += [
-            (float(loss[row, column]), name, row, column)
-            for row in range(score.shape[0])
-            for column in range(score.shape[1])
-        ]
-    chosen: dict[str, Active] = {}
-    for _, name, row, column in sorted(swaps):
-        changed = {key: value.clone() for key, value in scores.items()}
-        top = changed[name][row].max()
-        changed[name][row, column] = torch.nextafter(top, torch.tensor(torch.inf))
-        active = space.constrain(changed)
-        chosen.setdefault(space.family(active), active)
+    plain = {name: tensor.detach().cpu() for name, tensor in scores.items()}
+    base = space.constrain(plain)
+    worth = _worth(base, plain)
+    swaps: list[tuple[float, str, int, int, Active]] = []
+    for name, score in plain.items():
+        for row in range(score.shape[0]):
+            for column in range(score.shape[1]):
+                changed = {key: value.clone() for key, value in plain.items()}
+                changed[name][row, column] = torch.nextafter(score.max(), torch.tensor(torch.inf))
+                active = space.constrain(changed)
+                swaps.append((worth - _worth(active, plain), name, row, column, active))
+    chosen: dict[str, Active] = {space.family(base): base}
+    for *_, active in sorted(swaps, key=lambda swap: swap[:4]):
         if len(chosen) == count:
             break
+        chosen.setdefault(space.family(active), active)
     return list(chosen.values())
+
+
+def _worth(active: Active, scores: Mapping[str, Tensor]) -> float:
+    """Return the summed scores of the live candidates."""
+    return sum(
+        float(scores[name][row, pick]) for name, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
+    )
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Ranking(Select):
 
     def select(self, context: SelectContext) -> Active:
         """Return the finalist with the best validation metric; ties go to the larger alpha."""
-        runners = finalists(context.space, context.alpha, self.count)
+        runners = finalists(context.space, context.scores, self.count)
         if len(runners) == 1:
             return Argmax().select(context)
         training = context.final.shortened(self.shorten)

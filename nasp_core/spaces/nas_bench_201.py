@@ -70,6 +70,8 @@ class NasBench201Settings:
         """Refuse what cannot be built, all at once."""
         problems = check_least(self, channels=1, cells_per_stage=1, classes=2, in_channels=1)
         problems += unknown_names("operations", self.operations, tuple(_NAMES))
+        if set(self.operations) == {NONE}:
+            problems.append(f"operations offers {NONE} alone; a cell needs one that does something")
         if problems:
             raise SpaceError("; ".join(problems))
 

@@ -13,7 +13,7 @@ from nasp_core.types import Task
 from sif.data import resolve_device
 from sif.datasets.corpora import Corpus, read_corpus
 from sif.datasets.pictures import Pictures, read_pictures
-from sif.errors import RecipeError
+from sif.errors import DataError, RecipeError
 from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
 from sif.tasks.image import Augment, ImageTask, cut_training
 from sif.tasks.text import TextTask
@@ -69,9 +69,30 @@ def prepare_cells(
         raise RecipeError(f"{recipe.origin} names no data; give a data set or a folder: --data FOLDER")
     if isinstance(recipe, ConvCellRecipe | NasBench201Recipe):
         pictures = read_pictures(given, root) if isinstance(given, str | Path) else given
-        return _pictures(recipe, pictures, where)
+        return _checked(recipe, _pictures(recipe, pictures, where))
     assert isinstance(recipe, RecurrentCellRecipe)
     corpus = read_corpus(given, root) if isinstance(given, str | Path) else given
+    return _checked(recipe, _words(recipe, corpus, where))
+
+
+def _checked(recipe: CellRecipe, data: CellData) -> CellData:
+    """Make every stream that the run will have, so that a part too small for its batches is told before anything."""
+    plans = (("search", data.search, ("train", "valid")), ("train", data.final, ("train",)))
+    for which, task, splits in plans:
+        size = recipe.training(which).batch_size  # type: ignore[arg-type]
+        for split in splits:
+            try:
+                count = len(task.stream(split, size, 0))  # type: ignore[arg-type]
+            except DataError as error:
+                problem = recipe.problem(f"{which}.batch_size", str(error))
+                raise RecipeError(f"{recipe.origin} has 1 problem\n  {problem}") from None
+            if not count:
+                why = "it leaves the search no pictures to choose the architecture on; lower it"
+                raise RecipeError(f"{recipe.origin} has 1 problem\n  {recipe.problem('pictures.share', why)}")
+    return data
+
+
+def _words(recipe: RecurrentCellRecipe, corpus: Corpus, where: torch.device) -> CellData:
     text, final = recipe.text, recipe.training("train")
     return CellData(
         name=corpus.name,

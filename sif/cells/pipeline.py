@@ -19,8 +19,9 @@ from nasp_core.trials import Random, TrialStrategy
 from nasp_core.types import State
 from sif.cells.data import CellData
 from sif.cells.networks import build_cells, make_space
+from sif.cells.truth import TrueAccuracies
 from sif.errors import RecipeError
-from sif.recipes import CellRecipe
+from sif.recipes import CellRecipe, NasBench201Recipe
 from sif.runs import Stages, trained_stage
 
 __all__ = ["CellPipeline", "check_cell_recipe"]
@@ -50,6 +51,8 @@ def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -
     if pictures is not None and not pictures.holdout and (train.evaluate_every or train.keep_best):
         why = "there is nothing to validate on with pictures.holdout = 0; set it to 0, or hold some pictures out"
         problems.append(recipe.problem("train.evaluate_every", why))
+    if isinstance(recipe, NasBench201Recipe) and recipe.table:
+        TrueAccuracies.read(recipe.table)
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise RecipeError(f"{recipe.origin} has {count}\n" + "\n".join(f"  {p}" for p in problems))
@@ -63,6 +66,9 @@ def _network_alone(recipe: CellRecipe, facts: dict[str, int]) -> Network | None:
         return None
     genotype = space.genotype(space.random_point(torch.Generator().manual_seed(0)))
     return build_cells(genotype, recipe.network_settings(), facts)
+
+
+_PROBES = 2
 
 
 class CellPipeline:
@@ -107,14 +113,17 @@ class CellPipeline:
         )
 
     def random(self, found: State) -> State | None:
-        """Random search under the budget of the search, in passes over the data; None where the recipe has none."""
-        epochs = self.recipe.compare.random_epochs
-        if epochs is None:
+        """Random search that takes as long as the search, or as many trials as given; None where there is none.
+
+        How many trials fit is told by the seconds of the first ones.
+        """
+        compare = self.recipe.compare
+        if compare.random_epochs is None:
             return None
-        trials = max(1, round(passes(found["trace"]) / epochs))
         short = replace(
             self.final,
-            epochs=epochs,
+            epochs=compare.random_epochs,
+            min_steps=0,
             batch_size=self.recipe.training("search").batch_size,
             evaluate_every=0,
             keep_best=False,
@@ -122,12 +131,11 @@ class CellPipeline:
             average_after=None,
             compile=False,
         )
+        trials = compare.random_trials
+        if trials is None:
+            probe = self.search(Random(trials=_PROBES), "random search, first trials", final=short)
+            trials = max(_PROBES, round(_PROBES * found["seconds"] / probe["seconds"]))
         return self.search(Random(trials=trials), "random search", final=short)
-
-
-def passes(trace: list[dict[str, Any]]) -> float:
-    """Return how many passes over the data a search took, architecture steps counted as weight steps."""
-    return sum((2 if r.get("alpha") else 1) if r["phase"] == "search" else r["epochs"] for r in trace)
 
 
 def _outcome(found: Found) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 from nasp_core.loop import evaluate
 from sif.cells.cost import multiply_adds, parameters
 from sif.cells.data import CellData, prepare_cells
-from sif.cells.pipeline import CellPipeline
+from sif.cells.pipeline import CellPipeline, check_cell_recipe
 from sif.cells.run import load_cell_model, write_cell_model
 from sif.errors import RunError
 from sif.recipes import CellRecipe, load_recipe
 from sif.recipes.budgets import FULL
-from sif.runs import Progress, RunDirectory, Stages
+from sif.report.cells import cell_report
+from sif.runs import RETRAINING, Progress, RunDirectory, Stages
 
 __all__ = ["retrain_cells", "score_cells"]
 
@@ -33,6 +35,14 @@ def _prepared(directory: RunDirectory, budget: str, device: str, root: Path | No
             "bring the data back, or search again"
         )
     return recipe, data
+
+
+def _rewrite(directory: RunDirectory, changed: dict[str, Any]) -> None:
+    """Change the result of a run, and its page with it; the rows stay those of the search, trained alike."""
+    result = directory.result() | changed
+    trace = [json.loads(line) for line in directory.file("trace.jsonl").read_text().splitlines()]
+    directory.write("report.html", cell_report(result, trace))
+    directory.write_json("result.json", result)
 
 
 def retrain_cells(
@@ -54,14 +64,16 @@ def retrain_cells(
     """
     directory = RunDirectory.open(run, needs="result.json")
     recipe, data = _prepared(directory, budget or FULL, device, root)
+    check_cell_recipe(recipe, data.facts)
     training = recipe.training("train")
     if epochs is not None:
         training = replace(training, epochs=epochs, min_steps=0)
     seed = recipe.seed if seed is None else seed
-    stages = Stages(directory, progress or Progress(), checkpoint_seconds)
+    stages = Stages(directory, progress or Progress(), checkpoint_seconds, RETRAINING)
     stages.check(data.fingerprint)
     pipeline, genotype = CellPipeline(recipe, data, stages), directory.genotype()
-    done = pipeline.train(genotype, f"train {recipe.budget} {training.epochs} epochs seed {seed}", training, seed)
+    name = f"train {recipe.budget} {training.epochs} epochs seed {seed}"
+    done = pipeline.train(genotype, name, training, seed)
     write_cell_model(directory, genotype, recipe, data, done)
     network = pipeline.build(genotype)
     valid = done["valid"] or None
@@ -73,8 +85,10 @@ def retrain_cells(
         "multiply_adds": multiply_adds(network, data.example, data.per),
         "retrained": facts,
     }
-    directory.write_json("result.json", directory.result() | changed)
-    directory.clear()
+    traced = directory.file("trace.jsonl").read_text() + "".join(json.dumps(record) + "\n" for record in done["trace"])
+    directory.write("trace.jsonl", traced)
+    _rewrite(directory, changed)
+    stages.forget(name)
     return facts | {"valid": valid}
 
 
@@ -94,6 +108,6 @@ def score_cells(run: str | Path, *, device: str = "auto", root: Path | None = No
     }
     result = directory.result()
     if result["metrics"]["test"] is None:
-        directory.write_json("result.json", result | {"metrics": metrics})
+        _rewrite(directory, {"metrics": metrics})
     cost = {"parameters": parameters(network), "multiply_adds": multiply_adds(network, data.example, data.per)}
     return {"metric": result["metric"], **metrics, **cost}

@@ -13,7 +13,7 @@ from sif.errors import DataError
 __all__ = ["Bundle", "altered"]
 
 _MOST_BYTES = 1 << 31  # of one tar archive, which is held in memory; CIFAR has 184 MB
-_BROKEN = (*BROKEN, tarfile.TarError, zipfile.BadZipFile, KeyError)
+_BROKEN = (*BROKEN, tarfile.TarError, zipfile.BadZipFile, KeyError, RuntimeError)  # RuntimeError: encrypted
 
 
 class Bundle:

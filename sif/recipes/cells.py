@@ -65,11 +65,12 @@ class TextRecipe(Closed):
 class CompareRecipe(Closed):
     """Random search beside the find, under the same budget; both end in the same final training.
 
-    It trains random cells for `random_epochs` each, as many as the search has passes over its data for (an
-    architecture step counts as a weight step), and keeps the best on validation. None leaves it out.
+    It trains random cells for `random_epochs` each and keeps the best on validation: as many as take the seconds of the
+    search, or `random_trials` (which makes two runs alike to the bit). With random_epochs none it is left out.
     """
 
     random_epochs: Count | None = None
+    random_trials: Count | None = None
 
 
 class CellRecipe(BaseRecipe):

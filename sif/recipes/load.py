@@ -89,9 +89,15 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: 
         )
         for table in (own, *(t for t in tables if isinstance(t, dict))):
             table.pop("settings", None)  # those of the recipe's own strategy
-    named = [str(value) for key, value, _ in changes if key == "budget"]
-    chosen = apply_budget(data, places, origin, budget or (named[-1] if named else ""))
-    for key, value, override in changes:
+    early = [change for change in changes if change[0].partition(".")[0] in ("budget", "budgets")]
+    for key, value, override in early:
+        _put(data, key, value, override)
+        places[key] = f"--set {override}"
+    named = {str(value) for key, value, _ in early if key == "budget"}
+    if budget and named - {budget}:
+        raise RecipeError(f"{origin}: two budgets, --budget {budget} and --set budget={named.pop()}; give one")
+    chosen = apply_budget(data, places, origin, budget)
+    for key, value, override in (change for change in changes if change not in early):
         _put(data, key, value, override)
         if chosen is not None and stated(data["budgets"][FULL], tuple(key.split("."))):
             _put(chosen, key, value, override)  # so that the resolved recipe, read again, says the same
@@ -178,6 +184,7 @@ def _explain(recipe: type[BaseRecipe], places: Mapping[str, str], problem: Any) 
     texts = {
         "model_type": "this is a table, not a value",
         "model_attributes_type": "this is a table, not a value",
+        "tuple_type": 'give a list, such as [1, 2] or ["a", "b"]',
         "missing": "too few values",
         "too_long": "too many values",
         "setting": "give a number, a text, true or false, or a list of numbers",

@@ -62,15 +62,9 @@ def cell_rows(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[st
     """Return the columns and the rows of the comparison as text: cells, and where there is a table their truth."""
     metric, truths = result["metric"], result["best"] is not None
     names = list(result["best"]["accuracy"]) if truths else []
-    columns = (
-        "cell",
-        f"search {metric}",
-        f"valid {metric}",
-        f"test {metric}",
-        "parameters",
-        "multiply-adds",
-        "seconds",
-    )
+    judged = [f"{part} {metric}" for part in ("search", "valid", "test")]
+    cost_columns = ("parameters", "multiply-adds", "seconds")
+    columns = ["cell", *judged, *cost_columns, *(f"true {name} %" for name in names)]
     rows = []
     for name, row in result["rows"].items():
         trials = f" ({row['trials']} cells)" if row["trials"] else ""
@@ -99,8 +93,17 @@ def cell_verdicts(result: Mapping[str, Any]) -> list[str]:
                 sentences.append(f"random search does better than the find on the {part} part")
     if result["epochs"] is None:
         sentences.append("the cell was found, its network is not trained yet")
-    elif result["epochs"]["best"] == result["epochs"]["most"] and result["budget"] != "full":
-        sentences.append("the final training is short and was still improving: sif train gives it the full schedule")
+    elif result["retrained"] is None and result["budget"] != "full":
+        sentences.append(f"the final training had {result['epochs']['most']} epochs: sif train gives the full schedule")
+    if result["retrained"] is not None:
+        facts, figures = result["retrained"], []
+        for part in ("valid", "test"):
+            value = (result["metrics"][part] or {}).get(metric)
+            figures += [] if value is None else [f"{part} {metric} {_figure(value, metric)}"]
+        told = ", ".join(figures) or "not evaluated yet"
+        sentences.append(
+            f"the find has since been trained for {facts['epochs']} epochs (budget {facts['budget']}): {told}"
+        )
     return sentences
 
 

@@ -16,6 +16,7 @@ _TRAINING = {
     "train.batch_size": 16,
     "train.evaluate_every": 1,
     "compare.random_epochs": "none",
+    "compare.random_trials": 2,
     "retrain": True,
 }
 CONV: dict[str, Any] = _TRAINING | {

@@ -56,6 +56,7 @@ COMMON: dict[str, Field] = {
     "strategy.settings.alpha_lr": ({}, 0.3),
     "retrain": ({}, False),
     "compare.random_epochs": ({}, 2),
+    "compare.random_trials": ({"compare.random_epochs": 1}, 1),
 }
 PICTURES: dict[str, Field] = {
     "pictures.limit": ({}, 50),

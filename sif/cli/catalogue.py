@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,20 @@ from rich.table import Table
 
 from sif.cells import check_cell_recipe
 from sif.cli.app import app, console, data_root, emit, guarded
-from sif.datasets import catalogue, fetch, find_entry, locate, read
+from sif.datasets import (
+    Corpus,
+    CorpusEntry,
+    Interactions,
+    Pictures,
+    PicturesEntry,
+    catalogue,
+    fetch,
+    find_entry,
+    locate,
+    read,
+    read_corpus,
+    read_pictures,
+)
 from sif.errors import RecipeError
 from sif.pipeline import check_recipe
 from sif.recipes import CellRecipe, load_recipe, recipe_names, recipe_text
@@ -106,8 +120,13 @@ def fetch_dataset(name: str) -> None:
 @datasets.command("describe")
 @guarded
 def describe_dataset(source: str, as_json: JsonOption = False) -> None:
-    """Describe a data set or a file of your own: sizes, rating scale, dates, and the rules reading applied."""
-    data = read(source, root=data_root())
+    """Describe a data set, or a file of ratings of your own: sizes, scales, and the rules that reading applied."""
+    reader: Callable[..., Interactions | Pictures | Corpus] = read
+    if not Path(source).exists():
+        entry = find_entry(source)
+        reader = read_pictures if isinstance(entry, PicturesEntry) else reader
+        reader = read_corpus if isinstance(entry, CorpusEntry) else reader
+    data = reader(source, root=data_root())
     facts = data.describe() | {"fingerprint": data.fingerprint()}
     if as_json:
         emit(facts)

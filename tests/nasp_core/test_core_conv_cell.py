@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -258,25 +257,6 @@ def test_half_precision_gives_slopes_and_losses_in_full() -> None:
     for slope, wanted in zip(slopes, torch.autograd.grad(exact, list(alpha.values())), strict=True):
         assert slope.dtype == torch.float32
         assert float(functional.cosine_similarity(slope.flatten(), wanted.flatten(), dim=0)) > 0.9
-
-
-@pytest.mark.slow
-def test_a_step_of_nasp_is_a_fraction_of_darts() -> None:
-    """Batch 16, 8 channels, 4 cells, DARTS' operations, pictures 32x32, one thread."""
-    medians = {}
-    training = Training(epochs=9, batch_size=16, optimiser=Optimiser("sgd", 0.025, momentum=0.9, clip=5.0))
-    for name in ("nasp", "darts", "darts-2nd"):
-        space = ConvCellSpace(ConvSettings(channels=8, layers=4, classes=3, in_channels=3))
-        loop = Loop(space, PlantedPictures(size=32, channels=3), training, strategy=make_strategy(name))
-        seconds = []
-        for step in range(7):
-            began = time.perf_counter()
-            loop._step(step)
-            seconds.append(time.perf_counter() - began)
-        medians[name] = sorted(seconds)[3]
-    assert medians["nasp"] < 1.2, medians
-    assert medians["darts"] > 3 * medians["nasp"], medians
-    assert medians["darts-2nd"] > 8 * medians["nasp"], medians
 
 
 @pytest.mark.parametrize("size", [6, 7])

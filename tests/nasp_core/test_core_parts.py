@@ -15,7 +15,7 @@ from nasp_core.select import Argmax, Ranking
 from nasp_core.select.ranking import finalists
 from nasp_core.spaces import InteractionSettings, InteractionSpace
 from nasp_core.strategy import SelectContext
-from nasp_core.testing import PlantedTask, QuadraticSettings, QuadraticSpace
+from nasp_core.testing import CASES, PlantedTask, QuadraticSettings, QuadraticSpace
 from nasp_core.types import Active, ChoiceGroup, Phase
 
 FLOATS = st.floats(-50, 50, width=32)
@@ -191,6 +191,52 @@ def test_finalists_start_with_the_projection_and_never_repeat(scores: list[float
     assert len({built.family(active) for active in found}) == len(found) == min(count, 5)
     values = [scores[active["operation"][0]] for active in found]
     assert values == sorted(values, reverse=True)
+
+
+def test_finalists_of_a_cell_keep_other_edges_too() -> None:
+    built = CASES["conv-cell"].space()
+    alpha = Box().init(built, torch.Generator().manual_seed(0), torch.device("cpu"))
+    found = finalists(built, alpha, 100)
+
+    def kept(active: Active) -> tuple[tuple[bool, ...], ...]:
+        return tuple(tuple(pick >= 0 for pick in picks) for picks in active.values())
+
+    assert found[0] == built.constrain({name: tensor.detach() for name, tensor in alpha.items()})
+    assert len({kept(active) for active in found}) > 1
+
+    def worth(active: Active) -> float:
+        pairs = [(name, row, pick) for name, picks in active.items() for row, pick in enumerate(picks) if pick >= 0]
+        return sum(float(alpha[name].detach()[row, pick]) for name, row, pick in pairs)
+
+    values = [worth(active) for active in found]
+    assert values == sorted(values, reverse=True)
+
+
+def test_darts_reads_edges_off_the_mixtures_weights() -> None:
+    """Two rows, one with a strong `none`: its best operation has the larger logit, but the smaller weight."""
+    alpha = {"edge": torch.tensor([[3.0, 1.0, 0.0], [0.0, 0.9, 0.0]])}
+    scores = Logits().scores(alpha)
+    torch.testing.assert_close(scores["edge"], torch.softmax(alpha["edge"], dim=-1))
+    assert float(alpha["edge"][0, 1]) > float(alpha["edge"][1, 1])
+    assert float(scores["edge"][0, 1]) < float(scores["edge"][1, 1])
+    assert Box().scores(alpha) is alpha
+
+
+def test_fair_turns_give_every_candidate_that_can_be_heard_its_turn() -> None:
+    built = CASES["conv-cell"].space()
+    part, generator = FairTurns(), torch.Generator().manual_seed(0)
+    alpha = Box().init(built, generator, torch.device("cpu"))
+    group, state = built.groups[0], part.init()
+    seen = torch.zeros(len(group.candidates))
+    for _ in range(300):
+        active = part.mixture(alpha, built, "weight", state, generator).active
+        assert active is not None
+        for pick in active[group.name]:
+            if pick >= 0:
+                seen[pick] += 1
+    heard = [index for index, name in enumerate(group.candidates) if name not in built.silent]
+    assert float(seen.sum() - seen[heard].sum()) == 0
+    assert float(seen[heard].max() / seen[heard].min()) < 1.3
 
 
 def test_finalists_of_large_logits() -> None:

@@ -1,7 +1,6 @@
 """The image task: augmentation against plain indexing, streams, metrics, and what is kept apart."""
 
 import math
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -270,15 +269,3 @@ def test_settings_that_cannot_be_are_said():
         cut_training(pictures(), 0, share=0)
     with pytest.raises(DataError, match="limit = 41, and random has 40 training pictures\n  Give 2 to 40"):
         cut_training(pictures(), 0, limit=41)
-
-
-def test_sixty_four_pictures_are_ready_in_milliseconds():
-    """Measured 1.5 ms on one CPU thread; the best of many, with room for slower machines."""
-    task = ImageTask(pictures(512, (3, 32, 32)), train=range(512), augment=Augment(cutout=16))
-    stream = task.stream("train", 64, 0)
-    best = math.inf
-    for step in range(64):
-        began = time.perf_counter()
-        stream.batch(step)
-        best = min(best, time.perf_counter() - began)
-    assert best < 0.006

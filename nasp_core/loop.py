@@ -387,7 +387,7 @@ def _check_compiler(network: Network) -> None:
     probe = torch.ones(2, device=next(network.parameters()).device)
     try:
         torch.compile(lambda x: x + x.sin())(probe)
-    except Exception as error:  # noqa: BLE001 (each backend has its own)
+    except (RuntimeError, OSError) as error:  # dynamo's, inductor's and the compiler's own
         reason = str(error).strip().splitlines()
         raise SearchError(
             f"compile = true, but torch cannot compile here ({reason[0] if reason else type(error).__name__}); "

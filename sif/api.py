@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,13 +24,13 @@ from sif.datasets import Vocabulary
 from sif.errors import DataError, RunError
 from sif.models.build import build_network, parameters_of
 from sif.pipeline import Pipeline, check_recipe
-from sif.recipes import Recipe, load_rating_recipe
+from sif.recipes import Recipe, changes_of, load_rating_recipe
 from sif.recommender import Recommender
 from sif.report.formula import formula
 from sif.report.html import report
 from sif.results import SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
 from sif.retrain import retrain, score
-from sif.runs import Progress, RunDirectory, Stages, write_model
+from sif.runs import FinishedRun, Progress, RunDirectory, Stages, write_model
 from sif.serve.topk import top_k
 from sif.tasks import Scale
 from sif.threads import threads_for
@@ -39,19 +38,8 @@ from sif.threads import threads_for
 __all__ = ["Run", "execute", "load", "retrain", "score", "search"]
 
 
-class Run:
+class Run(FinishedRun):
     """A finished run: what was found, how good it is, and the model."""
-
-    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
-        """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
-        self.directory, self._keep = directory, keep
-        self.result = directory.result()
-        self.genotype = directory.genotype()
-
-    @property
-    def path(self) -> Path:
-        """The run directory."""
-        return self.directory.path
 
     @property
     def formula(self) -> str:
@@ -68,12 +56,6 @@ class Run:
     def best_epoch(self) -> int:
         """The epoch whose weights the model has."""
         return int(self._model()["epoch"])
-
-    def save(self, path: str | Path) -> Path:
-        """Copy the run directory to `path`, which must not exist."""
-        if Path(path).exists():
-            raise RunError(f"{path} exists; give a path that does not")
-        return Path(shutil.copytree(self.path, path))
 
     def recommender(self) -> Recommender:
         """Return the model as a `Recommender` over the ids 0..n-1 of this run's vocabularies."""
@@ -140,11 +122,7 @@ def search(
     `settings` overrides the recipe by dotted key (`{"search.epochs": 5}`). Without `out` the run lies in a temporary
     folder that lives as long as the returned object. Raises `DataError` or `RecipeError` before anything is written.
     """
-    changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (settings or {}).items()]
-    if strategy is not None:
-        changes.append(f"strategy.name={json.dumps(strategy)}")
-    if seed is not None:
-        changes.append(f"seed={seed}")
+    changes = changes_of(settings, strategy, seed)
     if isinstance(recipe, Recipe):
         if changes:
             raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import Any, Literal
@@ -17,12 +16,10 @@ from nasp_core.loop import Observer, better, evaluate
 from nasp_core.network import Network
 from nasp_core.search import Found, search
 from nasp_core.spaces import InteractionSpace
-from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Gradient, Strategy
 from nasp_core.trials import Enumerate, Random, TrialStrategy
 from nasp_core.types import State
 from sif.data import Prepared
-from sif.errors import RecipeError
 from sif.models.baselines import BASELINES, TENSOR_BASELINES, Baseline
 from sif.models.build import SPACES, build_network
 from sif.recipes import Recipe
@@ -52,25 +49,14 @@ def check_recipe(recipe: Recipe) -> None:
         near = difflib.get_close_matches(name, table, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         problems.append(recipe.problem("baselines.names", f"no baseline {name!r}; {hint}There are: {', '.join(table)}"))
-    settings = recipe.strategy.name in STRATEGIES and recipe.strategy.settings
-    steps: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("strategy.settings" if settings else "strategy.name", recipe.make_strategy),
-        ("space.operations", lambda: _small_space(recipe)),
-        ("search", lambda: recipe.training("search")),
-        ("train", lambda: recipe.training("train")),
+    problems += recipe.tried(
+        {
+            "space.operations": lambda: _small_space(recipe),
+            "search": lambda: recipe.training("search"),
+            "train": lambda: recipe.training("train"),
+        }
     )
-    for key, step in steps:
-        try:
-            step()
-        except NaspError as error:
-            named = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
-            at = f"space.{named}" if key == "space.operations" and hasattr(recipe.space, named) else key
-            problems.append(recipe.problem(at, str(error)))
-    if not problems:
-        problems = _start(recipe)
-    if problems:
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise RecipeError(f"{recipe.origin} has {count}\n" + "\n".join(f"  {p}" for p in problems))
+    recipe.refuse(problems or _start(recipe))
 
 
 def _small_space(recipe: Recipe) -> InteractionSpace:

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,17 @@ from sif.recipes import AnyRecipe, load_recipe
 from sif.results import SCHEMA_VERSION
 from sif.toml import dump_toml
 
-__all__ = ["MODEL_FORMAT", "RETRAINING", "Progress", "RunDirectory", "Shown", "Stages", "trained_stage", "write_model"]
+__all__ = [
+    "MODEL_FORMAT",
+    "RETRAINING",
+    "FinishedRun",
+    "Progress",
+    "RunDirectory",
+    "Shown",
+    "Stages",
+    "trained_stage",
+    "write_model",
+]
 
 MODEL_FORMAT = "sif-recommender-1"
 RETRAINING = "retraining"
@@ -141,6 +152,27 @@ def _made(path: Path) -> bool:
     except OSError as error:
         raise RunError(f"cannot make the run directory {path}: {error.strerror}; give another --out") from None
     return True
+
+
+class FinishedRun:
+    """A finished run: its directory, its result and what was found. `sif.Run` and `sif.CellRun` add the model."""
+
+    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
+        self.directory, self._keep = directory, keep
+        self.result = directory.result()
+        self.genotype = directory.genotype()
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.directory.path
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the run directory to `path`, which must not exist."""
+        if Path(path).exists():
+            raise RunError(f"{path} exists; give a path that does not")
+        return Path(shutil.copytree(self.path, path))
 
 
 class Progress:

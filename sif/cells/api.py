@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from sif.cells.data import prepare_cells
 from sif.cells.pipeline import check_cell_recipe
 from sif.cells.run import CellRun, execute_cells
 from sif.errors import RecipeError, RunError
-from sif.recipes import CellRecipe, load_recipe
+from sif.recipes import CellRecipe, changes_of, load_recipe
 from sif.runs import RunDirectory
 
 __all__ = ["load_cells", "search_cells"]
@@ -36,11 +35,7 @@ def search_cells(
     `smoke`, `quick` or `full`. `settings` overrides the recipe by dotted key. Without `out` the run lies in a temporary
     folder that lives as long as the returned object. Raises `DataError` or `RecipeError` before anything is written.
     """
-    changes = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (settings or {}).items()]
-    if strategy is not None:
-        changes.append(f"strategy.name={json.dumps(strategy)}")
-    if seed is not None:
-        changes.append(f"seed={seed}")
+    changes = changes_of(settings, strategy, seed)
     resolved = load_recipe(recipe, changes, budget)
     if not isinstance(resolved, CellRecipe):
         raise RecipeError(f"{resolved.origin} is of ratings; use sif.search")

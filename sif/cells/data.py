@@ -84,11 +84,10 @@ def _checked(recipe: CellRecipe, data: CellData) -> CellData:
             try:
                 count = len(task.stream(split, size, 0))  # type: ignore[arg-type]
             except DataError as error:
-                problem = recipe.problem(f"{which}.batch_size", str(error))
-                raise RecipeError(f"{recipe.origin} has 1 problem\n  {problem}") from None
+                recipe.refuse([recipe.problem(f"{which}.batch_size", str(error))])
             if not count:
                 why = "it leaves the search no pictures to choose the architecture on; lower it"
-                raise RecipeError(f"{recipe.origin} has 1 problem\n  {recipe.problem('pictures.share', why)}")
+                recipe.refuse([recipe.problem("pictures.share", why)])
     return data
 
 

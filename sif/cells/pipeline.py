@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -13,14 +12,12 @@ from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Training
 from nasp_core.search import Found, search
-from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Random, TrialStrategy
 from nasp_core.types import State
 from sif.cells.data import CellData
 from sif.cells.networks import build_cells, make_space
 from sif.cells.truth import TrueAccuracies
-from sif.errors import RecipeError
 from sif.recipes import CellRecipe, NasBench201Recipe
 from sif.runs import Stages, trained_stage
 
@@ -29,23 +26,15 @@ __all__ = ["CellPipeline", "check_cell_recipe"]
 
 def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -> None:
     """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
-    problems: list[str] = []
     guess = facts or ({"vocabulary": 3} if recipe.task == "text" else {"classes": 2, "in_channels": 3})
-    settings = recipe.strategy.name in STRATEGIES and recipe.strategy.settings
-    steps: tuple[tuple[str, Any], ...] = (
-        ("strategy.settings" if settings else "strategy.name", recipe.make_strategy),
-        ("space", lambda: make_space(recipe, guess)),
-        ("network", lambda: _network_alone(recipe, guess)),
-        ("search", lambda: recipe.training("search")),
-        ("train", lambda: recipe.training("train")),
+    problems = recipe.tried(
+        {
+            "space": lambda: make_space(recipe, guess),
+            "network": lambda: _network_alone(recipe, guess),
+            "search": lambda: recipe.training("search"),
+            "train": lambda: recipe.training("train"),
+        }
     )
-    for key, step in steps:
-        try:
-            step()
-        except NaspError as error:
-            named = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
-            at = f"{key}.{named}" if hasattr(getattr(recipe, key, None), named) else key
-            problems.append(recipe.problem(at, str(error)))
     problems += recipe.misplaced()
     train, pictures = recipe.train, getattr(recipe, "pictures", None)
     if pictures is not None and not pictures.holdout and (train.evaluate_every or train.keep_best):
@@ -53,9 +42,7 @@ def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -
         problems.append(recipe.problem("train.evaluate_every", why))
     if isinstance(recipe, NasBench201Recipe) and recipe.table:
         TrueAccuracies.read(recipe.table)
-    if problems:
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise RecipeError(f"{recipe.origin} has {count}\n" + "\n".join(f"  {p}" for p in problems))
+    recipe.refuse(problems)
 
 
 def _network_alone(recipe: CellRecipe, facts: dict[str, int]) -> Network | None:

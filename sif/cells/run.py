@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,26 +24,15 @@ from sif.errors import RunError
 from sif.recipes import CellRecipe, NasBench201Recipe
 from sif.report.cells import cell_report, cell_text
 from sif.results import SCHEMA_VERSION, Metrics, hardware, peak_memory_mb, versions
-from sif.runs import Progress, RunDirectory, Stages
+from sif.runs import FinishedRun, Progress, RunDirectory, Stages
 
 __all__ = ["MODEL_FORMAT", "CellRun", "execute_cells", "write_cell_model"]
 
 MODEL_FORMAT = "sif-cells-1"
 
 
-class CellRun:
+class CellRun(FinishedRun):
     """A finished run of cells: what was found, how good it is, and its network."""
-
-    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
-        """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
-        self.directory, self._keep = directory, keep
-        self.result = directory.result()
-        self.genotype = directory.genotype()
-
-    @property
-    def path(self) -> Path:
-        """The run directory."""
-        return self.directory.path
 
     @property
     def cell(self) -> str:
@@ -56,12 +42,6 @@ class CellRun:
     def network(self) -> Network:
         """Return the trained network on the CPU, ready to answer; raises `RunError` when it was not trained yet."""
         return load_cell_model(self.directory)[0].eval()
-
-    def save(self, path: str | Path) -> Path:
-        """Copy the run directory to `path`, which must not exist."""
-        if Path(path).exists():
-            raise RunError(f"{path} exists; give a path that does not")
-        return Path(shutil.copytree(self.path, path))
 
 
 def execute_cells(

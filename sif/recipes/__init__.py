@@ -2,7 +2,15 @@
 
 from sif.recipes.base import BaseRecipe
 from sif.recipes.cells import CELL_RECIPES, CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
-from sif.recipes.load import AnyRecipe, load_rating_recipe, load_recipe, parse_recipe, recipe_names, recipe_text
+from sif.recipes.load import (
+    AnyRecipe,
+    changes_of,
+    load_rating_recipe,
+    load_recipe,
+    parse_recipe,
+    recipe_names,
+    recipe_text,
+)
 from sif.recipes.rating import Recipe
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "NasBench201Recipe",
     "Recipe",
     "RecurrentCellRecipe",
+    "changes_of",
     "load_rating_recipe",
     "load_recipe",
     "parse_recipe",

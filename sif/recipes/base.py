@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, Field, PrivateAttr, TypeAdapter, ValidationError
 
-from nasp_core.errors import StrategyError
+from nasp_core.errors import NaspError, StrategyError
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
+from sif.errors import RecipeError
 from sif.recipes.closed import Closed, model_of
 from sif.toml import toml_literal
 
@@ -69,6 +70,26 @@ class BaseRecipe(Closed):
             return f"{where}{key}: {text}"
         shown = toml_literal(value)
         return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
+
+    def refuse(self, problems: Sequence[str]) -> None:
+        """Raise `RecipeError` with all problems; nothing when there is none."""
+        if problems:
+            count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+            raise RecipeError(f"{self.origin} has {count}\n" + "\n".join(f"  {problem}" for problem in problems))
+
+    def tried(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
+        """Make what the recipe says, and return the problems: `steps` maps keys of the recipe to what they make."""
+        own = self.strategy.name in STRATEGIES and self.strategy.settings
+        problems = []
+        for key, step in {"strategy.settings" if own else "strategy.name": self.make_strategy, **steps}.items():
+            try:
+                step()
+            except NaspError as error:
+                named = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
+                table = key.partition(".")[0]
+                at = f"{table}.{named}" if hasattr(getattr(self, table), named) and table != "strategy" else key
+                problems.append(self.problem(at, str(error)))
+        return problems
 
     def misplaced(self) -> list[str]:
         """Return the problems of settings that belong to the final training, but are given for the search."""

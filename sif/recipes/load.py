@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from sif.resources import resource_dir
 
 __all__ = [
     "AnyRecipe",
+    "changes_of",
     "load_rating_recipe",
     "load_recipe",
     "parse_recipe",
@@ -63,6 +65,14 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = (), budget: str =
             raise RecipeError(f"{path} is not TOML: it is not UTF-8 text") from None
         return parse_recipe(text, str(path), overrides, budget)
     return parse_recipe(recipe_text(str(source)), f"recipe {source}", overrides, budget)
+
+
+def changes_of(settings: Mapping[str, Any] | None, strategy: str | None, seed: int | None) -> list[str]:
+    """Return what a caller in Python changes, as overrides: settings by dotted key, the strategy, the seed."""
+    named = dict(settings or {})
+    named |= {} if strategy is None else {"strategy.name": strategy}
+    named |= {} if seed is None else {"seed": seed}
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in named.items()]
 
 
 def load_rating_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -95,7 +95,7 @@ def killed_and_resumed(
     os.kill(child, signal.SIGKILL)
     killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
     saved = (path / "recipe.toml").is_file()
-    state = sorted(file.name for file in (path / "checkpoint").glob("*")) if saved else []
+    state = sorted(file.name for kept in ("checkpoint", "retraining") for file in (path / kept).glob("*"))
     finish(fork(lambda: go_on(saved)))
     return {"moment": moment, "killed": killed, "saved": saved, "state": state, "left": left(path)}
 

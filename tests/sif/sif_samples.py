@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 TINY: dict[str, Any] = {
     "space.embedding_dim": 4,
@@ -56,3 +57,15 @@ def write_ratings(path: Path, **planted: Any) -> Path:
 
 def lines_of(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """The dotted keys of all values of a recipe."""
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += leaves(kind, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys

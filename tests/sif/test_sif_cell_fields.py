@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 from sif_cell_samples import BENCH, CONV, RECURRENT, write_pictures, write_table, write_text
-from sif_samples import lines_of
+from sif_samples import leaves, lines_of
 
 import sif
 from sif.recipes import CELL_RECIPES, CellRecipe
@@ -147,17 +146,6 @@ ELSEWHERE = {
 SETTINGS = {"cifar10": CONV, "cifar10-nb201": BENCH, "ptb": RECURRENT}
 CLASSES = dict(zip(SETTINGS, CELL_RECIPES.values(), strict=True))
 Data = dict[str, Path]
-
-
-def leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += leaves(kind, f"{prefix}{name}.")
-        else:
-            keys.append(prefix + name)
-    return keys
 
 
 @pytest.mark.parametrize("recipe", FIELDS)

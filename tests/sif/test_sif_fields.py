@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
-from sif_samples import TINY, lines_of, planted_rows, text_of
+from sif_samples import TINY, leaves, lines_of, planted_rows, text_of
 
 import sif
 from sif.recipes import Recipe
@@ -102,17 +101,6 @@ ELSEWHERE = {
     "train.compile": "changes speed, not numbers: test_core_training",
     "strategy.settings": "alpha_lr stands for all; each strategy's own: tests of the core",
 }
-
-
-def leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += leaves(kind, f"{prefix}{name}.")
-        else:
-            keys.append(prefix + name)
-    return keys
 
 
 def test_the_table_is_complete():

@@ -90,7 +90,7 @@ def test_a_kill_of_a_search_of_cells(recipe: str, tmp_path: Path):
 @needs_fork
 @pytest.mark.parametrize(("recipe", "settings"), [*CELLS.items(), ("ratings", SETTINGS)])
 def test_a_kill_of_the_training_of_a_find(recipe: str, settings: dict[str, Any], tmp_path: Path):
-    check(kill_and_resume(tmp_path, 2, 2, settings, recipe, "train"))
+    check(kill_and_resume(tmp_path, 3, 1, settings, recipe, "train"))
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_ten_kills_of_cells(recipe: str, tmp_path: Path):
     for what in ("search", "train"):
         folder = tmp_path / what
         folder.mkdir()
-        check(kill_and_resume(folder, 10, 4, CELLS[recipe], recipe, what))
+        check(kill_and_resume(folder, 10, 0, CELLS[recipe], recipe, what))
 
 
 def test_the_same_seed_gives_the_same_run_in_two_processes(tmp_path: Path):

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from common import Timed, arguments, finish, load, run_search, train_found
-from nasp_core.loop import Loop, evaluate
+from nasp_core.evaluation import evaluate
+from nasp_core.loop import Loop
 from nasp_core.optimise import Training
 from nasp_core.strategies import make_strategy
 from sif.api import Pipeline

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,13 +13,14 @@ from torch import Tensor
 
 from nasp_core.averaging import average, averaged, put_back
 from nasp_core.errors import ResumeError, SearchError
+from nasp_core.evaluation import better, evaluate
 from nasp_core.network import Network, Space
-from nasp_core.optimise import Precision, Training, autocast
+from nasp_core.optimise import Training, autocast
 from nasp_core.state import pack, restore
 from nasp_core.strategy import StepContext, Strategy, frozen
 from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed
 
-__all__ = ["Loop", "Observer", "Trained", "better", "evaluate", "train"]
+__all__ = ["Loop", "Observer"]
 
 
 class Observer:
@@ -41,17 +41,6 @@ class Observer:
 
     def save(self, packed: State) -> None:
         """Save a packed state (plain tensors, numbers, strings)."""
-
-
-@dataclass
-class Trained:
-    """A trained network: its validation metrics, the epoch its weights are of, its trace, and what it cost."""
-
-    network: Network
-    metrics: dict[str, float]
-    epoch: int
-    trace: list[dict[str, Any]]
-    seconds: float
 
 
 @contextmanager
@@ -313,83 +302,3 @@ class Loop:
             present = averaged(self.weights, self.state["average"])
             self.state["best"]["weights"] = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
             put_back(self.weights, present)
-
-
-def evaluate(
-    network: Network,
-    task: Task,
-    mixture: Mixture | None = None,
-    split: str = "valid",
-    *,
-    precision: Precision = "float32",
-) -> dict[str, float]:
-    """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in.
-
-    A recurrent network carries its memory from each call of a split to the next, from nothing at the first.
-    """
-    training, memory = network.training, (network.memory, network.left)
-    device = next(network.parameters()).device
-
-    def predict(inputs: Tensor) -> Tensor:
-        with autocast(device, precision):
-            output: Tensor = network(inputs, mixture)
-        network.memory = network.left
-        return output.float() if output.dtype == torch.bfloat16 else output
-
-    network.eval()
-    network.memory = network.left = None
-    try:
-        with torch.no_grad():
-            return task.evaluate(predict, split)
-    finally:
-        network.train(training)
-        network.memory, network.left = memory
-
-
-def better(task: Task, candidate: float, incumbent: float) -> bool:
-    """Return whether a metric beats another; NaN never does, and any number beats NaN."""
-    if math.isnan(incumbent):
-        return not math.isnan(candidate)
-    return candidate > incumbent if task.maximise else candidate < incumbent
-
-
-def train(
-    network: Network,
-    task: Task,
-    training: Training,
-    *,
-    seed: int = 0,
-    observer: Observer | None = None,
-    resume: State | None = None,
-    fresh: bool = True,
-    label: str = "train",
-) -> Trained:
-    """Train a plain network and return it with its validation metrics (of the best epoch, with `keep_best`).
-
-    A task without validation data gives no metrics; `training` then validates nothing (`evaluate_every` = 0).
-    """
-    if training.compile:
-        _check_compiler(network)
-        network.compile()
-    loop = Loop(network, task, training, seed=seed, observer=observer, fresh=fresh, label=label)
-    if resume is not None:
-        loop.resume(resume)
-    state = loop.run()
-    best = state["best"]
-    if best is not None and training.keep_best:
-        return Trained(network, best["metrics"], best["epoch"], state["trace"], state["seconds"])
-    metrics = evaluate(network, task, precision=training.precision) if len(loop.valid) else {}
-    return Trained(network, metrics, len(state["trace"]), state["trace"], state["seconds"])
-
-
-def _check_compiler(network: Network) -> None:
-    """Compile one sum where the network lies; raises `SearchError` with the reason where torch cannot compile."""
-    probe = torch.ones(2, device=next(network.parameters()).device)
-    try:
-        torch.compile(lambda x: x + x.sin())(probe)
-    except (RuntimeError, OSError) as error:  # dynamo's, inductor's and the compiler's own
-        reason = str(error).strip().splitlines()
-        raise SearchError(
-            f"compile = true, but torch cannot compile here ({reason[0] if reason else type(error).__name__}); "
-            "install a C++ compiler (on a GPU: triton), or set compile = false"
-        ) from None

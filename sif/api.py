@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
-from nasp_core.loop import evaluate
 from nasp_core.spaces.operations import family
 from nasp_core.types import State
 from sif.checkpoint import load_tree

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import torch
 
 from nasp_core.errors import NaspError
+from nasp_core.evaluation import better, evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.gradient import FirstOrder, Unrolled
-from nasp_core.loop import Observer, better, evaluate
+from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.search import Found, search
 from nasp_core.spaces import InteractionSpace

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from nasp_core.genotype import Genotype
-from nasp_core.loop import Observer, train
+from nasp_core.loop import Observer
 from nasp_core.spaces.interaction import InteractionNetwork
+from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
 from sif.data import prepare
 from sif.datasets import read

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nasp_core.loop import evaluate
+from nasp_core.evaluation import evaluate
 from sif.checkpoint import load_tree
 from sif.data import Prepared, prepare
 from sif.datasets import Split

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.errors import SearchError
-from nasp_core.loop import better
+from nasp_core.evaluation import better
 from nasp_core.network import Space
 from nasp_core.select.argmax import Argmax
 from nasp_core.strategy import Select, SelectContext

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from nasp_core.errors import SearchError
+from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
-from nasp_core.loop import Observer, evaluate
+from nasp_core.loop import Observer
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.search import Found, search

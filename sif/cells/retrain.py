@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nasp_core.loop import evaluate
+from nasp_core.evaluation import evaluate
 from sif.cells.cost import multiply_adds, parameters
 from sif.cells.data import CellData, prepare_cells
 from sif.cells.pipeline import CellPipeline, check_cell_recipe

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
-from nasp_core.loop import evaluate
 from nasp_core.network import Network
 from nasp_core.types import State
 from sif.cells.cost import multiply_adds, parameters

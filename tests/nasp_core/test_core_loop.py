@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from nasp_core.domain import Box
 from nasp_core.errors import SearchError
+from nasp_core.evaluation import better, evaluate
 from nasp_core.gradient import FirstOrder
-from nasp_core.loop import Loop, Observer, better, evaluate, train
+from nasp_core.loop import Loop, Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax import OneHot
@@ -19,6 +20,7 @@ from nasp_core.select import Argmax
 from nasp_core.strategies import nasp
 from nasp_core.strategy import Schedule, Strategy
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask, ShuffledStream
+from nasp_core.training import train
 from nasp_core.types import Mixture, Stream
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import GenotypeError, SpaceError
-from nasp_core.loop import train
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.spaces import PUBLISHED_CELLS, CellNetwork, Cells, CellSettings, ConvCellSpace, ConvSettings, cells_of
 from nasp_core.spaces import cell_network as module
 from nasp_core.spaces.conv_operations import Skip
 from nasp_core.testing import PlantedPictures
+from nasp_core.training import train
 from nasp_core.types import Batch
 
 TINY = CellSettings(channels=4, layers=3, stem_multiplier=1, classes=3, in_channels=1)

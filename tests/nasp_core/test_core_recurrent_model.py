@@ -10,13 +10,13 @@ from recurrent_samples import CELLS, FUNCTIONS, PLAIN, space_of, words
 from torch import Tensor
 
 from nasp_core.errors import SpaceError
-from nasp_core.loop import train
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax.one_hot import sloped_point
 from nasp_core.spaces import (
     RecurrentNetwork,
 )
 from nasp_core.testing import PlantedText
+from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
 
 

@@ -9,8 +9,9 @@ import torch
 
 from nasp_core.domain import Box
 from nasp_core.errors import ResumeError, SearchError
+from nasp_core.evaluation import evaluate
 from nasp_core.gradient import FirstOrder
-from nasp_core.loop import Observer, evaluate
+from nasp_core.loop import Observer
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax import OneHot
 from nasp_core.search import Found, search, train_genotype

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from nasp_core.averaging import average, averaged, put_back
 from nasp_core.domain import Box
 from nasp_core.errors import SearchError, StrategyError
+from nasp_core.evaluation import evaluate
 from nasp_core.gradient import FirstOrder
-from nasp_core.loop import Loop, evaluate, train
+from nasp_core.loop import Loop
 from nasp_core.network import Loss, Network
 from nasp_core.optimise import Optimiser, Training, autocast
 from nasp_core.relax import OneHot
@@ -20,6 +21,7 @@ from nasp_core.select import Argmax
 from nasp_core.strategies import nasp
 from nasp_core.strategy import Strategy
 from nasp_core.testing import CASES, PlantedPictures
+from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
 
 SGD = Optimiser("sgd", 0.1)

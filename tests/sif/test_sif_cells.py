@@ -12,8 +12,8 @@ from sif_samples import lines_of
 import sif
 import sif.cells.cost
 import sif.recipes
+from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
-from nasp_core.loop import evaluate
 from sif.cells import prepare_cells, retrain_cells, score_cells
 from sif.cells.cost import multiply_adds
 from sif.cells.results import CellResult

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from nasp_core.genotype import Genotype
-from nasp_core.loop import train
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.spaces import OPERATIONS, InteractionNetwork, InteractionSettings, InteractionSpace
+from nasp_core.training import train
 from sif.datasets import Interactions, split
 from sif.models.build import build_network
 from sif.serve import folding

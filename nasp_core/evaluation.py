@@ -1,0 +1,52 @@
+"""The metrics of a network, and which of two is better."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from nasp_core.network import Network
+from nasp_core.optimise import Precision, autocast
+from nasp_core.types import Mixture, Task
+
+__all__ = ["better", "evaluate"]
+
+
+def evaluate(
+    network: Network,
+    task: Task,
+    mixture: Mixture | None = None,
+    split: str = "valid",
+    *,
+    precision: Precision = "float32",
+) -> dict[str, float]:
+    """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in.
+
+    A recurrent network carries its memory from each call of a split to the next, from nothing at the first.
+    """
+    training, memory = network.training, (network.memory, network.left)
+    device = next(network.parameters()).device
+
+    def predict(inputs: Tensor) -> Tensor:
+        with autocast(device, precision):
+            output: Tensor = network(inputs, mixture)
+        network.memory = network.left
+        return output.float() if output.dtype == torch.bfloat16 else output
+
+    network.eval()
+    network.memory = network.left = None
+    try:
+        with torch.no_grad():
+            return task.evaluate(predict, split)
+    finally:
+        network.train(training)
+        network.memory, network.left = memory
+
+
+def better(task: Task, candidate: float, incumbent: float) -> bool:
+    """Return whether a metric beats another; NaN never does, and any number beats NaN."""
+    if math.isnan(incumbent):
+        return not math.isnan(candidate)
+    return candidate > incumbent if task.maximise else candidate < incumbent

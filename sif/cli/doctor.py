@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from sif.cli.app import app, console, data_root, emit, guarded
+from sif.datasets import catalogue, find_entry, locate
 from sif.datasets import data_root as data_folder
-from sif.datasets import find_entry, locate
 from sif.results import hardware, versions
 
 __all__ = ["doctor"]
@@ -23,6 +23,7 @@ EXTRAS = {
     "optuna": ("optuna", "to tune recipes with it; optional"),
     "plot": ("matplotlib", "to plot results; optional"),
     "pandas": ("pandas", "pandas frames as data; optional"),
+    "images": ("PIL", "JPEG and PNG pictures as data; optional"),
 }
 
 
@@ -39,6 +40,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
     }
     found = locate(find_entry("movielens"), data_root())
     facts["movielens-100k"] = str(found) if found else "not here"
+    here = [entry.name for entry in catalogue().values() if locate(entry, data_root())]
+    facts["data sets here"] = ", ".join(here) or "none"
     facts["data folder"] = str(data_folder(data_root()))
     if found is None:
         missing["movielens-100k"] = {"for": "sif search movielens", "fix": "sif datasets fetch movielens"}

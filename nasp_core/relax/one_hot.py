@@ -46,5 +46,10 @@ class OneHot(Relax):
 
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
         """Return the projected point; in the architecture step with the slope of every candidate."""
-        active = space.constrain(on_host(alpha))
+        scores = state.pop("scores", None) if phase == "arch" else None
+        if scores is None:
+            scores = on_host(alpha)
+        if phase == "weight":
+            state["scores"] = scores  # alpha rests until the next architecture step: one wait for the device a step
+        active = space.constrain(scores)
         return sloped_point(active, alpha) if phase == "arch" else Mixture(active=active)

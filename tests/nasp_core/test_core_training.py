@@ -15,7 +15,7 @@ from nasp_core.gradient import FirstOrder
 from nasp_core.loop import Loop
 from nasp_core.network import Loss, Network
 from nasp_core.optimise import Optimiser, Training, autocast
-from nasp_core.relax import OneHot
+from nasp_core.relax import OneHot, one_hot
 from nasp_core.schedule import Complexity
 from nasp_core.select import Argmax
 from nasp_core.strategies import nasp
@@ -128,6 +128,16 @@ def test_settings_of_the_final_training_are_refused_in_a_search():
         Training(average_after=0)
     with pytest.raises(SearchError, match=r"precision = 'half'; there are auto, float32, bfloat16"):
         Training(precision="half")  # type: ignore[arg-type]
+
+
+def test_alpha_is_read_from_the_device_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    plain = one_hot.on_host
+    monkeypatch.setattr(one_hot, "on_host", lambda alpha: reads.append(1) or plain(alpha))
+    case = CASES["conv-cell"]
+    training = Training(epochs=2, batch_size=16, optimiser=SGD, evaluate_every=0)
+    state = Loop(case.space(), case.task(), training, strategy=nasp(alpha_lr=0.1)).run()
+    assert len(reads) == state["step"] + 1, "and once before the first architecture step"
 
 
 def test_precision():

@@ -1,0 +1,165 @@
+"""Ranking metrics over the full catalogue, with their exact expectation where scores are tied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sif.errors import DataError
+
+__all__ = ["METRICS", "rank_metrics"]
+
+METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr", "coverage")
+
+
+def rank_metrics(
+    scores_of: Callable[[Tensor], Tensor], seen: Any, relevant: Any, *, k: tuple[int, ...] = (10,), batch: int = 1024
+) -> dict[str, float]:
+    """Return how well scores rank what users have yet to meet: `ndcg@10`, `recall@10`, and so on, means over users.
+
+    Shapes: `scores_of(users int64 [B])` gives floats `[B, items]` on any device; `seen` and `relevant` are scipy CSR
+    `[users, items]`, of which stored entries count whatever their value. All items are ranked but the seen ones; an
+    item both seen and relevant stays (as in RecBole), and -inf leaves an item out. Users without relevant items are
+    left out. Memory is O(batch x items).
+
+    Of a user with R relevant items, whose ranking has rel_p in {0, 1} at position p = 1..k:
+
+    - `ndcg`: sum of rel_p / log2(p + 1) over the same sum of an ideal ranking, of min(k, R) ones.
+    - `recall`, `precision`: hits in the first k over R, and over k. `hit_rate`: whether there is one.
+    - `map`: sum of rel_p * precision@p, over min(k, R). `mrr`: 1 / the position of the first hit, 0 without one.
+    - `coverage`: share of the catalogue that is in the first k of some user; of all users together.
+
+    Tied items stand in random order, and every metric is its expected value over all orders, exactly. A group of n
+    tied items, r of them relevant, shares the n positions that begin after the `a` items above it. At position p, with
+    j = p - 1 - a group members before it and H relevant items above the group:
+
+    - P(rel_p) = r/n, which is linear in ndcg, recall and precision.
+    - P(no hit up to p) = P(no hit up to p - 1) * (1 - r / (n - j)), hypergeometric; hit_rate and mrr follow from it.
+    - E[rel_p * hits up to p] = r/n * (H + 1 + j (r - 1) / (n - 1)), whose quotients by p are summed to map.
+    - P(an item of the group in the first k) = min(max(k - a, 0), n) / n; an item is not covered with the product
+      over users of the complements (orders of different users are independent).
+
+    Raises DataError for k below 1, shapes that disagree, scores that are not numbers, and where nobody has a relevant
+    item.
+    """
+    _check(k, batch, seen.shape, relevant.shape)
+    seen, relevant = seen.tocsr(), relevant.tocsr()
+    users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int64)
+    if not len(users):
+        raise DataError("no user has a relevant item, so there is nothing to rank for")
+    parts: list[dict[str, Tensor]] = []
+    absent = {most: torch.zeros(relevant.shape[1], dtype=torch.float64) for most in k}
+    for start in range(0, len(users), batch):
+        rows = users[start : start + batch]
+        scores = scores_of(torch.from_numpy(rows))
+        if scores.shape != (len(rows), relevant.shape[1]):
+            raise DataError(f"scores of shape {list(scores.shape)}; expected [{len(rows)}, {relevant.shape[1]}]")
+        if bool(scores.isnan().any()):
+            first = rows[int(scores.isnan().any(dim=1).nonzero()[0])]
+            raise DataError(f"the scores of user {first} are not all numbers (nan); a ranking cannot be made of them")
+        truth = _marks(relevant[rows], scores.device)
+        values = scores.detach().masked_fill(_marks(seen[rows], scores.device) & ~truth, -torch.inf)
+        places = _Places.of(values, truth, max(k))
+        parts.append(_per_user(places, k))
+        for most, logs in absent.items():
+            logs += _log_absent(values, places, most).cpu()
+    means = {name: float(torch.cat([part[name] for part in parts]).mean()) for name in parts[0]}
+    means |= {f"coverage@{most}": float(-torch.expm1(logs).mean()) for most, logs in absent.items()}
+    return {f"{name}@{most}": means[f"{name}@{most}"] for most in k for name in METRICS}
+
+
+def _check(k: tuple[int, ...], batch: int, seen: tuple[int, ...], relevant: tuple[int, ...]) -> None:
+    for most in k:
+        if most < 1:
+            raise DataError(f"k = {most}; ask for 1 item or more")
+    if not k:
+        raise DataError("no k is given; ask for the metrics of 1 item or more")
+    if batch < 1:
+        raise DataError(f"batch = {batch}; give 1 user or more")
+    if seen != relevant:
+        raise DataError(f"seen has shape {list(seen)}, relevant {list(relevant)}; both are [users, items]")
+
+
+def _marks(rows: Any, device: torch.device) -> Tensor:
+    """Return bool `[B, items]`: where a CSR matrix has stored entries."""
+    marks = torch.zeros(rows.shape, dtype=torch.bool, device=device)
+    user: NDArray[np.int64] = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    marks[torch.from_numpy(user), torch.from_numpy(rows.indices.astype(np.int64))] = True
+    return marks
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What the first K positions of each user's ranking hold, all `[B, K]`, by the tied group at each position.
+
+    `value` is the group's score, `above` how many items are above the group, `tied` how many are in it, `hits` how many
+    of these are relevant; float64 but `value`. A group at -inf has no hits. `total` `[B]` counts relevant items.
+    """
+
+    value: Tensor
+    above: Tensor
+    tied: Tensor
+    hits: Tensor
+    total: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor, truth: Tensor, most: int) -> _Places:
+        """Read the groups of scores `[B, items]` down to the K-th, the last of them counted over all items."""
+        best, ids = torch.topk(values, min(most, values.shape[1]), dim=1)
+        place = torch.arange(best.shape[1], device=best.device).expand(best.shape)
+        begins = torch.ones_like(best, dtype=torch.bool)
+        begins[:, 1:] = best[:, 1:] != best[:, :-1]
+        group = begins.cumsum(1) - 1
+        above = torch.where(begins, place, 0).cummax(1).values
+        none = torch.zeros(best.shape, dtype=torch.float64, device=best.device)
+        sizes = none.scatter_add(1, group, torch.ones_like(none))
+        hits = none.scatter_add(1, group, truth.gather(1, ids).double())
+        last = values == best[:, -1:]
+        sizes.scatter_(1, group[:, -1:], last.sum(1, keepdim=True).double())
+        hits.scatter_(1, group[:, -1:], (last & truth).sum(1, keepdim=True).double())
+        shown = hits.gather(1, group).masked_fill(best.isneginf(), 0.0)
+        return cls(best, above.double(), sizes.gather(1, group), shown, truth.sum(1).double())
+
+
+def _per_user(at: _Places, k: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return the expected metrics of each user, float64 `[B]` on the CPU, under `name@k`."""
+    position = torch.arange(1, at.tied.shape[1] + 1, dtype=torch.float64, device=at.tied.device)
+    before = position - 1 - at.above  # members of the group at earlier positions
+    chance = at.hits / at.tied
+    discount = 1 / torch.log2(torch.arange(2, max(k) + 2, dtype=torch.float64, device=position.device))
+    ideal = discount.cumsum(0)
+    none = (1 - at.hits / (at.tied - before)).clamp(min=0.0).cumprod(1)
+    earlier = torch.cat([torch.ones_like(none[:, :1]), none[:, :-1]], dim=1)
+    sums = chance.cumsum(1)
+    hits_above = torch.where(before == 0, sums - chance, 0.0).cummax(1).values
+    pairs = chance * (hits_above + 1 + before * (at.hits - 1) / (at.tied - 1).clamp(min=1.0))
+    gain, precisions = (chance * discount[: len(position)]).cumsum(1), (pairs / position).cumsum(1)
+    first = ((earlier - none) / position).cumsum(1)
+    out = {}
+    for most in k:
+        end = min(most, len(position)) - 1
+        best = at.total.clamp(max=most)
+        out[f"ndcg@{most}"] = gain[:, end] / ideal[best.long() - 1]
+        out[f"recall@{most}"] = sums[:, end] / at.total
+        out[f"precision@{most}"] = sums[:, end] / most
+        out[f"hit_rate@{most}"] = 1 - none[:, end]
+        out[f"map@{most}"] = precisions[:, end] / best
+        out[f"mrr@{most}"] = first[:, end]
+    return {name: values.cpu() for name, values in out.items()}
+
+
+def _log_absent(values: Tensor, at: _Places, most: int) -> Tensor:
+    """Return float64 `[items]`: the log of the probability that no user of the batch has the item in the first k."""
+    end = min(most, values.shape[1]) - 1
+    value = at.value[:, end : end + 1]
+    share = ((end + 1 - at.above[:, end]) / at.tied[:, end]).masked_fill(value[:, 0].isneginf(), 0.0)
+    logs = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
+    row, item = torch.nonzero(values == value, as_tuple=True)
+    logs.index_add_(0, item, torch.log1p(-share)[row])
+    return logs.masked_fill((values > value).any(0), -torch.inf)

@@ -22,6 +22,7 @@ from sif.checkpoint import load_tree
 from sif.data import Prepared, prepare
 from sif.datasets import Vocabulary
 from sif.errors import DataError, RunError
+from sif.evaluate.run import rank_run
 from sif.models.build import build_network, parameters_of
 from sif.pipeline import Pipeline, check_recipe
 from sif.recipes import Recipe, changes_of, load_rating_recipe
@@ -35,7 +36,7 @@ from sif.serve.topk import top_k
 from sif.tasks import Scale
 from sif.threads import threads_for
 
-__all__ = ["Run", "execute", "load", "retrain", "score", "search"]
+__all__ = ["Run", "execute", "load", "rank_run", "retrain", "score", "search"]
 
 
 class Run(FinishedRun):

@@ -19,7 +19,7 @@ from sif.runs import RETRAINING, Progress, RunDirectory, Stages, trained_stage, 
 from sif.tasks import RatingTask
 from sif.threads import threads_for
 
-__all__ = ["retrain", "score"]
+__all__ = ["data_to_judge", "retrain", "score"]
 
 
 def _data(directory: RunDirectory, device: str, root: Path | None) -> Prepared:
@@ -98,16 +98,25 @@ def _on_everything(data: Prepared) -> Prepared:
     return Prepared(data.interactions, whole, task, data.titles)
 
 
+def data_to_judge(directory: RunDirectory, device: str = "auto", root: Path | None = None) -> Prepared:
+    """Return the data of a finished run of ratings, with the split it was made with.
+
+    Raises `RunError` for a model trained on all data: there is nothing left to judge it by.
+    """
+    if (directory.result().get("retrained") or {}).get("all_data"):
+        raise RunError(
+            f"the model of run {directory.path} was trained on every rating; nothing is left to evaluate it on"
+        )
+    return _data(directory, device, root)
+
+
 def score(run: str | Path, *, device: str = "auto", root: Path | None = None) -> dict[str, dict[str, float] | None]:
     """Return the metrics of a run's model on validation and test; fills them in where retraining left them open.
 
     Raises `RunError` for a model trained on all data: there is nothing left to judge it by.
     """
     directory = RunDirectory.open(run, needs="result.json")
-    result = directory.result()
-    if (result.get("retrained") or {}).get("all_data"):
-        raise RunError(f"the model of run {run} was trained on every rating; nothing is left to evaluate it on")
-    data = _data(directory, device, root)
+    data, result = data_to_judge(directory, device, root), directory.result()
     network = build_network(directory.genotype(), data.task)
     network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
     metrics: dict[str, dict[str, float] | None] = {"valid": evaluate(network, data.task), "test": None}

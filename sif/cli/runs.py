@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sif.api import load, retrain, score
+from sif.api import load, rank_run, retrain, score
 from sif.cells import retrain_cells, score_cells
 from sif.cli.app import app, console, data_root, emit, errors, guarded
 from sif.cli.cells import print_cell_score, print_trained_cell
 from sif.cli.progress import TerminalProgress
+from sif.cli.ranking import note_additive, print_ranking
 from sif.errors import RunError
 from sif.recipes import CellRecipe
 from sif.runs import RunDirectory
@@ -81,9 +82,32 @@ def _train_cell(
 
 @app.command()
 @guarded
-def evaluate(run: RunArgument, device: DeviceOption = "auto", as_json: JsonOption = False) -> None:
+def evaluate(
+    run: RunArgument,
+    ranking: Annotated[
+        bool, typer.Option("--ranking", help="Runs of ratings: rank the whole catalogue, beside popularity.")
+    ] = False,
+    k: Annotated[
+        list[int] | None, typer.Option("-k", help="With --ranking: how many items (default: 10; may be repeated).")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="With --ranking: only ratings from here on are relevant (default: all are).")
+    ] = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
     """Evaluate the model of a run on its validation and test parts."""
-    if isinstance(RunDirectory.open(run, needs="result.json").recipe(), CellRecipe):
+    directory = RunDirectory.open(run, needs="result.json")
+    if not ranking and (k or threshold is not None):
+        raise RunError(f"{'-k' if k else '--threshold'} is of rankings; add --ranking, or leave it out")
+    if ranking:
+        ranked = rank_run(run, k=tuple(k or (10,)), threshold=threshold, device=device, root=data_root())
+        if as_json:
+            emit(ranked)
+        else:
+            print_ranking(ranked)
+        return
+    if isinstance(directory.recipe(), CellRecipe):
         scored = score_cells(run, device=device, root=data_root())
         if as_json:
             emit(scored)
@@ -124,7 +148,4 @@ def recommend(
     if len(items) < k:
         errors.print(f"note: only {len(items)} items are left that user {user} does not have", markup=False)
     if opened.additive:
-        errors.print(
-            "note: the found function is additive, f(user) + g(item): it ranks the items alike for every user",
-            markup=False,
-        )
+        note_additive()

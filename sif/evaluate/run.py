@@ -1,0 +1,94 @@
+"""How well the model of a run ranks the catalogue, beside popularity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sif.checkpoint import load_tree
+from sif.data import Prepared
+from sif.errors import DataError, RunError
+from sif.evaluate.ranking import rank_metrics
+from sif.models.build import build_network
+from sif.recipes import Recipe
+from sif.retrain import data_to_judge
+from sif.runs import RunDirectory
+from sif.serve.folding import Folded
+
+__all__ = ["rank_run"]
+
+
+def rank_run(
+    run: str | Path,
+    *,
+    k: tuple[int, ...] = (10,),
+    threshold: float | None = None,
+    device: str = "auto",
+    root: Path | None = None,
+) -> dict[str, Any]:
+    """Return how a rating run's model ranks the full catalogue for each user, on validation and test.
+
+    Relevant are a part's pairs rated `threshold` or more (all of them by default). Training pairs are not ranked, and
+    for the test part those of validation neither. Popularity ranks the items by their number of training pairs.
+
+    The result: `k`, `threshold`, `items`, `additive` (whether the model ranks the items alike for every user), and
+    `parts`: for `valid` and `test` the number of `users` with a relevant pair, and `rank_metrics` of `model` and of
+    `popularity`; None for a part without pairs. Raises `RunError` for runs of cells, with a context mode, or trained
+    on all data, and `DataError` for k below 1 and for a threshold that no rating of a part reaches.
+    """
+    directory = RunDirectory.open(run, needs="result.json")
+    recipe = directory.recipe()
+    if not isinstance(recipe, Recipe):
+        raise RunError(f"run {run} is of cells, and rankings are of ratings; evaluate it without them")
+    if recipe.context != "none":
+        raise RunError(f"run {run} has a context mode, and rankings are of two modes; evaluate it without them")
+    if not k or min(k) < 1:
+        raise DataError(f"k = {min(k, default='none')}; ask for 1 item or more")
+    if threshold is not None and not np.isfinite(threshold):
+        raise DataError(f"threshold = {threshold}; give a rating, such as 4")
+    data = data_to_judge(directory, device, root)
+    network = build_network(directory.genotype(), data.task)
+    network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
+    folded = Folded(network)
+    counts = data.task.counts()[folded.n_users :].float()
+    rankings = {
+        "model": lambda users: folded.scores(users.to(data.task.device)),
+        "popularity": lambda users: counts.expand(len(users), -1),
+    }
+    parts: dict[str, Any] = {}
+    before = data.split.train
+    for part in ("valid", "test"):
+        rows = getattr(data.split, part)
+        parts[part] = None
+        if len(rows):
+            seen, relevant = _pairs(data, before), _pairs(data, _relevant(data, part, threshold))
+            parts[part] = {"users": int(np.count_nonzero(np.diff(relevant.indptr)))} | {
+                name: rank_metrics(scores_of, seen, relevant, k=k) for name, scores_of in rankings.items()
+            }
+        before = np.concatenate([before, rows])
+    facts = {"k": list(k), "threshold": threshold, "items": folded.n_items, "additive": folded.additive}
+    return facts | {"parts": parts}
+
+
+def _relevant(data: Prepared, part: str, threshold: float | None) -> NDArray[np.int64]:
+    """Return the rows of a part that count, int64."""
+    rows: NDArray[np.int64] = getattr(data.split, part)
+    rating = data.interactions.rating
+    if threshold is None or rating is None:
+        return rows
+    kept = rows[rating[rows] >= np.float32(threshold)]
+    if not len(kept):
+        most = float(rating[rows].max())
+        raise DataError(f"no rating of the {part} part is {threshold:g} or more; the highest is {most:g}")
+    return kept
+
+
+def _pairs(data: Prepared, rows: NDArray[np.int64]) -> sparse.csr_array:
+    """Return CSR bool `[users, items]` with an entry for each pair of the rows."""
+    known = data.interactions
+    entries = (np.ones(len(rows), bool), (known.user[rows], known.item[rows]))
+    return sparse.csr_array(entries, shape=(known.n_users, known.n_items))

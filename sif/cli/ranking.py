@@ -39,3 +39,11 @@ def print_ranking(ranked: dict[str, Any]) -> None:
     console.print(f"full catalogue of {ranked['items']} items, {what}; users {users}", markup=False)
     if ranked["additive"]:
         note_additive()
+    for part, k in [(part, k) for part, told in ranked["parts"].items() if told is not None for k in ranked["k"]]:
+        model, popularity = (ranked["parts"][part][name][f"ndcg@{k}"] for name in ("model", "popularity"))
+        if model <= popularity:
+            errors.print(
+                f"note: on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}; it was "
+                "trained to predict ratings, not to rank",
+                markup=False,
+            )

@@ -134,7 +134,7 @@ def _per_user(at: _Places, k: tuple[int, ...]) -> dict[str, Tensor]:
     chance = at.hits / at.tied
     discount = 1 / torch.log2(torch.arange(2, max(k) + 2, dtype=torch.float64, device=position.device))
     ideal = discount.cumsum(0)
-    none = (1 - at.hits / (at.tied - before)).clamp(min=0.0).cumprod(1)
+    none = (1 - at.hits / (at.tied - before)).cumprod(1)  # stays 0 once a hit is certain, whatever factors follow
     earlier = torch.cat([torch.ones_like(none[:, :1]), none[:, :-1]], dim=1)
     sums = chance.cumsum(1)
     hits_above = torch.where(before == 0, sums - chance, 0.0).cummax(1).values

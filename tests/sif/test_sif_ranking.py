@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 import sif
 from sif.api import rank_run, retrain
 from sif.cli import app
+from sif.cli.ranking import print_ranking
 from sif.errors import DataError, RunError
 from sif.evaluate import METRICS, rank_metrics
 
@@ -176,7 +177,7 @@ def test_scores_are_left_alone_and_asked_for_relevant_users_only():
 
     def scores_of(users: torch.Tensor) -> torch.Tensor:
         asked.append(users.tolist())
-        return scores[users]
+        return scores[1:]  # a view: masking it in place would show
 
     seen, relevant = sparse.csr_array([[1, 0, 1], [0, 1, 0]]), sparse.csr_array([[0, 0, 0], [1, 0, 0]])
     assert rank_metrics(scores_of, seen, relevant, k=(2,))["mrr@2"] == 0.5
@@ -259,6 +260,17 @@ def test_the_command_line_prints_a_table_or_json(finished: sif.Run):
     assert "full catalogue of 18 items, ratings of 3.5 and above are relevant; users valid" in table.stdout
     assert list(json.loads(run("evaluate", finished.path, "--ranking", "--json").stdout)["k"]) == [10]
     assert "every rating is relevant" in run("evaluate", finished.path, "--ranking").stdout
+
+
+def test_a_model_that_popularity_beats_is_told_so(capsys: pytest.CaptureFixture[str]):
+    low, high = ({f"{name}@10": value for name in METRICS} for value in (0.1, 0.2))
+    valid, test = ({"users": 3, "model": one, "popularity": two} for one, two in ((low, high), (high, low)))
+    facts = {"k": [10], "threshold": None, "items": 9, "additive": False}
+    print_ranking(facts | {"parts": {"valid": valid, "test": test}})
+    assert capsys.readouterr().err == (
+        "note: on valid, popularity ranks no worse: ndcg@10 0.2000, the model 0.1000; it was trained to predict "
+        "ratings, not to rank\n"
+    )
 
 
 @pytest.mark.parametrize("operation", ["plus", "multiply"])

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -42,15 +43,14 @@ class _Probe(torch.autograd.Function):
     def forward(ctx: Any, out: Tensor, slopes: Slopes, *weights: Tensor) -> Tensor:
         ctx.slopes = slopes
         kind = out.device.type
-        ctx.autocast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+        ctx.half = (kind, torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else None
         return out.view_as(out)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        kind, dtype, enabled = ctx.autocast
-        with torch.no_grad(), torch.autocast(kind, dtype, enabled=enabled):
+        with torch.no_grad(), nullcontext() if ctx.half is None else torch.autocast(*ctx.half):
             return grad, None, *ctx.slopes(grad)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,12 +18,12 @@ __all__ = ["Optimiser", "Precision", "Training", "autocast"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
     """Return the context in which a network computes in `precision` on `device` (see `Training`)."""
     half = precision == "bfloat16"
     if precision == "auto":
         half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

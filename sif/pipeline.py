@@ -15,7 +15,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.gradient import FirstOrder, Unrolled
 from nasp_core.loop import Observer
 from nasp_core.network import Network
-from nasp_core.search import Found, search
+from nasp_core.search import search
 from nasp_core.spaces import InteractionSpace
 from nasp_core.strategy import Gradient, Strategy
 from nasp_core.trials import Enumerate, Random, TrialStrategy
@@ -24,7 +24,7 @@ from sif.data import Prepared
 from sif.models.baselines import BASELINES, TENSOR_BASELINES, Baseline
 from sif.models.build import SPACES, build_network
 from sif.recipes import Recipe
-from sif.runs import Stages, trained_stage
+from sif.runs import Stages, searched, trained_stage
 
 __all__ = ["Pipeline", "check_recipe"]
 
@@ -114,7 +114,7 @@ class Pipeline:
                 observer=observer,
                 resume=resume,
             )
-            return _outcome(found)
+            return searched(found)
 
         return self.stages.run(name, compute)
 
@@ -218,17 +218,6 @@ class Pipeline:
             else:
                 total += record["epochs"]
         return total
-
-
-def _outcome(found: Found) -> State:
-    return {
-        "genotype": found.genotype.to_json(),
-        "metric": found.metric,
-        "scores": found.scores,
-        "trace": found.trace,
-        "seconds": found.seconds,
-        "weights": None if found.network is None else dict(found.network.state_dict()),
-    }
 
 
 def _text(changes: dict[str, Any]) -> str:

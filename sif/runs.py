@@ -22,7 +22,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Training
-from nasp_core.search import train_genotype
+from nasp_core.search import Found, train_genotype
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.data import Prepared
@@ -39,6 +39,7 @@ __all__ = [
     "RunDirectory",
     "Shown",
     "Stages",
+    "searched",
     "trained_stage",
     "write_model",
 ]
@@ -271,6 +272,18 @@ class Stages:
                 f"then {note.read_text()}; bring the data back, or search again"
             )
         write_atomically(note, fingerprint)
+
+
+def searched(found: Found) -> State:
+    """Return the outcome of a search as a stage keeps it; `weights` are those of a find that the search trained."""
+    return {
+        "genotype": found.genotype.to_json(),
+        "metric": found.metric,
+        "scores": found.scores,
+        "trace": found.trace,
+        "seconds": found.seconds,
+        "weights": None if found.network is None else dict(found.network.state_dict()),
+    }
 
 
 def trained_stage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.types import Task
+from sif.cells.truth import TrueAccuracies
 from sif.data import resolve_device
 from sif.datasets.corpora import Corpus, read_corpus
 from sif.datasets.pictures import Pictures, read_pictures
@@ -28,6 +29,7 @@ class CellData:
     - `search`: the task of the search; `final`: that of the final training, which sees more and is augmented more.
     - `facts`: what the data decide about a network (classes and channels, or words).
     - `names`: of the classes, or the words, by number.
+    - `truth`: the true accuracies of all cells, where the recipe names a table of them.
     - `example`: one input of a network, to count its multiply-adds with; `per`: how many answers it asks for.
     """
 
@@ -41,6 +43,7 @@ class CellData:
     fingerprint: str
     device: torch.device
     names: tuple[str, ...]
+    truth: TrueAccuracies | None = None
 
     @property
     def judged(self) -> bool:
@@ -60,16 +63,21 @@ class CellData:
 
 
 def prepare_cells(
-    recipe: CellRecipe, *, source: Any = None, device: str = "auto", root: Path | None = None
+    recipe: CellRecipe, *, source: Any = None, device: str = "auto", root: Path | None = None, table: bool = True
 ) -> CellData:
-    """Read, check and cut the data a recipe names; `source` (`Pictures`, `Corpus`, or a path) stands in for them."""
+    """Read, check and cut the data a recipe names; `source` (`Pictures`, `Corpus`, or a path) stands in for them.
+
+    With `table` the table of true accuracies that the recipe may name is read too (training needs none).
+    """
     where = resolve_device(device)
     given = recipe.dataset if source is None else source
     if not given:
         raise RecipeError(f"{recipe.origin} names no data; give a data set or a folder: --data FOLDER")
     if isinstance(recipe, ConvCellRecipe | NasBench201Recipe):
+        named = recipe.table if table and isinstance(recipe, NasBench201Recipe) else ""
+        truth = TrueAccuracies.read(named) if named else None  # before the pictures: it is quickly refused
         pictures = read_pictures(given, root) if isinstance(given, str | Path) else given
-        return _checked(recipe, _pictures(recipe, pictures, where))
+        return replace(_checked(recipe, _pictures(recipe, pictures, where)), truth=truth)
     assert isinstance(recipe, RecurrentCellRecipe)
     corpus = read_corpus(given, root) if isinstance(given, str | Path) else given
     return _checked(recipe, _words(recipe, corpus, where))
@@ -92,7 +100,7 @@ def _checked(recipe: CellRecipe, data: CellData) -> CellData:
 
 
 def _words(recipe: RecurrentCellRecipe, corpus: Corpus, where: torch.device) -> CellData:
-    text, final = recipe.text, recipe.training("train")
+    text = recipe.text
     return CellData(
         name=corpus.name,
         search=_text(recipe, corpus, where),
@@ -100,7 +108,7 @@ def _words(recipe: RecurrentCellRecipe, corpus: Corpus, where: torch.device) -> 
         facts={"vocabulary": len(corpus.words)},
         example=torch.zeros(text.window, 1, dtype=torch.int64, device=where),
         per=text.window,
-        description=corpus.describe() | {"batch_size": final.batch_size},
+        description=corpus.describe(),
         fingerprint=corpus.fingerprint(),
         device=where,
         names=corpus.words,

@@ -11,15 +11,14 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Training
-from nasp_core.search import Found, search
+from nasp_core.search import search
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Random, TrialStrategy
 from nasp_core.types import State
 from sif.cells.data import CellData
 from sif.cells.networks import build_cells, make_space
-from sif.cells.truth import TrueAccuracies
-from sif.recipes import CellRecipe, NasBench201Recipe
-from sif.runs import Stages, trained_stage
+from sif.recipes import CellRecipe
+from sif.runs import Stages, searched, trained_stage
 
 __all__ = ["CellPipeline", "check_cell_recipe"]
 
@@ -40,8 +39,6 @@ def check_cell_recipe(recipe: CellRecipe, facts: dict[str, int] | None = None) -
     if pictures is not None and not pictures.holdout and (train.evaluate_every or train.keep_best):
         why = "there is nothing to validate on with pictures.holdout = 0; set it to 0, or hold some pictures out"
         problems.append(recipe.problem("train.evaluate_every", why))
-    if isinstance(recipe, NasBench201Recipe) and recipe.table:
-        TrueAccuracies.read(recipe.table)
     recipe.refuse(problems)
 
 
@@ -84,7 +81,7 @@ class CellPipeline:
                 observer=observer,
                 resume=resume,
             )
-            return _outcome(found)
+            return searched(found)
 
         return self.stages.run(name, compute)
 
@@ -123,13 +120,3 @@ class CellPipeline:
             probe = self.search(Random(trials=_PROBES), "random search, first trials", final=short)
             trials = max(_PROBES, round(_PROBES * found["seconds"] / probe["seconds"]))
         return self.search(Random(trials=trials), "random search", final=short)
-
-
-def _outcome(found: Found) -> State:
-    return {
-        "genotype": found.genotype.to_json(),
-        "metric": found.metric,
-        "scores": found.scores,
-        "trace": found.trace,
-        "seconds": found.seconds,
-    }

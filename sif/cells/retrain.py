@@ -27,7 +27,7 @@ def _prepared(directory: RunDirectory, budget: str, device: str, root: Path | No
     assert isinstance(recipe, CellRecipe)
     if not recipe.dataset:
         raise RunError(f"run {directory.path} was made from data in memory, which it does not keep; search a data set")
-    data = prepare_cells(recipe, device=device, root=root)
+    data = prepare_cells(recipe, device=device, root=root, table=False)
     made_with = directory.result()["fingerprint"]
     if data.fingerprint != made_with:
         raise RunError(

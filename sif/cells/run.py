@@ -18,10 +18,9 @@ from sif.cells.data import CellData
 from sif.cells.networks import build_cells
 from sif.cells.pipeline import CellPipeline
 from sif.cells.results import CellResult, CellRow, CellSeconds, Truth
-from sif.cells.truth import TrueAccuracies
 from sif.checkpoint import load_tree, save_tree
 from sif.errors import RunError
-from sif.recipes import CellRecipe, NasBench201Recipe
+from sif.recipes import CellRecipe
 from sif.report.cells import cell_report, cell_text
 from sif.results import SCHEMA_VERSION, Metrics, hardware, peak_memory_mb, versions
 from sif.runs import FinishedRun, Progress, RunDirectory, Stages
@@ -53,7 +52,6 @@ def execute_cells(
     checkpoint_seconds: float = 20.0,
 ) -> None:
     """Run a recipe on prepared data to the end, into `directory`; picks up there what an interrupted run left."""
-    truth = TrueAccuracies.read(recipe.table) if isinstance(recipe, NasBench201Recipe) and recipe.table else None
     directory.write_recipe(recipe)
     stages = Stages(directory, progress or Progress(), checkpoint_seconds)
     stages.check(data.fingerprint)
@@ -63,20 +61,38 @@ def execute_cells(
     genotype = Genotype.from_json(found["genotype"])
     directory.write("genotype.json", genotype.to_json())
     trained = pipeline.train(genotype, "train") if recipe.retrain else None
-    drawn = pipeline.random(found)
-    drawn_genotype = None if drawn is None else Genotype.from_json(drawn["genotype"])
-    drawn_trained = None
-    if drawn_genotype is not None and recipe.retrain:
-        drawn_trained = pipeline.train(drawn_genotype, "train random search's find")
-    rows = {"found": _row(pipeline, genotype, found, trained, truth)}
-    if drawn is not None and drawn_genotype is not None:
-        rows["random search"] = _row(pipeline, drawn_genotype, drawn, drawn_trained, truth)
-    trace = [*found["trace"], *(trained["trace"] if trained else [])]
-    directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
+    drawn, drawn_trained = pipeline.random(found), None
+    if drawn is not None and recipe.retrain:
+        drawn_trained = pipeline.train(Genotype.from_json(drawn["genotype"]), "train random search's find")
+    rows = {"found": _row(pipeline, found, trained)}  # the first time that a test part is read
+    if drawn is not None:
+        rows["random search"] = _row(pipeline, drawn, drawn_trained)
     if trained is not None:
         write_cell_model(directory, genotype, recipe, data, trained)
-    own = rows["found"]
-    result = CellResult(
+    seconds = CellSeconds(
+        search=found["seconds"],
+        train=0.0 if trained is None else trained["seconds"],
+        random_search=0.0 if drawn is None else rows["random search"].seconds,
+        total=time.perf_counter() - began,
+    )
+    epochs = None if trained is None else {"best": trained["epoch"], "most": pipeline.final.epochs}
+    result = _result(recipe, data, rows, seconds, epochs).model_dump()
+    trace = [*found["trace"], *(trained["trace"] if trained else [])]
+    directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
+    directory.write("report.html", cell_report(result, trace))
+    directory.write_json("result.json", result)
+    directory.clear()
+
+
+def _result(
+    recipe: CellRecipe,
+    data: CellData,
+    rows: dict[str, CellRow],
+    seconds: CellSeconds,
+    epochs: dict[str, int] | None,
+) -> CellResult:
+    own, truth = rows["found"], data.truth
+    return CellResult(
         schema_version=SCHEMA_VERSION,
         task=recipe.task,
         dataset=data.description | {"name": data.name, "fingerprint": data.fingerprint},
@@ -84,42 +100,32 @@ def execute_cells(
         recipe="recipe.toml",
         budget=recipe.budget,
         seed=recipe.seed,
-        genotype=json.loads(genotype.to_json()),
-        cell=cell_text(genotype),
+        genotype=own.genotype,
+        cell=own.cell,
         metric=data.search.metric,
         maximise=data.search.maximise,
-        supernet={data.search.metric: found["metric"]},
+        supernet={data.search.metric: own.searched},
         metrics=Metrics(valid=own.valid, test=own.test),
         rows=rows,
         best=None if truth is None else Truth(cell="the best of each data set", accuracy=truth.best()),
         mean=None if truth is None else Truth(cell="the mean of all cells", accuracy=truth.mean()),
-        seconds=CellSeconds(
-            search=found["seconds"],
-            train=0.0 if trained is None else trained["seconds"],
-            random_search=0.0 if drawn is None else rows["random search"].seconds,
-            total=time.perf_counter() - began,
-        ),
+        seconds=seconds,
         peak_memory_mb=peak_memory_mb(data.device),
         parameters=own.parameters,
         multiply_adds=own.multiply_adds,
-        epochs=None if trained is None else {"best": trained["epoch"], "most": pipeline.final.epochs},
+        epochs=epochs,
         fingerprint=data.fingerprint,
         test_reads=data.test_reads,
         retrained=None,
         versions=versions(),
         hardware=hardware(data.device),
     )
-    dumped = result.model_dump()
-    directory.write("report.html", cell_report(dumped, trace))
-    directory.write_json("result.json", dumped)
-    directory.clear()
 
 
-def _row(
-    pipeline: CellPipeline, genotype: Genotype, found: State, trained: State | None, truth: TrueAccuracies | None
-) -> CellRow:
+def _row(pipeline: CellPipeline, found: State, trained: State | None) -> CellRow:
     """Return the row of a cell; reads the test part once if its network was trained."""
-    network, data = pipeline.build(genotype), pipeline.data
+    genotype, data = Genotype.from_json(found["genotype"]), pipeline.data
+    network, truth = pipeline.build(genotype), data.truth
     test = None
     if trained is not None:
         network.load_state_dict(trained["weights"])

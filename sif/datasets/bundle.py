@@ -6,11 +6,13 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
+from sif.datasets.catalogue import E, entries, entry_at, find
 from sif.datasets.entries import FilesEntry
+from sif.datasets.files import fetch
 from sif.datasets.layout import BROKEN
 from sif.errors import DataError
 
-__all__ = ["Bundle", "altered"]
+__all__ = ["Bundle", "altered", "located"]
 
 _MOST_BYTES = 1 << 31  # of one tar archive, which is held in memory; CIFAR has 184 MB
 _BROKEN = (*BROKEN, tarfile.TarError, zipfile.BadZipFile, KeyError, RuntimeError)  # RuntimeError: encrypted
@@ -122,3 +124,20 @@ def altered(bundle: Bundle, entry: FilesEntry) -> tuple[str, ...]:
         f"not the published {entry.title} ({', '.join(changed)} {'differ' if len(changed) > 1 else 'differs'} from it):"
         " figures from this copy do not compare with published ones",
     )
+
+
+def located(source: str | Path, kind: type[E], root: Path | None) -> tuple[Path, E | None]:
+    """Return the path of data and their entry in the catalogue: a path as it is, a name as its copy (fetched if need be).
+
+    Raises DataError for a path that is not there, and for a name that is not of a data set of this kind.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        return path, entry_at(path, kind)
+    if path.suffix or "/" in str(source) or "\\" in str(source):
+        raise DataError(
+            f"{source} cannot be read: there is no such file or folder\n"
+            f"  Give the path of a folder or an archive, or one of {', '.join(entries(kind))}."
+        )
+    entry = find(str(source), kind)
+    return fetch(entry, root), entry

@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sif.datasets.bundle import Bundle, altered
-from sif.datasets.catalogue import entries, entry_at, find
+from sif.datasets.bundle import Bundle, altered, located
 from sif.datasets.entries import CorpusEntry
-from sif.datasets.files import fetch
 from sif.errors import DataError
 
 __all__ = ["EOS", "UNKNOWN", "Corpus", "read_corpus"]
@@ -86,17 +84,7 @@ def read_corpus(source: "str | Path | Corpus", root: Path | None = None) -> Corp
     """
     if isinstance(source, Corpus):
         return source
-    path = Path(source).expanduser()
-    if path.exists():
-        entry = entry_at(path, CorpusEntry)
-    elif path.suffix or "/" in str(source) or "\\" in str(source):
-        raise DataError(
-            f"{source} cannot be read: there is no such file or folder\n"
-            f"  Give the path of a folder or an archive, or one of {', '.join(entries(CorpusEntry))}."
-        )
-    else:
-        entry = find(str(source), CorpusEntry)
-        path = fetch(entry, root)
+    path, entry = located(source, CorpusEntry, root)
     with Bundle(path) as bundle:
         files = _files(bundle)
         lines = [_lines(bundle, file) for file in files]

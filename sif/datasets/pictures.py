@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sif.datasets.bundle import Bundle, altered
-from sif.datasets.catalogue import entries, entry_at, find
+from sif.datasets.bundle import Bundle, altered, located
 from sif.datasets.entries import PicturesEntry
-from sif.datasets.files import fetch
 from sif.datasets.images.cifar import is_cifar, read_cifar, refuse_pickled
 from sif.datasets.images.folders import is_folders, read_folders
 from sif.datasets.images.idx import is_idx, read_idx
@@ -109,17 +107,7 @@ def read_pictures(source: "str | Path | Pictures", root: Path | None = None) -> 
     """
     if isinstance(source, Pictures):
         return source
-    path = Path(source).expanduser()
-    if path.exists():
-        entry = entry_at(path, PicturesEntry)
-    elif path.suffix or "/" in str(source) or "\\" in str(source):
-        raise DataError(
-            f"{source} cannot be read: there is no such file or folder\n"
-            f"  Give the path of a folder or an archive, or one of {', '.join(entries(PicturesEntry))}."
-        )
-    else:
-        entry = find(str(source), PicturesEntry)
-        path = fetch(entry, root)
+    path, entry = located(source, PicturesEntry, root)
     with Bundle(path) as bundle:
         raw = _read(bundle, entry)
         notes = () if entry is None else altered(bundle, entry)

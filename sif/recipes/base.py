@@ -16,7 +16,7 @@ from sif.errors import RecipeError
 from sif.recipes.closed import Closed, model_of
 from sif.toml import toml_literal
 
-__all__ = ["BaseRecipe", "Source", "StrategyRecipe", "TrainingModel", "place"]
+__all__ = ["BaseRecipe", "Source", "StrategyRecipe", "TrainingModel", "place", "refusal"]
 
 _NOT_SETTINGS = ("gradient", "name", "papers")  # of the trial strategies: parts, which no recipe can write
 _OptimiserModel = model_of(Optimiser)
@@ -74,8 +74,7 @@ class BaseRecipe(Closed):
     def refuse(self, problems: Sequence[str]) -> None:
         """Raise `RecipeError` with all problems; nothing when there is none."""
         if problems:
-            count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-            raise RecipeError(f"{self.origin} has {count}\n" + "\n".join(f"  {problem}" for problem in problems))
+            raise refusal(self.origin, problems)
 
     def tried(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
         """Make what the recipe says, and return the problems: `steps` maps keys of the recipe to what they make."""
@@ -117,6 +116,12 @@ class BaseRecipe(Closed):
                 message = error.errors()[0]["msg"]
                 raise StrategyError(f"{key} = {toml_literal(value)}: {message[:1].lower()}{message[1:]}") from None
         return make_strategy(name, **settings)
+
+
+def refusal(origin: str, problems: Sequence[str]) -> RecipeError:
+    """Return the error that lists the problems of a recipe."""
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return RecipeError(f"{origin} has {count}\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
 def place(places: Mapping[str, str], key: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sif.errors import RecipeError
-from sif.recipes.base import BaseRecipe, Source, place
+from sif.recipes.base import BaseRecipe, Source, place, refusal
 from sif.recipes.budgets import FULL, apply_budget, stated
 from sif.recipes.cells import CELL_RECIPES, CellRecipe
 from sif.recipes.rating import Recipe
@@ -117,9 +117,7 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: 
         recipe = kind.model_validate(data)
     except ValidationError as error:
         told = dict.fromkeys(_explain(kind, places, problem) for problem in error.errors())
-        problems = sorted(told, key=_line_number)
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise RecipeError(f"{origin} has {count}\n" + "\n".join(f"  {p}" for p in problems)) from None
+        raise refusal(origin, sorted(told, key=_line_number)) from None
     recipe._source = Source(origin, places)
     return recipe
 
@@ -138,7 +136,7 @@ def recipe_class(
         return kinds[name]
     key, value, known = ("space.name", name, list(kinds)) if kinds else ("task", task, sorted({"rating", *_TASKS}))
     where = place(places or {}, key)
-    raise RecipeError(f"{origin} has 1 problem\n  {where}{key} = {value!r}: there are {', '.join(known)}")
+    raise refusal(origin, [f"{where}{key} = {value!r}: there are {', '.join(known)}"])
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:

@@ -127,7 +127,7 @@ def altered(bundle: Bundle, entry: FilesEntry) -> tuple[str, ...]:
 
 
 def located(source: str | Path, kind: type[E], root: Path | None) -> tuple[Path, E | None]:
-    """Return the path of data and their entry in the catalogue: a path as it is, a name as its copy (fetched if need be).
+    """Return the path of data and their catalogue entry: a path as it is, a name as its copy (fetched if need be).
 
     Raises DataError for a path that is not there, and for a name that is not of a data set of this kind.
     """

@@ -199,6 +199,8 @@ def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
         seed=pipeline.recipe.seed,
         genotype=json.loads(genotype.to_json()),
         formula=formula(genotype),
+        metric=pipeline.task.metric,
+        maximise=pipeline.task.maximise,
         metrics=Metrics(valid=trained["valid"], test=test),
         baselines=baselines,
         enumeration=scores,

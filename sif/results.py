@@ -59,6 +59,8 @@ class Result(Closed):
     seed: int
     genotype: dict[str, Any]
     formula: str
+    metric: str
+    maximise: bool
     metrics: Metrics
     baselines: dict[str, Row]
     enumeration: dict[str, float] | None
@@ -69,7 +71,7 @@ class Result(Closed):
     epochs: dict[str, int]
     split_fingerprint: str
     split: dict[str, Any]
-    scale: dict[str, float]
+    scale: dict[str, float] | None
     test_reads: int
     retrained: dict[str, Any] | None
     versions: dict[str, str]

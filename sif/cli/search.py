@@ -21,7 +21,7 @@ from sif.datasets import catalogue
 from sif.errors import RecipeError, RunError
 from sif.pipeline import check_recipe
 from sif.recipes import AnyRecipe, CellRecipe, Recipe, load_recipe, recipe_names
-from sif.report.table import COLUMNS, comparison, verdicts
+from sif.report.table import comparison, headings, verdicts
 from sif.runs import RunDirectory
 
 __all__ = ["print_result", "search"]
@@ -158,7 +158,7 @@ def print_result(result: dict[str, Any], path: Path) -> None:
         markup=False,
     )
     console.print(f"\nfound   score = {result['formula']}\n", style="bold", markup=False)
-    table = Table("model", *COLUMNS)
+    table = Table("model", *headings(result))
     for column in table.columns[1:]:
         column.justify = "right"
     for row in comparison(result):

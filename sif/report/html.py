@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sif.report.table import COLUMNS, comparison, verdicts
+from sif.report.table import comparison, headings, verdicts
 
 __all__ = ["page", "report"]
 
@@ -18,31 +18,37 @@ code{background:#f3f3f3;padding:.1rem .3rem}svg{background:#fafafa;border:1px so
 """
 
 
+_EXPLAINED = {
+    "rating": "RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings.",
+    "ranking": "The whole catalogue is ranked but for what the user had before; ties count by their expected value.",
+}
+
+
 def report(result: Mapping[str, Any], trace: Sequence[Mapping[str, Any]]) -> str:
     """Return the page for a result and its trace; it needs no network and no script."""
     dataset, seconds = result["dataset"], result["seconds"]
+    what = "ratings" if result["task"] == "rating" else "interactions"
     rows = "".join(
         f'<tr class="{"find" if row.found else ""}"><td>{html.escape(row.name)}</td>'
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.cells)
         + "</tr>"
         for row in comparison(result)
     )
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *COLUMNS))
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *headings(result)))
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in [*dataset["notes"], *result["split"]["notes"]])
     remarks = "".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in verdicts(result))
     body = f"""
 <h1>{html.escape(dataset["name"])}: {html.escape(result["formula"])}</h1>
-<p>{dataset["users"]:,} users, {dataset["items"]:,} items, {dataset["interactions"]:,} ratings; split
+<p>{dataset["users"]:,} users, {dataset["items"]:,} items, {dataset["interactions"]:,} {what}; split
 {html.escape(result["split"]["kind"])} <code>{result["split_fingerprint"]}</code>, seed {result["seed"]}.
 Strategy <code>{html.escape(result["strategy"]["name"])}</code>; regret (validation metric of the find
 minus the best point of the space, each trained alone) {regret}.
 Search {seconds["search"]:.1f} s, training {seconds["train"]:.1f} s, peak memory {result["peak_memory_mb"]:.0f} MiB.</p>
 {remarks}
 <table><tr>{head}</tr>{rows}</table>
-<p>RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings. Models were
-chosen on validation; the test part was read once for each row.</p>
-{_curve(trace)}
+<p>{_EXPLAINED[result["task"]]} Models were chosen on validation; the test part was read once for each row.</p>
+{_curve(trace, result["metric"])}
 <ul>{notes}</ul>"""
     return page(f"sif: {dataset['name']}", body)
 
@@ -55,13 +61,13 @@ def page(title: str, body: str) -> str:
     )
 
 
-def _curve(trace: Sequence[Mapping[str, Any]], width: int = 640, height: int = 220) -> str:
+def _curve(trace: Sequence[Mapping[str, Any]], metric: str, width: int = 640, height: int = 220) -> str:
     """Return an SVG of the validation metric over the epochs of the final training."""
     last = trace[-1]["phase"] if trace else ""
     points = [record["valid"] for record in trace if record["phase"] == last and "valid" in record]
     if len(points) < 2:
         return ""
-    values = [point.get("rmse_standardised", next(iter(point.values()))) for point in points]
+    values = [point[metric] for point in points]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
     step = (width - 80) / (len(values) - 1)
@@ -69,9 +75,9 @@ def _curve(trace: Sequence[Mapping[str, Any]], width: int = 640, height: int = 2
         f"{60 + index * step:.1f},{20 + (height - 50) * (high - value) / span:.1f}"
         for index, value in enumerate(values)
     )
-    return f"""<figure><svg width="{width}" height="{height}" role="img" aria-label="validation RMSE by epoch">
+    return f"""<figure><svg width="{width}" height="{height}" role="img" aria-label="validation {metric} by epoch">
 <polyline fill="none" stroke="#2a6f3c" stroke-width="2" points="{path}"/>
 <text x="5" y="25" font-size="12">{high:.4f}</text><text x="5" y="{height - 28}" font-size="12">{low:.4f}</text>
 <text x="60" y="{height - 8}" font-size="12">epoch 1</text>
 <text x="{width - 70}" y="{height - 8}" font-size="12">epoch {len(values)}</text></svg>
-<figcaption>Validation RMSE (standard units) over the final training.</figcaption></figure>"""
+<figcaption>Validation {metric} over the final training.</figcaption></figure>"""

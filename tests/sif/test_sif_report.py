@@ -11,7 +11,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.spaces import OPERATIONS, TENSOR_OPERATIONS
 from sif.report.formula import formula
 from sif.report.html import report
-from sif.report.table import COLUMNS, comparison
+from sif.report.table import comparison, headings
 
 
 class Page(HTMLParser):
@@ -80,7 +80,7 @@ def test_the_find_and_its_baselines_stand_best_first(finished: sif.Run):
     assert [row.name for row in rows if row.found] == [f"found: {finished.genotype.choices['operation'][0]}"]
     figures = [float(row.cells[0]) for row in rows]
     assert figures == sorted(figures)
-    assert all(len(row.cells) == len(COLUMNS) for row in rows)
+    assert all(len(row.cells) == len(headings(finished.result)) for row in rows)
 
 
 def test_a_model_of_all_data_has_no_figures(finished: sif.Run):
@@ -122,6 +122,9 @@ def test_verdicts_say_what_a_reader_should_not_miss():
     from sif.report.table import verdicts
 
     result = {
+        "task": "rating",
+        "metric": "rmse_standardised",
+        "maximise": False,
         "metrics": {"valid": {"rmse_standardised": 0.9}},
         "baselines": {
             "biased-mf": {"valid": {"rmse_standardised": 0.8}},
@@ -135,5 +138,5 @@ def test_verdicts_say_what_a_reader_should_not_miss():
         "the best epoch was the last (12): more may help, raise train.epochs",
         "the model has since been trained on every rating",
     ]
-    fine = {"metrics": result["metrics"], "baselines": {}, "epochs": {"best": 5, "most": 12}, "retrained": None}
+    fine = result | {"baselines": {}, "epochs": {"best": 5, "most": 12}, "retrained": None}
     assert verdicts(fine) == []

@@ -21,7 +21,7 @@ from sif.datasets import catalogue
 from sif.errors import RecipeError, RunError
 from sif.pipeline import check_recipe
 from sif.recipes import AnyRecipe, CellRecipe, Recipe, load_recipe, recipe_names
-from sif.report.table import comparison, headings, verdicts
+from sif.report.table import columns, comparison, headings, verdicts
 from sif.runs import RunDirectory
 
 __all__ = ["print_result", "search"]
@@ -151,9 +151,10 @@ def _resolve(
 def print_result(result: dict[str, Any], path: Path) -> None:
     """Print the found function, the comparison, where the run is and what to do next."""
     dataset, seconds = result["dataset"], result["seconds"]
+    what = "ratings" if result["task"] == "rating" else "interactions"
     console.print(
         f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
-        f"{dataset['interactions']:,} ratings; split {result['split']['kind']} {result['split_fingerprint']}, "
+        f"{dataset['interactions']:,} {what}; split {result['split']['kind']} {result['split_fingerprint']}, "
         f"seed {result['seed']}",
         markup=False,
     )
@@ -167,8 +168,9 @@ def print_result(result: dict[str, Any], path: Path) -> None:
     for sentence in verdicts(result):
         console.print(f"note: {sentence}", style="yellow", markup=False)
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
+    metric = columns(result)[0].heading.removeprefix("valid ")
     console.print(
-        f"regret against enumeration {regret} (RMSE (std), validation)   "
+        f"regret against enumeration {regret} ({metric}, validation)   "
         f"search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, baselines {seconds['baselines']:.1f} s, "
         f"peak memory {result['peak_memory_mb']:.0f} MiB",
         markup=False,

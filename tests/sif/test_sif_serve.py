@@ -13,10 +13,10 @@ from nasp_core.spaces import OPERATIONS, InteractionNetwork, InteractionSettings
 from nasp_core.training import train
 from sif.datasets import Interactions, split
 from sif.models.build import build_network
-from sif.serve import folding
+from sif.serve import folding, topk
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
-from sif.serve.topk import top_k
+from sif.serve.topk import top_k, top_k_of
 from sif.tasks import RatingTask, Scale
 
 SIZES = (7, 9)
@@ -70,22 +70,21 @@ def naive(scores: np.ndarray, n: int, keep: np.ndarray, ids: np.ndarray) -> tupl
     return [int(ids[p]) for p in order] + [-1] * pad, [float(scores[p]) for p in order] + [-np.inf] * pad
 
 
-@given(st.integers(0, 2**32), st.integers(0, 15), st.booleans(), st.booleans(), st.booleans())
-def test_top_k_is_a_sort(seed: int, n: int, some: bool, seen: bool, excluded: bool):
-    """With ties (scores of four values), padding, and every way of leaving items out."""
+@given(st.integers(0, 2**32), st.integers(0, 15), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_top_k_is_a_sort(seed: int, n: int, some: bool, seen: bool, excluded: bool, blocks: bool):
+    """With ties (scores of four values), padding, every way of leaving items out, a row or all at once."""
     generator = np.random.default_rng(seed)
     within = np.sort(generator.permutation(11)[: generator.integers(1, 11)]) if some else None
     ids = np.arange(11) if within is None else within
     scores = generator.integers(0, 4, (3, len(ids))).astype(np.float32)
+    scores[0] = generator.normal(size=len(ids))  # a row without ties among rows with them
     has = generator.random((3, 11)) < 0.3
     out = generator.permutation(11)[: generator.integers(0, 5)]
-    found, values = top_k(
-        torch.from_numpy(scores),
-        n,
-        within=within,
-        seen=sparse.csr_array(has) if seen else None,
-        excluded=out if excluded else None,
-    )
+    left_out = {"seen": sparse.csr_array(has) if seen else None, "excluded": out if excluded else None}
+    with pytest.MonkeyPatch.context() as patch:
+        if blocks:
+            patch.setattr(topk, "_BLOCK", 1)
+        found, values = top_k(torch.from_numpy(scores), n, within=within, **left_out)
     assert (found.dtype, values.dtype, found.shape, values.shape) == (np.int32, np.float32, (3, n), (3, n))
     for row in range(3):
         keep = np.ones(len(ids), bool)
@@ -98,6 +97,29 @@ def test_top_k_leaves_the_scores_alone():
     scores = torch.arange(6.0).view(1, 6)
     top_k(scores, 2, excluded=np.array([5]), seen=sparse.csr_array(np.eye(6)[:1]))
     assert scores.tolist() == [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]]
+
+
+def test_top_k_of_scores_laid_out_otherwise():
+    """A transposed matrix is masked like any other."""
+    scores = torch.arange(6.0).view(3, 2).T
+    found, _ = top_k(scores, 2, seen=sparse.csr_array(np.array([[0, 0, 1], [0, 1, 0]])))
+    assert found.tolist() == [[1, 0], [2, 0]]
+
+
+def test_no_more_scores_are_made_than_a_block_holds(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(topk, "_BLOCK", 40)
+    matrix, asked = torch.randn(25, 9, generator=torch.Generator().manual_seed(0)), []
+
+    def scores_of(rows: slice) -> torch.Tensor:
+        asked.append(rows)
+        return matrix[rows].clone()
+
+    found, values = top_k_of(scores_of, 25, 9, 3)
+    assert max(rows.stop - rows.start for rows in asked) * 9 <= 40
+    assert [rows.start for rows in asked][1:] == [rows.stop for rows in asked][:-1]
+    best = matrix.sort(dim=1, descending=True)
+    assert (found == best.indices[:, :3].numpy()).all()
+    assert (values == best.values[:, :3].numpy()).all()
 
 
 @pytest.fixture(scope="module", params=["multiply", "max", "concat"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sif.errors import DataError
 
-__all__ = ["METRICS", "rank_metrics"]
+__all__ = ["METRICS", "rank_metrics", "rank_per_user"]
 
 METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr", "coverage")
 
@@ -48,30 +48,57 @@ def rank_metrics(
     Raises DataError for k below 1, shapes that disagree, scores that are not numbers, and where nobody has a relevant
     item.
     """
-    _check(k, batch, seen.shape, relevant.shape)
-    seen, relevant = seen.tocsr(), relevant.tocsr()
-    users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int64)
-    if not len(users):
-        raise DataError("no user has a relevant item, so there is nothing to rank for")
     parts: list[dict[str, Tensor]] = []
     absent = {most: torch.zeros(relevant.shape[1], dtype=torch.float64) for most in k}
-    for start in range(0, len(users), batch):
-        rows = users[start : start + batch]
-        scores = scores_of(torch.from_numpy(rows))
-        if scores.shape != (len(rows), relevant.shape[1]):
-            raise DataError(f"scores of shape {list(scores.shape)}; expected [{len(rows)}, {relevant.shape[1]}]")
-        if bool(scores.isnan().any()):
-            first = rows[int(scores.isnan().any(dim=1).nonzero()[0])]
-            raise DataError(f"the scores of user {first} are not all numbers (nan); a ranking cannot be made of them")
-        truth = _marks(relevant[rows], scores.device)
-        values = scores.detach().masked_fill(_marks(seen[rows], scores.device) & ~truth, -torch.inf)
-        places = _Places.of(values, truth, max(k))
+    for _, values, places in _ranked(scores_of, seen, relevant, k, batch):
         parts.append(_per_user(places, k))
         for most, logs in absent.items():
             logs += _log_absent(values, places, most).cpu()
     means = {name: float(torch.cat([part[name] for part in parts]).mean()) for name in parts[0]}
     means |= {f"coverage@{most}": float(-torch.expm1(logs).mean()) for most, logs in absent.items()}
     return {f"{name}@{most}": means[f"{name}@{most}"] for most in k for name in METRICS}
+
+
+def rank_per_user(
+    scores_of: Callable[[Tensor], Tensor], seen: Any, relevant: Any, *, k: tuple[int, ...] = (10,), batch: int = 1024
+) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Return the users with a relevant item, int64 `[n]` ascending, and each metric of each of them, float64 `[n]`.
+
+    As `rank_metrics`, whose figures are the means of these; without coverage, which no user has alone.
+    """
+    users: list[NDArray[np.int64]] = []
+    parts: list[dict[str, Tensor]] = []
+    for rows, _, places in _ranked(scores_of, seen, relevant, k, batch):
+        users.append(rows)
+        parts.append(_per_user(places, k))
+    return np.concatenate(users), {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+
+
+def _ranked(
+    scores_of: Callable[[Tensor], Tensor], seen: Any, relevant: Any, k: tuple[int, ...], batch: int
+) -> Iterator[tuple[NDArray[np.int64], Tensor, _Places]]:
+    """Yield, for each batch of users with a relevant item: the users, their scores with -inf for seen items, places."""
+    _check(k, batch, seen.shape, relevant.shape)
+    seen, relevant = seen.tocsr(), relevant.tocsr()
+    users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int64)
+    if not len(users):
+        raise DataError("no user has a relevant item, so there is nothing to rank for")
+    for start in range(0, len(users), batch):
+        rows = users[start : start + batch]
+        scores = scores_of(torch.from_numpy(rows)).detach()
+        if scores.shape != (len(rows), relevant.shape[1]):
+            raise DataError(f"scores of shape {list(scores.shape)}; expected [{len(rows)}, {relevant.shape[1]}]")
+        # A sum is a number unless a score is not, or there are infinities of both signs; it is much the faster test.
+        if bool(scores.sum().isnan()) and bool(scores.isnan().any()):
+            first = rows[int(scores.isnan().any(dim=1).nonzero()[0])]
+            raise DataError(f"the scores of user {first} are not all numbers (nan); a ranking cannot be made of them")
+        wanted, met = _entries(relevant[rows], scores.device), _entries(seen[rows], scores.device)
+        values = scores.clone()
+        values[met] = -torch.inf
+        values[wanted] = scores[wanted]
+        truth = torch.zeros(values.shape, dtype=torch.bool, device=values.device)
+        truth[wanted] = True
+        yield rows, values, _Places.of(values, truth, max(k))
 
 
 def _check(k: tuple[int, ...], batch: int, seen: tuple[int, ...], relevant: tuple[int, ...]) -> None:
@@ -86,23 +113,23 @@ def _check(k: tuple[int, ...], batch: int, seen: tuple[int, ...], relevant: tupl
         raise DataError(f"seen has shape {list(seen)}, relevant {list(relevant)}; both are [users, items]")
 
 
-def _marks(rows: Any, device: torch.device) -> Tensor:
-    """Return bool `[B, items]`: where a CSR matrix has stored entries."""
-    marks = torch.zeros(rows.shape, dtype=torch.bool, device=device)
-    user: NDArray[np.int64] = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    marks[torch.from_numpy(user), torch.from_numpy(rows.indices.astype(np.int64))] = True
-    return marks
+def _entries(rows: Any, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the rows and columns, int64, of the stored entries of a CSR matrix."""
+    row: NDArray[np.int64] = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    return torch.from_numpy(row).to(device), torch.from_numpy(rows.indices.astype(np.int64)).to(device)
 
 
 @dataclass(frozen=True, slots=True)
 class _Places:
     """What the first K positions of each user's ranking hold, all `[B, K]`, by the tied group at each position.
 
-    `value` is the group's score, `above` how many items are above the group, `tied` how many are in it, `hits` how many
-    of these are relevant; float64 but `value`. A group at -inf has no hits. `total` `[B]` counts relevant items.
+    `value` is the group's score, `item` one item of it, each at one position, `above` how many items are above the
+    group, `tied` how many are in it, `hits` how many of these are relevant; float64 but `value` and `item`. A group at
+    -inf has no hits. `total` `[B]` counts relevant items.
     """
 
     value: Tensor
+    item: Tensor
     above: Tensor
     tied: Tensor
     hits: Tensor
@@ -111,7 +138,8 @@ class _Places:
     @classmethod
     def of(cls, values: Tensor, truth: Tensor, most: int) -> _Places:
         """Read the groups of scores `[B, items]` down to the K-th, the last of them counted over all items."""
-        best, ids = torch.topk(values, min(most, values.shape[1]), dim=1)
+        best, ids = torch.topk(values, min(most + 1, values.shape[1]), dim=1)
+        following, best, ids = best[:, most:], best[:, :most], ids[:, :most]
         place = torch.arange(best.shape[1], device=best.device).expand(best.shape)
         begins = torch.ones_like(best, dtype=torch.bool)
         begins[:, 1:] = best[:, 1:] != best[:, :-1]
@@ -120,11 +148,13 @@ class _Places:
         none = torch.zeros(best.shape, dtype=torch.float64, device=best.device)
         sizes = none.scatter_add(1, group, torch.ones_like(none))
         hits = none.scatter_add(1, group, truth.gather(1, ids).double())
-        last = values == best[:, -1:]
-        sizes.scatter_(1, group[:, -1:], last.sum(1, keepdim=True).double())
-        hits.scatter_(1, group[:, -1:], (last & truth).sum(1, keepdim=True).double())
+        if following.shape[1]:
+            row = (following == best[:, -1:])[:, 0].nonzero()[:, 0]  # the last group goes on beyond the K-th place
+            last = values[row] == best[row, -1:]
+            sizes[row, group[row, -1]] = last.sum(1).double()
+            hits[row, group[row, -1]] = (last & truth[row]).sum(1).double()
         shown = hits.gather(1, group).masked_fill(best.isneginf(), 0.0)
-        return cls(best, above.double(), sizes.gather(1, group), shown, truth.sum(1).double())
+        return cls(best, ids, above.double(), sizes.gather(1, group), shown, truth.sum(1).double())
 
 
 def _per_user(at: _Places, k: tuple[int, ...]) -> dict[str, Tensor]:
@@ -157,9 +187,13 @@ def _per_user(at: _Places, k: tuple[int, ...]) -> dict[str, Tensor]:
 def _log_absent(values: Tensor, at: _Places, most: int) -> Tensor:
     """Return float64 `[items]`: the log of the probability that no user of the batch has the item in the first k."""
     end = min(most, values.shape[1]) - 1
-    value = at.value[:, end : end + 1]
-    share = ((end + 1 - at.above[:, end]) / at.tied[:, end]).masked_fill(value[:, 0].isneginf(), 0.0)
+    value, cut = at.value[:, end : end + 1], at.above[:, end] + at.tied[:, end] > end + 1
     logs = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
-    row, item = torch.nonzero(values == value, as_tuple=True)
+    rows = (cut & ~value[:, 0].isneginf()).nonzero()[:, 0]  # where the group at the k-th place does not fit
+    share = (end + 1 - at.above[rows, end]) / at.tied[rows, end]
+    row, item = torch.nonzero(values[rows] == value[rows], as_tuple=True)
     logs.index_add_(0, item, torch.log1p(-share)[row])
-    return logs.masked_fill((values > value).any(0), -torch.inf)
+    first = at.value[:, : end + 1]
+    certain = ((first > value) | ~cut.unsqueeze(1)) & ~first.isneginf()
+    logs[at.item[:, : end + 1][certain]] = -torch.inf
+    return logs

@@ -26,7 +26,7 @@ from sif.api import rank_run, retrain
 from sif.cli import app
 from sif.cli.ranking import print_ranking
 from sif.errors import DataError, RunError
-from sif.evaluate import METRICS, rank_metrics
+from sif.evaluate import METRICS, rank_metrics, rank_per_user
 
 Rows = list[list[float]]
 MONTHS = TINY | {
@@ -89,6 +89,24 @@ def test_metrics_are_means_over_all_orders_of_ties(seed: int, k: int, levels: in
     relevant[0, 0] = True
     told = rank_metrics(scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant), k=(k,), batch=batch)
     assert told == pytest.approx(expected(scores.tolist(), seen, relevant, k), abs=1e-12)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 8), st.integers(1, 4), st.integers(1, 5))
+def test_each_user_has_the_metrics_that_it_would_have_alone(seed: int, k: int, levels: int, batch: int):
+    draw = np.random.default_rng(seed)
+    scores = draw.integers(0, levels, (5, 6)).astype(np.float32)
+    seen, relevant = draw.random((5, 6)) < 0.2, draw.random((5, 6)) < 0.35
+    relevant[1, 0] = True
+    given_ = scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant)
+    users, told = rank_per_user(*given_, k=(k, 2), batch=batch)
+    assert users.tolist() == np.flatnonzero(relevant.any(1)).tolist()
+    for place, user in enumerate(users):
+        alone = expected([scores[user].tolist()], seen[[user]], relevant[[user]], k)
+        del alone[f"coverage@{k}"]
+        assert {name: told[name][place] for name in alone} == pytest.approx(alone, abs=1e-12)
+    means = rank_metrics(*given_, k=(k, 2), batch=batch)
+    assert told.keys() == {name for name in means if not name.startswith("coverage")}
+    assert {name: values.mean() for name, values in told.items()} == pytest.approx({n: means[n] for n in told})
 
 
 def test_coverage_is_of_users_whose_orders_are_independent():

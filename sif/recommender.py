@@ -25,16 +25,16 @@ from sif.implicit_feedback import with_negatives
 from sif.models.build import build_network, parameters_of
 from sif.recipes import Recipe, load_rating_recipe
 from sif.runs import MODEL_FORMAT
+from sif.serve.fold_rules import encoded
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
-from sif.serve.topk import top_k
+from sif.serve.topk import Ranked, top_k
 from sif.tasks import Scale
 from sif.threads import threads_for
 
 __all__ = ["Recommender"]
 
 IntArray = NDArray[np.int64]
-Ranked = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 class Recommender:
@@ -135,15 +135,12 @@ class Recommender:
         liked = self._rows(user_items, len(users)) if needs_rows else sparse.csr_array((0, 0))
         within = None if items is None else np.unique(self._item_ids(items))
         places = N if within is None else min(N, len(within))
-        if recalculate_user:
-            vectors, bias = solve_users(self.network, self.folded, liked, self._scale)
-            scores = self.folded.scores_of(vectors, bias, None if within is None else torch.from_numpy(within))
-        else:
+        if not recalculate_user:
             self._check(users, self.folded.n_users, "user")
-            scores = self.folded.scores(torch.from_numpy(users), None if within is None else torch.from_numpy(within))
+        asked = solve_users(self.network, liked, self._scale) if recalculate_user else torch.from_numpy(users)
         excluded = None if filter_items is None else self._item_ids(filter_items)
         seen = liked if filter_already_liked_items else None
-        ids, values = top_k(scores, places, within=within, seen=seen, excluded=excluded)
+        ids, values = self.folded.top_k(asked, places, items=within, seen=seen, excluded=excluded)
         values = values * np.float32(self._scale.std) + np.float32(self._scale.mean)
         return (ids[0], values[0]) if np.ndim(userid) == 0 else (ids, values)
 
@@ -162,7 +159,7 @@ class Recommender:
         """
         if recalculate_item or item_users is not None:
             raise DataError("similar_items cannot solve for new items (recalculate_item); fit again with them")
-        return self._similar(self.folded.items, itemid, N, filter_items, items, "item")
+        return self._similar("item", itemid, N, filter_items, items)
 
     def similar_users(
         self,
@@ -172,9 +169,10 @@ class Recommender:
         users: ArrayLike | None = None,
     ) -> Ranked:
         """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first)."""
-        return self._similar(self.folded.users, userid, N, filter_users, users, "user")
+        return self._similar("user", userid, N, filter_users, users)
 
-    def _similar(self, table: torch.Tensor, wanted: Any, n: int, excluded: Any, within: Any, what: str) -> Ranked:
+    def _similar(self, what: str, wanted: Any, n: int, excluded: Any, within: Any) -> Ranked:
+        table = torch.cat(encoded(self.network, what), dim=1)
         ids = np.atleast_1d(np.asarray(wanted, dtype=np.int64))
         self._check(ids, len(table), what)
         unit = torch.nn.functional.normalize(table, dim=1)

@@ -2,75 +2,127 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
-from nasp_core.spaces.interaction import InteractionNetwork
+from sif.serve.fold_rules import fold
+from sif.serve.tables import Deep, Side, Tables
+from sif.serve.topk import Ranked, top_k_of
 
 __all__ = ["Folded"]
 
-_BLOCK = 1 << 22  # entries of the largest temporary: 16 MiB of float32
+_BLOCK = 1 << 20  # entries of the largest temporary of an MLP: 4 MiB of float32
 
 
 class Folded:
-    """An interaction function with its element-wise networks applied to the embedding tables, once.
+    """An interaction function as tables for inner products and distances: encodings and networks are applied once.
 
-    `multiply` becomes an inner product with the predictor absorbed; `plus`, `minus` and `concat` two vectors and a
-    sum; `max` and `min` keep a blocked pass that never holds users x items x dim.
+    `multiply` (with `sum`, `linear` or `distance`) and the `distance` of `plus` and `minus` become an inner product;
+    `plus`, `minus` and `concat` a bias a side; `max`, `min` and an MLP of one hidden layer on `plus`, `minus` or
+    `concat` L1 distances. Other MLPs keep a blocked pass; nothing holds users x items x dim.
     """
 
-    def __init__(self, network: InteractionNetwork) -> None:
-        """Fold a network of two modes; it is read once and not kept."""
-        with torch.no_grad():
-            self.n_users, self.n_items = network.sizes
-            self.operation = network.operation
-            self.weight = network.predictor.weight.detach().clone()
-            rows = network.embedding.detach()
-            self.users = self._lift(network, rows[: self.n_users], 0)
-            self.items = self._lift(network, rows[self.n_users :], 1)
-            bias = rows.new_zeros(len(rows)) if network.bias is None else network.bias.detach().squeeze(-1).clone()
-            self.offset = rows.new_zeros(()) if network.offset is None else network.offset.detach().clone()
-            self.user_bias, self.item_bias = bias[: self.n_users], bias[self.n_users :]
-
-    @staticmethod
-    def _lift(network: InteractionNetwork, rows: Tensor, mode: int) -> Tensor:
-        if network.elementwise is None:
-            return rows.clone()
-        stacked = rows.unsqueeze(0).expand(len(network.sizes), *rows.shape)
-        lifted: Tensor = network.elementwise(stacked)[mode].clone()
-        return lifted
+    def __init__(self, source: Any) -> None:
+        """Fold an `InteractionNetwork` of two modes or a `WideNetwork`, or take the `Tables` of a fold."""
+        self.tables = source if isinstance(source, Tables) else fold(source)
+        self.n_users, self.n_items = len(self.tables.users), len(self.tables.items)
 
     @property
     def additive(self) -> bool:
         """Whether the score is f(user) + g(item), which ranks the items alike for every user."""
-        return self.operation in ("plus", "minus", "concat")
+        side = self.tables.items
+        return not self.tables.deep and not any(t.shape[1] for t in (side.product, side.apart, side.near))
+
+    def inner_product(self) -> tuple[Tensor, Tensor] | None:
+        """Return user and item factors float32 `[users, d]`, `[items, d]` whose inner products are the scores.
+
+        Biases are dimensions of their own, one a side where any is not 0. None where the function is no inner product.
+        """
+        users, items = self.tables.users, self.tables.items
+        if self.tables.deep or users.apart.shape[1] or users.near.shape[1]:
+            return None
+        left, right = [users.product], [items.product]
+        for bias, own, other in ((users.bias, left, right), (items.bias, right, left)):
+            if bias.any():
+                own.append(bias.unsqueeze(1))
+                other.append(bias.new_ones(self.n_items if own is left else self.n_users, 1))
+        return torch.cat(left, 1), torch.cat(right, 1)
 
     def scores(self, users: Tensor, items: Tensor | None = None) -> Tensor:
-        """Return scores float32 `[len(users), n_items]` (or of the given items), in standard units."""
-        bias = self.user_bias[users] + self.offset
-        return self.scores_of(self.users[users], bias, items)
+        """Return scores float32 `[len(users), n_items]` (or of the given items) of users int64, by their numbers."""
+        return self.scores_of(self.tables.users.rows(users), items)
 
     @torch.no_grad()
-    def scores_of(self, vectors: Tensor, bias: Tensor, items: Tensor | None = None) -> Tensor:
-        """Return the scores of users given by lifted vectors `[n, dim]` and biases `[n]`."""
-        targets = self.items if items is None else self.items[items]
-        item_bias = self.item_bias if items is None else self.item_bias[items]
-        return self._joined(vectors, targets) + bias.unsqueeze(1) + item_bias
+    def scores_of(self, users: Side, items: Tensor | None = None) -> Tensor:
+        """Return the scores of users given by their tables (`fold_side`), such as new ones."""
+        return self._scores(users, self.tables.items if items is None else self.tables.items.rows(items))
 
-    def _joined(self, vectors: Tensor, targets: Tensor) -> Tensor:
-        weight = self.weight
-        if self.operation == "multiply":
-            return (vectors * weight) @ targets.T
-        if self.operation == "concat":
-            dim = vectors.shape[1]
-            return (vectors @ weight[:dim]).unsqueeze(1) + targets @ weight[dim:]
-        if self.additive:
-            sign = 1.0 if self.operation == "plus" else -1.0
-            return (vectors @ weight).unsqueeze(1) + sign * (targets @ weight)
-        join = torch.maximum if self.operation == "max" else torch.minimum
-        out = vectors.new_zeros(len(vectors), len(targets))
-        step = max(1, _BLOCK // max(1, len(vectors) * vectors.shape[1]))
-        for start in range(0, len(targets), step):
-            block = targets[start : start + step]
-            out[:, start : start + step] = join(vectors.unsqueeze(1), block) @ weight
-        return out
+    @torch.no_grad()
+    def top_k(
+        self,
+        users: Tensor | Side,
+        n: int,
+        *,
+        items: NDArray[np.int64] | None = None,
+        seen: sparse.csr_array | None = None,
+        excluded: NDArray[np.int64] | None = None,
+    ) -> Ranked:
+        """Return ids int32 and scores float32 `[len(users), n]` of the best items, best first (see `topk.top_k`).
+
+        `users`: their numbers int64, or their tables. `items`: rank only these, ascending. `seen`: CSR
+        `[len(users), n_items]` whose entries are left out. Scores are made a block of users at a time.
+        """
+        asked = users if isinstance(users, Side) else self.tables.users.rows(users)
+        targets = self.tables.items if items is None else self.tables.items.rows(torch.from_numpy(items))
+
+        def block(rows: slice) -> Tensor:
+            return self._scores(asked.rows(rows), targets)
+
+        return top_k_of(block, len(asked), len(targets), n, within=items, seen=seen, excluded=excluded)
+
+    def _scores(self, users: Side, items: Side) -> Tensor:
+        out = torch.addmm(items.bias, users.product, items.product.T)
+        if users.apart.shape[1]:
+            out += torch.cdist(users.apart, items.apart, p=1.0)
+        if users.near.shape[1]:
+            out -= torch.cdist(users.near, items.near, p=1.0)
+        for deep, left, right in zip(self.tables.deep, users.deep, items.deep, strict=True):
+            _add(out, deep, left, right)
+        return out.add_(users.bias.unsqueeze(1))
+
+
+def _add(out: Tensor, deep: Deep, users: Tensor, items: Tensor) -> None:
+    """Add an MLP's scores to `out` `[users, items]`, a block of both at a time."""
+    width = max([users.shape[1], *(len(bias) for _, bias in deep.layers)])
+    across = max(1, min(len(items), _BLOCK // width))
+    down = max(1, _BLOCK // (width * across))
+    for top in range(0, len(users), down):
+        for left in range(0, len(items), across):
+            block = slice(top, top + down), slice(left, left + across)
+            out[block] += _grid(deep, users[block[0]], items[block[1]])
+
+
+def _grid(deep: Deep, users: Tensor, items: Tensor) -> Tensor:
+    """Return an MLP's scores `[users, items]`; the users of a product go into the first layer's weights."""
+    (weight, bias), *rest = deep.layers
+    if deep.join == "multiply":
+        weights = (users.unsqueeze(1) * weight).flatten(0, 1)  # [users * out, dim]
+        hidden = (items @ weights.T).view(len(items), len(users), len(weight)).add_(bias)
+        return _after(hidden, rest).T
+    if deep.join == "relu":
+        joined = users.unsqueeze(1).add(items).relu_()
+    else:
+        joined = (torch.maximum if deep.join == "max" else torch.minimum)(users.unsqueeze(1), items)
+    return _after(torch.nn.functional.linear(joined, weight, bias), rest)
+
+
+def _after(hidden: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return `[...]` from the first layer's output `[..., out]`."""
+    for weight, bias in layers:
+        hidden = torch.nn.functional.linear(hidden.relu_(), weight, bias)
+    return hidden.squeeze(-1)

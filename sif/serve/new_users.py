@@ -1,4 +1,4 @@
-"""Embeddings of users the model was not trained on, solved for with everything else fixed."""
+"""Tables of users the model was not trained on, solved for with everything else fixed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from scipy import sparse
 from torch import Tensor
 
 from nasp_core.spaces.interaction import InteractionNetwork
-from sif.serve.folding import Folded
+from sif.serve.fold_rules import encoded, fold_side
+from sif.serve.tables import Side
 from sif.tasks import Scale
 
 __all__ = ["solve_users"]
 
 
-def solve_users(
-    network: InteractionNetwork, folded: Folded, rows: sparse.csr_array, scale: Scale, *, steps: int = 200
-) -> tuple[Tensor, Tensor]:
-    """Return lifted vectors `[users, dim]` and biases `[users]` (with the global one) for the users of `rows`.
+def solve_users(network: InteractionNetwork, rows: sparse.csr_array, scale: Scale, *, steps: int = 200) -> Side:
+    """Return the tables (for `Folded.scores_of`) of the users of `rows`, CSR ratings `[users, items]`.
 
     Minimises each user's mean squared error on their row plus training's penalty on an average user's row, by
     Adam from the mean user; a user with an empty row stays the mean user. Deterministic.
@@ -25,9 +24,13 @@ def solve_users(
     user = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
     item = torch.from_numpy(rows.indices.astype(np.int64))
     target = scale.standardise(torch.from_numpy(np.asarray(rows.data, dtype=np.float32)))
-    table = network.embedding.detach()[: folded.n_users]
-    vectors = table.mean(0).repeat(rows.shape[0], 1).requires_grad_()
-    bias = folded.user_bias.mean().repeat(rows.shape[0]).requires_grad_()
+    n_users, n_items = network.sizes
+    (items,) = encoded(network, "item")
+    zeros = items.new_zeros(n_users + n_items)
+    biases = zeros if network.bias is None else network.bias.detach().squeeze(-1)
+    offset = zeros[0] if network.offset is None else network.offset.detach()
+    vectors = network.embedding.detach()[:n_users].mean(0).repeat(rows.shape[0], 1).requires_grad_()
+    bias = biases[:n_users].mean().repeat(rows.shape[0]).requires_grad_()
     count = torch.bincount(user, minlength=rows.shape[0]).clamp_min(1)
     share = (1.0 / count)[user]
     settings = network.settings
@@ -39,7 +42,7 @@ def solve_users(
     adam = torch.optim.Adam(learn, lr=0.05)
     for _ in range(steps):
         lifted = _lift(network, vectors)
-        error = _scores(network, folded, lifted[user], item) + folded.item_bias[item] + folded.offset - target
+        error = network.predictor(lifted[user], items[item]) + biases[n_users + item] + offset - target
         if has_bias:
             error = error + bias[user]
         penalty = (l2 * vectors.square().sum(1) + bias_l2 * bias.square()).sum()
@@ -49,7 +52,7 @@ def solve_users(
         adam.step()
     with torch.no_grad():
         solved = _lift(network, vectors)
-        return solved.detach(), (bias if has_bias else torch.zeros_like(bias)).detach() + folded.offset
+    return fold_side(network, "user", [solved], (bias if has_bias else torch.zeros_like(bias)).detach() + offset)
 
 
 def _lift(network: InteractionNetwork, vectors: Tensor) -> Tensor:
@@ -58,8 +61,3 @@ def _lift(network: InteractionNetwork, vectors: Tensor) -> Tensor:
     stacked = vectors.unsqueeze(0).expand(len(network.sizes), *vectors.shape)
     lifted: Tensor = network.elementwise(stacked)[0]
     return lifted
-
-
-def _scores(network: InteractionNetwork, folded: Folded, vectors: Tensor, items: Tensor) -> Tensor:
-    scores: Tensor = network.predictor(vectors, folded.items[items])
-    return scores

@@ -1,0 +1,79 @@
+"""What a folded function is: tables of numbers for each side, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+__all__ = ["Deep", "Side", "Tables"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one side, n users or n items, brings to a score; all float32.
+
+    The score of user u and item i is u.bias + i.bias + <u.product, i.product> + ||u.apart - i.apart||_1
+    - ||u.near - i.near||_1 + sum over t of MLP_t(u.deep[t], i.deep[t]).
+    Shapes: `bias` `[n]`, the others `[n, columns]`, where `columns` may be 0.
+    """
+
+    bias: Tensor
+    product: Tensor
+    apart: Tensor
+    near: Tensor
+    deep: tuple[Tensor, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.bias)
+
+    def rows(self, ids: Tensor | slice) -> Side:
+        """Return the rows `ids`, int64 or a slice."""
+        deep = tuple(table[ids] for table in self.deep)
+        return Side(self.bias[ids], self.product[ids], self.apart[ids], self.near[ids], deep)
+
+    @staticmethod
+    def of(bias: Tensor, **tables: Tensor | tuple[Tensor, ...]) -> Side:
+        """Return a side with the tables that are given; the others have no columns."""
+        nothing = bias.new_zeros(len(bias), 0)
+        return Side(bias, **{"product": nothing, "apart": nothing, "near": nothing} | tables)  # type: ignore[arg-type]
+
+    @staticmethod
+    def joined(parts: Sequence[Side]) -> Side:
+        """Return the side whose score is the sum of those of the parts."""
+        tables = {name: torch.cat([getattr(part, name) for part in parts], dim=1) for name in _TABLES}
+        bias = torch.stack([part.bias for part in parts]).sum(0)
+        return Side.of(bias, **tables, deep=tuple(table for part in parts for table in part.deep))
+
+    def float(self) -> Side:
+        """Return the same in float32, contiguous."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        deep = tuple(table.float().contiguous() for table in plain.pop("deep"))
+        return Side(**{name: table.float().contiguous() for name, table in plain.items()}, deep=deep)
+
+
+_TABLES = ("product", "apart", "near")
+
+
+@dataclass(frozen=True)
+class Deep:
+    """An MLP on two joined vectors, which no table replaces.
+
+    `join`: `multiply`, `max` or `min` of the two, or `relu` of their sum (a first layer that was applied to either
+    side). `layers`: weights `[out, in]` and biases `[out]` of the layers that follow, with a ReLU between two of them;
+    the last has one output.
+    """
+
+    join: str
+    layers: tuple[tuple[Tensor, Tensor], ...]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A folded function: a side each, and one `Deep` for each of their `deep` tables."""
+
+    users: Side
+    items: Side
+    deep: tuple[Deep, ...] = ()

@@ -1,0 +1,284 @@
+"""Interactions to RecBole's data sets and back, with our split or RecBole's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sif.datasets import Interactions, Split, Vocabulary, read
+from sif.datasets.interactions import canonical_order, last_of_each, pair_key
+from sif.datasets.splits import from_labels
+from sif.datasets.vocabulary import ids_from_text
+from sif.errors import DataError
+from sif.integrations import IntegrationError
+from sif.integrations.recbole_support import Changed, module, recbole_ready, replaced
+
+__all__ = [
+    "RecBoleData",
+    "config_of",
+    "from_recbole",
+    "given_dataset",
+    "split_from_recbole",
+    "to_recbole",
+    "write_atomic",
+]
+
+IntArray = NDArray[np.int64]
+PARTS = ("train", "valid", "test")
+_NAME = "sif"
+
+
+@dataclass(frozen=True, slots=True)
+class RecBoleData:
+    """What RecBole trains from: its Config, Dataset, and the three data loaders of its `data_preparation`.
+
+    Number k of a user or item of sif is RecBole's id k + 1; RecBole's id 0 is padding, and nobody's.
+    """
+
+    config: Any
+    dataset: Any
+    train: Any
+    valid: Any
+    test: Any
+
+
+def to_recbole(
+    interactions: Interactions,
+    split: Split | None = None,
+    *,
+    model: Any = "BPR",
+    settings: Mapping[str, Any] | None = None,
+) -> RecBoleData:
+    """Return RecBole's data set and loaders, in memory: with exactly `split`, or cut by RecBole's own `eval_args`.
+
+    `model` is a name of RecBole (general models) or a class, such as `SIF`; `settings` are keys of RecBole's Config.
+    Raw ids become RecBole's tokens (text), ratings and times its float columns `rating` and `timestamp`. All users and
+    items of the vocabularies are known to RecBole, those without interactions too. Rows that RecBole's filters drop
+    (`user_inter_num_interval` and the like) are dropped only where it splits itself, as is its way.
+
+    Raises DataError for interactions with contexts, and IntegrationError for an unknown model or setting and where
+    RecBole is missing.
+    """
+    recbole_ready()
+    config = config_of(model, settings)
+    dataset = given_dataset(config, interactions, split)
+    built = dataset.build()
+    return RecBoleData(config, dataset, *_loaders(config, dataset, built))
+
+
+def _loaders(config: Any, dataset: Any, built: Any) -> list[Any]:
+    """Loaders as RecBole's `data_preparation` makes them, but never read back from a pickle of an earlier process."""
+    data = module("data")
+    samplers = data.create_samplers(config, dataset, built)
+    made = []
+    for name, part, sampler in zip(PARTS, built, samplers, strict=True):
+        shuffle = bool(config["shuffle"]) and name == "train"
+        made.append(module("data.utils").get_dataloader(config, name)(config, part, sampler, shuffle=shuffle))
+    return made
+
+
+def config_of(model: Any, settings: Mapping[str, Any] | None = None) -> Any:
+    """Return RecBole's Config for a general model and our data in memory.
+
+    RecBole would read the arguments of this process and set its CUDA_VISIBLE_DEVICES; both are kept from it. Raises
+    IntegrationError for a model that RecBole does not have or that needs more than users and items, and for a key that
+    neither RecBole nor the model knows.
+    """
+    recbole_ready()
+    configurator = module("config.configurator")
+    _check_general(model)
+    given = dict(settings or {})
+    aside = {"os": Changed(configurator.os, environ={}), "sys": Changed(configurator.sys, argv=[""])}
+    try:
+        with replaced(configurator, **aside):
+            config = configurator.Config(model=model, dataset=_NAME, config_dict=given)
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise IntegrationError(f"RecBole's Config refuses the settings of {model}: {error}") from error
+    known = {*config.internal_config_dict, *getattr(config.model_class, "settings", ())}
+    if unknown := sorted(set(given) - known):
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "RecBole's documentation lists them."
+        raise IntegrationError(f"{config['model']} of RecBole has no setting {unknown[0]}\n  {hint}")
+    return config
+
+
+def _check_general(model: Any) -> None:
+    """Users and items alone are what a general model needs; of a class its type says so."""
+    general, kinds = module("model.general_recommender"), module("utils").ModelType
+    found = getattr(general, model, None) if isinstance(model, str) else model
+    if getattr(found, "type", None) not in (kinds.GENERAL, kinds.TRADITIONAL):
+        names = sorted(name for name, value in vars(general).items() if isinstance(value, type))
+        near = get_close_matches(str(model), names, n=1) or ["BPR"]
+        raise IntegrationError(
+            f"{model} is no general model of RecBole, and sif brings users and items alone\n"
+            f"  Did you mean {near[0]}? There are {', '.join(names)}."
+        )
+
+
+def given_dataset(config: Any, interactions: Interactions, split: Split | None = None) -> Any:
+    """Return a RecBole Dataset of these interactions; its `build()` gives the parts of `split` where there is one."""
+    base = module("data.dataset").Dataset
+    frame, sizes = _frame(config, interactions, split)
+    types, sources = module("utils").FeatureType, module("utils").FeatureSource
+    user, item = config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
+    ids = {user: interactions.users, item: interactions.items}
+
+    class Given(base):  # type: ignore[misc, valid-type]
+        """RecBole's Dataset, with its two steps of files and of ids replaced by arrays."""
+
+        def _load_data(self, token: str, dataset_path: str) -> None:
+            self.inter_feat, self.user_feat, self.item_feat = frame, None, None
+            for field in frame:
+                kind = types.TOKEN if field in ids else types.FLOAT
+                self.set_field_property(field, kind, sources.INTERACTION, 1)
+            if sizes is not None:
+                self.benchmark_filename_list, self.file_size_list = list(PARTS), sizes
+
+        def _remap_ID_all(self) -> None:
+            for field, vocabulary in ids.items():
+                tokens = ["[PAD]", *map(str, vocabulary.to_list())]
+                self.field2id_token[field] = np.array(tokens)
+                self.field2token_id[field] = {token: number for number, token in enumerate(tokens)}
+
+    Given.__name__ = base.__name__
+    return Given(config)
+
+
+def _frame(config: Any, interactions: Interactions, split: Split | None) -> tuple[Any, list[int] | None]:
+    """Rows as pandas, part after part where there is a split, with RecBole's numbers; and the sizes of the parts."""
+    import pandas
+
+    _check_two_modes(interactions)
+    rows = None if split is None else [getattr(split, part) for part in PARTS]
+    taken = interactions if rows is None else interactions.take(np.concatenate(rows))
+    columns = {config["USER_ID_FIELD"]: taken.user + 1, config["ITEM_ID_FIELD"]: taken.item + 1}
+    if taken.rating is not None:
+        columns[config["RATING_FIELD"]] = taken.rating.astype(np.float64)
+    if taken.timestamp is not None:
+        columns[config["TIME_FIELD"]] = taken.timestamp.astype(np.float64)
+    return pandas.DataFrame(columns), None if rows is None else [len(part) for part in rows]
+
+
+def _check_two_modes(interactions: Interactions) -> None:
+    if interactions.context is not None:
+        raise DataError(
+            f"{interactions.name} has contexts, and RecBole's general models know users and items alone\n"
+            '  Read it without them: context = "".'
+        )
+
+
+def write_atomic(interactions: Interactions, folder: str | Path, split: Split | None = None) -> dict[str, Any]:
+    """Write RecBole's atomic files below `folder` and return the settings with which RecBole reads them.
+
+    One file `NAME.inter`, or with a split `NAME.train.inter`, `NAME.valid.inter` and `NAME.test.inter`, NAME being the
+    folder's; needs no RecBole. Its ids come from the order of the rows there, and only what occurs in a row is known.
+    The settings are `dataset`, `data_path`, and `benchmark_filename` where there is a split.
+    """
+    _check_two_modes(interactions)
+    target = Path(folder).resolve()
+    target.mkdir(parents=True, exist_ok=True)
+    names = {"": np.arange(len(interactions))} if split is None else {f".{p}": getattr(split, p) for p in PARTS}
+    for name, rows in names.items():
+        part = interactions.take(rows)
+        columns: dict[str, Any] = {
+            "user_id:token": part.users.decode(part.user),
+            "item_id:token": part.items.decode(part.item),
+        }
+        if part.rating is not None:
+            columns["rating:float"] = part.rating
+        if part.timestamp is not None:
+            columns["timestamp:float"] = part.timestamp
+        frame = pl.DataFrame(columns)
+        for column in ("user_id:token", "item_id:token"):
+            texts = frame[column].cast(pl.String)
+            if bad := texts.filter(texts.str.contains(r"[\t\n\r\"]")).to_list()[:1]:
+                raise DataError(f"the id {bad[0]!r} has a tab, quote or line break, which an atomic file cannot hold")
+        frame.write_csv(target / f"{target.name}{name}.inter", separator="\t", quote_style="never")
+    told: dict[str, Any] = {"dataset": target.name, "data_path": str(target.parent)}
+    return told if split is None else told | {"benchmark_filename": list(PARTS)}
+
+
+def from_recbole(source: Any, *, name: str | None = None) -> Interactions:
+    """Return the interactions of a RecBole Dataset (built or not) or data loader, or of an atomic file or its folder.
+
+    Tokens come back as raw ids, typed as a text file's are (integers where all are plainly written ones); padding is
+    no id. A path needs no RecBole. RecBole keeps the floats of a built data set in 32 bits, so times that passed
+    through one are exact to about two minutes only. Repeated pairs keep the last, as in any table.
+
+    Raises DataError for rows without a user or an item (RecBole fills them with padding).
+    """
+    if isinstance(source, str | Path):
+        return read(source, name=name)
+    dataset = _dataset(source)
+    return _joined([dataset], name or str(dataset.dataset_name))[0]
+
+
+def split_from_recbole(train: Any, valid: Any, test: Any, *, name: str | None = None) -> tuple[Interactions, Split]:
+    """Return all interactions, and the split of them that three loaders or built data sets of RecBole stand for.
+
+    Raises DataError as `from_recbole` does, and where a pair is in two parts.
+    """
+    parts = [_dataset(part) for part in (train, valid, test)]
+    made, part_of = _joined(parts, name or str(parts[0].dataset_name))
+    order = canonical_order(made)
+    return made, from_labels(made, order, part_of[order], ("files", 0, None), ["the parts are RecBole's"])
+
+
+def _dataset(source: Any) -> Any:
+    for found in (source, getattr(source, "_dataset", None)):
+        if hasattr(found, "field2id_token") and hasattr(found, "inter_feat"):
+            return found
+    raise IntegrationError(
+        f"a {type(source).__name__} holds no interactions of RecBole\n"
+        "  Give a Dataset, a data loader, or the path of an atomic file."
+    )
+
+
+def _joined(datasets: list[Any], name: str) -> tuple[Interactions, NDArray[np.int8]]:
+    """Interactions of data sets with shared ids, and the data set that each row is from."""
+    first = datasets[0]
+    config = first.config
+    users, user_place = _vocabulary(first, first.uid_field)
+    items, item_place = _vocabulary(first, first.iid_field)
+    rows = {field: np.concatenate([_column(d, field) for d in datasets]) for field in first.inter_feat.columns}
+    user, item = user_place[rows[first.uid_field]], item_place[rows[first.iid_field]]
+    if (user < 0).any() or (item < 0).any():
+        raise DataError(f"{name} has {int(((user < 0) | (item < 0)).sum())} rows without a user or an item (padding)")
+    rating, time = rows.get(config["RATING_FIELD"]), rows.get(config["TIME_FIELD"])
+    made = Interactions(
+        user=user,
+        item=item,
+        rating=None if rating is None else rating.astype(np.float32),
+        timestamp=None if time is None else time.astype(np.float64),
+        context=None,
+        users=users,
+        items=items,
+        name=name,
+        source=f"RecBole's {name}",
+    )
+    part_of = np.repeat(np.arange(len(datasets), dtype=np.int8), [len(d.inter_feat) for d in datasets])
+    kept = last_of_each(pair_key(made), made.timestamp)
+    if len(kept) == len(made):
+        return made, part_of
+    if len(datasets) > 1:
+        raise DataError(f"{name} has {len(made) - len(kept)} repeated (user, item) pairs, within parts or across them")
+    return made.take(kept), part_of[kept]
+
+
+def _vocabulary(dataset: Any, field: str) -> tuple[Vocabulary, IntArray]:
+    """The raw ids of a field, and the number of each of RecBole's ids among them (-1: padding)."""
+    raw = ids_from_text(pl.Series([str(token) for token in dataset.field2id_token[field][1:]], dtype=pl.String))
+    vocabulary = Vocabulary(raw)
+    return vocabulary, np.concatenate([[-1], vocabulary.encode(raw)]).astype(np.int64)
+
+
+def _column(dataset: Any, field: str) -> NDArray[Any]:
+    values = dataset.inter_feat[field]
+    return np.asarray(values if hasattr(values, "numpy") else values.to_numpy())

@@ -1,0 +1,154 @@
+"""A model of RecBole trained by RecBole's trainer on a split of ours, and its scores."""
+
+from __future__ import annotations
+
+import logging
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from sif.datasets import Interactions, Split, Vocabulary
+from sif.errors import DataError
+from sif.integrations import IntegrationError
+from sif.integrations.recbole_data import config_of, given_dataset
+from sif.integrations.recbole_support import module, recbole_ready, replaced
+
+__all__ = ["scores_from", "train_model"]
+
+# Of RecBole's own values only these differ: what is measured, where, and how many users are evaluated at once.
+_DEFAULTS: dict[str, Any] = {
+    "metrics": ["NDCG"],
+    "topk": [10],
+    "valid_metric": "NDCG@10",
+    "gpu_id": "",
+    "show_progress": False,
+    "eval_batch_size": 1 << 17,
+}
+
+
+def train_model(
+    name: str, train: sparse.csr_array, valid: sparse.csr_array, settings: Mapping[str, Any], seed: int
+) -> Callable[[Tensor], Tensor]:
+    """Train a general model of RecBole by its trainer, and return its scores of all items.
+
+    `train` and `valid` are CSR `[users, items]`, whose stored entries are the positives. `settings` are keys of
+    RecBole's Config; what is not given is RecBole's default, but for the CPU (`gpu_id` "0" is the first GPU) and
+    early stopping by NDCG@10 on `valid` (RecBole: MRR@10). The best epoch on `valid` is kept; with an empty `valid`
+    the last one. The result takes users int64 `[B]` and gives float32 `[B, items]`, the items that are in no row too.
+
+    Random states, environment and working directory are as before when it returns; nothing is left on the disk.
+    Raises IntegrationError with the reason where RecBole is missing, or cannot run the model or a setting here.
+    """
+    recbole_ready()
+    if train.shape != valid.shape:
+        raise DataError(f"train has shape {list(train.shape)}, valid {list(valid.shape)}; both are [users, items]")
+    data, split = _rows(train, valid)
+    with _surroundings() as folder:
+        config = config_of(name, _DEFAULTS | dict(settings) | {"seed": seed, "checkpoint_dir": folder})
+        utils = module("utils")
+        utils.init_seed(seed, config["reproducibility"])
+        try:
+            return _train(config, given_dataset(config, data, split))
+        except Exception as error:
+            said = str(error).strip().splitlines()
+            raise IntegrationError(
+                f"RecBole's {name} cannot be trained here: {type(error).__name__}" + (f": {said[0]}" if said else "")
+            ) from error
+
+
+def _train(config: Any, dataset: Any) -> Callable[[Tensor], Tensor]:
+    loader, built = module("data.utils").get_dataloader, dataset.build()
+    samplers = module("data").create_samplers(config, dataset, built)
+    train = loader(config, "train")(config, built[0], samplers[0], shuffle=config["shuffle"])
+    valid = loader(config, "valid")(config, built[1], samplers[1], shuffle=False) if len(built[1]) else None
+    model = config.model_class(config, built[0]).to(config["device"])
+    trainer_of = module("utils").get_trainer(config["MODEL_TYPE"], config["model"])
+    with replaced(module("trainer.trainer"), get_tensorboard=lambda logger: _NoBoard()):
+        trainer = trainer_of(config, model)
+    trainer.fit(train, valid, verbose=False, saved=True, show_progress=False)
+    best = torch.load(trainer.saved_model_file, map_location=config["device"], weights_only=False)  # written just now
+    model.load_state_dict(best["state_dict"])
+    model.load_other_parameter(best["other_parameter"])
+    return scores_from(model.eval(), dataset)
+
+
+def scores_from(model: Any, dataset: Any, rows: int = 1 << 17) -> Callable[[Tensor], Tensor]:
+    """Return the scores of a general model of RecBole as `rank_metrics` takes them, by the numbers of sif.
+
+    The result takes users int64 `[B]` (RecBole's id less 1) and gives float32 `[B, items]` on the CPU, without the
+    padding. A model without `full_sort_predict` is asked pair by pair, `rows` of them at once.
+    """
+    interaction = module("data.interaction").Interaction
+    user, item, n_items = dataset.uid_field, dataset.iid_field, dataset.item_num
+    device = model.device
+
+    def in_pairs(users: Tensor) -> Tensor:
+        parts, block = [], max(1, rows // n_items)
+        for start in range(0, len(users), block):
+            some = users[start : start + block]
+            pairs = {
+                user: some.repeat_interleave(n_items),
+                item: torch.arange(n_items, device=device).repeat(len(some)),
+            }
+            parts.append(model.predict(interaction(pairs)))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def scores_of(users: Tensor) -> Tensor:
+        ids = users.to(device) + 1
+        try:
+            found = model.full_sort_predict(interaction({user: ids}))
+        except NotImplementedError:
+            found = in_pairs(ids)
+        scores: Tensor = found.view(len(users), n_items)[:, 1:].float().cpu()
+        return scores
+
+    return scores_of
+
+
+def _rows(train: sparse.csr_array, valid: sparse.csr_array) -> tuple[Interactions, Split]:
+    """Two matrices as interactions, training rows first, with an empty test part."""
+    parts = [sparse.coo_array(part) for part in (train, valid)]
+    user, item = (np.concatenate([part.coords[axis] for part in parts]).astype(np.int64) for axis in range(2))
+    users, items = (Vocabulary(np.arange(size)) for size in train.shape)
+    data = Interactions(user, item, None, None, None, users, items, name="train and valid")
+    rows, first = np.arange(len(user), dtype=np.int64), parts[0].nnz
+    return data, Split(rows[:first], rows[first:], rows[:0], "files", 0, None, "")
+
+
+class _NoBoard:
+    """Takes what RecBole would write to a TensorBoard folder of the working directory."""
+
+    def add_scalar(self, *_: Any) -> None:
+        """Write nothing."""
+
+    def add_hparams(self, *_: Any) -> None:
+        """Write nothing."""
+
+
+@contextmanager
+def _surroundings() -> Iterator[str]:
+    """A folder for checkpoints, and the random states and switches that RecBole sets, put back at the end.
+
+    RecBole's remarks go to the root logger; they are shown where somebody listens to it, not by Python's last resort.
+    """
+    cudnn, silent = torch.backends.cudnn, logging.NullHandler()
+    own, numbers = random.getstate(), np.random.get_state()
+    switches = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+    logging.getLogger().addHandler(silent)
+    try:
+        with torch.random.fork_rng(), tempfile.TemporaryDirectory(prefix="sif-recbole-") as folder:
+            yield folder
+    finally:
+        logging.getLogger().removeHandler(silent)
+        random.setstate(own)
+        np.random.set_state(numbers)
+        for name, value in switches.items():
+            setattr(cudnn, name, value)

@@ -1,0 +1,112 @@
+"""The losses of the ranking task: scores of a batch and its target to a mean, a scalar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+__all__ = ["LOSSES", "Marked", "RankingLoss", "bce", "bpr", "sampled_softmax", "softmax"]
+
+RankingLoss = Literal["softmax", "sampled-softmax", "bpr", "bce"]
+
+
+def bce(output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean binary cross-entropy of positives and sampled negatives (He et al., WWW 2017, eq. 7).
+
+    Shapes: output float `[n, m]`, target int8 `[n, m]`: 1 positive, 0 negative, -1 left out.
+    """
+    live = (target >= 0).to(output.dtype)
+    total = functional.binary_cross_entropy_with_logits(output, (target > 0).to(output.dtype), live, reduction="sum")
+    return total / live.sum().clamp(min=1.0)
+
+
+def bpr(output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of -log sigmoid(positive - negative) (Rendle et al., UAI 2009, section 4), nats a negative.
+
+    Shapes: output float `[n, 1 + m]`, the positive first; target int8 `[n, 1 + m]`, -1 for a negative left out.
+    """
+    live = (target[:, 1:] == 0).to(output.dtype)
+    margins = functional.softplus(output[:, 1:] - output[:, :1])
+    return (margins * live).sum() / live.sum().clamp(min=1.0)
+
+
+class Marked(NamedTuple):
+    """Which of the scores `[n, c]` of a batch are to win (`wanted`), and which are left out; no place twice.
+
+    Shapes: `row`, `column` int64 `[h]`, `wanted` bool `[h]`, False where a score is left out; `shift` float32 `[c]` is
+    added to every row of scores.
+    """
+
+    row: Tensor
+    column: Tensor
+    wanted: Tensor
+    shift: Tensor | None = None
+
+
+def sampled_softmax(output: Tensor, target: Marked) -> Tensor:
+    """Return the mean of -log softmax(output + log-Q correction) of the first column, nats a row.
+
+    Shapes: output float `[n, 1 + m]`, the positive first, then m items drawn from q. The correction, `target.shift`, is
+    -log(expected number of times the item is in a row): 0 for the positive, in it for certain, and -log(m q) for a
+    drawn item. A drawn item that is the row's positive (an accidental hit) is left out.
+
+    exp(score of the positive) + sum of exp(score) / (m q) over the other drawn items is then an unbiased estimate of
+    the sum over the catalogue, and loss and gradient tend to those of the full softmax as m grows (importance
+    sampling: Bengio and Senecal, IEEE TNN 19(4), 2008; Jean et al., ACL 2015, section 3). With the positive corrected
+    by its own q, as if it had been drawn, they would not (Khrylchenko et al., RecSys 2025, arXiv:2507.09331).
+    """
+    return softmax(output, target)
+
+
+def softmax(output: Tensor, target: Marked) -> Tensor:
+    """Return the mean of -log softmax over all items but those left out, nats a wanted item (0 where there is none).
+
+    Shapes: output float `[n, items]`. The multinomial likelihood of Liang et al. (WWW 2018, eq. 2), which is a sum
+    over the items of a user; here each wanted item weighs the same.
+    """
+    loss: Tensor = _Softmax.apply(output, *target)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _Softmax(torch.autograd.Function):
+    """The sum over rows of (number wanted) * logsumexp - scores wanted, over the number wanted in all.
+
+    Written out because the places are few: dense masks of the scores would cost six times as much.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, row: Tensor, column: Tensor, wanted: Tensor, shift: Tensor | None) -> Tensor:
+        shown = output.clone(memory_format=torch.contiguous_format) if shift is None else output + shift.to(output)
+        place, flat = row * output.shape[1] + column, shown.view(-1)
+        scores, wins = flat[place], wanted.to(output.dtype)
+        flat[place] = torch.where(wanted, scores, -torch.inf)
+        counts = wins.new_zeros(len(output)).index_add_(0, row, wins)
+        peak = shown.amax(1)
+        peak = peak.masked_fill_(peak.isneginf(), 0.0)  # a row that is left out whole
+        powers = shown.sub_(peak.unsqueeze(1)).exp_()
+        sums = powers.sum(1)
+        sums = sums.masked_fill_(sums == 0, 1.0)
+        total = counts.sum().clamp(min=1.0)
+        ctx.save_for_backward(powers, counts / sums / total, place, wins / total)
+        return (torch.dot(counts, sums.log() + peak) - torch.where(wanted, scores, 0.0).sum()) / total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        powers, factor, place, wins = ctx.saved_tensors
+        slope = powers * (factor * grads[0]).unsqueeze(1)
+        slope.view(-1).index_add_(0, place, wins * -grads[0])
+        return slope, None, None, None, None
+
+
+LOSSES: Mapping[RankingLoss, Callable[[Tensor, Any], Tensor]] = {
+    "softmax": softmax,
+    "sampled-softmax": sampled_softmax,
+    "bpr": bpr,
+    "bce": bce,
+}

@@ -1,0 +1,77 @@
+"""What the ranking task is told: which pairs count, what is minimised, which metric says better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sif.errors import DataError
+from sif.evaluate import METRICS
+from sif.tasks.ranking_losses import LOSSES, RankingLoss
+
+__all__ = ["RankingSettings"]
+
+_DRAWN = ("sampled-softmax", "bpr", "bce")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingSettings:
+    """How pairs become batches and a loss (`sif.tasks.ranking_losses`), and which metric selects.
+
+    - `loss`: `softmax` over the catalogue, in batches of users, of whose items a share is hidden and predicted from
+      the rest; `sampled-softmax`, `bpr`, `bce`, in batches of positive pairs with items drawn at random.
+    - `negatives`: drawn items for each positive (`bpr`, `bce`); with `sampled-softmax` how many are drawn for the whole
+      batch.
+    - `negative_power`: items are drawn with probability proportional to (training positives) ** negative_power; 0 is
+      uniform.
+    - `hidden_share`: with `softmax`, the probability with which each of a user's pairs is hidden.
+    - `hidden_only`: with `softmax`, whether the pairs that are shown are left out of the loss; else they are predicted
+      too, from themselves among others.
+    - `threshold`: a rating from here on makes a pair a positive; None takes all pairs.
+    - `metric`, `k`: what selects (one of `sif.evaluate.METRICS`), over the first k places.
+
+    Raises DataError, with all problems at once, for values out of range and for settings that the loss would ignore.
+    """
+
+    loss: RankingLoss = "softmax"
+    negatives: int = 1
+    negative_power: float = 0.0
+    hidden_share: float = 0.5
+    hidden_only: bool = True
+    threshold: float | None = None
+    metric: str = "ndcg"
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} = {value!r}; there are {', '.join(known)}"
+            for name, value, known in (("loss", self.loss, tuple(LOSSES)), ("metric", self.metric, METRICS))
+            if value not in known
+        ]
+        problems += self._ignored() if self.loss in LOSSES else []
+        least = 2 if self.loss == "sampled-softmax" else 1
+        if self.negatives < least and self.loss in _DRAWN:
+            problems.append(f"negatives = {self.negatives} with {self.loss}; draw {least} items or more")
+        if not (math.isfinite(self.negative_power) and self.negative_power >= 0):
+            problems.append(f"negative_power = {self.negative_power}; give 0 (uniform) or more, such as 0.5")
+        if not 0 < self.hidden_share < 1:
+            problems.append(f"hidden_share = {self.hidden_share}; give a share above 0 and below 1")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            problems.append(f"threshold = {self.threshold}; give a rating, such as 4")
+        if self.k < 1:
+            problems.append(f"k = {self.k}; judge 1 place or more")
+        if problems:
+            raise DataError("ranking " + "\nranking ".join(problems))
+
+    def _ignored(self) -> list[str]:
+        others = {
+            "negatives": (self.negatives != 1, _DRAWN),
+            "negative_power": (self.negative_power != 0.0, _DRAWN),
+            "hidden_share": (self.hidden_share != 0.5, ("softmax",)),
+            "hidden_only": (not self.hidden_only, ("softmax",)),
+        }
+        return [
+            f"{name} = {getattr(self, name)} with {self.loss}, which has none; leave it out, or use {' or '.join(used)}"
+            for name, (given, used) in others.items()
+            if given and self.loss not in used
+        ]

@@ -18,7 +18,10 @@ from nasp_core.spaces import (
     RecurrentCellSpace,
     RecurrentSettings,
     TensorInteractionSpace,
+    WideSettings,
+    WideSpace,
 )
+from nasp_core.spaces.histories import Histories
 from nasp_core.testing.pictures import PlantedPictures
 from nasp_core.testing.planted import PlantedTask
 from nasp_core.testing.quadratic import QuadraticSettings, QuadraticSpace, QuadraticTask
@@ -172,6 +175,54 @@ _RECURRENT = RecurrentSettings(
 )
 _QUADRATIC = QuadraticSettings()
 
+_WIDE = WideSettings(
+    embedding_dim=3,
+    hidden=3,
+    mlp=(4,),
+    encodings=("id", "id+history"),
+    operations=("multiply", "max"),
+    predictors=("mlp",),
+    biases=("on",),
+    init_std=2.0,
+    l2=1e-3,
+    bias_l2=1e-3,
+)
+_PAIR = WideSettings(
+    embedding_dim=2,
+    branches=2,
+    encodings=("id+history",),
+    elementwise=("identity",),
+    operations=("concat", "min"),
+    predictors=("distance", "linear"),
+    init_std=0.5,
+    l2=1e-3,
+    l2_frequency=0.5,
+    additive=False,
+)
+
+
+def _wide(settings: WideSettings) -> Callable[[], Space]:
+    users, items = PlantedTask("max", (14, 11), density=0.8).parts["train"][0]
+    return lambda: WideSpace((14, 11), settings, Histories.of(users, items, (14, 11)))
+
+
+def _transfer_named(space: Space, active: Active, network: Network) -> None:
+    """Copy the weights that the network has, under the names that the space has for them too."""
+    state = space.state_dict()
+    network.load_state_dict({name: state[name] for name in network.state_dict()})
+
+
+def _permute_wide(space: Space, order: tuple[int, ...]) -> Space:
+    assert isinstance(space, WideSpace)
+    offers = {}
+    for setting in ("encodings", "elementwise", "operations", "predictors", "biases"):
+        offered = getattr(space.settings, setting)
+        offers[setting] = tuple(offered[old] for old in order if old < len(offered))
+    other = WideSpace((14, 11), replace(space.settings, **offers), space.histories)  # type: ignore[arg-type]
+    other.load_state_dict(space.state_dict())
+    return other
+
+
 _ALL = (
     Case(
         "interaction",
@@ -193,6 +244,19 @@ _ALL = (
         lambda: PlantedTask("0_max_plus", (9, 8, 3), density=0.6),
         _transfer_interaction,
         _permute_interaction,
+    ),
+    Case(
+        "interaction-wide",
+        _wide(_WIDE),
+        lambda: PlantedTask("max", (14, 11), density=0.8),
+        _transfer_named,
+        _permute_wide,
+    ),
+    Case(
+        "interaction-wide-pair",
+        _wide(_PAIR),
+        lambda: PlantedTask("min", (14, 11), density=0.8),
+        _transfer_named,
     ),
     Case(
         "recurrent-cell",

@@ -113,9 +113,10 @@ def _same_dropout() -> Iterator[None]:
 
 
 def _audible(space: Space, name: str) -> list[int]:
-    """Return the candidates of a group that a slope must reach (see `Space.silent`)."""
+    """Return the candidates of a group that a slope must reach (see `Space.silent`); a lone one has no rival."""
     (group,) = (group for group in space.groups if group.name == name)
-    return [index for index, candidate in enumerate(group.candidates) if candidate not in space.silent]
+    names = group.candidates if len(group.candidates) > 1 else ()
+    return [index for index, candidate in enumerate(names) if candidate not in space.silent]
 
 
 def describes_itself(strategy: AnyStrategy, case: Case) -> None:
@@ -277,18 +278,19 @@ def permuting_candidates_permutes_the_step(strategy: Strategy, case: Case) -> No
     if case.permuted is None:
         return
     space = fresh_space(case)
-    (count,) = {len(group.candidates) for group in space.groups}
+    (count,) = {len(group.candidates) for group in space.groups} - {1}
     order = (*range(1, count), 0)  # no candidate keeps its place
     other = case.permuted(space, order)
     alpha = _alpha(strategy, space)
-    moved = {name: tensor.detach()[:, list(order)].clone().requires_grad_() for name, tensor in alpha.items()}
+    orders = {name: [old for old in order if old < tensor.shape[1]] for name, tensor in alpha.items()}
+    moved = {name: tensor.detach()[:, orders[name]].clone().requires_grad_() for name, tensor in alpha.items()}
     pairs = ((space, alpha), (other, moved))
     for at, values in pairs:
         with _same_dropout():
             strategy.gradient.step(_context(strategy, case, at, values), strategy.gradient.init(values, at))
         strategy.domain.retract(values)
     for name, tensor in alpha.items():
-        expected = tensor.detach()[:, list(order)]
+        expected = tensor.detach()[:, orders[name]]
         error = float((moved[name].detach() - expected).abs().max())
         assert error < 1e-5, f"alpha {expected} became {moved[name]}"
     chosen = [s.genotype(s.constrain({name: t.detach() for name, t in a.items()})) for s, a in pairs]

@@ -1,0 +1,257 @@
+"""What the wide supernet and the networks built from it share: the forward pass under a mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from nasp_core.choice import mix
+from nasp_core.errors import SpaceError
+from nasp_core.network import Loss, Network
+from nasp_core.spaces.elementwise import Elementwise
+from nasp_core.spaces.histories import Histories
+from nasp_core.spaces.queries import Queries
+from nasp_core.spaces.sides import gather
+from nasp_core.spaces.wide_branch import WideBranch
+from nasp_core.spaces.wide_encoding import Ask, Encoding, Lists, SideEncoder
+from nasp_core.spaces.wide_kernels import Rows
+from nasp_core.spaces.wide_questions import Asked, Shares, ask_pairs, ask_queries, held
+from nasp_core.spaces.wide_settings import WideSettings
+from nasp_core.types import Batch, Mixture
+
+__all__ = ["WideBase"]
+
+_SIDES = ("user", "item")
+Offers = Mapping[str, tuple[tuple[str, ...], ...]]
+
+
+class WideBase(Network):
+    """Score = sum over branches of predictor(operation(p(user), q(item))), plus biases where they are on.
+
+    `offers`: per group and choice the names of its candidates, one each in a built network.
+    Inputs are `Queries`, or pairs int64 `[2, n]`; outputs float32 `[n, k + m]`, or `[n]`. Histories are buffers that
+    a state dict leaves out: whoever saves a network saves them beside it. `counts` int64 `[users + items]`, how often
+    each id occurs in training, weigh the penalty; by default those of the histories.
+    """
+
+    user_starts: Tensor
+    user_items: Tensor
+    item_starts: Tensor
+    item_users: Tensor
+    by_pair: Tensor
+    by_row: Tensor
+    _keys: Tensor | None
+
+    def __init__(
+        self,
+        sizes: tuple[int, int],
+        settings: WideSettings,
+        offers: Offers,
+        histories: Histories,
+        counts: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        settings.check()
+        if histories.sizes != tuple(sizes):
+            raise SpaceError(f"histories of {histories.sizes} users and items given to a space of {tuple(sizes)}")
+        self.sizes, self.settings, self.counts, self.offers = tuple(sizes), settings, counts, offers
+        for name, part in zip(histories._fields, histories, strict=True):
+            self.register_buffer(name, part, persistent=False)
+        self.register_buffer("_keys", None, persistent=False)
+        counted = histories.counts() if counts is None else counts
+        scales = _scales(counted, self.sizes, settings.l2_frequency)
+        for name, scale in zip(("by_pair", "by_row"), scales, strict=True):
+            self.register_buffer(name, scale.to(histories.user_starts.device), persistent=False)
+        dim, branches = settings.embedding_dim, range(settings.branches)
+        self.encoders = nn.ModuleList(
+            SideEncoder(
+                sizes[side], sizes[1 - side], dim, offers["encoding"][2 * branch + side], settings.history_power
+            )
+            for branch in branches
+            for side in (0, 1)
+        )
+        self.elementwise = nn.ModuleDict(
+            {
+                f"{branch}-{side}": Elementwise(1, settings.hidden)
+                for branch in branches
+                for side in _SIDES
+                if "network" in offers["elementwise"][branch]
+            }
+        )
+        self.heads = nn.ModuleList(
+            nn.ModuleDict(
+                {f"{o}-{p}": WideBranch(o, p, settings) for o in offers["operation"][b] for p in offers["predictor"][b]}
+            )
+            for b in branches
+        )
+        biased = "on" in offers["biases"][0]
+        self.bias = nn.Parameter(torch.zeros(sum(self.sizes), 1)) if biased else None
+        self.offset = nn.Parameter(torch.zeros(())) if biased else None
+
+    @property
+    def histories(self) -> Histories:
+        """The training pairs that histories are made of."""
+        return Histories(self.user_starts, self.user_items, self.item_starts, self.item_users)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw embeddings N(0, init_std^2), networks as their classes say, and set biases to zero."""
+        for encoder in self.encoders:
+            encoder.reset(self.settings.init_std, generator)  # type: ignore[operator]
+        for module in [*self.elementwise.values(), *(head for heads in self.heads for head in heads.values())]:  # type: ignore[operator]
+            module.reset(generator)
+        if self.bias is not None and self.offset is not None:
+            self.bias.zero_()
+            self.offset.zero_()
+
+    def forward(self, inputs: Queries | Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Return the scores of queries float32 `[n, k + m]`, of pairs `[n]`."""
+        return self._answer(inputs, mixture, None)[0]
+
+    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
+        """Return the loss of a batch, and the penalty on its rows."""
+        scores, penalty = self.penalised(batch.inputs, mixture)
+        return loss(scores, batch.target), penalty
+
+    def penalised(self, inputs: Queries | Tensor, mixture: Mixture | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return scores and the penalty on the batch's rows, None where the settings have none.
+
+        The penalty is l2 times a mean of ||row||^2 over users plus one over items, of id rows and of encoded histories
+        alike, and bias_l2 times that of biases. Users weigh alike; items are the users' own, or where there are none
+        the shared ones. Rows that are asked about pair by pair are met as often as they occur; rows asked about once
+        for all their pairs (users without own items, shared items) weigh by their count, so that one l2 shrinks
+        a row alike, per training pair, whichever way the batches are made. `l2_frequency` scales both.
+        """
+        shares = Shares(self.by_pair, self.by_row, self.sizes[0])
+        wanted = self.settings.l2 > 0 or self.settings.bias_l2 > 0
+        return self._answer(inputs, mixture, shares if wanted else None)
+
+    def _mixture(self, mixture: Mixture | None) -> Mixture:
+        if mixture is None:
+            raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
+        return mixture
+
+    def _asked(self, inputs: Queries | Tensor, shares: Shares | None) -> Asked:
+        if isinstance(inputs, Queries):
+            return ask_queries(inputs, self.histories, shares)
+        if all(encoder.history is None for encoder in self.encoders):
+            return ask_pairs(inputs, None, shares)
+        if self._keys is None:
+            users = torch.repeat_interleave(
+                torch.arange(self.sizes[0], device=self.user_starts.device), self.user_starts.diff()
+            )
+            self._keys = users * self.sizes[1] + self.user_items
+        return ask_pairs(inputs, held(self._keys, inputs, self.sizes[1]), shares)
+
+    def _answer(
+        self, inputs: Queries | Tensor, mixture: Mixture | None, shares: Shares | None
+    ) -> tuple[Tensor, Tensor | None]:
+        mixture = self._mixture(mixture)
+        asked, penalties = self._asked(inputs, shares), list[Tensor]()
+        total = self._biases(asked, mixture, penalties)
+        for branch in range(self.settings.branches):
+            scores = self._branch(branch, asked, mixture, penalties)
+            total = scores if total is None else total + scores
+        assert total is not None
+        penalty = sum(penalties[1:], penalties[0]) if penalties else None
+        return (total if isinstance(inputs, Queries) else total.squeeze(1)), penalty
+
+    def _branch(self, branch: int, asked: Asked, mixture: Mixture, penalties: list[Tensor]) -> Tensor:
+        """Return the scores `[n, k + m]` of one branch."""
+        user, item = self._encoding(branch, 0), self._encoding(branch, 1)
+        u = self._side(branch, 0, user, asked.users, mixture)
+        active, weights = mixture.row("encoding", 2 * branch + 1)
+        alone = weights is None and active is not None and self.offers["encoding"][2 * branch + 1][active] == "id"
+        scores = [
+            self._join(branch, u, self._side(branch, 1, item, ask, mixture), width, mixture)
+            for ask, width in (asked.merged if alone else asked.blocks)
+        ]
+        penalties += [penalty * self.settings.l2 for penalty in user.penalties + item.penalties]
+        return scores[0] if len(scores) == 1 else torch.cat(scores, 1)
+
+    def _encoding(self, branch: int, side: int) -> Encoding:
+        encoder = self.encoders[2 * branch + side]
+        assert isinstance(encoder, SideEncoder)
+        parts = self.histories
+        return Encoding(encoder, Lists(*parts[2 * side :], *parts[: 2 * side]))
+
+    def _side(self, branch: int, side: int, encoding: Encoding, ask: Ask, mixture: Mixture) -> Rows:
+        """Return the vectors of one side after its encoding and its element-wise network."""
+        names = self.offers["encoding"][2 * branch + side]
+        active, weights = mixture.row("encoding", 2 * branch + side)
+        if weights is None and active is not None:
+            rows = encoding.rows(names[active], ask)
+        else:
+            rows = Rows(mix([partial(encoding.full, name, ask) for name in names], active, weights))
+        names = self.offers["elementwise"][branch]
+        active, weights = mixture.row("elementwise", branch)
+        candidates = [partial(self._lift, name, branch, side) for name in names]
+        return Rows(mix(candidates, active, weights, rows.values), rows.index)
+
+    def _lift(self, name: str, branch: int, side: int, values: Tensor) -> Tensor:
+        if name == "identity":
+            return values
+        out: Tensor = self.elementwise[f"{branch}-{_SIDES[side]}"](values.unsqueeze(0))
+        return out.squeeze(0)
+
+    def _join(self, branch: int, u: Rows, v: Rows, width: int, mixture: Mixture) -> Tensor:
+        """Return the scores of one block: the choice of the operation outside, of its predictor inside."""
+        heads = self.heads[branch]
+        assert isinstance(heads, nn.ModuleDict)
+
+        def predicted(head: str, a: Tensor, b: Tensor) -> Tensor:
+            module = heads[head]
+            assert isinstance(module, WideBranch)
+            return module.scores(Rows(a, u.index), Rows(b, v.index), width)
+
+        def joined(operation: str, a: Tensor, b: Tensor) -> Tensor:
+            names = [f"{operation}-{predictor}" for predictor in self.offers["predictor"][branch]]
+            return mix([partial(predicted, name) for name in names], *mixture.row("predictor", branch), a, b)
+
+        operations = [partial(joined, operation) for operation in self.offers["operation"][branch]]
+        return mix(operations, *mixture.row("operation", branch), u.values, v.values)
+
+    def _biases(self, asked: Asked, mixture: Mixture, penalties: list[Tensor]) -> Tensor | None:
+        """Return the biases `[n, k + m]`, None where they are off and need no slope."""
+        names = self.offers["biases"][0]
+        active, weights = mixture.row("biases", 0)
+        if weights is None and active is not None and names[active] == "off":
+            return None
+        count = len(asked.users.ids)
+        width = sum(width or len(ask.ids) for ask, width in asked.merged)
+
+        def add(name: str) -> Tensor:
+            if name == "off" or self.bias is None or self.offset is None:
+                return self.by_pair.new_zeros(count, width)
+            parts = [self._bias(asked.users, 0, penalties).view(-1, 1)]
+            items = [
+                self._bias(ask, self.sizes[0], penalties).view(-1, width or len(ask.ids)) for ask, width in asked.merged
+            ]
+            wide = items[0] if len(items) == 1 else torch.cat([part.expand(count, -1) for part in items], 1)
+            return parts[0] + wide + self.offset
+
+        return mix([partial(add, name) for name in names], active, weights)
+
+    def _bias(self, ask: Ask, start: int, penalties: list[Tensor]) -> Tensor:
+        assert self.bias is not None
+        rows, penalty = gather(self.bias, ask.ids + start, ask.share)
+        if ask.share is not None and torch.is_grad_enabled():
+            penalties.append(penalty * self.settings.bias_l2)
+        return rows
+
+
+def _scales(counts: Tensor, sizes: Sequence[int], power: float) -> tuple[Tensor, Tensor]:
+    """Return what scales the penalty of rows met with every pair and of rows met once, float32 `[users + items]` each.
+
+    Both stand for a penalty per training pair of count ** -power, 1 on average over the training pairs.
+    """
+    by_pair, by_row = [], []
+    for counted in torch.split(counts.cpu().double(), list(sizes)):
+        seen = counted.clamp_min(1.0)
+        scale = seen**-power
+        by_pair.append(scale * seen.sum() / (scale * seen).sum().clamp_min(1e-12))
+        by_row.append(scale * seen / (scale * seen).mean().clamp_min(1e-12))
+    return torch.cat(by_pair).float(), torch.cat(by_row).float()

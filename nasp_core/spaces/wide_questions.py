@@ -1,0 +1,100 @@
+"""What a wide network has to encode for a batch: rows of both sides, and what their histories leave out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nasp_core.spaces.histories import Histories
+from nasp_core.spaces.queries import Queries
+from nasp_core.spaces.wide_encoding import Ask
+
+__all__ = ["Asked", "Shares", "ask_pairs", "ask_queries", "held"]
+
+
+class Shares(NamedTuple):
+    """Weights of rows in the penalty, float32 `[users + items]`: of rows met with every pair, and of rows met once.
+
+    Both are 1 on average over the rows they are met with; see `WideSettings`.
+    """
+
+    by_pair: Tensor
+    by_row: Tensor
+    users: int
+
+
+class Asked(NamedTuple):
+    """Rows to encode: `users`, and blocks of items with their width (a user's own items; 0: shared by all users).
+
+    `merged` are the blocks where nothing need be left out of an item's history.
+    """
+
+    users: Ask
+    blocks: list[tuple[Ask, int]]
+    merged: list[tuple[Ask, int]]
+
+
+def held(keys: Tensor, pairs: Tensor, n_items: int) -> Tensor:
+    """Return float32 `[n]`, 1 where a pair of `[2, n]` is among ascending keys user * n_items + item."""
+    if not len(keys):
+        return pairs.new_zeros(pairs.shape[1], dtype=torch.float32)
+    wanted = pairs[0] * n_items + pairs[1]
+    places = torch.searchsorted(keys, wanted).clamp_max_(len(keys) - 1)
+    return (keys.index_select(0, places) == wanted).float()
+
+
+def ask_pairs(pairs: Tensor, kept: Tensor | None, shares: Shares | None) -> Asked:
+    """Return what pairs `[2, n]` ask for; `kept` `[n]` is 1 where a pair is in the histories, and left out there."""
+    users, items = pairs
+    share_u, share_i = _shares(shares, users, items, pair=True)
+    item = Ask(items, users, kept, share=share_i)
+    return Asked(Ask(users, items, kept, share=share_u), [(item, 1)], [(Ask(items, share=share_i), 1)])
+
+
+def ask_queries(queries: Queries, histories: Histories, shares: Shares | None) -> Asked:
+    """Return what queries ask for."""
+    queries.check()
+    users, own, shared, first, hidden = queries
+    k = own.shape[1]
+    of_users, of_own = _shares(shares, users, own.reshape(-1), pair=k > 0)
+    wide = [(Ask(shared, share=None if k else _shares(shares, users, shared, pair=False)[1]), 0)] * bool(len(shared))
+    merged = [(Ask(own.reshape(-1), share=of_own), k)] * bool(k) + wide
+    if first:
+        user = Ask(users, own[:, 0], share=of_users)
+        table = None if of_own is None else of_own.view(-1, k)
+        blocks = [(Ask(own[:, 0], users, share=None if table is None else table[:, 0]), 1)]
+        share = None if table is None else table[:, 1:].reshape(-1)
+        blocks += [(Ask(own[:, 1:].reshape(-1), share=share), k - 1)] * (k > 1) + wide
+        return Asked(user, blocks, merged)
+    if hidden is None:
+        return Asked(Ask(users, share=of_users), merged, merged)
+    rows, items = hidden
+    user = Ask(users, items, cuts=_cuts(rows, len(users)), share=of_users)
+    ask, _ = wide[0]
+    places = _places(shared, items, histories.sizes[1])
+    order = torch.argsort(places, stable=True)
+    order = order[int((places < 0).sum()) :]
+    others = users.index_select(0, rows.index_select(0, order))
+    left_out = ask._replace(others=others, cuts=_cuts(places.index_select(0, order), len(shared)))
+    return Asked(user, [(left_out, 0)], merged)
+
+
+def _shares(shares: Shares | None, users: Tensor, items: Tensor, *, pair: bool) -> tuple[Tensor | None, Tensor | None]:
+    if shares is None:
+        return None, None
+    table = shares.by_pair if pair else shares.by_row
+    of_users = table.index_select(0, users) / max(1, len(users))
+    return of_users, table.index_select(0, items + shares.users) / max(1, len(items))
+
+
+def _cuts(rows: Tensor, count: int) -> Tensor:
+    return torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=count).cumsum(0)])
+
+
+def _places(shared: Tensor, items: Tensor, n_items: int) -> Tensor:
+    """Return where in `shared` each of `items` stands, -1 where nowhere."""
+    table = shared.new_full((n_items,), -1)
+    table[shared] = torch.arange(len(shared), device=shared.device)
+    return table.index_select(0, items)

@@ -1,0 +1,138 @@
+"""What a wide space offers, by name, and the checks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from nasp_core.errors import GenotypeError, SpaceError
+from nasp_core.genotype import Genotype
+from nasp_core.spaces.sides import SideSettings
+from nasp_core.types import ChoiceGroup
+
+__all__ = ["ADDITIVE_PAIRS", "NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
+
+NAME, VERSION = "interaction-wide", 1
+
+OFFERS: Mapping[str, tuple[str, ...]] = {
+    "encodings": ("id", "history", "id+history"),
+    "elementwise": ("identity", "network"),
+    "operations": ("plus", "minus", "multiply", "max", "min", "concat"),
+    "predictors": ("sum", "linear", "mlp", "distance"),
+    "biases": ("off", "on"),
+}
+"""All candidates there are, by the setting that offers them."""
+
+ADDITIVE_PAIRS: frozenset[tuple[str, str]] = frozenset(
+    {(operation, predictor) for operation in ("plus", "minus", "concat") for predictor in ("sum", "linear")}
+    | {("concat", "distance")}
+)
+"""Pairs of operation and predictor whose score is f(user) + g(item), whatever encodes the two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WideSettings(SideSettings):
+    """What a wide space offers, and how its weights are held (see also `SideSettings`).
+
+    - `branches`: functions that are added, each with embeddings of its own: 1 or 2.
+    - `encodings`, `elementwise`, `operations`, `predictors`, `biases`: the candidates offered, by name (`OFFERS`).
+    - `hidden`: hidden units of the element-wise networks.
+    - `mlp`: hidden units of the MLP predictor's layers, each followed by a ReLU.
+    - `history_power`: a history is the sum of its embeddings / (how many) ** history_power; 1 is the mean, 0.5 that
+      of SVD++, 0 the sum.
+    - `additive`: whether points whose score is f(user) + g(item) are in the space; they rank all users alike.
+    - `penalty`: `squared` alone: the batch mean of l2 * ||row||^2 over id rows and, alike, over encoded histories.
+    """
+
+    biases: tuple[str, ...] = OFFERS["biases"]  # type: ignore[assignment]  # a choice here, not a switch
+    penalty: Literal["frobenius", "squared"] = "squared"
+    branches: int = 1
+    encodings: tuple[str, ...] = OFFERS["encodings"]
+    elementwise: tuple[str, ...] = OFFERS["elementwise"]
+    operations: tuple[str, ...] = OFFERS["operations"]
+    predictors: tuple[str, ...] = OFFERS["predictors"]
+    hidden: int = 8
+    mlp: tuple[int, ...] = (32,)
+    history_power: float = 1.0
+    additive: bool = True
+
+    def check(self) -> None:
+        """Raise `SpaceError` with all that is wrong."""
+        problems = [problem for name in OFFERS for problem in _offer_problems(name, getattr(self, name))]
+        problems += _number_problems(self)
+        if not problems and not self.additive:
+            pairs = {(operation, predictor) for operation in self.operations for predictor in self.predictors}
+            if pairs <= ADDITIVE_PAIRS:
+                problems.append(
+                    "every point is additive in user and item, and additive = false leaves those out; "
+                    "offer an operation that is not (multiply, max, min), or a predictor (mlp)"
+                )
+        if problems:
+            raise SpaceError("; ".join(problems))
+
+
+def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
+    known = OFFERS[name]
+    unknown = [each for each in offered if each not in known]
+    problems = []
+    if not offered:
+        problems.append(f"{name} offers nothing to choose from; there are {', '.join(known)}")
+    if unknown:
+        problems.append(f"unknown {name} {', '.join(unknown)}; there are {', '.join(known)}")
+    if len(set(offered)) < len(offered):
+        twice = sorted({each for each in offered if offered.count(each) > 1})
+        problems.append(f"{name} {', '.join(twice)} given twice; name each once")
+    return problems
+
+
+def _number_problems(settings: WideSettings) -> list[str]:
+    problems = []
+    if settings.branches not in (1, 2):
+        problems.append(f"branches = {settings.branches}; there can be 1 or 2")
+    if settings.embedding_dim < 1:
+        problems.append(f"embedding_dim = {settings.embedding_dim}; an interaction function needs 1 or more")
+    if settings.hidden < 1 and "network" in settings.elementwise:
+        problems.append(f"hidden = {settings.hidden}; an element-wise network needs 1 or more, or offer identity alone")
+    if "mlp" in settings.predictors and (not settings.mlp or min(settings.mlp) < 1):
+        problems.append(f"mlp = {settings.mlp}; an MLP needs at least one layer of 1 or more units")
+    if settings.history_power < 0:
+        problems.append(f"history_power = {settings.history_power}; it must be 0 (the sum) or more (1: the mean)")
+    if settings.penalty != "squared":
+        problems.append(
+            f"penalty = {settings.penalty!r}; a history is no row that a norm could shrink with the batch's, "
+            "so there is squared alone"
+        )
+    if settings.bias_l2 and "on" not in settings.biases:
+        problems.append(f"bias_l2 = {settings.bias_l2} without biases; offer biases on, or leave it out")
+    if settings.init_std < 0 or settings.l2 < 0 or settings.bias_l2 < 0:
+        problems.append("init_std, l2 and bias_l2 must be 0 or more")
+    return problems
+
+
+def groups_of(settings: WideSettings) -> tuple[ChoiceGroup, ...]:
+    """Return the choices of a space: the encodings of user, item (of a second branch: again), and so on."""
+    branches = settings.branches
+    return (
+        ChoiceGroup("encoding", 2 * branches, settings.encodings),
+        ChoiceGroup("elementwise", branches, settings.elementwise),
+        ChoiceGroup("operation", branches, settings.operations),
+        ChoiceGroup("predictor", branches, settings.predictors),
+        ChoiceGroup("biases", 1, settings.biases),
+    )
+
+
+def settings_of(genotype: Genotype) -> WideSettings:
+    """Return the settings that a genotype carries; raises `GenotypeError` when they are not those of a wide space."""
+    known = {field.name for field in fields(WideSettings)}
+    unknown = [key for key in genotype.settings if key not in known]
+    if unknown:
+        raise GenotypeError(f"genotype settings {', '.join(unknown)} are not settings of space {NAME!r}")
+    values: dict[str, Any] = dict(genotype.settings)
+    values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    try:
+        settings = WideSettings(**values)
+        settings.check()
+    except (SpaceError, TypeError) as error:
+        raise GenotypeError(f"genotype settings do not fit space {NAME!r}: {error}") from None
+    return settings

@@ -1,0 +1,181 @@
+"""The ranking task: of all items, put those first that a user goes on to meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from nasp_core.spaces.histories import Histories
+from nasp_core.spaces.queries import Queries
+from nasp_core.types import Stream
+from sif.datasets import Interactions, Split
+from sif.errors import DataError
+from sif.evaluate import rank_metrics
+from sif.tasks.ranking_losses import LOSSES
+from sif.tasks.ranking_settings import RankingSettings
+from sif.tasks.ranking_streams import PairStream, UserStream
+from sif.tasks.sampling import Pairs, Sampler
+
+__all__ = ["RankingTask"]
+
+_PARTS = ("train", "valid", "test")
+_SCORES = 1 << 19  # of one batch of an evaluation, at least one user: what a cache holds is the fastest
+
+
+class RankingTask:
+    """A ranking loss on positive pairs, and metrics over the full catalogue (`sif.evaluate.rank_metrics`).
+
+    A pair is a positive where it has a rating of `settings.threshold` or more, or at all without a threshold; contexts
+    are not used, and repeated pairs are one. Pairs under the threshold are no positives and may be drawn as negatives,
+    but what was seen is seen: a part is judged on the items that have no pair in the parts before it, whatever the
+    rating. Everything lies on `device`. The test part is not among the streams; `evaluate(..., "test")` reads it, and
+    `test_reads` counts how often.
+
+    Raises DataError where a threshold is given and there are no ratings, and where a part has pairs but no positive.
+    """
+
+    maximise = True
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        split: Split,
+        settings: RankingSettings | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.settings, self.device = settings or RankingSettings(), torch.device(device)
+        self.metric = f"{self.settings.metric}@{self.settings.k}"
+        self.sizes = interactions.n_users, interactions.n_items
+        self.test_reads = 0
+        self._data, self._split = interactions, split
+        self._matrices: dict[tuple[str, bool], sparse.csr_array] = {}
+        self._samplers: dict[str, Sampler] = {}
+        if self.settings.threshold is not None and interactions.rating is None:
+            raise DataError(
+                f"{interactions.name} has no ratings, and threshold = {self.settings.threshold:g} is of ratings\n"
+                "  Leave the threshold out: all pairs are then positives."
+            )
+        for part in _PARTS:
+            self._positive_rows(part)
+        if not len(split.train):
+            raise DataError(f"{interactions.name}: the train part is empty; there is nothing to learn from")
+        self._pairs = {"train": Pairs(self.positives("train"), self.device)}
+
+    def counts(self) -> Tensor:
+        """Return how many positives each user and each item has in the training part, int64 `[U + I]`."""
+        train = self._pairs["train"]
+        return torch.cat([train.starts.diff(), self._item_counts()])
+
+    def histories(self) -> Histories:
+        """Return the positives of the training part as histories of users and items, on `device`."""
+        train = self._pairs["train"]
+        return Histories.of(train.users.long(), train.items.long(), self.sizes)
+
+    def positives(self, part: str) -> sparse.csr_array:
+        """Return the positive pairs of a part, bool `[U, I]`, sorted, without repeats; not to be changed."""
+        return self._matrix(part, positive=True)
+
+    def seen(self, part: str) -> sparse.csr_array:
+        """Return all pairs of the parts before `part`, bool `[U, I]`: none, train, train and validation."""
+        before = _PARTS[: _PARTS.index(part)]
+        if not before:
+            return sparse.csr_array(self.sizes, dtype=bool)
+        if len(before) == 1:
+            return self._matrix("train", positive=False)
+        return sparse.csr_array(self._matrix("train", positive=False) + self._matrix("valid", positive=False))
+
+    def stream(self, split: Literal["train", "valid"], batch_size: int, seed: int) -> Stream:
+        """Return the batches of the training or validation part: positive pairs, or users with `softmax`.
+
+        In those of the validation part, histories are whole, and what was seen in training is neither predicted nor
+        drawn. Raises DataError for batches of too many scores (`ranking_streams.MOST_SCORES`).
+        """
+        if split not in ("train", "valid"):
+            raise ValueError(f"no batches are made of the {split} part")
+        pairs, seen = self._positive_pairs(split), None if split == "train" else self._seen_pairs()
+        if self.settings.loss == "softmax":
+            return UserStream(pairs, self.settings, batch_size, seed, seen=seen)
+        return PairStream(pairs, self._sampler(split), self.settings, batch_size, seed, seen=seen)
+
+    def loss(self, output: Tensor, target: Any) -> Tensor:
+        """Return the mean loss of a batch (see `sif.tasks.ranking_losses`), a scalar."""
+        return LOSSES[self.settings.loss](output.float() if output.dtype == torch.bfloat16 else output, target)
+
+    def evaluate(self, predict: Callable[[Any], Tensor], split: str = "valid") -> dict[str, float]:
+        """Return every metric at k, as `ndcg@10`, of `predict`, which takes `Queries` of users and all items.
+
+        Raises DataError where the part has no positives. Memory is O(users at once x items).
+        """
+        if split == "test":
+            self.test_reads += 1
+        relevant, n_items = self.positives(split), self.sizes[1]
+        if not relevant.nnz:
+            raise DataError(f"{self._data.name}: the {split} part is empty, and a ranking cannot be judged on it")
+        batch = max(1, _SCORES // n_items)
+
+        def scores_of(users: Tensor) -> Tensor:
+            return predict(Queries.catalogue(users.to(self.device), n_items))
+
+        return rank_metrics(scores_of, self.seen(split), relevant, k=(self.settings.k,), batch=batch)
+
+    def _positive_rows(self, part: str) -> NDArray[np.int64]:
+        """Return the row numbers of a part's positives; raises DataError where it has pairs and none is positive."""
+        rows: NDArray[np.int64] = getattr(self._split, part)
+        threshold, rating = self.settings.threshold, self._data.rating
+        if threshold is None or rating is None or not len(rows):
+            return rows
+        kept = rows[rating[rows] >= np.float32(threshold)]
+        if not len(kept):
+            most = float(rating[rows].max())
+            raise DataError(
+                f"{self._data.name}: no rating of the {part} part is {threshold:g} or more; the highest is {most:g}\n"
+                "  Give a lower threshold."
+            )
+        return kept
+
+    def _matrix(self, part: str, *, positive: bool) -> sparse.csr_array:
+        positive = positive and self.settings.threshold is not None
+        if (part, positive) not in self._matrices:
+            rows = self._positive_rows(part) if positive else getattr(self._split, part)
+            self._matrices[part, positive] = _pairs(self._data.user[rows], self._data.item[rows], self.sizes)
+        return self._matrices[part, positive]
+
+    def _positive_pairs(self, part: str) -> Pairs:
+        if part not in self._pairs:
+            self._pairs[part] = Pairs(self.positives(part), self.device)
+        return self._pairs[part]
+
+    def _seen_pairs(self) -> Pairs:
+        """The training pairs, those under the threshold too, but for those that are validation's positives as well."""
+        if "seen" not in self._pairs:
+            before = self.seen("valid")
+            both = before.multiply(self.positives("valid"))
+            self._pairs["seen"] = Pairs(sparse.csr_array(before > both) if both.nnz else before, self.device)
+        return self._pairs["seen"]
+
+    def _sampler(self, part: str) -> Sampler:
+        """What draws for a part: not what a user has in it, and for validation not what was seen in training."""
+        if part not in self._samplers:
+            known = self._pairs["train"]
+            if part == "valid":
+                known = Pairs(sparse.csr_array(self.seen("valid") + self.positives("valid")), self.device)
+            self._samplers[part] = Sampler(self._item_counts(), self.settings.negative_power, known)
+        return self._samplers[part]
+
+    def _item_counts(self) -> Tensor:
+        return torch.bincount(self._pairs["train"].items, minlength=self.sizes[1])
+
+
+def _pairs(users: NDArray[np.int64], items: NDArray[np.int64], sizes: tuple[int, int]) -> sparse.csr_array:
+    """Return bool CSR `[users, items]`, sorted and without repeats; by counting, not by sorting all pairs."""
+    where = users.astype(np.int32), items.astype(np.int32)
+    matrix = sparse.csr_array((np.ones(len(users), bool), where), shape=sizes)
+    matrix.sum_duplicates()
+    return matrix

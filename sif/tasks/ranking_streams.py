@@ -1,0 +1,169 @@
+"""Batches of the ranking task: positive pairs with drawn items, and users with hidden items."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nasp_core.spaces.queries import Queries
+from nasp_core.types import Batch, derive_seed
+from sif.errors import DataError
+from sif.tasks.ranking_losses import Marked
+from sif.tasks.ranking_settings import RankingSettings
+from sif.tasks.sampling import Pairs, Sampler
+
+__all__ = ["MOST_SCORES", "PairStream", "UserStream"]
+
+MOST_SCORES = 1 << 27
+"""Scores that one batch may have, 0.5 GiB as float32; a loss needs several times this."""
+
+
+class _Passes:
+    """Row numbers in an order of its own for each pass over them, cut into batches."""
+
+    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
+        self.rows, self.size, self.seed = rows, batch_size, seed
+        self._pass, self._order = -1, torch.empty(0)
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.size)
+
+    def batch(self, step: int) -> Tensor:
+        """Return the row numbers of batch `step`, int32 (int64 where that is too short) `[n]`, on the CPU."""
+        index, offset = divmod(step, len(self))
+        if index != self._pass:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, index))
+            dtype = torch.int32 if self.rows < 2**31 else torch.int64
+            self._order, self._pass = torch.randperm(self.rows, generator=generator, dtype=dtype), index
+        return self._order[offset * self.size : (offset + 1) * self.size]
+
+
+def _check_size(rows: int, columns: int, which: str, fix: str) -> None:
+    if rows * columns > MOST_SCORES:
+        most = max(1, MOST_SCORES // columns)
+        raise DataError(
+            f"a batch of {rows} {which} with {columns} items each has {rows * columns} scores, more than {MOST_SCORES} "
+            f"(0.5 GiB)\n  Give a batch_size of {most} or less{fix}."
+        )
+
+
+class PairStream:
+    """An endless, seekable sequence of batches of positive pairs with drawn items, reshuffled on every pass.
+
+    Batch `i` depends on the seed and `i` alone (and on the kind of device, which draws the items). Of a batch of n:
+
+    - `bpr`, `bce`: each pair has m items of its own, which its user does not know. Queries own `[n, 1 + m]`, the
+      positive first; target int8 `[n, 1 + m]`: 1, then 0, or -1 where no unknown item was found (`Sampler.unknown`).
+    - `sampled-softmax`: all have the m same items, drawn whoever knows them. Queries own `[n, 1]`, shared `[m]`; target
+      `Marked`: the first column wanted, drawn items left out where they are the row's own (for validation also where
+      they are in `seen` of its user), and the log-Q correction.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        sampler: Sampler,
+        settings: RankingSettings,
+        batch_size: int,
+        seed: int,
+        *,
+        seen: Pairs | None = None,
+    ) -> None:
+        """Take the positives of a part: in training, without `seen`, these are in the histories (`Queries.first`)."""
+        self._pairs, self._sampler, self._settings, self._seen = pairs, sampler, settings, seen
+        self._passes, self._seed = _Passes(len(pairs), batch_size, seed), seed
+        self._generator = torch.Generator(pairs.items.device)
+        _check_size(min(batch_size, len(pairs)), 1 + settings.negatives, "pairs", " or fewer negatives")
+
+    def __len__(self) -> int:
+        """Return the number of batches of one pass."""
+        return len(self._passes)
+
+    def batch(self, step: int) -> Batch:
+        """Return batch `step`, counted from the very start."""
+        rows = self._passes.batch(step).to(self._pairs.items.device)
+        users, items = self._pairs.users[rows].long(), self._pairs.items[rows].long()
+        generator = self._generator.manual_seed(derive_seed(self._seed, "drawn", step))
+        made = self._with_shared if self._settings.loss == "sampled-softmax" else self._with_own
+        return made(users, items, generator)
+
+    def _with_own(self, users: Tensor, items: Tensor, generator: torch.Generator) -> Batch:
+        each = self._settings.negatives
+        drawn, known = self._sampler.unknown(users.repeat_interleave(each) if each > 1 else users, generator)
+        own = torch.cat([items.unsqueeze(1), drawn.view(-1, each)], dim=1)
+        target = torch.ones(own.shape, dtype=torch.int8, device=own.device)
+        target[:, 1:] = -known.view(-1, each).to(torch.int8)
+        queries: Any = Queries(users, own, items.new_empty(0), first=self._seen is None)
+        return Batch(queries, target)
+
+    def _with_shared(self, users: Tensor, items: Tensor, generator: torch.Generator) -> Batch:
+        shared = self._sampler.draw(self._settings.negatives, generator)
+        every = torch.arange(len(items), device=items.device)
+        row, column = _found(every, items, shared)
+        if self._seen is not None:
+            met = _found(*self._seen.of(users), shared)
+            row, column = torch.cat([row, met[0]]), torch.cat([column, met[1]])
+        wanted = torch.arange(len(items) + len(row), device=items.device) < len(items)
+        columns = torch.cat([torch.zeros_like(every), column + 1])
+        shift = torch.cat([torch.zeros(1, device=items.device), -(self._sampler.log_q[shared] + math.log(len(shared)))])
+        queries: Any = Queries(users, items.unsqueeze(1), shared, first=self._seen is None)
+        target: Any = Marked(torch.cat([every, row]), columns, wanted, shift)
+        return Batch(queries, target)
+
+
+def _found(row: Tensor, item: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows and columns of all places where `shared` `[m]` holds the item of a pair (row, item), `[h]`."""
+    order = torch.argsort(shared)
+    known = shared[order]
+    first = torch.searchsorted(known, item)
+    counts = torch.searchsorted(known, item, right=True) - first
+    pair = torch.arange(len(item), device=item.device).repeat_interleave(counts)
+    shift = first - (counts.cumsum(0) - counts)
+    return row[pair], order[torch.arange(len(pair), device=item.device) + shift[pair]]
+
+
+class UserStream:
+    """An endless, seekable sequence of batches of users who are asked about the whole catalogue.
+
+    Queries own `[n, 0]`, shared all items; target `Marked`. In training, without `seen`, each pair is hidden with
+    probability `hidden_share` and wanted; a pair that is shown is left out, or wanted too without `hidden_only`. For
+    validation nothing is hidden, all pairs are wanted, and those of `seen` are left out; no pair may be in both. Batch
+    `i` depends on the seed and `i` alone.
+    """
+
+    def __init__(
+        self, pairs: Pairs, settings: RankingSettings, batch_size: int, seed: int, *, seen: Pairs | None = None
+    ) -> None:
+        """Take the positives of a part; users without any are in no batch."""
+        self._pairs, self._settings, self._seen, self._seed = pairs, settings, seen, seed
+        self._users = (pairs.starts[1:] > pairs.starts[:-1]).nonzero()[:, 0]
+        self._passes = _Passes(len(self._users), batch_size, seed)
+        self._items = torch.arange(pairs.shape[1], device=self._users.device)
+        self._generator = torch.Generator(self._users.device)
+        fix = ', or use loss = "sampled-softmax"'
+        _check_size(min(batch_size, len(self._users)), pairs.shape[1], "users", fix)
+
+    def __len__(self) -> int:
+        """Return the number of batches of one pass."""
+        return len(self._passes)
+
+    def batch(self, step: int) -> Batch:
+        """Return batch `step`, counted from the very start."""
+        users = self._users[self._passes.batch(step).to(self._users.device)]
+        row, item = self._pairs.of(users)
+        hidden = None
+        if self._seen is not None:
+            before = self._seen.of(users)
+            wanted = torch.arange(len(row) + len(before[0]), device=row.device) < len(row)
+            row, item = torch.cat([row, before[0]]), torch.cat([item, before[1]])
+        else:
+            generator = self._generator.manual_seed(derive_seed(self._seed, "hidden", step))
+            wanted = torch.rand(len(row), generator=generator, device=row.device) < self._settings.hidden_share
+            hidden = torch.stack([row[wanted], item[wanted]])
+            wanted = wanted if self._settings.hidden_only else torch.ones_like(wanted)
+        queries: Any = Queries(users, users.new_empty(len(users), 0), self._items, hidden=hidden)
+        target: Any = Marked(row, item, wanted)
+        return Batch(queries, target)

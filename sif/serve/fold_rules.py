@@ -39,12 +39,13 @@ class _Function(NamedTuple):
 def fold(network: Any) -> Tables:
     """Return the tables of an `InteractionNetwork` of two modes or a `WideNetwork`; they keep no tie to it."""
     n_users, n_items = network.sizes
-    nothing = torch.zeros(n_users + n_items, device=next(network.parameters()).device)
-    bias = nothing if network.bias is None else network.bias.detach().squeeze(-1)
-    if network.offset is not None:
-        bias = torch.cat([bias[:n_users] + network.offset, bias[n_users:]])
-    users = fold_side(network, "user", encoded(network, "user"), bias[:n_users])
-    items = fold_side(network, "item", encoded(network, "item"), bias[n_users:])
+    of_users, of_items = encoded(network, "user"), encoded(network, "item")
+    bias = of_users[0].new_zeros(n_users + n_items)
+    if network.bias is not None and network.offset is not None:
+        bias = network.bias.detach().squeeze(-1).clone()
+        bias[:n_users] += network.offset
+    users = fold_side(network, "user", of_users, bias[:n_users])
+    items = fold_side(network, "item", of_items, bias[n_users:])
     deep = (Deep(*_deep(function)) for function in _functions(network) if _stays_deep(function))
     return Tables(users, items, tuple(deep))
 
@@ -82,7 +83,11 @@ def _functions(network: Any) -> list[_Function]:
 
 def _layers(module: nn.Module | None) -> tuple[tuple[Tensor, Tensor], ...]:
     linear = [] if module is None else [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    return tuple((layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in linear)
+    return tuple((layer.weight.detach().clone(), _bias(layer)) for layer in linear)
+
+
+def _bias(layer: nn.Linear) -> Tensor:
+    return layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias.detach().clone()
 
 
 def _stays_deep(function: _Function) -> bool:

@@ -17,6 +17,7 @@ from sif.serve.topk import Ranked, top_k_of
 __all__ = ["Folded"]
 
 _BLOCK = 1 << 20  # entries of the largest temporary of an MLP: 4 MiB of float32
+_JOINED = {"relu": "sums", "multiply": "products", "max": "maxima", "min": "minima"}
 
 
 class Folded:
@@ -37,6 +38,17 @@ class Folded:
         """Whether the score is f(user) + g(item), which ranks the items alike for every user."""
         side = self.tables.items
         return not self.tables.deep and not any(t.shape[1] for t in (side.product, side.apart, side.near))
+
+    def describe(self) -> str:
+        """Return in words what the function folded to: `an inner product of 64 dimensions, biases`."""
+        side = self.tables.items
+        parts = [f"an inner product of {side.product.shape[1]} dimensions"] if side.product.shape[1] else []
+        distance = side.apart.shape[1] + side.near.shape[1]
+        parts += [f"L1 distances in {distance} dimensions"] if distance else []
+        for deep, table in zip(self.tables.deep, side.deep, strict=True):
+            parts.append(f"an MLP on {_JOINED[deep.join]} of {table.shape[1]} dimensions")
+        parts += ["biases"] if side.bias.any() or self.tables.users.bias.any() else []
+        return ", ".join(parts) or "zero"
 
     def inner_product(self) -> tuple[Tensor, Tensor] | None:
         """Return user and item factors float32 `[users, d]`, `[items, d]` whose inner products are the scores.

@@ -1,0 +1,159 @@
+"""A model taken out of its run: folded tables with the raw ids, as a file that needs no run and no training data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from sif.checkpoint import load_tree, write_atomically
+from sif.datasets import RawId, Vocabulary
+from sif.errors import DataError, RunError
+from sif.models.saved import network_of, scale_of
+from sif.runs import RunDirectory
+from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
+from sif.serve.export_onnx import onnx_file
+from sif.serve.folding import Folded
+
+__all__ = ["FORMATS", "Export", "export_run", "load_export"]
+
+FORMATS: Mapping[str, str] = {
+    "npz": ".npz",
+    "safetensors": ".safetensors",
+    "onnx": ".onnx",
+    "implicit": "-implicit.npz",
+}
+"""The formats by name, and how their files end by default."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A folded model, the raw ids of its users and items in the order of its tables, titles, and facts about it.
+
+    `facts`: `genotype`, `formula`, `task`, `metric`, `dataset` and `scale`: how ratings were standardised, as `mean`
+    and `std`, None where scores only rank.
+    """
+
+    folded: Folded
+    users: Vocabulary
+    items: Vocabulary
+    titles: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: str | Path) -> Export:
+        """Fold the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
+        directory = RunDirectory.open(run, needs="result.json")
+        result = directory.result()
+        if result["task"] not in ("rating", "ranking"):
+            raise RunError(f"run {run} is of cells; only recommenders can be exported")
+        tree = load_tree(directory.file("model.safetensors"))
+        if len(tree["sizes"]) != 2:
+            raise RunError(f"run {run} has a context mode, which does not fold; search without a context to export")
+        ids = json.loads(directory.file("ids.json").read_text())
+        scale = scale_of(tree)
+        facts = {
+            "genotype": json.loads(tree["genotype"]),
+            "formula": result["formula"],
+            "task": result["task"],
+            "metrics": result["metrics"],
+            "dataset": {key: result["dataset"].get(key) for key in ("name", "source", "fingerprint")},
+            "scale": None if scale is None else {"mean": scale.mean, "std": scale.std},
+        }
+        users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
+        return cls(Folded(network_of(tree)), users, items, ids.get("titles") or {}, facts)
+
+    def scores(self, users: Iterable[RawId], items: Iterable[RawId] | None = None) -> Tensor:
+        """Return scores float32 `[users, items]` (all items by default) of raw ids, in the order of `items`.
+
+        They are the model's own; `ratings = scores * std + mean` of `facts["scale"]`. Raises `DataError` for
+        unknown ids.
+        """
+        wanted = None if items is None else self._numbers(self.items, items, "item")
+        return self.folded.scores(self._numbers(self.users, users, "user"), wanted)
+
+    def recommend(self, user: RawId, k: int = 10, *, seen: Iterable[RawId] = ()) -> list[dict[str, Any]]:
+        """Return the k best items that are not among `seen`: item (raw id), score (a rating where there are), title.
+
+        Unknown items in `seen` are ignored. Raises `DataError` for an unknown user, and for k below 1.
+        """
+        if k < 1:
+            raise DataError(f"k = {k}; ask for 1 item or more")
+        row = torch.tensor([self.users.find(str(user), "user")])
+        numbers = self.items.encode(list(seen))
+        numbers = np.unique(numbers[numbers >= 0])
+        has = sparse.csr_array(
+            (np.ones(len(numbers), bool), numbers, np.array([0, len(numbers)])), shape=(1, len(self.items))
+        )
+        found, scores = self.folded.top_k(row, k, seen=has)
+        keep = found[0] >= 0
+        scale = self.facts["scale"] or {"mean": 0.0, "std": 1.0}
+        return [
+            {"item": item, "score": float(score) * scale["std"] + scale["mean"], "title": self.titles.get(str(item))}
+            for item, score in zip(self.items.decode(found[0][keep].astype(np.int64)), scores[0][keep], strict=True)
+        ]
+
+    def write(self, path: str | Path, to: str, *, force: bool = False) -> Path:
+        """Write the model as `to`, one of `FORMATS`, whole or not at all; return the path.
+
+        Raises `RunError` where the file is there already (unless `force`), where it cannot be written, where `implicit`
+        is asked of a function that is no inner product, and where `onnx` lacks its package.
+        """
+        path = Path(path)
+        if to not in FORMATS:
+            raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
+        if path.is_dir():
+            raise RunError(f"{path} is a folder; give the name of a file")
+        if path.exists() and not force:
+            raise RunError(f"{path} exists; give another --out, or --force to replace it")
+        make = {"npz": npz_file, "safetensors": safetensors_file, "onnx": onnx_file, "implicit": implicit_file}[to]
+        content = make(self.folded, self._meta())
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror}; give another --out") from None
+        return path
+
+    def _meta(self) -> dict[str, Any]:
+        users, items = self.users.to_list(), self.items.to_list()
+        titles = [self.titles.get(str(item), "") for item in items] if self.titles else None
+        return {"format": FORMAT, **self.facts, "users": users, "items": items, "titles": titles}
+
+    @staticmethod
+    def _numbers(known: Vocabulary, ids: Iterable[RawId], what: str) -> Tensor:
+        wanted = list(ids)
+        numbers = known.encode(wanted)
+        if (numbers < 0).any():
+            known.find(str(wanted[int(np.argmax(numbers < 0))]), what)  # raises, naming the nearest
+        return torch.from_numpy(numbers)
+
+
+def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, Export]:
+    """Write the model of a run as `to` to `out`, by default a file named after the run in the working directory.
+
+    Returns the path and what was written. Raises `RunError` as `Export.of` and `Export.write` do.
+    """
+    if to not in FORMATS:
+        raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
+    export = Export.of(run)
+    return export.write(out or Path(run).resolve().name + FORMATS[to], to, force=force), export
+
+
+def load_export(path: str | Path) -> Export:
+    """Read what `sif export --to npz` or `--to safetensors` wrote; raises `RunError` for any other file."""
+    path = Path(path)
+    if not path.is_file():
+        raise RunError(f"no file {path}; `sif export RUN --to npz` writes one")
+    tables, meta = (read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
+    users, items = Vocabulary.from_list(meta.pop("users")), Vocabulary.from_list(meta.pop("items"))
+    listed = meta.pop("titles") or []
+    titles = {str(item): title for item, title in zip(items.to_list(), listed, strict=False) if title}
+    meta.pop("format")
+    return Export(Folded(tables), users, items, titles, meta)

@@ -1,0 +1,157 @@
+"""Folded tables as files: npz and safetensors, which are read back here, and the npz that implicit loads."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sif.errors import RunError
+from sif.serve.folding import Folded
+from sif.serve.tables import Deep, Side, Tables
+
+__all__ = [
+    "FORMAT",
+    "arrays_of",
+    "implicit_file",
+    "npz_file",
+    "read_npz",
+    "read_safetensors",
+    "safetensors_file",
+    "tables_of",
+]
+
+FORMAT = "sif-folded-1"
+
+Meta = dict[str, Any]
+
+
+def arrays_of(tables: Tables) -> dict[str, Tensor]:
+    """Return the tables by name: `users.bias`, `items.product`, ..., and `deep0.weight0` of the first MLP's layers."""
+    arrays: dict[str, Tensor] = {}
+    for name, side in (("users", tables.users), ("items", tables.items)):
+        parts = {"bias": side.bias, "product": side.product, "apart": side.apart, "near": side.near}
+        parts |= {f"deep{number}": table for number, table in enumerate(side.deep)}
+        arrays |= {f"{name}.{part}": table.cpu().contiguous() for part, table in parts.items()}
+    for number, deep in enumerate(tables.deep):
+        for layer, (weight, bias) in enumerate(deep.layers):
+            arrays |= {f"deep{number}.weight{layer}": weight.cpu(), f"deep{number}.bias{layer}": bias.cpu()}
+    return arrays
+
+
+def tables_of(arrays: dict[str, Tensor], joins: list[str]) -> Tables:
+    """Return the tables of `arrays_of`; `joins` are those of the MLPs. Raises `KeyError` where one is missing."""
+    deep = []
+    for number, join in enumerate(joins):
+        count = sum(name.startswith(f"deep{number}.weight") for name in arrays)
+        layers = [(arrays[f"deep{number}.weight{i}"], arrays[f"deep{number}.bias{i}"]) for i in range(count)]
+        deep.append(Deep(join, tuple(layers)))
+    users, items = (
+        Side.of(
+            arrays[f"{side}.bias"],
+            product=arrays[f"{side}.product"],
+            apart=arrays[f"{side}.apart"],
+            near=arrays[f"{side}.near"],
+            deep=tuple(arrays[f"{side}.deep{number}"] for number in range(len(joins))),
+        )
+        for side in ("users", "items")
+    )
+    return Tables(users, items, tuple(deep))
+
+
+def npz_file(folded: Folded, meta: Meta) -> bytes:
+    """Return an npz without pickled objects: the tables, `user_ids`, `item_ids`, `titles`, and `meta` as JSON."""
+    arrays: dict[str, Any] = {name: table.numpy() for name, table in arrays_of(folded.tables).items()}
+    arrays |= _ids(meta)
+    rest = {key: value for key, value in meta.items() if key not in ("users", "items", "titles")}
+    arrays["meta"] = np.array(json.dumps(rest | {"deep": [deep.join for deep in folded.tables.deep]}))
+    return _npz(arrays)
+
+
+def read_npz(path: Path) -> tuple[Tables, Meta]:
+    """Return what `npz_file` made; raises `RunError` for anything else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+        meta: Meta = json.loads(str(found.pop("meta")))
+        ids = {side: found.pop(f"{side[:-1]}_ids").tolist() for side in ("users", "items")}
+        titles = found.pop("titles").tolist()
+        return _read(path, {name: torch.from_numpy(array) for name, array in found.items()}, meta | ids, titles)
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, error) from None
+
+
+def safetensors_file(folded: Folded, meta: Meta) -> bytes:
+    """Return the tables as safetensors, with `meta` (ids and titles in it) as JSON in the header."""
+    text = json.dumps(meta | {"deep": [deep.join for deep in folded.tables.deep]})
+    return bytes(save(arrays_of(folded.tables), metadata={"meta": text}))
+
+
+def read_safetensors(path: Path) -> tuple[Tables, Meta]:
+    """Return what `safetensors_file` made; raises `RunError` for anything else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            meta: Meta = json.loads((file.metadata() or {})["meta"])
+        return _read(path, arrays, meta, meta["titles"])
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise _unreadable(path, error) from None
+
+
+def implicit_file(folded: Folded, meta: Meta) -> bytes:
+    """Return the npz that implicit's `AlternatingLeastSquares.load` reads, and `sif.integrations.implicit`.
+
+    `user_ids` and `item_ids` stand beside the factors; the first `vectors` columns are those that are no biases.
+    Raises `RunError` where the function is no inner product.
+    """
+    factors = folded.inner_product()
+    if factors is None:
+        raise RunError(
+            f"{meta['formula']} is no inner product, which is all that implicit can rank by; export it to npz, "
+            "safetensors or onnx"
+        )
+    users, items = (table.cpu().numpy() for table in factors)
+    arrays: dict[str, Any] = {"user_factors": users, "item_factors": items, "factors": np.array(users.shape[1])}
+    arrays |= {"vectors": np.array(folded.tables.items.product.shape[1]), "dtype": np.array("float32")}
+    ids = _ids(meta)
+    return _npz(arrays | {"user_ids": ids["user_ids"], "item_ids": ids["item_ids"]})
+
+
+def _read(path: Path, arrays: dict[str, Tensor], meta: Meta, titles: Any) -> tuple[Tables, Meta]:
+    if meta.get("format") != FORMAT:
+        raise RunError(f"{path} has format {meta.get('format')!r}; this sif reads {FORMAT}")
+    return tables_of(arrays, meta.pop("deep")), meta | {"titles": titles}
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    return RunError(f"{path} is not a model that `sif export` wrote as npz or safetensors: {why}")
+
+
+def _ids(meta: Meta) -> dict[str, NDArray[Any]]:
+    """Return `user_ids`, `item_ids` (int64 or text) and `titles` (text, empty where an item has none)."""
+    titles = meta["titles"] or [""] * len(meta["items"])
+    return {
+        "user_ids": _array(meta["users"]),
+        "item_ids": _array(meta["items"]),
+        "titles": np.array(titles, dtype=np.str_),
+    }
+
+
+def _array(ids: list[Any]) -> NDArray[Any]:
+    return np.array(ids, dtype=np.int64 if isinstance(ids[0], int) else np.str_)
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()

@@ -1,0 +1,133 @@
+"""A folded model as an ONNX graph: users int64 `[batch]` in, scores float32 `[batch, items]` out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sif.errors import RunError
+from sif.serve.folding import Folded
+from sif.serve.tables import Deep
+
+__all__ = ["onnx_file"]
+
+_OPSET, _IR = 18, 8  # of 2022: read by every runtime since
+_LIMIT = 2**31 - 2**20  # bytes of a protobuf message
+_LAST = torch.tensor([1])  # the axis of the entries of a vector
+
+
+def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
+    """Return the graph, with `meta` (raw ids in it) as JSON in its metadata under the key `sif`.
+
+    Input `users`: numbers of users int64 `[batch]`. Output `scores` float32 `[batch, items]`. An inner product is
+    one matrix product; distances and MLPs are made one user at a time, so that memory holds items x dim. Raises
+    `RunError` where the package onnx is missing, and where the tables are too large for one file.
+    """
+    try:
+        onnx = importlib.import_module("onnx")
+    except ImportError:
+        raise RunError("the format onnx needs the package onnx: pip install onnx") from None
+    graph = _Graph(onnx)
+    tables = folded.tables
+    users, items = tables.users, tables.items
+    total = graph.node("Add", graph.rows("users.bias", users.bias.unsqueeze(1)), graph.table("items.bias", items.bias))
+    if users.product.shape[1]:
+        left = graph.rows("users.product", users.product)
+        product = graph.node("MatMul", left, graph.table("items.product", items.product.T))
+        total = graph.node("Add", total, product)
+    if users.apart.shape[1] or users.near.shape[1] or tables.deep:
+        total = graph.node("Add", total, _one_by_one(graph, folded))
+    graph.node("Identity", total, name="scores")
+    if graph.size > _LIMIT:
+        raise RunError(f"the tables take {graph.size / 2**30:.1f} GiB, and an ONNX file holds 2; export to npz instead")
+    model = graph.model(folded.n_items, json.dumps(meta))
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+class _Graph:
+    """Nodes and tables as they are added; names are made up in order."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx, self.size, self._count = onnx, 0, 0
+        self.nodes, self.tables = list[Any](), list[Any]()
+
+    def table(self, name: str, values: Tensor) -> str:
+        """Add a table of numbers."""
+        array = np.ascontiguousarray(values.cpu().numpy())
+        self.size += array.nbytes
+        self.tables.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def rows(self, name: str, values: Tensor) -> str:
+        """Add a table of the users, and return its rows for the users of the batch."""
+        return self.node("Gather", self.table(name, values), "users")
+
+    def node(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Add a node and return its output's name."""
+        self._count += 1
+        output = name or f"{kind.lower()}{self._count}"
+        self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def model(self, n_items: int, meta: str) -> Any:
+        """Return the whole model."""
+        helper, types = self.onnx.helper, self.onnx.TensorProto
+        users = helper.make_tensor_value_info("users", types.INT64, ["batch"])
+        scores = helper.make_tensor_value_info("scores", types.FLOAT, ["batch", n_items])
+        graph = helper.make_graph(self.nodes, "sif", [users], [scores], self.tables)
+        made = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="sif"
+        )
+        helper.set_model_props(made, {"sif": meta})
+        return made
+
+
+def _one_by_one(graph: _Graph, folded: Folded) -> str:
+    """Add a loop over the batch whose body makes the scores `[items]` of one user's distances and MLPs."""
+    tables, types, helper = folded.tables, graph.onnx.TensorProto, graph.onnx.helper
+    body = _Graph(graph.onnx)
+    last = body.table("last", _LAST)
+    rows, terms, inputs = list[str](), list[str](), list[Any]()
+
+    def scanned(name: str, values: Tensor) -> str:
+        rows.append(graph.rows(f"users.{name}", values))
+        inputs.append(helper.make_tensor_value_info(f"user.{name}", types.FLOAT, [values.shape[1]]))
+        return f"user.{name}"
+
+    for name in ("apart", "near"):
+        left, right = getattr(tables.users, name), getattr(tables.items, name)
+        if left.shape[1]:
+            apart = body.node("Sub", graph.table(f"items.{name}", right), scanned(name, left))
+            distance = body.node("ReduceSum", body.node("Abs", apart), last, keepdims=0)
+            terms.append(distance if name == "apart" else body.node("Neg", distance))
+    for number, deep in enumerate(tables.deep):
+        user = scanned(f"deep{number}", tables.users.deep[number])
+        item = graph.table(f"items.deep{number}", tables.items.deep[number])
+        terms.append(_mlp(graph, body, deep, f"deep{number}", user, item))
+    total = terms[0]
+    for term in terms[1:]:
+        total = body.node("Add", total, term)
+    out = body.node("Identity", total, name="row")
+    outputs = [helper.make_tensor_value_info(out, types.FLOAT, [folded.n_items])]
+    inner = helper.make_graph(body.nodes, "user", inputs, outputs, body.tables)
+    return graph.node("Scan", *rows, body=inner, num_scan_inputs=len(rows))
+
+
+def _mlp(graph: _Graph, body: _Graph, deep: Deep, name: str, user: str, item: str) -> str:
+    """Add one MLP to the body and return its scores `[items]`; its tables stand outside."""
+    join = {"relu": "Add", "multiply": "Mul", "max": "Max", "min": "Min"}[deep.join]
+    hidden = body.node(join, item, user)
+    if deep.join == "relu":
+        hidden = body.node("Relu", hidden)
+    for layer, (weight, bias) in enumerate(deep.layers):
+        if layer:
+            hidden = body.node("Relu", hidden)
+        product = body.node("MatMul", hidden, graph.table(f"{name}.weight{layer}", weight.T))
+        hidden = body.node("Add", product, graph.table(f"{name}.bias{layer}", bias))
+    return body.node("Squeeze", hidden, body.table(f"{name}.last", _LAST))

@@ -63,8 +63,8 @@ def to_recbole(
     items of the vocabularies are known to RecBole, those without interactions too. Rows that RecBole's filters drop
     (`user_inter_num_interval` and the like) are dropped only where it splits itself, as is its way.
 
-    Raises DataError for interactions with contexts, and IntegrationError for an unknown model or setting and where
-    RecBole is missing.
+    Raises DataError for interactions with contexts, and IntegrationError for an unknown model or setting, for a user
+    who has all items (RecBole then has no negative to draw), and where RecBole is missing.
     """
     recbole_ready()
     config = config_of(model, settings)
@@ -76,7 +76,12 @@ def to_recbole(
 def _loaders(config: Any, dataset: Any, built: Any) -> list[Any]:
     """Loaders as RecBole's `data_preparation` makes them, but never read back from a pickle of an earlier process."""
     data = module("data")
-    samplers = data.create_samplers(config, dataset, built)
+    try:
+        samplers = data.create_samplers(config, dataset, built)
+    except ValueError as error:
+        raise IntegrationError(
+            f"RecBole cannot draw negatives from {dataset.inter_num} interactions: {error}"
+        ) from error
     made = []
     for name, part, sampler in zip(PARTS, built, samplers, strict=True):
         shuffle = bool(config["shuffle"]) and name == "train"
@@ -210,7 +215,8 @@ def from_recbole(source: Any, *, name: str | None = None) -> Interactions:
 
     Tokens come back as raw ids, typed as a text file's are (integers where all are plainly written ones); padding is
     no id. A path needs no RecBole. RecBole keeps the floats of a built data set in 32 bits, so times that passed
-    through one are exact to about two minutes only. Repeated pairs keep the last, as in any table.
+    through one are exact to about two minutes only; values that it normalised (`normalize_all`, its own default for
+    ml-100k) stay so, which is noted. Repeated pairs keep the last, as in any table.
 
     Raises DataError for rows without a user or an item (RecBole fills them with padding).
     """
@@ -252,6 +258,7 @@ def _joined(datasets: list[Any], name: str) -> tuple[Interactions, NDArray[np.in
     if (user < 0).any() or (item < 0).any():
         raise DataError(f"{name} has {int(((user < 0) | (item < 0)).sum())} rows without a user or an item (padding)")
     rating, time = rows.get(config["RATING_FIELD"]), rows.get(config["TIME_FIELD"])
+    normal = config["normalize_all"] or config["normalize_field"]
     made = Interactions(
         user=user,
         item=item,
@@ -262,6 +269,7 @@ def _joined(datasets: list[Any], name: str) -> tuple[Interactions, NDArray[np.in
         items=items,
         name=name,
         source=f"RecBole's {name}",
+        notes=("RecBole has normalised values: normalize_all or normalize_field is set",) if normal else (),
     )
     part_of = np.repeat(np.arange(len(datasets), dtype=np.int8), [len(d.inter_feat) for d in datasets])
     kept = last_of_each(pair_key(made), made.timestamp)

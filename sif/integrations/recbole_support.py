@@ -48,9 +48,12 @@ def recbole_ready() -> ModuleType:
       `numpy.float_`. It no longer does; the three modules that read `np.float` see a numpy that has it.
     - `dok_matrix._update` (gone from scipy 1.13): modules of graph models see a scipy.sparse whose `dok_matrix` has it.
     - `frame[column].fillna(inplace=True)` (no effect since pandas 3): missing features are filled as they were; and
-      arrays of a frame, read-only since pandas 3, are copied before tensors are made of them.
+      arrays of a frame, read-only since pandas 3, are copied before tensors are made of them. `column.agg(len)`, now
+      the length of the column, is the length of each row again: that is how sequences are cut.
     - `torch.load` reads weights alone since torch 2.6, and RecBole's checkpoints hold its Config: its trainer reads
       them whole, as before. Such a file can run code when it is read: give the trainer only files of your own.
+    - RecBole's own: its trainer moves all that it collected to the CPU, numbers too, and so fails with `ItemCoverage`,
+      `GiniIndex`, `ShannonEntropy`, `TailPercentage` and `AveragePopularity`. What is no tensor is left where it is.
     - `torch.cuda.amp.GradScaler` (deprecated): its trainer uses `torch.amp.GradScaler`.
 
     Raises IntegrationError when RecBole, or a package that it imports, is missing.
@@ -84,9 +87,12 @@ def _mend(trainer: Any) -> None:
         module(f"model.{name}").sp = Changed(sparse, dok_matrix=_Filled)
     dataset = module("data.dataset.dataset")
     dataset.pd = Changed(dataset.pd, read_csv=_sequences_filled(dataset.pd.read_csv))
+    dataset.len = _length
     dataset.Dataset._fill_nan = _fill_nan
     dataset.Dataset._dataframe_to_interaction = _writable(dataset.Dataset._dataframe_to_interaction)
     trainer.torch = Changed(torch, load=functools.partial(torch.load, weights_only=False))
+    collector = module("evaluator.collector").Collector
+    collector.get_data_struct = _tensors_alone(collector.get_data_struct)
     trainer.amp = Changed(trainer.amp, GradScaler=functools.partial(torch.amp.GradScaler, "cuda"))
 
 
@@ -127,11 +133,28 @@ def _sequences_filled(read_csv: Callable[..., Any]) -> Callable[..., Any]:
     return read
 
 
+def _length(of: Any) -> Any:
+    """The length, but of a column of a frame those of its rows."""
+    return of.map(len) if type(of).__name__ == "Series" else len(of)
+
+
 def _writable(convert: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def converted(dataset: Any, frame: Any) -> Any:
         return convert(dataset, {name: SimpleNamespace(values=np.array(frame[name].values)) for name in frame})
 
     return converted
+
+
+def _tensors_alone(collect: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def collected(collector: Any) -> Any:
+        held = collector.data_struct._data_dict
+        plain = {name: held.pop(name) for name in list(held) if not isinstance(held[name], torch.Tensor)}
+        told = collect(collector)
+        for struct in (collector.data_struct, told):
+            struct._data_dict.update(plain)
+        return told
+
+    return collected
 
 
 def _fill_nan(dataset: Any) -> None:

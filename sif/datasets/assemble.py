@@ -1,7 +1,6 @@
 """From raw tables to checked interactions: the stated rules on missing values, numbers, times and duplicates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,68 +20,85 @@ MIN_ROWS = 10  # below this nothing can be split, let alone learnt
 IntArray = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of one table with their final types, no value missing."""
-
-    ids: dict[str, pl.Series]
-    rating: NDArray[np.float32] | None
-    timestamp: NDArray[Any] | None
-    notes: list[str]
-
-
 class _Problems:
-    """Collects problems of one table column by column; the first few rows of each are enough for the error."""
+    """Collects the problems of one table column by column; the first few rows of each are enough for the error."""
 
-    def __init__(self) -> None:
-        self.listed: list[tuple[int, str]] = []
-        self.total = 0
+    def __init__(self, table: Table) -> None:
+        self.table, self.listed, self.total = table, list[tuple[int, str]](), 0
 
-    def add(self, table: Table, bad: pl.Series, text: Any) -> None:
+    def add(self, bad: pl.Series, text: Any) -> None:
         """Record the rows where `bad` is true; `text(row)` says what is wrong in one, and the fix."""
         places = bad.arg_true()
         self.total += len(places)
-        rows = table.frame["row"]
-        self.listed += [(int(rows[place]), text(place)) for place in places.head(SHOWN).to_list()]
+        first = places.head(SHOWN)
+        self.listed += zip(self.table.numbers(first), map(text, first.to_list()), strict=True)
 
 
-def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Interactions, IntArray]:
+def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Interactions, NDArray[np.int8]]:
     """Check the tables, give them shared vocabularies, and drop duplicates within each.
 
-    Returns the interactions (tables one after the other) and, int64 [n], the table each row came from.
+    Returns the interactions (tables one after the other) and, int8 [n], the table each row came from.
     Raises DataError with the lines to mend. Of several rows of a (user, item[, context]) the latest is kept, or the
-    last one where there are no timestamps; a note says how many went.
+    last one where there are no timestamps; a note says how many went. Raw columns are asked for one after another.
     """
-    parts = [_typed(table) for table in tables]
-    roles = ["user", "item"] + (["context"] if all("context" in part.ids for part in parts) else [])
-    notes = [note for table, part in zip(tables, parts, strict=True) for note in (*table.notes, *part.notes)]
-    codes, vocabularies = _encode(parts, roles)
-    label = np.repeat(np.arange(len(parts)), [len(part.ids["user"]) for part in parts])
-    rating, timestamp = _joined([part.rating for part in parts]), _joined([part.timestamp for part in parts])
-    key = codes["user"] * np.int64(len(vocabularies["item"])) + codes["item"]
-    if "context" in codes:
-        key = _dense(key) * np.int64(len(vocabularies["context"])) + codes["context"]
-    if len(parts) > 1:
-        key = _dense(key) * np.int64(len(parts)) + label
-    keep = last_of_each(key, timestamp)
-    if len(keep) < len(key):
+    problems = [_Problems(table) for table in tables]
+    roles = ["user", "item"] + (["context"] if all("context" in table.roles for table in tables) else [])
+    codes, vocabularies = dict[str, IntArray](), dict[str, Vocabulary]()
+    for role in roles:
+        ids = [_ids(problem, role) for problem in problems]
+        lengths = [len(column) for column in ids]
+        if not any(problem.total for problem in problems):
+            codes[role], vocabularies[role] = _encode(ids)
+        del ids
+    notes = [list(table.notes) for table in tables]
+    rating = _joined([_rating(problem) for problem in problems])
+    timestamp = _joined([_timestamp(problem, said) for problem, said in zip(problems, notes, strict=True)])
+    for problem, said in zip(problems, notes, strict=True):
+        if problem.total:
+            raise problem.table.origin.fail(problem.listed, problem.total)
+        if "rating" not in problem.table.roles:
+            said.append("no rating column: read as implicit feedback")
+    label = np.repeat(np.arange(len(tables), dtype=np.int8), lengths)
+    keep = _kept(codes, vocabularies, timestamp, label if len(tables) > 1 else None)
+    remarks = [remark for said in notes for remark in said]
+    if len(keep) < len(label):
         which = "latest" if timestamp is not None else "last"
         pairs = "(user, item, context) rows" if "context" in codes else "(user, item) pairs"
-        notes.append(f"{len(key) - len(keep)} duplicate {pairs} dropped: kept the {which} of each")
+        remarks.append(f"{len(label) - len(keep)} duplicate {pairs} dropped: kept the {which} of each")
+        codes = {role: codes.pop(role)[keep] for role in roles}  # one at a time, the old one freed
+        rating = None if rating is None else rating[keep]
+        timestamp = None if timestamp is None else timestamp[keep]
+        label = label[keep]
     made = Interactions(
-        user=codes["user"][keep],
-        item=codes["item"][keep],
-        rating=None if rating is None else rating[keep],
-        timestamp=None if timestamp is None else timestamp[keep],
-        context=codes["context"][keep] if "context" in codes else None,
+        user=codes["user"],
+        item=codes["item"],
+        rating=rating,
+        timestamp=timestamp,
+        context=codes.get("context"),
         users=vocabularies["user"],
         items=vocabularies["item"],
         contexts=vocabularies.get("context"),
         name=name,
         source=source,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(remarks)),
     )
-    return made, label[keep]
+    return made, label
+
+
+def _kept(
+    codes: dict[str, IntArray],
+    vocabularies: dict[str, Vocabulary],
+    timestamp: NDArray[Any] | None,
+    label: NDArray[np.int8] | None,
+) -> IntArray:
+    """Row numbers of the latest row of each (user, item[, context][, table])."""
+    key = codes["user"] * np.int64(len(vocabularies["item"]))
+    key += codes["item"]
+    if "context" in codes:
+        key = _dense(key) * np.int64(len(vocabularies["context"])) + codes["context"]
+    if label is not None:
+        key = _dense(key) * np.int64(int(label[-1]) + 1) + label if len(label) else key
+    return last_of_each(key, timestamp)
 
 
 def check_size(interactions: Interactions) -> Interactions:
@@ -106,46 +122,36 @@ def check_size(interactions: Interactions) -> Interactions:
     return interactions
 
 
-def _typed(table: Table) -> _Columns:
-    frame, problems, notes = table.frame, _Problems(), list[str]()
-    ids = dict[str, pl.Series]()
-    for role in ("user", "item", "context"):
-        if role in frame.columns:
-            ids[role] = ids_from_text(frame[role]) if table.text else typed_ids(frame[role])
-            problems.add(
-                table,
-                ids[role].is_null(),
-                lambda _, role=role: f"{role} is missing. Fill it in, or delete the {table.origin.unit}.",
-            )
-    rating = _rating(table, problems) if "rating" in frame.columns else None
-    timestamp = None
-    if "timestamp" in frame.columns and len(frame) and frame["timestamp"].null_count() == len(frame):
+def _ids(problems: _Problems, role: str) -> pl.Series:
+    table = problems.table
+    ids = ids_from_text(table.column(role)) if table.text else typed_ids(table.column(role))
+    problems.add(ids.is_null(), lambda _: f"{role} is missing. Fill it in, or delete the {table.origin.unit}.")
+    return ids
+
+
+def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
+    if "timestamp" not in problems.table.roles:
+        return None
+    raw = problems.table.column("timestamp")
+    if len(raw) and raw.null_count() == len(raw):
         notes.append("the timestamp column is empty, and not used")
-    elif "timestamp" in frame.columns:
-        timestamp, said = to_seconds(frame["timestamp"])
-        notes += said
-        raw = frame["timestamp"]
-        problems.add(table, timestamp.is_null(), lambda row: _time_problem(raw[row]))
-    if problems.total:
-        raise table.origin.fail(problems.listed, problems.total)
-    if rating is None:
-        notes.append("no rating column: read as implicit feedback")
-    return _Columns(
-        ids,
-        None if rating is None else rating.to_numpy().astype(np.float32, copy=False),
-        None if timestamp is None else timestamp.to_numpy(),
-        notes,
-    )
+        return None
+    seconds, said = to_seconds(raw)
+    notes += said
+    problems.add(seconds.is_null(), lambda row: _time_problem(raw[row]))
+    return seconds.to_numpy(writable=True)
 
 
-def _rating(table: Table, problems: _Problems) -> pl.Series:
-    raw = table.frame["rating"]
-    numbers = raw.cast(pl.Float64, strict=False) if raw.dtype != pl.Object else pl.Series(raw.to_list(), strict=False)
-    numbers = numbers.cast(pl.Float64, strict=False)
-    rating = numbers.cast(pl.Float32)
+def _rating(problems: _Problems) -> NDArray[np.float32] | None:
+    if "rating" not in problems.table.roles:
+        return None
+    rating = raw = problems.table.column("rating")
+    if raw.dtype != pl.Float32:
+        numbers = raw if raw.dtype != pl.Object else pl.Series(raw.to_list(), strict=False)
+        rating = numbers.cast(pl.Float64, strict=False).cast(pl.Float32)
     bad = rating.is_null() | ~rating.is_finite().fill_null(True)
-    problems.add(table, bad, lambda row: _rating_problem(raw[row], table.origin.unit))
-    return rating
+    problems.add(bad, lambda row: _rating_problem(raw[row], problems.table.origin.unit))
+    return rating.to_numpy(writable=True).astype(np.float32, copy=False)
 
 
 def _rating_problem(value: object, unit: str) -> str:
@@ -169,21 +175,19 @@ def _time_problem(value: object) -> str:
     return f'timestamp "{value}" is neither epoch seconds nor an ISO date. Write it as 2020-01-31 12:00:00, {fix}'
 
 
-def _encode(parts: Sequence[_Columns], roles: Sequence[str]) -> tuple[dict[str, IntArray], dict[str, Vocabulary]]:
-    codes, vocabularies = {}, {}
-    for role in roles:
-        columns = [part.ids[role] for part in parts]
-        if len({column.dtype for column in columns}) > 1:
-            columns = [column.cast(pl.String) for column in columns]
-        ids = pl.concat([column.alias(role) for column in columns])
-        vocabularies[role] = Vocabulary(ids)
-        codes[role] = vocabularies[role].encode(ids)
-    return codes, vocabularies
+def _encode(columns: list[pl.Series]) -> tuple[IntArray, Vocabulary]:
+    if len({column.dtype for column in columns}) > 1:
+        columns = [column.cast(pl.String) for column in columns]
+    ids = pl.concat([column.alias("ids") for column in columns])
+    vocabulary = Vocabulary(ids)
+    return vocabulary.encode(ids), vocabulary
 
 
 def _joined(columns: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     present = [column for column in columns if column is not None]
-    return np.concatenate(present) if len(present) == len(columns) else None
+    if len(present) < len(columns):
+        return None
+    return present[0] if len(present) == 1 else np.concatenate(present)
 
 
 def _dense(key: IntArray) -> IntArray:

@@ -1,7 +1,8 @@
 """Takes interactions from pandas and polars frames and from Parquet files."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -9,6 +10,8 @@ from sif.datasets.columns import ColumnNames, recognise
 from sif.datasets.interactions import Interactions
 from sif.datasets.table import Origin, Table
 from sif.errors import DataError
+
+T = TypeVar("T")
 
 __all__ = ["from_pandas", "from_polars", "is_pandas", "read_parquet", "to_frame"]
 
@@ -22,16 +25,18 @@ def is_pandas(source: object) -> bool:
 def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "polars frame") -> Table:
     """Pick the columns that matter from a polars frame; rows in errors count from 0."""
     found, notes = recognise(frame.columns, columns, name)
-    chosen = [frame.to_series(place).alias(role) for role, place in found.items()]
-    return Table(pl.DataFrame(chosen).with_row_index("row"), Origin(name), False, tuple(notes))
+    return Table(tuple(found), lambda role: frame.to_series(found[role]), Origin(name), False, tuple(notes))
 
 
 def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas frame") -> Table:
     """Pick the columns that matter from a pandas frame; needs no pyarrow. Rows in errors count from 0."""
     names = [str(column) for column in frame.columns]
     found, notes = recognise(names, columns, name)
-    chosen = [_pandas_series(frame.iloc[:, place], role) for role, place in found.items()]
-    return Table(pl.DataFrame(chosen).with_row_index("row"), Origin(name), False, tuple(notes))
+
+    def column(role: str) -> pl.Series:
+        return _pandas_series(frame.iloc[:, found[role]], role)
+
+    return Table(tuple(found), column, Origin(name), False, tuple(notes))
 
 
 def _pandas_series(series: Any, role: str) -> pl.Series:
@@ -48,16 +53,22 @@ def _pandas_series(series: Any, role: str) -> pl.Series:
 
 
 def read_parquet(path: Path, columns: ColumnNames | None = None) -> Table:
-    """Read the columns that matter from a Parquet file; rows in errors count from 0."""
+    """Find the columns that matter in a Parquet file, each read when it is asked for; rows in errors count from 0."""
+    names = list(_parquet(path, lambda: pl.read_parquet_schema(path)))
+    found, notes = recognise(names, columns, str(path))
+
+    def column(role: str) -> pl.Series:
+        return _parquet(path, lambda: pl.read_parquet(path, columns=[names[found[role]]]).to_series())
+
+    return Table(tuple(found), column, Origin(str(path)), False, tuple(notes))
+
+
+def _parquet(path: Path, load: Callable[[], T]) -> T:
     try:
-        names = list(pl.read_parquet_schema(path))
-        found, notes = recognise(names, columns, str(path))
-        frame = pl.read_parquet(path, columns=[names[place] for place in found.values()])
+        return load()
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is not a readable Parquet file: {reason}\n  Write it again, or give a CSV.") from error
-    frame = frame.rename({names[place]: role for role, place in found.items()}).with_row_index("row")
-    return Table(frame, Origin(str(path)), False, tuple(notes))
 
 
 def to_frame(interactions: Interactions) -> pl.DataFrame:

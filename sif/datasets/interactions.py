@@ -15,6 +15,9 @@ from sif.errors import DataError
 __all__ = ["Interactions", "check_rating_task"]
 
 IntArray = NDArray[np.int64]
+Order = NDArray[np.int32] | NDArray[np.int64]
+
+_BLOCK = 1 << 22  # rows that are worked on at once where all would take much memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,11 +87,9 @@ class Interactions:
 
         A pair rated in several contexts keeps the last of them in row order.
         """
-        weights = np.ones(len(self), np.float32) if self.rating is None else self.rating
-        order = np.arange(len(self))
-        if self.context is not None:
-            order = last_of_each(pair_key(self), None)
-        entries = (weights[order], (self.user[order], self.item[order]))
+        data = self if self.context is None else self.take(last_of_each(pair_key(self), None))
+        weights = np.ones(len(data), np.float32) if data.rating is None else data.rating
+        entries = (weights, (data.user, data.item))
         return sparse.csr_matrix(entries, shape=(self.n_users, self.n_items), dtype=np.float32)
 
     def describe(self) -> dict[str, Any]:
@@ -113,20 +114,7 @@ class Interactions:
 
     def fingerprint(self) -> str:
         """Return 16 hex digits of a SHA-256 over ids, ratings, times and contexts, whatever the order of the rows."""
-        digest = hashlib.sha256()
-        for vocabulary in (self.users, self.items, self.contexts):
-            ids = None if vocabulary is None else vocabulary.to_list()
-            digest.update(json.dumps(ids, ensure_ascii=True).encode() + b"\n")
-        order = canonical_order(self)
-        for values, dtype in (
-            (self.user, "<i8"),
-            (self.item, "<i8"),
-            (self.rating, "<f4"),
-            (self.timestamp, "<f8"),
-            (self.context, "<i8"),
-        ):
-            digest.update(b"none" if values is None else values[order].astype(dtype).tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprint_in(self, canonical_order(self))
 
     def with_month_context(self) -> "Interactions":
         """Return the same rows with the month of rating ("1997-09", UTC) as context.
@@ -199,29 +187,74 @@ def pair_key(interactions: Interactions) -> IntArray:
     return interactions.user * np.int64(interactions.n_items) + interactions.item
 
 
-def canonical_order(interactions: Interactions) -> IntArray:
-    """Row numbers sorted by user, item, context: an order that shuffling the source does not change."""
-    key = pair_key(interactions)
-    if interactions.context is None:
-        return np.argsort(key, kind="stable").astype(np.int64, copy=False)
-    return np.lexsort((interactions.context, key)).astype(np.int64, copy=False)
+def canonical_order(interactions: Interactions) -> Order:
+    """Row numbers sorted by user, item, context: an order that shuffling the source does not change.
+
+    Int32 where that is enough, else int64. Pairs that occur once are put in order by counting, in linear time.
+    """
+    if interactions.context is not None:
+        return np.lexsort((interactions.context, pair_key(interactions))).astype(np.int64, copy=False)
+    rows = np.arange(len(interactions), dtype=np.int32 if len(interactions) < 2**31 else np.int64)
+    shape = interactions.n_users, interactions.n_items
+    matrix = sparse.csr_array((rows, (interactions.user, interactions.item)), shape=shape)
+    if matrix.nnz == len(interactions):
+        order: Order = matrix.data
+        return order
+    return np.argsort(pair_key(interactions), kind="stable").astype(np.int64, copy=False)
+
+
+def fingerprint_in(interactions: Interactions, order: Order) -> str:
+    """The fingerprint of interactions whose canonical order is known; reads them in blocks."""
+    digest = hashlib.sha256()
+    for vocabulary in (interactions.users, interactions.items, interactions.contexts):
+        digest.update(b"null" if vocabulary is None else b"[")
+        for place, ids in enumerate(vocabulary.blocks() if vocabulary is not None else ()):
+            digest.update(b", " * (place > 0) + json.dumps(ids, ensure_ascii=True)[1:-1].encode())
+        digest.update(b"\n" if vocabulary is None else b"]\n")
+    for values, dtype in (
+        (interactions.user, "<i8"),
+        (interactions.item, "<i8"),
+        (interactions.rating, "<f4"),
+        (interactions.timestamp, "<f8"),
+        (interactions.context, "<i8"),
+    ):
+        if values is None:
+            digest.update(b"none")
+            continue
+        for start in range(0, len(order), _BLOCK):
+            digest.update(values[order[start : start + _BLOCK]].astype(dtype).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
     """Row numbers, ascending, of the latest row of each key: by timestamp, and by position where there is a tie."""
     ordered = np.sort(key)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
     if not len(repeated):
         return np.arange(len(key), dtype=np.int64)
     # Only the rows of repeated keys are put in order; they are few, and sorting all by two keys is slow.
-    place = np.minimum(np.searchsorted(repeated, key), len(repeated) - 1)
-    rows = np.flatnonzero(repeated[place] == key)
+    rows = _rows_with(key, repeated)
     keys = key[rows]
     order = np.argsort(keys, kind="stable") if timestamp is None else np.lexsort((timestamp[rows], keys))
     drop = rows[order[:-1][keys[order][1:] == keys[order][:-1]]]
     keep = np.ones(len(key), bool)
     keep[drop] = False
     return np.flatnonzero(keep).astype(np.int64, copy=False)
+
+
+def _rows_with(key: IntArray, wanted: IntArray) -> IntArray:
+    """Row numbers, ascending, of the keys that are among `wanted` (sorted); few are, and most are told by low bits."""
+    marks = np.zeros(1 << (16 * len(wanted)).bit_length(), bool)
+    low = np.int64(len(marks) - 1)
+    marks[wanted & low] = True
+    found = []
+    for start in range(0, len(key), _BLOCK):
+        block = key[start : start + _BLOCK]
+        rows = np.flatnonzero(marks[block & low])
+        place = np.minimum(np.searchsorted(wanted, block[rows]), len(wanted) - 1)
+        found.append(start + rows[wanted[place] == block[rows]])
+    return np.concatenate(found)
 
 
 def _scale(rating: NDArray[np.float32]) -> dict[str, Any] | None:

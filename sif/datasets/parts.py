@@ -63,8 +63,8 @@ def _same_columns(tables: Sequence[Table]) -> list[str]:
     """Ratings and contexts must be in all parts or in none; times are then not used."""
     notes = []
     for role in ("rating", "context", "timestamp"):
-        having = [table.origin.name for table in tables if role in table.frame.columns]
-        lacking = [table.origin.name for table in tables if role not in table.frame.columns]
+        having = [table.origin.name for table in tables if role in table.roles]
+        lacking = [table.origin.name for table in tables if role not in table.roles]
         if not having or not lacking:
             continue
         if role == "timestamp":

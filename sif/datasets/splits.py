@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sif.datasets.interactions import Interactions, canonical_order
+from sif.datasets.interactions import Interactions, Order, canonical_order, fingerprint_in
 from sif.errors import DataError
 
 __all__ = ["KINDS", "Split", "SplitKind", "split"]
@@ -18,6 +18,7 @@ IntArray = NDArray[np.int64]
 SplitKind = Literal["random", "user", "leave-last-out", "temporal"]
 KINDS: tuple[SplitKind, ...] = ("random", "user", "leave-last-out", "temporal")
 _PARTS = ("train", "valid", "test")
+_BLOCK = 1 << 22  # rows of whole users that are put in order at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +77,7 @@ def split(
             '  Add a timestamp column, or use split kind "random" or "user".'
         )
     order = canonical_order(interactions)
-    cut = {"random": _random, "user": _per_user, "leave-last-out": _last_out, "temporal": _temporal}[kind]
-    labels, notes = cut(interactions.take(order), shares, seed)
+    labels, notes = _labels(interactions, order, kind, shares, seed)
     for part, name in enumerate(_PARTS):
         if (kind == "leave-last-out" or shares[part] > 0) and not (labels == part).any():
             raise DataError(
@@ -89,7 +89,7 @@ def split(
 
 def from_labels(
     interactions: Interactions,
-    order: IntArray,
+    order: Order,
     labels: NDArray[np.int8],
     terms: tuple[str, int, tuple[float, float, float] | None],
     notes: list[str],
@@ -99,7 +99,7 @@ def from_labels(
     of_row = np.empty(len(order), np.int8)
     of_row[order] = labels
     train, valid, test = (np.flatnonzero(of_row == part).astype(np.int64, copy=False) for part in range(3))
-    digest = hashlib.sha256(json.dumps([interactions.fingerprint(), kind, seed, fractions]).encode())
+    digest = hashlib.sha256(json.dumps([fingerprint_in(interactions, order), kind, seed, fractions]).encode())
     digest.update(labels.tobytes())
     said = (*notes, *_unseen(interactions, train, valid, test))
     return Split(train, valid, test, kind, seed, fractions, digest.hexdigest()[:16], said)
@@ -128,50 +128,59 @@ def _edges(counts: Any, shares: tuple[float, float, float]) -> tuple[Any, Any]:
     return first, np.maximum(first, second)
 
 
-def _by_position(position: IntArray, ends: tuple[Any, Any]) -> NDArray[np.int8]:
-    labels: NDArray[np.int8] = (position >= ends[0]).astype(np.int8) + (position >= ends[1]).astype(np.int8)
+def _labels(
+    data: Interactions, order: Order, kind: str, shares: tuple[float, float, float], seed: int
+) -> tuple[NDArray[np.int8], list[str]]:
+    """The part (0, 1, 2) of each row in canonical order, and notes."""
+    if kind == "random":
+        return _by_rank(_draws(seed, len(data)), _edges(len(data), shares)), []
+    if kind == "temporal":
+        assert data.timestamp is not None
+        return _by_rank(data.timestamp[order], _edges(len(data), shares)), []
+    users = data.user[order]
+    counts = np.bincount(users, minlength=data.n_users)
+    if kind == "user":
+        first, second = _edges(counts, shares)
+        first = np.maximum(first, 1)
+        return _within_users(_draws(seed, len(data)), counts, (first, np.maximum(first, second))), []
+    assert data.timestamp is not None
+    few = counts < 3
+    labels = _within_users(
+        data.timestamp[order], counts, (np.where(few, counts, counts - 2), np.where(few, counts, counts - 1))
+    )
+    alone = int(np.count_nonzero(few & (counts > 0)))
+    return labels, [f"{alone} users with fewer than 3 interactions are in train whole"] if alone else []
+
+
+def _by_rank(values: NDArray[Any], ends: tuple[Any, Any]) -> NDArray[np.int8]:
+    """0 for the ends[0] smallest values, 1 for those after them up to ends[1], 2 for the rest; ties by position."""
+    labels = np.full(len(values), 2, np.int8)
+    for end in map(int, ends):
+        if end >= len(values):
+            labels -= np.int8(1)
+            continue
+        edge = np.partition(values, end)[end]
+        below = values < edge
+        below[np.flatnonzero(values == edge)[: end - np.count_nonzero(below)]] = True
+        labels -= below
     return labels
 
 
-def _random(data: Interactions, shares: tuple[float, float, float], seed: int) -> tuple[NDArray[np.int8], list[str]]:
-    order = np.argsort(_draws(seed, len(data)), kind="stable")
-    labels = np.empty(len(data), np.int8)
-    labels[order] = _by_position(np.arange(len(data)), _edges(len(data), shares))
-    return labels, []
-
-
-def _within_user(data: Interactions, key: NDArray[Any]) -> tuple[IntArray, IntArray]:
-    """Position of each row among its user's rows when these are sorted by key, and how many the user has."""
-    order = np.lexsort((key, data.user))
-    counts = np.bincount(data.user, minlength=data.n_users)
-    starts = np.cumsum(counts) - counts
-    position = np.empty(len(data), np.int64)
-    position[order] = np.arange(len(data)) - starts[data.user[order]]
-    return position, counts[data.user]
-
-
-def _per_user(data: Interactions, shares: tuple[float, float, float], seed: int) -> tuple[NDArray[np.int8], list[str]]:
-    position, count = _within_user(data, _draws(seed, len(data)))
-    first, second = _edges(count, shares)
-    first = np.maximum(first, 1)
-    return _by_position(position, (first, np.maximum(first, second))), []
-
-
-def _last_out(data: Interactions, shares: tuple[float, float, float], seed: int) -> tuple[NDArray[np.int8], list[str]]:
-    assert data.timestamp is not None
-    position, count = _within_user(data, data.timestamp)
-    few = count < 3
-    labels = _by_position(position, (np.where(few, count, count - 2), np.where(few, count, count - 1)))
-    users = len(np.unique(data.user[few]))
-    return labels, [f"{users} users with fewer than 3 interactions are in train whole"] if users else []
-
-
-def _temporal(data: Interactions, shares: tuple[float, float, float], seed: int) -> tuple[NDArray[np.int8], list[str]]:
-    assert data.timestamp is not None
-    order = np.argsort(data.timestamp, kind="stable")
-    labels = np.empty(len(data), np.int8)
-    labels[order] = _by_position(np.arange(len(data)), _edges(len(data), shares))
-    return labels, []
+def _within_users(values: NDArray[Any], counts: IntArray, ends: tuple[Any, Any]) -> NDArray[np.int8]:
+    """As `_by_rank` within each user: counts are of rows sorted by user, ends of each user. In blocks of users."""
+    labels = np.empty(len(values), np.int8)
+    stops = np.cumsum(counts)
+    first = 0
+    while first < len(counts):
+        begin = int(stops[first] - counts[first])
+        last = max(first + 1, int(np.searchsorted(stops, begin + _BLOCK, side="right")))
+        rows = slice(begin, int(stops[last - 1]))
+        user = np.repeat(np.arange(first, last), counts[first:last])
+        order = np.lexsort((values[rows], user))
+        place = np.arange(len(user)) - (stops - counts - begin)[user]  # the user at a place is that of the row there
+        labels[rows][order] = (place >= ends[0][user]).astype(np.int8) + (place >= ends[1][user])
+        first = last
+    return labels
 
 
 def _unseen(interactions: Interactions, train: IntArray, valid: IntArray, test: IntArray) -> list[str]:

@@ -44,15 +44,24 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Raw columns named user, item, rating, timestamp, context (those present) and row, with their origin.
+    """Raw columns named user, item, rating, timestamp, context (`roles` are those present), with their origin.
 
-    `text` says that every column still is what stood in a text file, so that types are yet to be found.
+    `column(role)` gives one, and may read it only then: who asks for one after another holds one at a time. `rows` are
+    the numbers of the rows in the source where these are not 0, 1, 2, ... `text` says that every column still is what
+    stood in a text file, so that types are yet to be found.
     """
 
-    frame: pl.DataFrame
+    roles: tuple[str, ...]
+    column: Callable[[str], pl.Series]
     origin: Origin
     text: bool
     notes: tuple[str, ...] = ()
+    rows: pl.Series | None = None
+
+    def numbers(self, places: pl.Series) -> list[int]:
+        """Return where rows (their places in the columns) stand in the source."""
+        found: list[int] = (places if self.rows is None else self.rows.gather(places)).to_list()
+        return found
 
 
 def listing(origin: Origin, problems: Sequence[tuple[Place, str]], total: int) -> DataError:

@@ -50,7 +50,7 @@ def read_text(path: Path, columns: ColumnNames | None = None, layout: Layout | N
     frame = frame.with_row_index("row")
     if blank.any():
         frame = frame.filter(~blank)
-    return Table(frame, origin, True, (*layout.notes, *notes))
+    return Table(tuple(found), frame.get_column, origin, True, (*layout.notes, *notes), frame["row"])
 
 
 def _source(path: Path, layout: Layout) -> str | io.BytesIO:

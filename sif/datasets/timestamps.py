@@ -40,6 +40,9 @@ def _from_numbers(times: pl.Series) -> tuple[pl.Series, list[str]]:
     days = _compact_days(times)
     if days is not None:
         return days, ["timestamps are dates written as YYYYMMDD (UTC)"]
+    ends = times.min(), times.max()
+    if times.dtype.is_integer() and all(isinstance(end, int) and abs(end) < _UNITS[0][0] for end in ends):
+        return times.cast(pl.Int64), []  # all are seconds, and so is the typical one
     typical = times.abs().median()
     if not isinstance(typical, float | int):
         return times.cast(pl.Int64, strict=False), []

@@ -1,7 +1,7 @@
 """Raw ids of users, items and contexts, and the numbers 0..n-1 that stand for them inside."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ __all__ = ["RawId", "Vocabulary", "typed_ids"]
 RawId = int | str
 IntArray = NDArray[np.int64]
 
+_BLOCK = 1 << 22  # ids that are looked up at once, so that what it takes on the way stays small
 _EXACT_FLOAT = 2**53  # beyond it a float no longer names one integer
 
 
@@ -32,7 +33,8 @@ class Vocabulary:
         series = typed_ids(ids if isinstance(ids, pl.Series) else _series(ids))
         if series.null_count():
             raise DataError(f"a vocabulary cannot hold missing ids ({series.null_count()} of {len(series)} are null)")
-        self._ids = series.unique().sort()
+        blocks = [series.slice(start, _BLOCK).unique() for start in range(0, len(series), _BLOCK)]
+        self._ids = (pl.concat(blocks) if len(blocks) > 1 else series).unique().sort()
         self._categories = pl.Enum(self._ids) if self._ids.dtype == pl.String else None
 
     @property
@@ -58,13 +60,19 @@ class Vocabulary:
         An integer finds its text form in a vocabulary of text, and the other way round.
         """
         series = typed_ids(ids if isinstance(ids, pl.Series) else _series(ids))
+        codes = np.empty(len(series), np.int64)
+        for start in range(0, len(series), _BLOCK):
+            codes[start : start + _BLOCK] = self._codes(series.slice(start, _BLOCK))
+        return codes
+
+    def _codes(self, series: pl.Series) -> IntArray:
         if self._categories is not None:
             codes = series.cast(pl.String).cast(self._categories, strict=False).to_physical()
-            return codes.cast(pl.Int64).fill_null(-1).to_numpy().astype(np.int64, copy=True)
+            return codes.cast(pl.Int64).fill_null(-1).to_numpy()
         if series.dtype == pl.String:
             series = _plain_integers(series)
         places = _places(self._ids.to_numpy(), series.fill_null(0).to_numpy())
-        return np.where(series.is_not_null().to_numpy(), places, -1)
+        return np.where(series.is_not_null().to_numpy(), places, -1) if series.null_count() else places
 
     def decode(self, indices: Sequence[int] | IntArray) -> list[RawId]:
         """Return the raw ids (native int or str) of the numbers; a number outside 0..n-1 raises DataError."""
@@ -102,6 +110,11 @@ class Vocabulary:
             return f"Did you mean {' or '.join(close)}?"
         return f"The {len(self)} {what}s have ids such as {', '.join(self._ids.head(3).to_list())}; give one of them."
 
+    def blocks(self) -> Iterator[list[RawId]]:
+        """Yield the raw ids in order, as `to_list` gives them, a part at a time."""
+        for start in range(0, len(self), _BLOCK >> 6):
+            yield self._ids.slice(start, _BLOCK >> 6).to_list()
+
     def to_list(self) -> list[RawId]:
         """Return the raw ids in order, as native ints or strs (ready for JSON)."""
         ids: list[RawId] = self._ids.to_list()
@@ -130,6 +143,8 @@ def _places(known: IntArray, wanted: IntArray) -> IntArray:
     table = np.full(last - first + 1, -1, np.int64)
     table[known - first] = np.arange(len(known))
     inside = (wanted >= first) & (wanted <= last)
+    if inside.all():
+        return table[wanted - first]
     return np.where(inside, table[np.where(inside, wanted, first) - first], -1)
 
 

@@ -6,7 +6,6 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from scipy import sparse
 
 from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
-from nasp_core.spaces.operations import family
 from nasp_core.types import State
 from sif.checkpoint import load_tree
 from sif.data import Prepared, prepare
 from sif.datasets import Vocabulary
 from sif.errors import DataError, RunError
 from sif.evaluate.run import rank_run
-from sif.models.build import build_network, parameters_of
+from sif.models.build import build_network, is_additive, parameters_of
 from sif.pipeline import Pipeline, check_recipe
 from sif.recipes import Recipe, changes_of, load_rating_recipe
 from sif.recommender import Recommender
@@ -50,8 +48,7 @@ class Run(FinishedRun):
     @property
     def additive(self) -> bool:
         """Whether the function is f(user) + g(item), which ranks the items alike for every user."""
-        (operation,) = self.genotype.choices["operation"]
-        return family(str(operation)) in ("plus", "plus_plus")
+        return is_additive(self.genotype)
 
     @property
     def best_epoch(self) -> int:
@@ -144,7 +141,7 @@ def search(
 def load(path: str | Path) -> Run:
     """Open a finished run directory; raises `RunError` saying what is missing."""
     directory = RunDirectory.open(path, needs="result.json")
-    if directory.result()["task"] != "rating":
+    if directory.result()["task"] not in ("rating", "ranking"):
         raise RunError(f"run {path} is of cells; use sif.load_cells")
     return Run(directory)
 
@@ -217,7 +214,7 @@ def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
         epochs={"best": trained["epoch"], "most": pipeline.most_epochs},
         split_fingerprint=pipeline.data.split.fingerprint,
         split=pipeline.data.split.describe(),
-        scale=asdict(pipeline.data.task.scale),
+        scale=pipeline.data.scale,
         test_reads=pipeline.task.test_reads,
         retrained=None,
         versions=versions(),

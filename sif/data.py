@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ from sif.datasets import (
 )
 from sif.datasets.vocabulary import RawId
 from sif.errors import DataError
-from sif.recipes import Recipe
-from sif.tasks import RatingTask
+from sif.recipes import RankingRecipe, Recipe
+from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["Prepared", "prepare", "resolve_device"]
+__all__ = ["Prepared", "make_task", "prepare", "resolve_device"]
 
 
 @dataclass
@@ -34,8 +34,13 @@ class Prepared:
 
     interactions: Interactions
     split: Split
-    task: RatingTask
+    task: RatingTask | RankingTask
     titles: dict[RawId, str] | None
+
+    @property
+    def scale(self) -> dict[str, float] | None:
+        """Mean, deviation and range of the training ratings; None where nothing is rated."""
+        return asdict(self.task.scale) if isinstance(self.task, RatingTask) else None
 
 
 def resolve_device(name: str) -> torch.device:
@@ -71,11 +76,18 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
             f'{interactions.source} has no context column, and the recipe says context = "column"; '
             "name it with --set columns.context=NAME, or use --set context=month"
         )
-    check_rating_task(interactions)
+    if not isinstance(recipe, RankingRecipe):
+        check_rating_task(interactions)
     if cut is None:
         cut = split(interactions, recipe.split.kind, recipe.split.fractions, seed)
-    task = RatingTask(interactions, cut, device=where, context=recipe.context != "none")
-    return Prepared(interactions, cut, task, _titles(dataset, root))
+    return Prepared(interactions, cut, make_task(recipe, interactions, cut, where), _titles(dataset, root))
+
+
+def make_task(recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask | RankingTask:
+    """Return the task of a recipe on data that are cut, on `device`."""
+    if isinstance(recipe, RankingRecipe):
+        return RankingTask(interactions, cut, recipe.ranking_settings(), device=device)
+    return RatingTask(interactions, cut, device=device, context=recipe.context != "none")
 
 
 def _titles(dataset: Any, root: Path | None) -> dict[RawId, str] | None:

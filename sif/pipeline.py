@@ -16,13 +16,13 @@ from nasp_core.gradient import FirstOrder, Unrolled
 from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.search import search
-from nasp_core.spaces import InteractionSpace
+from nasp_core.spaces import InteractionSpace, WideSettings, WideSpace
 from nasp_core.strategy import Gradient, Strategy
 from nasp_core.trials import Enumerate, Random, TrialStrategy
 from nasp_core.types import State
 from sif.data import Prepared
-from sif.models.baselines import BASELINES, TENSOR_BASELINES, Baseline
-from sif.models.build import SPACES, build_network
+from sif.models.baselines import Baseline, baseline_table
+from sif.models.build import build_network, make_space, small_space
 from sif.recipes import Recipe
 from sif.runs import Stages, searched, trained_stage
 
@@ -40,7 +40,7 @@ def check_recipe(recipe: Recipe) -> None:
     if not given and recipe.split.fractions[1] == 0:
         why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
         problems.append(recipe.problem("split.fractions", why))
-    table = TENSOR_BASELINES if wants_context else BASELINES
+    table = baseline_table(recipe.task, recipe.space.name)
     problems += recipe.misplaced()
     for which in ("search", "train"):
         if getattr(recipe, which).precision != "float32":
@@ -52,7 +52,7 @@ def check_recipe(recipe: Recipe) -> None:
         problems.append(recipe.problem("baselines.names", f"no baseline {name!r}; {hint}There are: {', '.join(table)}"))
     problems += recipe.tried(
         {
-            "space.operations": lambda: _small_space(recipe),
+            "space.operations": lambda: small_space(recipe.space.name, recipe.settings()),
             "search": lambda: recipe.training("search"),
             "train": lambda: recipe.training("train"),
         }
@@ -60,14 +60,10 @@ def check_recipe(recipe: Recipe) -> None:
     recipe.refuse(problems or _start(recipe))
 
 
-def _small_space(recipe: Recipe) -> InteractionSpace:
-    sizes = (2,) * len(SPACES[recipe.space.name].modes)
-    return SPACES[recipe.space.name](sizes, recipe.settings(), torch.ones(sum(sizes)))
-
-
 def _start(recipe: Recipe) -> list[str]:
     """Begin the search on a space of two users and two items: settings that nothing else checks fail here."""
-    strategy, space, generator = recipe.make_strategy(), _small_space(recipe), torch.Generator()
+    strategy, generator = recipe.make_strategy(), torch.Generator()
+    space = small_space(recipe.space.name, recipe.settings())
     try:
         if isinstance(strategy, Strategy):
             strategy.gradient.init(strategy.domain.init(space, generator, torch.device("cpu")), space)
@@ -88,16 +84,17 @@ class Pipeline:
         self.settings = recipe.settings()
         self.final = recipe.training("train")
         self.counts = data.task.counts()
+        self.histories = data.task.histories() if isinstance(self.settings, WideSettings) else None
         self.own_metric = float("nan")
 
-    def space(self) -> InteractionSpace:
+    def space(self) -> InteractionSpace | WideSpace:
         """Return a new supernet on the task's device."""
-        made = SPACES[self.recipe.space.name](self.task.sizes, self.settings, self.counts)
-        return made.to(self.task.device)
+        return make_space(self.recipe.space.name, self.task, self.settings)
 
     def build(self, genotype: Genotype) -> Network:
         """Return the plain network of a genotype under the settings it carries."""
-        return build_network(genotype, self.task)
+        network: Network = build_network(genotype, self.task)
+        return network
 
     def search(self, strategy: Strategy | TrialStrategy | None = None, name: str = "search") -> State:
         """Return the outcome of a search: genotype (JSON), validation metric, scores, trace, seconds."""
@@ -150,9 +147,8 @@ class Pipeline:
         best: tuple[Network, State] | None = None
         seconds = 0.0
         for changes in grid:
-            network = baseline.build(self.task.sizes, replace(self.settings, **changes), self.counts).to(
-                self.task.device
-            )
+            settings = replace(self.settings, **changes)
+            network = baseline.build(self.task.sizes, settings, self.counts, self.histories).to(self.task.device)
             if baseline.trained:
                 state = self._train(f"baseline {name} {_text(changes)}", network, f"baseline/{name}")
             else:
@@ -167,7 +163,7 @@ class Pipeline:
 
     def baselines(self) -> dict[str, tuple[Network, State]]:
         """Train every baseline of the recipe that exists at its embedding size."""
-        table = TENSOR_BASELINES if len(self.task.sizes) == 3 else BASELINES
+        table = baseline_table(self.recipe.task, self.recipe.space.name)
         names = [name for name in self.recipe.baselines.names if table[name].fits(self.settings)]
         return {name: self.baseline(name, table[name]) for name in names}
 
@@ -181,7 +177,7 @@ class Pipeline:
         """Random search with the budget of the search, counted in passes over the training part."""
         if not self.recipe.baselines.random:
             return None
-        a_trial = self._epochs("train") + (self._epochs("search") if self.settings.hidden else 0)
+        a_trial = self._epochs("train") + (self._epochs("search") if self.space().continuous() else 0)
         trials = max(1, round(epochs / a_trial))
         return self.search(Random(trials=trials, gradient=self._pinned_gradient()), "random")
 

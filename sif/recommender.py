@@ -89,7 +89,7 @@ class Recommender:
         )
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
-        self._take(run.genotype, network, whole.task.scale)
+        self._take(run.genotype, network, Scale(**whole.scale or {}))
         return self
 
     def _take(self, genotype: Genotype, network: InteractionNetwork, scale: Scale) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,12 @@ import numpy as np
 
 from nasp_core.evaluation import evaluate
 from sif.checkpoint import load_tree
-from sif.data import Prepared, prepare
+from sif.data import Prepared, make_task, prepare
 from sif.datasets import Split
 from sif.errors import RunError
 from sif.models.build import build_network
 from sif.recipes import Recipe
 from sif.runs import RETRAINING, Progress, RunDirectory, Stages, trained_stage, write_model
-from sif.tasks import RatingTask
 from sif.threads import threads_for
 
 __all__ = ["data_to_judge", "retrain", "score"]
@@ -71,7 +70,7 @@ def retrain(
     if all_data:
         chosen = epochs or int(load_tree(directory.path / "model.safetensors")["epoch"])
         training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
-        data = _on_everything(data)
+        data = _on_everything(recipe, data)
     elif epochs is not None:
         training = replace(training, epochs=epochs, min_steps=0)
     seed = recipe.seed if seed is None else seed
@@ -84,18 +83,19 @@ def retrain(
     valid = None if all_data else done["valid"]
     write_model(directory, genotype, done["weights"], done["epoch"], data)
     facts = {"epochs": len(done["trace"]), "seed": seed, "all_data": all_data, "seconds": done["seconds"]}
-    changed = {"metrics": {"valid": valid, "test": None}, "scale": asdict(data.task.scale), "retrained": facts}
+    changed = {"metrics": {"valid": valid, "test": None}, "scale": data.scale, "retrained": facts}
     directory.write_json("result.json", result | changed)
     stages.forget(name)
     return facts | {"valid": valid}
 
 
-def _on_everything(data: Prepared) -> Prepared:
+def _on_everything(recipe: Recipe, data: Prepared) -> Prepared:
     everything = np.sort(np.concatenate([data.split.train, data.split.valid, data.split.test]))
     none = np.empty(0, np.int64)
     whole = Split(everything, none, none, "all", data.split.seed, None, data.split.fingerprint)
-    task = RatingTask(data.interactions, whole, device=data.task.device, context=len(data.task.sizes) == 3)
-    return Prepared(data.interactions, whole, task, data.titles)
+    return Prepared(
+        data.interactions, whole, make_task(recipe, data.interactions, whole, data.task.device), data.titles
+    )
 
 
 def data_to_judge(directory: RunDirectory, device: str = "auto", root: Path | None = None) -> Prepared:

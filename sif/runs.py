@@ -29,6 +29,7 @@ from sif.data import Prepared
 from sif.errors import RunError
 from sif.recipes import AnyRecipe, load_recipe
 from sif.results import SCHEMA_VERSION
+from sif.tasks import RatingTask, Scale
 from sif.toml import dump_toml
 
 __all__ = [
@@ -312,7 +313,7 @@ def write_model(
 ) -> None:
     """Write genotype.json, model.safetensors and what serving needs: ids.json (raw ids, titles) and seen.npz."""
     directory.write("genotype.json", genotype.to_json())
-    scale = data.task.scale
+    scale = data.task.scale if isinstance(data.task, RatingTask) else Scale(0.0, 1.0, 0.0, 0.0)
     tree = {
         "format": MODEL_FORMAT,
         "genotype": genotype.to_json(),

@@ -56,7 +56,10 @@ def train(
     if as_json:
         emit(done)
         return
-    trained = "every rating" if all_data else f"validation RMSE (std) {done['valid']['rmse_standardised']:.4f}"
+    result = directory.result()
+    metric = result["metric"]
+    everything = "every rating" if result["task"] == "rating" else "every interaction"
+    trained = everything if all_data else f"validation {metric} {done['valid'][metric]:.4f}"
     console.print(
         f"trained {done['epochs']} epochs in {done['seconds']:.1f} s: {trained}\nmodel   {run}/model.safetensors"
     )
@@ -118,10 +121,11 @@ def evaluate(
     if as_json:
         emit(metrics)
         return
-    table = Table("part", "rmse", "mae", "rmse (std)")
+    names = list(metrics["valid"] or {})
+    table = Table("part", *names)
     for part, values in metrics.items():
         if values is not None:
-            table.add_row(part, *(f"{values[key]:.4f}" for key in ("rmse", "mae", "rmse_standardised")))
+            table.add_row(part, *(f"{values[name]:.4f}" for name in names))
     console.print(table)
 
 

@@ -1,185 +1,108 @@
-"""The functions that an engineer would guess, and the published ones: trained on the same split by the same loop."""
+"""The fixed models that a find is compared with, trained on the same split by the same loop, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from nasp_core.network import Network
+from nasp_core.spaces.histories import Histories
 from nasp_core.spaces.interaction import InteractionNetwork, InteractionSettings
-from nasp_core.spaces.sides import SidedNetwork, SideSettings
+from nasp_core.spaces.sides import SideSettings
 from nasp_core.spaces.tensor_interaction import TensorInteractionNetwork
-from nasp_core.types import Mixture
+from nasp_core.spaces.wide import WideSpace
+from nasp_core.spaces.wide_points import NAMED, named
+from nasp_core.spaces.wide_settings import WideSettings, settings_of
+from sif.models.fixed import (
+    Biases,
+    Conv,
+    Cp,
+    DeepWide,
+    InnerProduct,
+    Mean,
+    Ncf,
+    Outer,
+    Popularity,
+    TensorBiases,
+    TensorDeepWide,
+    TensorMean,
+    TensorNcf,
+    Tucker,
+)
 
-__all__ = ["BASELINES", "TENSOR_BASELINES", "Baseline"]
-
-
-class _Mean(SidedNetwork):
-    """The training mean for everyone (zero in standard units); its one weight is never moved from zero."""
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        return rows.sum((0, 2)) * 0.0
-
-
-class _Biases(SidedNetwork):
-    """Global, user and item biases alone."""
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        return rows.new_zeros(rows.shape[1])
-
-
-class _InnerProduct(SidedNetwork):
-    """The inner product of the embeddings (for three modes the sum of their product: CP)."""
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        return rows.prod(0).sum(-1) if rows.shape[0] > 2 else (rows[0] * rows[1]).sum(-1)
-
-
-class _Dense(SidedNetwork):
-    """Base of baselines with dense layers beside the embeddings."""
-
-    def __init__(self, sizes: tuple[int, ...], settings: SideSettings, counts: Tensor | None = None) -> None:
-        super().__init__(sizes, settings, counts)
-        self.layers = self.make_layers(len(sizes), settings.embedding_dim)
-
-    def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        """Return the dense layers."""
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def reset(self, generator: torch.Generator) -> None:
-        """Draw dense weights uniform within 1 / sqrt(fan-in), embeddings as everywhere."""
-        super().reset(generator)
-        for parameter in self.layers.parameters():
-            fan_in = parameter[0].numel() if parameter.dim() > 1 else parameter.numel()
-            parameter.copy_((torch.rand(parameter.shape, generator=generator) * 2 - 1) * fan_in**-0.5)
-
-
-class _DeepWide(_Dense):
-    """Concatenation, one hidden ReLU layer, linear output (Cheng et al. 2016, as the SIF paper uses it)."""
-
-    def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        return nn.ModuleList([nn.Linear(modes * dim, dim), nn.Linear(dim, 1)])
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        hidden = self.layers[0](torch.cat(rows.unbind(0), -1)).relu()
-        return self.layers[1](hidden).squeeze(-1)  # type: ignore[no-any-return]
-
-
-class _Ncf(_Dense):
-    """Product and a hidden layer over the concatenation, side by side, linear output (He et al. 2017, NeuMF)."""
-
-    def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        return nn.ModuleList([nn.Linear(modes * dim, dim), nn.Linear(2 * dim, 1)])
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        hidden = self.layers[0](torch.cat(rows.unbind(0), -1)).relu()
-        return self.layers[1](torch.cat([rows.prod(0), hidden], -1)).squeeze(-1)  # type: ignore[no-any-return]
-
-
-class _Outer(_Dense):
-    """A weight for every pair of entries: a linear layer on the outer product."""
-
-    def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        return nn.ModuleList([nn.Linear(dim, dim, bias=False)])
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        return (self.layers[0](rows[0]) * rows[1]).sum(-1)  # type: ignore[no-any-return]
-
-
-class _Conv(_Dense):
-    """ConvNCF: 2x2 convolutions of stride 2 over the outer product down to one entry (He et al. 2018)."""
-
-    channels = 8
-
-    def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        depth = dim.bit_length() - 1
-        convs = [nn.Conv2d(1 if i == 0 else self.channels, self.channels, 2, stride=2) for i in range(depth)]
-        return nn.ModuleList([*convs, nn.Linear(self.channels if depth else 1, 1)])
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        image = (rows[0].unsqueeze(-1) * rows[1].unsqueeze(-2)).unsqueeze(1)
-        for layer in list(self.layers)[:-1]:
-            image = functional.relu(layer(image))
-        return self.layers[-1](image.flatten(1)).squeeze(-1)  # type: ignore[no-any-return]
-
-
-class _Tucker(_Dense):
-    """TuckER: a weight for every triple of entries (Balazevic et al. 2019)."""
-
-    modes = ("user", "item", "context")
-
-    def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        return nn.ModuleList([nn.Linear(dim, dim * dim, bias=False)])
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        dim = rows.shape[-1]
-        core = self.layers[0](rows[0]).view(-1, dim, dim)
-        return torch.einsum("bij,bi,bj->b", core, rows[1], rows[2])
-
-
-class _Cp(_InnerProduct):
-    """CP, started as the product of user and item: a product of three small numbers would never move."""
-
-    modes = ("user", "item", "context")
-
-    @torch.no_grad()
-    def reset(self, generator: torch.Generator) -> None:
-        super().reset(generator)
-        self.embedding[-self.sizes[2] :] += 1.0
-
-
-class _TensorMean(_Mean):
-    modes = ("user", "item", "context")
-
-
-class _TensorBiases(_Biases):
-    modes = ("user", "item", "context")
-
-
-class _TensorDeepWide(_DeepWide):
-    modes = ("user", "item", "context")
-
-
-class _TensorNcf(_Ncf):
-    modes = ("user", "item", "context")
+__all__ = ["BASELINES", "RANKING_BASELINES", "TENSOR_BASELINES", "Baseline", "baseline_table"]
 
 
 Maker = Callable[[tuple[int, ...], InteractionSettings, Tensor | None], Network]
+Settings = InteractionSettings | WideSettings
 
 
+@dataclass(frozen=True)
 class Baseline:
-    """One fixed model: how to make it, and whether it can be made for an embedding size."""
+    """One fixed model, made by `build`; the flags say what there is to train and to tune.
 
-    def __init__(
-        self,
-        make: Maker,
-        *,
-        trained: bool = True,
-        embeds: bool = True,
-        tuned: bool = False,
-        biases: bool | None = None,
-    ) -> None:
-        """Describe a baseline; `biases` overrides the settings' where the model is defined with or without them."""
-        self._make, self._biases = make, biases
-        self.trained, self.embeds, self.tuned = trained, embeds, tuned
+    - `trained`: whether it has weights to train; `embeds`: whether these include embeddings, so that L2 matters.
+    - `tuned`: whether its embedding size is tuned too.
+    """
 
-    def build(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None) -> Network:
+    make: Callable[[tuple[int, ...], Settings, Tensor | None, Histories | None], Network]
+    trained: bool = True
+    embeds: bool = True
+    tuned: bool = False
+    power_of_two: bool = False
+
+    def build(
+        self, sizes: tuple[int, ...], settings: Settings, counts: Tensor | None, histories: Histories | None = None
+    ) -> Network:
         """Return the model under the given settings (embedding size, penalties, start)."""
-        if self._biases is not None:
-            settings = replace(settings, biases=self._biases, bias_l2=settings.bias_l2 if self._biases else 0.0)
-        if not self.embeds:
-            settings = replace(settings, embedding_dim=0)
-        return self._make(sizes, settings, counts)
+        return self.make(sizes, settings, counts, histories)
 
-    def fits(self, settings: InteractionSettings) -> bool:
+    def fits(self, settings: Settings) -> bool:
         """Return whether the model exists at this embedding size (ConvNCF wants a power of two)."""
         dim = settings.embedding_dim
-        return self._make is not _Conv or dim & (dim - 1) == 0
+        return not self.power_of_two or dim & (dim - 1) == 0
+
+
+def _fixed(make: Maker, *, biases: bool | None = None, **flags: bool) -> Baseline:
+    """Describe a network of this file; `biases` overrides the settings' where it is defined with or without them."""
+
+    def build(
+        sizes: tuple[int, ...], settings: Settings, counts: Tensor | None, histories: Histories | None
+    ) -> Network:
+        plain = _plain(settings)
+        if biases is not None:
+            plain = replace(plain, biases=biases, bias_l2=plain.bias_l2 if biases else 0.0)
+        if not flags.get("embeds", True):
+            plain = replace(plain, embedding_dim=0)
+        return make(sizes, plain, counts)
+
+    return Baseline(build, **flags)
+
+
+def _plain(settings: Settings) -> InteractionSettings:
+    """Return settings of the small space: of a wide one's what both have, biases on, the predictor at unit norm."""
+    if isinstance(settings, InteractionSettings):
+        return settings
+    shared = {field.name: getattr(settings, field.name) for field in fields(SideSettings)}
+    return InteractionSettings(**shared | {"biases": True}, hidden=0, predictor_start="unit")
+
+
+def _named(name: str) -> Baseline:
+    """Describe a named point of the wide space, with the settings of the recipe."""
+
+    def build(
+        sizes: tuple[int, ...], settings: Settings, counts: Tensor | None, histories: Histories | None
+    ) -> Network:
+        assert isinstance(settings, WideSettings)
+        genotype = named(name, settings)
+        users, items = sizes
+        known = Histories.empty((users, items)) if histories is None else histories
+        return WideSpace((users, items), settings_of(genotype), known, counts).build(genotype)
+
+    return Baseline(build, tuned=True)
 
 
 def _operation(name: str, network: type[InteractionNetwork]) -> Maker:
@@ -190,28 +113,54 @@ def _operation(name: str, network: type[InteractionNetwork]) -> Maker:
 
 
 BASELINES: Mapping[str, Baseline] = {
-    "global-mean": Baseline(_Mean, trained=False, embeds=False, biases=False),
-    "biases": Baseline(_Biases, embeds=False, biases=True),
-    "inner-product": Baseline(_InnerProduct, biases=False),
-    "biased-mf": Baseline(_InnerProduct, tuned=True, biases=True),
-    "plus": Baseline(_operation("plus", InteractionNetwork)),
-    "max": Baseline(_operation("max", InteractionNetwork)),
-    "min": Baseline(_operation("min", InteractionNetwork)),
-    "deep-wide": Baseline(_DeepWide),
-    "ncf": Baseline(_Ncf),
-    "outer": Baseline(_Outer),
-    "conv-ncf": Baseline(_Conv),
+    "global-mean": _fixed(Mean, trained=False, embeds=False, biases=False),
+    "biases": _fixed(Biases, embeds=False, biases=True),
+    "inner-product": _fixed(InnerProduct, biases=False),
+    "biased-mf": _fixed(InnerProduct, tuned=True, biases=True),
+    "plus": _fixed(_operation("plus", InteractionNetwork)),
+    "max": _fixed(_operation("max", InteractionNetwork)),
+    "min": _fixed(_operation("min", InteractionNetwork)),
+    "deep-wide": _fixed(DeepWide),
+    "ncf": _fixed(Ncf),
+    "outer": _fixed(Outer),
+    "conv-ncf": _fixed(Conv, power_of_two=True),
 }
 """Baselines of two modes, by the name under which they stand in tables and in `result.json`."""
 
 TENSOR_BASELINES: Mapping[str, Baseline] = {
-    "global-mean": Baseline(_TensorMean, trained=False, embeds=False, biases=False),
-    "biases": Baseline(_TensorBiases, embeds=False, biases=True),
-    "cp": Baseline(_Cp, biases=False),
-    "biased-cp": Baseline(_Cp, tuned=True, biases=True),
-    "tucker": Baseline(_Tucker),
-    "plus": Baseline(_operation("plus_plus", TensorInteractionNetwork)),
-    "deep-wide": Baseline(_TensorDeepWide),
-    "ncf": Baseline(_TensorNcf),
+    "global-mean": _fixed(TensorMean, trained=False, embeds=False, biases=False),
+    "biases": _fixed(TensorBiases, embeds=False, biases=True),
+    "cp": _fixed(Cp, biases=False),
+    "biased-cp": _fixed(Cp, tuned=True, biases=True),
+    "tucker": _fixed(Tucker),
+    "plus": _fixed(_operation("plus_plus", TensorInteractionNetwork)),
+    "deep-wide": _fixed(TensorDeepWide),
+    "ncf": _fixed(TensorNcf),
 }
 """Baselines of three modes."""
+
+RATING_POINTS: Mapping[str, Baseline] = {
+    name: _named(name) for name in ("gmf", "ncf-mlp", "neumf", "fism", "svd++", "cml", "dmf")
+}
+"""Named points of the wide space that stand beside a find on ratings; `inner-product` and `biased-mf` are there."""
+
+RANKING_BASELINES: Mapping[str, Baseline] = {
+    "popularity": Baseline(
+        lambda sizes, settings, counts, histories: Popularity(_item_counts(sizes, counts)), trained=False, embeds=False
+    ),
+    **{name: _named(name) for name in NAMED},
+}
+"""What stands beside a find on rankings: popularity, and the named points of the wide space."""
+
+
+def _item_counts(sizes: tuple[int, ...], counts: Tensor | None) -> Tensor:
+    return torch.zeros(sizes[1]) if counts is None else counts[sizes[0] :]
+
+
+def baseline_table(task: str, space: str) -> Mapping[str, Baseline]:
+    """Return the baselines that a recipe of that task and space may name."""
+    if task == "ranking":
+        return RANKING_BASELINES
+    if space == "interaction-wide":
+        return {**BASELINES, **RATING_POINTS}
+    return TENSOR_BASELINES if space == "tensor-interaction" else BASELINES

@@ -1,45 +1,103 @@
-"""Networks from genotypes."""
+"""Spaces and networks on the data of a task."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network
-from nasp_core.spaces import InteractionNetwork, InteractionSettings, InteractionSpace, TensorInteractionSpace
+from nasp_core.spaces import (
+    Histories,
+    InteractionNetwork,
+    InteractionSettings,
+    InteractionSpace,
+    TensorInteractionSpace,
+    WideNetwork,
+    WideSettings,
+    WideSpace,
+)
+from nasp_core.spaces.operations import family
+from nasp_core.spaces.wide_points import additive
+from nasp_core.spaces.wide_settings import settings_of
 from sif.errors import RunError
-from sif.tasks import RatingTask
+from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["SPACES", "build_network", "genotype_settings", "parameters_of"]
+__all__ = ["MODES", "build_network", "is_additive", "make_space", "parameters_of", "small_space"]
 
-SPACES: dict[str, type[InteractionSpace]] = {
+_SPACES: dict[str, type[InteractionSpace]] = {
     "interaction": InteractionSpace,
     "tensor-interaction": TensorInteractionSpace,
 }
+_WIDE = "interaction-wide"
+MODES = {name: len(space.modes) for name, space in _SPACES.items()} | {_WIDE: 2}
+"""How many modes (user, item, context) the data of a space have."""
+
+Settings = InteractionSettings | WideSettings
+Built = InteractionNetwork | WideNetwork
 
 
-def genotype_settings(genotype: Genotype) -> InteractionSettings:
-    """Return the settings that a genotype carries."""
+def _settings(genotype: Genotype) -> Settings:
+    """Return the settings that a genotype carries; raises `RunError` for a space that this version does not know."""
+    if genotype.space not in MODES:
+        raise RunError(f"genotype of unknown space {genotype.space!r}; this version knows {', '.join(MODES)}")
+    if genotype.space == _WIDE:
+        return settings_of(genotype)
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in genotype.settings.items()}
     return InteractionSettings(**values)
 
 
+def make_space(name: str, task: RatingTask | RankingTask, settings: Settings) -> InteractionSpace | WideSpace:
+    """Return the space `name` over the users and items of a task, on its device."""
+    if isinstance(settings, WideSettings):
+        histories = task.histories()
+        return WideSpace(histories.sizes, settings, histories, task.counts()).to(task.device)
+    return _SPACES[name](task.sizes, settings, task.counts()).to(task.device)
+
+
+def small_space(name: str, settings: Settings) -> InteractionSpace | WideSpace:
+    """Return the space over two users and two items: to see whether its settings fit."""
+    sizes = (2,) * MODES[name]
+    counts = torch.ones(sum(sizes))
+    if isinstance(settings, WideSettings):
+        return WideSpace((2, 2), settings, Histories.empty((2, 2)), counts)
+    return _SPACES[name](sizes, settings, counts)
+
+
 def build_network(
-    genotype: Genotype, task: RatingTask | None, *, sizes: tuple[int, ...] | None = None
-) -> InteractionNetwork:
-    """Return the plain network of a genotype: on a task's device to train it, or of given `sizes` to serve it."""
-    if genotype.space not in SPACES:
-        raise RunError(f"genotype of unknown space {genotype.space!r}; this version knows {', '.join(SPACES)}")
-    settings = genotype_settings(genotype)
-    if task is None:
-        if sizes is None:
-            raise ValueError("give a task or sizes")
-        # The frequency penalty needs the training part, which serving does not have.
-        genotype = replace(genotype, settings=dict(genotype.settings) | {"l2_frequency": 0.0})
-        return SPACES[genotype.space](sizes, replace(settings, l2_frequency=0.0)).build(genotype)
-    space = SPACES[genotype.space](task.sizes, settings, task.counts())
-    return space.to(task.device).build(genotype)
+    genotype: Genotype,
+    task: RatingTask | RankingTask | None,
+    *,
+    sizes: tuple[int, ...] | None = None,
+    histories: Histories | None = None,
+) -> Any:
+    """Return the plain network of a genotype: on a task's device to train it, or of given `sizes` to serve it.
+
+    `histories` are what a network of the wide space knows of users and items when it is served.
+    """
+    settings = _settings(genotype)
+    if task is not None:
+        return make_space(genotype.space, task, settings).build(genotype)
+    if sizes is None:
+        raise ValueError("give a task or sizes")
+    # The frequency penalty needs the training part, which serving does not have.
+    settings = replace(settings, l2_frequency=0.0)
+    genotype = replace(genotype, settings=dict(genotype.settings) | {"l2_frequency": 0.0})
+    if isinstance(settings, WideSettings):
+        users, items = sizes
+        known = Histories.empty((users, items)) if histories is None else histories
+        return WideSpace((users, items), settings, known).build(genotype)
+    return _SPACES[genotype.space](sizes, settings).build(genotype)
+
+
+def is_additive(genotype: Genotype) -> bool:
+    """Return whether the function is f(user) + g(item), which ranks the items alike for every user."""
+    if genotype.space == _WIDE:
+        return additive(genotype)
+    (operation,) = genotype.choices["operation"]
+    return family(str(operation)) in ("plus", "plus_plus")
 
 
 def parameters_of(network: Network) -> int:

@@ -11,7 +11,7 @@ from sif.recipes.load import (
     recipe_names,
     recipe_text,
 )
-from sif.recipes.rating import Recipe
+from sif.recipes.rating import RankingRecipe, Recipe, WideRecipe
 
 __all__ = [
     "CELL_RECIPES",
@@ -20,8 +20,10 @@ __all__ = [
     "CellRecipe",
     "ConvCellRecipe",
     "NasBench201Recipe",
+    "RankingRecipe",
     "Recipe",
     "RecurrentCellRecipe",
+    "WideRecipe",
     "changes_of",
     "load_rating_recipe",
     "load_recipe",

@@ -16,7 +16,7 @@ from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe, Source, place, refusal
 from sif.recipes.budgets import FULL, apply_budget, stated
 from sif.recipes.cells import CELL_RECIPES, CellRecipe
-from sif.recipes.rating import Recipe
+from sif.recipes.rating import TABLE_RECIPES, Recipe
 from sif.resources import resource_dir
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 AnyRecipe = Recipe | CellRecipe
-_TASKS = [task for task, _ in CELL_RECIPES]
+_KINDS: Mapping[tuple[str, str], type[AnyRecipe]] = {**TABLE_RECIPES, **CELL_RECIPES}
 
 
 def recipe_names() -> list[str]:
@@ -127,14 +127,13 @@ def recipe_class(
 ) -> type[AnyRecipe]:
     """Return the class of the recipe that plain data hold: that of its task and space."""
     task = data.get("task", "rating")
-    if task == "rating":
-        return Recipe
+    kinds = {space: kind for (of, space), kind in _KINDS.items() if of == task}
     space = data.get("space", {})
-    name = space.get("name") if isinstance(space, Mapping) else None
-    kinds = {space: kind for (of, space), kind in CELL_RECIPES.items() if of == task}
+    name = space.get("name", next(iter(kinds), None)) if isinstance(space, Mapping) else None
     if name in kinds:
         return kinds[name]
-    key, value, known = ("space.name", name, list(kinds)) if kinds else ("task", task, sorted({"rating", *_TASKS}))
+    tasks = sorted({known for known, _ in _KINDS})
+    key, value, known = ("space.name", name, list(kinds)) if kinds else ("task", task, tasks)
     where = place(places or {}, key)
     raise refusal(origin, [f"{where}{key} = {value!r}: there are {', '.join(known)}"])
 

@@ -1,18 +1,22 @@
-"""The recipe of a rating task: interaction functions on a table of ratings."""
+"""The recipes of interaction functions: on a table of ratings, and on who met what (ranking)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nasp_core.spaces import InteractionSettings
+from nasp_core.spaces import InteractionSettings, WideSettings
 from sif.recipes.base import BaseRecipe
 from sif.recipes.closed import Closed, Count, Size, model_of
+from sif.tasks.ranking_settings import RankingSettings
 
-__all__ = ["Recipe"]
+__all__ = ["TABLE_RECIPES", "RankingRecipe", "Recipe", "WideRecipe"]
 
 _SettingsModel = model_of(InteractionSettings)
+_WideModel: Any = model_of(WideSettings)
+_RankingModel: Any = model_of(RankingSettings)
 
 
 class SplitRecipe(Closed):
@@ -50,7 +54,7 @@ class TuneRecipe(Closed):
 class Recipe(BaseRecipe):
     """Every value of a run: data, split, space, strategy, the two trainings, the baselines."""
 
-    task: Literal["rating"] = "rating"
+    task: Literal["rating", "ranking"] = "rating"
     valid: str = ""
     test: str = ""
     columns: dict[Literal["user", "item", "rating", "timestamp", "context"], str] = Field(default_factory=dict)
@@ -60,6 +64,43 @@ class Recipe(BaseRecipe):
     tune: TuneRecipe = TuneRecipe()
     baselines: BaselineRecipe = BaselineRecipe()
 
-    def settings(self) -> InteractionSettings:
+    def settings(self) -> InteractionSettings | WideSettings:
         """Return the settings of the space."""
-        return InteractionSettings(**{k: v for k, v in self.space.model_dump().items() if k != "name"})
+        return InteractionSettings(**self.space.model_dump(exclude={"name"}))
+
+
+class WideSpaceRecipe(_WideModel):  # type: ignore[misc]
+    """The wide space, with its settings."""
+
+    name: Literal["interaction-wide"] = "interaction-wide"
+
+
+class WideRecipe(Recipe):
+    """Ratings, with encodings, element-wise networks, operations, predictors and biases to choose from."""
+
+    context: Literal["none"] = "none"
+    space: WideSpaceRecipe = WideSpaceRecipe()
+
+    def settings(self) -> WideSettings:
+        """Return the settings of the space."""
+        return WideSettings(**self.space.model_dump(exclude={"name"}))
+
+
+class RankingRecipe(WideRecipe):
+    """Who met what, ranked: the wide space under a loss of rankings."""
+
+    task: Literal["ranking"] = "ranking"
+    ranking: _RankingModel = _RankingModel()
+
+    def ranking_settings(self) -> RankingSettings:
+        """Return the settings of the task."""
+        return RankingSettings(**self.ranking.model_dump())
+
+
+TABLE_RECIPES: Mapping[tuple[str, str], type[Recipe]] = {
+    ("rating", "interaction"): Recipe,
+    ("rating", "tensor-interaction"): Recipe,
+    ("rating", "interaction-wide"): WideRecipe,
+    ("ranking", "interaction-wide"): RankingRecipe,
+}
+"""The class of recipe for each task and space; the first of a task is what a recipe without space name means."""

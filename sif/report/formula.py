@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nasp_core.genotype import Genotype
 from nasp_core.spaces import OPERATIONS, TENSOR_OPERATIONS
+from nasp_core.spaces.wide_points import wide_formula
 
 __all__ = ["formula"]
 
@@ -13,6 +14,8 @@ def formula(genotype: Genotype) -> str:
 
     u, v (and c for a context) are the embeddings; p, q, r the element-wise networks where the space has them.
     """
+    if genotype.space == "interaction-wide":
+        return wide_formula(genotype)
     (operation,) = genotype.choices["operation"]
     tensor = genotype.space == "tensor-interaction"
     table = TENSOR_OPERATIONS if tensor else OPERATIONS

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nasp_core.spaces.histories import Histories
 from nasp_core.types import Stream
 from sif.datasets import Interactions, Split
 from sif.errors import DataError
@@ -87,6 +88,11 @@ class RatingTask:
         """Return how often each id occurs in the training part, int64, all modes after one another."""
         inputs = self._parts["train"][0]
         return torch.cat([torch.bincount(ids, minlength=size) for ids, size in zip(inputs, self.sizes, strict=True)])
+
+    def histories(self) -> Histories:
+        """Return who rated what in the training part, on the task's device."""
+        users, items = self._parts["train"][0][:2]
+        return Histories.of(users, items, (self.sizes[0], self.sizes[1]))
 
     def part(self, split: str) -> tuple[Tensor, Tensor]:
         """Return ids int64 `[modes, n]` and standardised ratings float32 `[n]`; reads of the test part are counted."""

@@ -156,8 +156,8 @@ def test_train_and_evaluate(run_copy: Path):
     other = json.loads(done("train", run_copy, "--seed", 9, "--epochs", 2, "--json"))
     assert (other["seed"], other["epochs"]) == (9, 2)
     assert other["valid"] != again["valid"]
-    assert "rmse (std)" in done("evaluate", run_copy)
-    assert "validation RMSE" in done("train", run_copy)
+    assert "rmse_standardised" in done("evaluate", run_copy)
+    assert "validation rmse_standardised" in done("train", run_copy)
 
 
 def test_train_on_all_data(run_copy: Path):

@@ -1,0 +1,111 @@
+"""Ranking runs from a file of clicks to a served model, and ratings in the wide space."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sif_samples import sets
+from typer.testing import CliRunner
+
+import sif
+from sif.api import score
+from sif.cli import app
+from sif.errors import RecipeError
+from sif.pipeline import check_recipe
+from sif.recipes import changes_of, load_rating_recipe
+
+SMALL: dict[str, Any] = {
+    "space.embedding_dim": 4,
+    "space.mlp": [4],
+    "search.epochs": 2,
+    "search.batch_size": 16,
+    "train.epochs": 3,
+    "train.batch_size": 16,
+    "train.evaluate_every": 1,
+    "tune.embedding_dim": [],
+    "strategy.settings.finalists": 2,
+    "baselines.names": ["popularity", "mf"],
+    "baselines.random": False,
+}
+
+
+def clicks(path: Path, seed: int = 0) -> Path:
+    """Two groups of users, each with a half of the items it prefers."""
+    generator = np.random.default_rng(seed)
+    lines = ["user_id,item_id"]
+    for user in range(30):
+        liked = generator.permutation(12)[:7] + 12 * (user % 2)
+        stray = generator.permutation(24)[:1]
+        lines += [f"u{user:02d},i{item:02d}" for item in {*liked.tolist(), *stray.tolist()}]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
+    folder = tmp_path_factory.mktemp("ranking")
+    return sif.search(clicks(folder / "clicks.csv"), recipe="clicks", settings=SMALL, out=folder / "run", device="cpu")
+
+
+def test_a_ranking_run_has_rankings_in_its_result(run: sif.Run):
+    result = run.result
+    assert (result["task"], result["metric"], result["maximise"], result["scale"]) == ("ranking", "ndcg@10", True, None)
+    assert set(result["baselines"]) == {"popularity", "mf"}
+    for part in ("valid", "test"):
+        told = [result["metrics"][part], *(row[part] for row in result["baselines"].values())]
+        assert all({"ndcg@10", "recall@10", "mrr@10", "coverage@10"} <= set(metrics) for metrics in told)
+        assert all(0 <= value <= 1 for metrics in told for value in metrics.values())
+    assert result["test_reads"] == 1 + len(result["baselines"])
+    assert not run.additive
+
+
+def test_the_find_learns_what_popularity_cannot(tmp_path: Path):
+    settings = SMALL | {"train.epochs": 40, "train.optimiser.learning_rate": 0.02, "train.patience": 40}
+    found = sif.search(clicks(tmp_path / "clicks.csv"), recipe="clicks", settings=settings, device="cpu").result
+    assert found["metrics"]["test"]["ndcg@10"] > found["baselines"]["popularity"]["test"]["ndcg@10"] + 0.1
+
+
+def test_the_same_ranking_recipe_gives_the_same_run(run: sif.Run, tmp_path: Path):
+    again = sif.search(clicks(tmp_path / "c.csv"), recipe="clicks", settings=SMALL, device="cpu")
+    assert again.genotype == run.genotype
+    assert again.result["metrics"] == run.result["metrics"]
+    assert (again.path / "model.safetensors").read_bytes() == (run.path / "model.safetensors").read_bytes()
+
+
+def test_a_ranking_run_on_the_command_line(tmp_path: Path):
+    data, out = clicks(tmp_path / "clicks.csv"), tmp_path / "run"
+    runner = CliRunner()
+    found = runner.invoke(app, ["search", str(data), "--recipe", "clicks", "--out", str(out), *sets(SMALL)])
+    assert found.exit_code == 0, found.output
+    assert "valid ndcg@10" in found.output
+    assert "interactions" in found.output
+    assert score(out)["test"] == pytest.approx(sif.load(out).result["metrics"]["test"], abs=1e-9)
+    judged = runner.invoke(app, ["evaluate", str(out)])
+    assert "ndcg@10" in judged.output
+    assert "hit_rate@10" in judged.output
+    trained = runner.invoke(app, ["train", str(out), "--epochs", "2"])
+    assert "validation ndcg@10" in trained.output
+
+
+def test_a_space_of_additive_points_is_refused_with_the_reason():
+    additive = {"space.operations": ["plus", "concat"], "space.predictors": ["sum", "linear"]}
+    with pytest.raises(RecipeError, match=r"every point is additive in user and item"):
+        check_recipe(load_rating_recipe("clicks", changes_of(additive, None, None)))
+
+
+def test_an_unknown_baseline_is_named_with_the_nearest():
+    with pytest.raises(RecipeError, match=r"no baseline 'popularty'; did you mean 'popularity'\?"):
+        check_recipe(load_rating_recipe("clicks", ['baselines.names=["popularty"]']))
+
+
+def test_ratings_in_the_wide_space(ratings: str):
+    settings = {
+        **{key: value for key, value in SMALL.items() if key not in ("tune.embedding_dim", "baselines.names")},
+        "tune.l2": [],
+        "baselines.names": ["biased-mf", "svd++"],
+    }
+    found = sif.search(ratings, recipe="movielens-wide", settings=settings, device="cpu")
+    assert found.result["task"] == "rating"
+    assert set(found.result["baselines"]) == {"biased-mf", "svd++"}
+    assert len(found.genotype.choices["operation"]) == 2

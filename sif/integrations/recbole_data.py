@@ -105,7 +105,8 @@ def config_of(model: Any, settings: Mapping[str, Any] | None = None) -> Any:
         with replaced(configurator, **aside):
             config = configurator.Config(model=model, dataset=_NAME, config_dict=given)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        raise IntegrationError(f"RecBole's Config refuses the settings of {model}: {error}") from error
+        name = model if isinstance(model, str) else model.__name__
+        raise IntegrationError(f"RecBole's Config refuses the settings of {name}: {error}") from error
     known = {*config.internal_config_dict, *getattr(config.model_class, "settings", ())}
     if unknown := sorted(set(given) - known):
         near = get_close_matches(unknown[0], known, n=1)

@@ -45,6 +45,14 @@ def _rewrite(directory: RunDirectory, changed: dict[str, Any]) -> None:
     directory.write_json("result.json", result)
 
 
+def _retrace(directory: RunDirectory, trace: list[dict[str, Any]]) -> None:
+    """Put a training behind the trace of the search, in place of an earlier one: done twice, it is as done once."""
+    lines = directory.file("trace.jsonl").read_text().splitlines()
+    of_search = [line for line in lines if not json.loads(line).get("retraining")]
+    retraining = [json.dumps(record | {"retraining": True}) for record in trace]
+    directory.write("trace.jsonl", "".join(line + "\n" for line in [*of_search, *retraining]))
+
+
 def retrain_cells(
     run: str | Path,
     *,
@@ -85,8 +93,7 @@ def retrain_cells(
         "multiply_adds": multiply_adds(network, data.example, data.per),
         "retrained": facts,
     }
-    traced = directory.file("trace.jsonl").read_text() + "".join(json.dumps(record) + "\n" for record in done["trace"])
-    directory.write("trace.jsonl", traced)
+    _retrace(directory, done["trace"])
     _rewrite(directory, changed)
     stages.forget(name)
     return facts | {"valid": valid}

@@ -107,6 +107,10 @@ def test_retraining_follows_the_budget_and_replaces_the_model(conv: sif.CellRun,
     assert scored["valid"] == pytest.approx(done["valid"])
     assert json.loads((path / "result.json").read_text())["metrics"]["test"] == scored["test"]
     assert (path / "model.safetensors").read_bytes() != (conv.path / "model.safetensors").read_bytes()
+    trace = (path / "trace.jsonl").read_text()
+    assert len(trace.splitlines()) == len(lines_of(conv.path / "trace.jsonl")) + 2
+    retrain_cells(path, epochs=2, seed=5, device="cpu")
+    assert (path / "trace.jsonl").read_text() == trace, "a training done twice is as done once"
 
 
 def test_a_smaller_budget_can_be_retrained_in_full(pictures: Path, tmp_path: Path):

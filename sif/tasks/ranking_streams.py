@@ -85,7 +85,7 @@ class PairStream:
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
         rows = self._passes.batch(step).to(self._pairs.items.device)
-        users, items = self._pairs.users[rows].long(), self._pairs.items[rows].long()
+        users, items = (part.index_select(0, rows).long() for part in (self._pairs.users, self._pairs.items))
         generator = self._generator.manual_seed(derive_seed(self._seed, "drawn", step))
         made = self._with_shared if self._settings.loss == "sampled-softmax" else self._with_own
         return made(users, items, generator)

@@ -21,7 +21,7 @@ from sif.errors import DataError
 from sif.evaluate import rank_metrics
 from sif.tasks import RankingSettings, RankingTask
 from sif.tasks.ranking_losses import Marked
-from sif.tasks.sampling import Pairs, Sampler
+from sif.tasks.sampling import Pairs, Sampler, alias_table
 
 PAIR_LOSSES = ("sampled-softmax", "bpr", "bce")
 
@@ -193,6 +193,17 @@ def test_items_are_drawn_as_the_power_says(power: float):
     assert torch.allclose(sampler.log_q.exp().double(), q, rtol=1e-5)
     wrong = torch.bincount(alone, minlength=20).double() - 200_000 * counts.double() ** 0.75 / (counts**0.75).sum()
     assert float((wrong**2).sum()) > 1e6  # another power would be noticed
+
+
+@given(st.lists(st.integers(0, 50) | st.floats(0, 1e9), min_size=1, max_size=40).filter(any))
+def test_the_alias_table_holds_the_probabilities(weights: list[float]):
+    """Each item's own part and all that other items pass on to it."""
+    wanted = torch.tensor(weights, dtype=torch.float64)
+    keep, other = alias_table(wanted)
+    assert ((keep >= 0) & (keep <= 1)).all()
+    held = keep.clone().index_add_(0, other, 1 - keep) / len(weights)
+    assert torch.allclose(held, wanted / wanted.sum(), rtol=1e-9, atol=1e-13)
+    assert (held[wanted == 0] == 0).all()
 
 
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 12), st.booleans())

@@ -16,9 +16,10 @@ from nasp_core.spaces.histories import Histories
 from nasp_core.spaces.queries import Queries
 from nasp_core.spaces.sides import gather
 from nasp_core.spaces.wide_branch import WideBranch
+from nasp_core.spaces.wide_elementwise import entrywise
 from nasp_core.spaces.wide_encoding import Ask, Encoding, Lists, SideEncoder
-from nasp_core.spaces.wide_kernels import Rows
 from nasp_core.spaces.wide_questions import Asked, Shares, ask_pairs, ask_queries, held
+from nasp_core.spaces.wide_rows import Rows
 from nasp_core.spaces.wide_settings import WideSettings
 from nasp_core.types import Batch, Mixture
 
@@ -194,8 +195,9 @@ class WideBase(Network):
     def _lift(self, name: str, branch: int, side: int, values: Tensor) -> Tensor:
         if name == "identity":
             return values
-        out: Tensor = self.elementwise[f"{branch}-{_SIDES[side]}"](values.unsqueeze(0))
-        return out.squeeze(0)
+        network = self.elementwise[f"{branch}-{_SIDES[side]}"]
+        assert isinstance(network, Elementwise)
+        return entrywise(network, values)
 
     def _join(self, branch: int, u: Rows, v: Rows, width: int, mixture: Mixture) -> Tensor:
         """Return the scores of one block: the choice of the operation outside, of its predictor inside."""

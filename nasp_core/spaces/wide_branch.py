@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from nasp_core.spaces.operations import OPERATIONS
 from nasp_core.spaces.sides import gather
-from nasp_core.spaces.wide_kernels import ComposedJoin, Rows, VectorJoin, pair_scores
+from nasp_core.spaces.wide_kernels import Distance, Tower, Weighted, read_pairs
+from nasp_core.spaces.wide_rows import Rows, inner
 from nasp_core.spaces.wide_settings import ADDITIVE_PAIRS, WideSettings
 
 __all__ = ["WideBranch"]
@@ -75,7 +76,7 @@ class WideBranch(nn.Module):
         if self.predictor == "distance":
             return -x.square().sum(-1)
         if self.predictor == "mlp":
-            return self._tower(x, *self._parameters_of_tower())
+            return Tower().score(x, self._parameters_of_tower())
         return x @ (self.ones if self.weight is None else self.weight)
 
     def grid(self, u: Tensor, v: Tensor) -> Tensor:
@@ -88,62 +89,38 @@ class WideBranch(nn.Module):
             return self._added(u, v, width)
         if self.predictor == "mlp":
             return self._of_mlp(u, v, width)
-        if not width and (self.operation == "multiply" or self.predictor == "distance"):
-            product = self._product(u.full(), v.full())
-            if product is not None:
-                return product
         if self.predictor == "distance":
-            return pair_scores(VectorJoin(self.operation, distance=True), u, v, width)
-        return pair_scores(VectorJoin(self.operation), u, v, width, self.ones if self.weight is None else self.weight)
+            return self._distance(u, v, width)
+        if self.operation == "multiply":
+            return inner(u, v, width, self.weight)
+        weight = self.ones if self.weight is None else self.weight
+        return read_pairs(self.operation, Weighted(), u, v, width, [weight])
+
+    def _distance(self, u: Rows, v: Rows, width: int) -> Tensor:
+        if self.operation in ("max", "min"):
+            return read_pairs(self.operation, Distance(), u, v, width)
+        if self.operation == "multiply":
+            return -inner(Rows(u.values.square(), u.index), Rows(v.values.square(), v.index), width)
+        cross = inner(u, v, width) * (2.0 if self.operation == "minus" else -2.0)
+        return cross + _broadcast(_norms(u), _norms(v), width)
 
     def _added(self, u: Rows, v: Rows, width: int) -> Tensor:
         """Return f(user) + g(item)."""
-        halves = [u.values, v.values]
         if self.predictor == "distance":
-            parts = [-half.square().sum(-1) for half in halves]
-        else:
-            weight = self.ones if self.weight is None else self.weight
-            pieces = weight.chunk(2) if self.operation == "concat" else (weight, weight)
-            parts = [half @ piece for half, piece in zip(halves, pieces, strict=True)]
-        if self.operation == "minus":
-            parts[1] = -parts[1]
-        f, g = (
-            part if rows.index is None else gather(part.unsqueeze(-1), rows.index)[0].squeeze(-1)
-            for part, rows in zip(parts, (u, v), strict=True)
-        )
-        return f.unsqueeze(1) + (g.view(-1, width) if width else g)
-
-    def _product(self, u: Tensor, v: Tensor) -> Tensor | None:
-        """Return the grid as a matrix product, None where it is none."""
-        if self.predictor == "distance":
-            if self.operation == "multiply":
-                return -(u.square() @ v.square().T)
-            if self.operation not in _SPLIT:
-                return None
-            cross = u @ v.T * (2.0 if self.operation == "minus" else -2.0)
-            return cross - u.square().sum(-1, keepdim=True) - v.square().sum(-1)
-        return (u if self.weight is None else u * self.weight) @ v.T
+            return _broadcast(_norms(u), _norms(v), width)
+        weight = self.ones if self.weight is None else self.weight
+        first, second = weight.chunk(2) if self.operation == "concat" else (weight, weight)
+        g = v.values @ second
+        return _broadcast(Rows(u.values @ first, u.index), Rows(-g if self.operation == "minus" else g, v.index), width)
 
     def _parameters_of_tower(self) -> list[Tensor]:
         return [parameter for layer in self._linear() for parameter in layer.parameters()]
-
-    @staticmethod
-    def _tower(x: Tensor, *parameters: Tensor) -> Tensor:
-        """Return the MLP's output `[...]` for `[..., width]`; parameters (weight, bias) a layer, last a weight."""
-        for weight, bias in zip(parameters[:-1:2], parameters[1::2], strict=True):
-            x = functional.linear(x, weight, bias).relu()
-        return functional.linear(x, parameters[-1]).squeeze(-1)
 
     def _of_mlp(self, u: Rows, v: Rows, width: int) -> Tensor:
         """Return the MLP's scores, its first layer applied to each side's table where it splits."""
         parameters = self._parameters_of_tower()
         if self.operation not in _SPLIT:
-            function = OPERATIONS[self.operation].function
-
-            def whole(a: Tensor, b: Tensor, *of_tower: Tensor) -> Tensor:
-                return self._tower(function(a, b), *of_tower)
-
-            return pair_scores(ComposedJoin(whole), u, v, width, *parameters)
+            return read_pairs(self.operation, Tower(), u, v, width, parameters)
         weight, bias, *rest = parameters
         first, second = weight.chunk(2, dim=1) if self.operation == "concat" else (weight, weight)
         if self.operation == "minus":
@@ -151,9 +128,19 @@ class WideBranch(nn.Module):
         a = Rows(functional.linear(u.values, first), u.index)
         b = Rows(functional.linear(v.values, second, bias), v.index)
         if len(rest) == 1:
-            return pair_scores(VectorJoin("hinge"), a, b, width, rest[0].squeeze(0))
+            return read_pairs("hinge", Weighted(), a, b, width, [rest[0].squeeze(0)])
+        return read_pairs("hinge", Tower(), a, b, width, rest)
 
-        def after(a: Tensor, b: Tensor, *of_tower: Tensor) -> Tensor:
-            return self._tower((a + b).relu(), *of_tower)
 
-        return pair_scores(ComposedJoin(after), a, b, width, *rest)
+def _norms(rows: Rows) -> Rows:
+    """Return -||row||^2 of each, as rows `[r]`."""
+    return Rows(-rows.values.square().sum(-1), rows.index)
+
+
+def _broadcast(f: Rows, g: Rows, width: int) -> Tensor:
+    """Return f + g `[n, width]` or `[n, m]` of scalars as rows, gathered last."""
+    first, second = (
+        part.values if part.index is None else gather(part.values.unsqueeze(-1), part.index)[0].squeeze(-1)
+        for part in (f, g)
+    )
+    return first.unsqueeze(1) + (second.view(-1, width) if width else second)

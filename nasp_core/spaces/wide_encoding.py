@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nasp_core.spaces.sides import gather
-from nasp_core.spaces.wide_kernels import Rows
+from nasp_core.spaces.wide_rows import Rows, sums_by
 
 __all__ = ["Ask", "Encoding", "Lists", "SideEncoder", "bag"]
 
@@ -80,6 +80,37 @@ def lists_of(starts: Tensor, members: Tensor, others: int) -> Lists:
     return Lists(starts, members, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), rows.index_select(0, order))
 
 
+class _LeaveOne(torch.autograd.Function):
+    """Rows scale * sums[ids] - drop * table[others] `[r, dim]`, and sum(share * ||row||^2), None without a share."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        sums: Tensor,
+        ids: Tensor,
+        scale: Tensor,
+        table: Tensor,
+        others: Tensor,
+        drop: Tensor,
+        share: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        rows = sums.index_select(0, ids).mul_(scale.unsqueeze(-1))
+        rows.addcmul_(table.index_select(0, others), drop.unsqueeze(-1), value=-1.0)
+        ctx.sizes = len(sums), len(table)
+        ctx.save_for_backward(ids, scale, others, drop, share, None if share is None else rows)
+        return rows, None if share is None else torch.dot(torch.linalg.vecdot(rows, rows), share)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        ids, scale, others, drop, share, rows = ctx.saved_tensors
+        grad = grads[0].contiguous()
+        if share is not None:
+            grad = torch.addcmul(grad, rows, (share * (2.0 * grads[1])).unsqueeze(-1))
+        of_sums = sums_by(ids, ctx.sizes[0], grad, None, scale)
+        return of_sums, None, None, -sums_by(others, ctx.sizes[1], grad, None, drop), None, None, None
+
+
 class _RowPenalty(torch.autograd.Function):
     """sum(coefficient * ||row||^2) of rows `[t, dim]` and coefficients `[t]`."""
 
@@ -138,16 +169,15 @@ class SideEncoder(nn.Module):
             rows = Rows(sums * self.scale(counts).unsqueeze(-1), ask.ids)
             rows = rows if len(ask.ids) >= self.size else Rows(rows.full())
             return rows, None if ask.share is None else row_penalty(rows, ask.share)
-        values, left = gather(sums, ask.ids)[0], counts.index_select(0, ask.ids)
+        left = counts.index_select(0, ask.ids)
         if ask.cuts is not None:
-            values = values - bag(self.history, ask.cuts, ask.others)
-            left = left - ask.cuts.diff()
-        else:
-            out, _ = gather(self.history, ask.others)
-            values = values - (out if ask.kept is None else out * ask.kept.unsqueeze(-1))
-            left = left - (1 if ask.kept is None else ask.kept)
-        rows = Rows(values * self.scale(left).unsqueeze(-1))
-        return rows, None if ask.share is None else row_penalty(rows, ask.share)
+            values = gather(sums, ask.ids)[0] - bag(self.history, ask.cuts, ask.others)
+            rows = Rows(values * self.scale(left - ask.cuts.diff()).unsqueeze(-1))
+            return rows, None if ask.share is None else row_penalty(rows, ask.share)
+        scale = self.scale(left - (1 if ask.kept is None else ask.kept))
+        drop = scale if ask.kept is None else scale * ask.kept
+        values, penalty = _LeaveOne.apply(sums, ask.ids, scale, self.history, ask.others, drop, ask.share)  # type: ignore[no-untyped-call]
+        return Rows(values), penalty
 
     def scale(self, counts: Tensor) -> Tensor:
         """Return counts ** -power float32 `[n]`, 0 where nothing is counted."""

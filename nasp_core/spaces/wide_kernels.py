@@ -2,152 +2,188 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
-from nasp_core.spaces.sides import gather
+from nasp_core.spaces.wide_rows import Rows, block_entries
 
-__all__ = ["ComposedJoin", "Join", "Rows", "VectorJoin", "pair_scores"]
-
-_BLOCK = 1 << 18  # entries of the largest temporary on a CPU: 1 MiB of float32
-_BLOCK_CUDA = 1 << 26
+__all__ = ["Distance", "Reader", "Tower", "Weighted", "read_pairs"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Vectors float `[r, dim]`: those of `values`, or `values[index]` not yet gathered (index int64 `[r]`)."""
+class Reader(Protocol):
+    """Makes a score of x float `[..., dim]` under parameters, and gives its slopes."""
 
-    values: Tensor
-    index: Tensor | None = None
+    weighted: bool
+    """Whether the score is x . parameters[0]: slopes then leave out that factor, which is put in once at the end."""
 
-    def full(self) -> Tensor:
-        """Return the vectors `[r, dim]`."""
-        return self.values if self.index is None else gather(self.values, self.index)[0]
+    def score(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Return the scores `[...]`."""
+        ...
 
-    def __add__(self, other: Rows) -> Rows:
-        """Return the sums; gathered only where the two are not rows of like tables."""
-        if self.index is other.index:
-            return Rows(self.values + other.values, self.index)
-        return Rows(self.full() + other.full())
+    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the gradient of x (or one that broadcasts to it), and of each parameter."""
+        ...
 
 
-class Join(Protocol):
-    """Scores `[c, k]` of vectors u `[c, 1, dim]` and v `[c or 1, k, dim]` under parameters, and their slopes."""
+class Weighted:
+    """x . w."""
 
-    def score(self, u: Tensor, v: Tensor, *parameters: Tensor) -> Tensor:
+    weighted = True
+
+    def score(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Return x . w."""
+        out: Tensor = torch.matmul(x, parameters[0])
+        return out
+
+    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the gradient without its factor w."""
+        return grad.unsqueeze(-1), []
+
+
+class Distance:
+    """-||x||^2."""
+
+    weighted = False
+
+    def score(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Return -||x||^2."""
+        out: Tensor = torch.linalg.vecdot(x, x)
+        return -out
+
+    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return -2 x, times the gradient."""
+        return x * (grad * -2.0).unsqueeze(-1), []
+
+
+class Tower:
+    """w . relu(W_n ... relu(W_1 x + b_1) ... + b_n); parameters W_1, b_1, ..., w `[1, units]`, or w alone."""
+
+    weighted = False
+
+    def score(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Return the scores."""
-        ...
+        return torch.matmul(self._activations(x, parameters)[-1], parameters[-1].squeeze(0))
 
-    def slopes(self, grad: Tensor, u: Tensor, v: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradients of u `[c, k or 1, dim]`, of v `[c or 1, k, dim]` and of each parameter."""
-        ...
+    @staticmethod
+    def _activations(x: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        made = [x]
+        for weight, bias in zip(parameters[:-1:2], parameters[1::2], strict=True):
+            made.append(functional.linear(made[-1], weight, bias).relu_())
+        return made
+
+    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the slopes, layer by layer from the last."""
+        *layers, last = parameters
+        made = [each.view(-1, each.shape[-1]) for each in self._activations(x, parameters)]
+        flat = grad.reshape(-1)
+        slopes = [(flat @ made[-1]).unsqueeze(0)]
+        along = torch.outer(flat, last.squeeze(0))
+        for at in reversed(range(len(layers) // 2)):
+            along = _where_positive(made[at + 1], along)
+            slopes = [along.T @ made[at], along.sum(0), *slopes]
+            along = along @ layers[2 * at]
+        return along.view(x.shape), slopes
 
 
 _FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "plus": torch.add,
-    "minus": torch.sub,
     "multiply": torch.mul,
     "max": torch.maximum,
     "min": torch.minimum,
-    "hinge": lambda u, v: (u + v).relu_(),
+    "hinge": lambda u, v: torch.add(u, v).relu_(),
 }
 
 
-@dataclass(frozen=True)
-class VectorJoin:
-    """w . o(u, v), or with `distance` -||o(u, v)||^2, slopes in closed form; `hinge` is relu(u + v).
-
-    Where u = v, a maximum or minimum shares its slope evenly, as torch does.
-    """
-
-    operation: str
-    distance: bool = False
-
-    def score(self, u: Tensor, v: Tensor, *parameters: Tensor) -> Tensor:
-        """Return the scores; the one parameter is w `[dim]` (none with `distance`)."""
-        x = _FUNCTIONS[self.operation](u, v)
-        return -torch.linalg.vecdot(x, x) if self.distance else torch.matmul(x, parameters[0])
-
-    def slopes(self, grad: Tensor, u: Tensor, v: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradients of u, v and w."""
-        along = grad.unsqueeze(-1)
-        if self.operation == "multiply" and not self.distance:
-            (w,) = parameters
-            of_u = (along * v).sum(1, keepdim=True)
-            return of_u * w, along * (u * w), (of_u * u).sum((0, 1))
-        x = _FUNCTIONS[self.operation](u, v)
-        if self.distance:
-            of_x, of_w = x * (along * -2.0), ()
-        else:
-            of_x, of_w = along * parameters[0], (grad.reshape(-1) @ x.reshape(-1, x.shape[-1]),)  # type: ignore[assignment]
-        return *self._of_sides(of_x, x, u, v), *of_w
-
-    def _of_sides(self, grad: Tensor, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        if self.operation in ("plus", "minus"):
-            return grad, grad if self.operation == "plus" else -grad
-        if self.operation == "multiply":
-            return grad * v, grad * u
-        if self.operation == "hinge":
-            of_both = grad * (x > 0)
-            return of_both, of_both
-        over = torch.heaviside(u - v if self.operation == "max" else v - u, u.new_full((), 0.5))
-        of_u = grad * over
-        return of_u, grad - of_u
+def _where_positive(x: Tensor, grad: Tensor) -> Tensor:
+    """Return grad where x > 0, else 0; torch.where takes ten times as long on a CPU."""
+    out: Tensor = torch.ops.aten.threshold_backward.default(grad, x, 0)
+    return out
 
 
-@dataclass(frozen=True)
-class ComposedJoin:
-    """Any function of u, v and parameters, slopes by autograd block by block."""
-
-    function: Callable[..., Tensor]
-
-    def score(self, u: Tensor, v: Tensor, *parameters: Tensor) -> Tensor:
-        """Return the scores."""
-        return self.function(u, v, *parameters)
-
-    def slopes(self, grad: Tensor, u: Tensor, v: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradients; the block's scores are made again."""
-        with torch.enable_grad():
-            leaves = [tensor.detach().requires_grad_() for tensor in (u, v, *parameters)]
-            return torch.autograd.grad(self.function(*leaves), leaves, grad)
+def _of_sides(operation: str, grad: Tensor, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of u and v; where u = v, the slope of a maximum or minimum is the item's."""
+    if operation == "multiply":
+        return grad * v, grad * u
+    if operation == "hinge":
+        both = _where_positive(x, grad)
+        return both, both
+    of_u = _where_positive(u - v if operation == "max" else v - u, grad)
+    return of_u, grad - of_u
 
 
-class _Blocks(NamedTuple):
-    """How pairs are cut: `width` own items a user, or (0) all users with all rows of `items`."""
+class _Pairs(NamedTuple):
+    """Rows of two sides to be paired one with one, or (`grid`) all users with all items."""
 
-    users: Tensor
-    user_index: Tensor | None
-    items: Tensor
-    item_index: Tensor | None
-    width: int
+    users: Rows
+    items: Rows
+    grid: bool
 
-    def shape(self) -> tuple[int, int]:
-        count = len(self.users) if self.user_index is None else len(self.user_index)
-        return count, self.width or (len(self.items) if self.item_index is None else len(self.item_index))
+    def blocks(self) -> list[tuple[int, int, int, int]]:
+        """Return the blocks: users low:high with items left:right, which are the same where paired one with one."""
+        block = max(1, block_entries(self.users.values) // max(1, self.users.values.shape[1]))
+        count, across = len(self.users), len(self.items)
+        if not self.grid:
+            ends = [(low, min(low + block, count)) for low in range(0, count, block)]
+            return [(*end, *end) for end in ends]
+        right = max(1, min(across, block))
+        down = max(1, block // right)
+        return [
+            (low, min(low + down, count), left, min(left + right, across))
+            for low in range(0, count, down)
+            for left in range(0, across, right)
+        ]
 
-    def steps(self) -> tuple[int, int]:
-        """Return how many users and how many items go into a block."""
-        block = max(1, (_BLOCK_CUDA if self.users.is_cuda else _BLOCK) // max(1, self.users.shape[1]))
-        across = self.width or min(self.shape()[1], block)
-        return max(1, block // max(1, across)), max(1, across)
+    def rows(self, low: int, high: int, left: int, right: int) -> tuple[Tensor, Tensor]:
+        """Return the vectors of a block, which broadcast against each other."""
+        u, v = self.users.cut(low, high), self.items.cut(left, right)
+        return (u.unsqueeze(1), v.unsqueeze(0)) if self.grid else (u, v)
 
-    def user_rows(self, low: int, high: int) -> Tensor:
-        return _cut(self.users, self.user_index, low, high).unsqueeze(1)
-
-    def item_rows(self, low: int, high: int, left: int, right: int) -> Tensor:
-        if not self.width:
-            return _cut(self.items, self.item_index, left, right).unsqueeze(0)
-        rows = _cut(self.items, self.item_index, low * self.width, high * self.width)
-        return rows.view(high - low, self.width, rows.shape[1])
+    def of(self, scores: Tensor, low: int, high: int, left: int, right: int) -> Tensor:
+        """Return a block's part of all scores."""
+        return scores[low:high, left:right] if self.grid else scores[low:high]
 
 
-def _cut(table: Tensor, index: Tensor | None, low: int, high: int) -> Tensor:
-    return table[low:high] if index is None else table.index_select(0, index[low:high])
+class _ReadPairs(torch.autograd.Function):
+    """Scores `[n]`, or `[n, m]` of a grid; the backward pass makes each block's vectors again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, operation: str, reader: Reader, pairs: _Pairs, u: Tensor, v: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(u, v, *parameters)
+        ctx.operation, ctx.reader = operation, reader
+        ctx.indices, ctx.grid = (pairs.users.index, pairs.items.index), pairs.grid
+        out = u.new_empty(len(pairs.users), len(pairs.items)) if pairs.grid else u.new_empty(len(pairs.users))
+        for block in pairs.blocks():
+            pairs.of(out, *block).copy_(reader.score(_FUNCTIONS[operation](*pairs.rows(*block)), parameters))
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        u, v, *parameters = ctx.saved_tensors
+        users, items = ctx.indices
+        pairs = _Pairs(Rows(u, users), Rows(v, items), ctx.grid)
+        of_u, of_v = torch.zeros_like(u), torch.zeros_like(v)
+        totals = [] if ctx.reader.weighted else [torch.zeros_like(parameter) for parameter in parameters]
+        for block in pairs.blocks():
+            a, b = pairs.rows(*block)
+            x = _FUNCTIONS[ctx.operation](a, b)
+            of_x, rest = ctx.reader.slopes(pairs.of(grads[0], *block), x, parameters)
+            first, second = _of_sides(ctx.operation, of_x.expand_as(x), x, a, b)
+            _put(of_u, users, block[0], block[1], first.sum(1) if ctx.grid else first)
+            _put(of_v, items, block[2], block[3], second.sum(0) if ctx.grid else second)
+            for total, part in zip(totals, rest, strict=True):
+                total += part
+        if ctx.reader.weighted:  # x is u or v or 0, entry by entry, so that the slope of w is read off the tables
+            totals = [torch.linalg.vecdot(of_u, u, dim=0) + torch.linalg.vecdot(of_v, v, dim=0)]
+            of_u *= parameters[0]
+            of_v *= parameters[0]
+        return None, None, None, of_u, of_v, *totals
 
 
 def _put(total: Tensor, index: Tensor | None, low: int, high: int, grad: Tensor) -> None:
@@ -158,56 +194,15 @@ def _put(total: Tensor, index: Tensor | None, low: int, high: int, grad: Tensor)
         total.index_add_(0, index[low:high], grad)
 
 
-class _PairScores(torch.autograd.Function):
-    """Scores `[n, k]`; the backward pass makes each block's vectors again."""
+def read_pairs(
+    operation: str, reader: Reader, users: Rows, items: Rows, width: int, parameters: Sequence[Tensor] = ()
+) -> Tensor:
+    """Return reader(operation(u, v)) float `[n, width]`, or with width 0 `[n, m]` of all n users with all m items.
 
-    @staticmethod
-    def forward(ctx: Any, join: Join, blocks: _Blocks, users: Tensor, items: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.save_for_backward(users, items, *parameters)
-        ctx.join, ctx.user_index, ctx.item_index, ctx.width = join, blocks.user_index, blocks.item_index, blocks.width
-        count, across = blocks.shape()
-        down, right = blocks.steps()
-        out = users.new_empty(count, across)
-        for low in range(0, count, down):
-            high = min(low + down, count)
-            u = blocks.user_rows(low, high)
-            for left in range(0, across, right):
-                v = blocks.item_rows(low, high, left, min(left + right, across))
-                out[low:high, left : left + right] = join.score(u, v, *parameters)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        (grad,) = grads
-        users, items, *parameters = ctx.saved_tensors
-        blocks = _Blocks(users, ctx.user_index, items, ctx.item_index, ctx.width)
-        totals = [torch.zeros_like(tensor) for tensor in (users, items, *parameters)]
-        count, across = blocks.shape()
-        down, right = blocks.steps()
-        dim = users.shape[1]
-        for low in range(0, count, down):
-            high = min(low + down, count)
-            u = blocks.user_rows(low, high)
-            for left in range(0, across, right):
-                end = min(left + right, across)
-                v = blocks.item_rows(low, high, left, end)
-                of_u, of_v, *rest = ctx.join.slopes(grad[low:high, left:end], u, v, *parameters)
-                _put(totals[0], blocks.user_index, low, high, of_u.sum(1) if of_u.shape[1] > 1 else of_u[:, 0])
-                if ctx.width:
-                    _put(totals[1], blocks.item_index, low * ctx.width, high * ctx.width, of_v.reshape(-1, dim))
-                else:
-                    _put(totals[1], blocks.item_index, left, end, of_v.sum(0))
-                for total, part in zip(totals[2:], rest, strict=True):
-                    total += part
-        return None, None, *totals
-
-
-def pair_scores(join: Join, users: Rows, items: Rows, width: int, *parameters: Tensor) -> Tensor:
-    """Return scores float `[n, width]` of n users with `width` items each, or with width 0 `[n, m]` with all m items.
-
-    `items` holds n * width rows, or m. Gradients reach the values of both and `parameters`; memory holds one block.
+    `operation` is `max`, `min`, `hinge` (relu(u + v)), or `multiply` for a reader that is not `Weighted`; `items` holds
+    n * width rows, or m. Gradients reach the values of both and `parameters`; memory holds one block.
     """
-    blocks = _Blocks(users.values.detach(), users.index, items.values.detach(), items.index, width)
-    scores: Tensor = _PairScores.apply(join, blocks, users.values, items.values, *parameters)  # type: ignore[no-untyped-call]
-    return scores
+    wide = users.repeated(width) if width else users
+    pairs = _Pairs(Rows(wide.values.detach(), wide.index), Rows(items.values.detach(), items.index), not width)
+    out: Tensor = _ReadPairs.apply(operation, reader, pairs, wide.values, items.values, *parameters)  # type: ignore[no-untyped-call]
+    return out.view(-1, width) if width else out

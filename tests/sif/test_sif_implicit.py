@@ -12,6 +12,7 @@ from scipy import sparse
 from sif_samples import TINY, sets
 
 import sif
+from nasp_core.spaces import NAMED, Histories, Queries, WideNetwork, WideSettings, named
 from nasp_core.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.datasets import Interactions
 from sif.errors import DataError
@@ -61,6 +62,35 @@ def test_recommend_gives_the_scores_of_the_function(user_bias: bool, item_bias: 
     expected = source.scores(torch.arange(USERS)).numpy()
     np.testing.assert_allclose(scores, -np.sort(-expected, axis=1), atol=1e-5)
     np.testing.assert_allclose(np.take_along_axis(expected, ids.astype(np.int64), 1), scores, atol=1e-5)
+
+
+def wide(point: str) -> WideNetwork:
+    draw = torch.Generator().manual_seed(3)
+    users, items = (torch.randint(size, (60,), generator=draw) for size in (USERS, ITEMS))
+    histories = Histories.of(users, items, (USERS, ITEMS))
+    network = WideNetwork((USERS, ITEMS), named(point, WideSettings(embedding_dim=DIM)), histories)
+    network.reset(draw)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.3 * torch.randn(weight.shape, generator=draw))
+    return network
+
+
+@pytest.mark.parametrize("point", [name for name in NAMED if name not in ("ncf-mlp", "neumf")])
+def test_named_models_without_an_mlp_score_as_they_do(point: str):
+    network = wide(point)
+    with torch.no_grad():
+        expected = network(Queries.catalogue(torch.arange(USERS), ITEMS)).numpy()
+    model = to_implicit(Folded(network), num_threads=1)
+    np.testing.assert_allclose(model.user_factors @ model.item_factors.T, expected, atol=1e-5)
+    ids, scores = model.recommend(np.arange(USERS), empty_rows(USERS), N=ITEMS)
+    np.testing.assert_allclose(np.take_along_axis(expected, ids.astype(np.int64), 1), scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("point", ["ncf-mlp", "neumf"])
+def test_named_models_with_an_mlp_are_refused(point: str):
+    with pytest.raises(IntegrationError, match="the function is no inner product"):
+        to_implicit(Folded(wide(point)))
 
 
 def test_a_recommender_keeps_its_ids_scores_and_unit(recommender: sif.Recommender, rows: sparse.csr_matrix):

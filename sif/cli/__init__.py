@@ -4,10 +4,10 @@ import logging
 
 import pooch
 
-from sif.cli import catalogue, doctor, export, runs, search
+from sif.cli import catalogue, compare, doctor, export, runs, search
 from sif.cli.app import app
 
-__all__ = ["app", "catalogue", "doctor", "export", "main", "runs", "search"]
+__all__ = ["app", "catalogue", "compare", "doctor", "export", "main", "runs", "search"]
 
 
 def main() -> None:

@@ -1,0 +1,129 @@
+"""Item-kNN, ALS and BPR from the package implicit, on one thread."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sif.compare.method import Fitted, Method, Settings, by_products, grid_of
+from sif.compare.table import Table
+
+__all__ = ["ALS", "BPR", "ITEM_KNN"]
+
+_INSTALL = "pip install 'sif-nas[implicit]'"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep BLAS to one thread: its own threads and implicit's get in each other's way, and implicit warns of it.
+
+    implicit also warns, about its own nearest neighbours, of a matrix that it made itself.
+    """
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    with threadpoolctl.threadpool_limits(1, "blas"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Method expects CSR input")
+        yield
+
+
+def _item_knn(table: Table, settings: Settings, seed: int) -> Fitted:
+    from implicit import nearest_neighbours
+
+    kinds = {
+        "cosine": nearest_neighbours.CosineRecommender,
+        "tfidf": nearest_neighbours.TFIDFRecommender,
+        "bm25": nearest_neighbours.BM25Recommender,
+    }
+    # implicit counts an item among its own neighbours; masked items need no score, so it is dropped afterwards.
+    with _one_thread():
+        model = kinds[settings["similarity"]](K=settings["neighbours"] + 1, num_threads=1)
+        model.fit(table.weights(), show_progress=False)
+    similarity = model.similarity.tolil()
+    similarity.setdiag(0.0)
+    weights = similarity.tocsr().T.tocsr()
+    weights.eliminate_zeros()
+    return Fitted(by_products(table, weights.astype("float32")), int(weights.nnz))
+
+
+ITEM_KNN = Method(
+    "itemknn",
+    _item_knn,
+    grid_of(
+        {"similarity": "tfidf", "neighbours": 100},
+        neighbours=(20, 50, 100, 200, 400),
+        similarity=("cosine", "tfidf", "bm25"),
+    ),
+    "Sarwar et al. 2001; similarities from implicit, summed over an item's own nearest neighbours",
+    deterministic=True,
+    package="implicit",
+    install=_INSTALL,
+)
+
+
+def _products(model: Any) -> Fitted:
+    users, items = torch.from_numpy(model.user_factors), torch.from_numpy(model.item_factors)
+
+    def scores_of(rows: Tensor) -> Tensor:
+        return users[rows.cpu()] @ items.T
+
+    return Fitted(scores_of, users.numel() + items.numel())
+
+
+def _als(table: Table, settings: Settings, seed: int) -> Fitted:
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    with _one_thread():
+        model = AlternatingLeastSquares(**settings, random_state=seed, num_threads=1)
+        model.fit(table.weights(), show_progress=False)
+    return _products(model)
+
+
+ALS = Method(
+    "als",
+    _als,
+    # The weight of an observed pair is alpha, that of any other 1; the penalty is not scaled by counts, so what fits
+    # goes with alpha and with the size of the data. Rendle et al. 2022 (arXiv:2110.14037): well tuned, hard to beat.
+    tuple(
+        {"factors": point["factors"], "alpha": point["alpha"], "regularization": point["per_alpha"] * point["alpha"]}
+        | {"iterations": 15}
+        for point in grid_of(
+            {"factors": 64, "alpha": 3.0, "per_alpha": 10.0},
+            per_alpha=(1.0, 3.0, 10.0, 30.0),
+            alpha=(1.0, 3.0, 10.0),
+            factors=(32, 64, 128),
+        )
+    ),
+    "Hu, Koren and Volinsky 2008; implicit",
+    package="implicit",
+    install=_INSTALL,
+)
+
+
+def _bpr(table: Table, settings: Settings, seed: int) -> Fitted:
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+    with _one_thread():
+        model = BayesianPersonalizedRanking(**settings, random_state=seed, num_threads=1)
+        model.fit(table.weights(), show_progress=False)
+    return _products(model)
+
+
+BPR = Method(
+    "bpr",
+    _bpr,
+    grid_of(
+        {"factors": 32, "learning_rate": 0.003, "regularization": 0.003, "iterations": 100},
+        iterations=(30, 100, 300),
+        regularization=(0.001, 0.003, 0.01, 0.03),
+        learning_rate=(0.001, 0.003, 0.01, 0.03),
+        factors=(16, 32, 64, 128),
+    ),
+    "Rendle et al. 2009; implicit, whose negatives are drawn in proportion to how often they occur",
+    package="implicit",
+    install=_INSTALL,
+)

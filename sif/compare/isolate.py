@@ -1,0 +1,79 @@
+"""One method in a process of its own: its memory measured, its threads pinned, its death survived."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nasp_core.types import State
+from sif.checkpoint import load_tree
+from sif.compare.tuning import Terms
+
+__all__ = ["NotRun", "isolated"]
+
+_PACKAGES = Path(__file__).parents[2]
+_START = f"import sys; sys.path.append({str(_PACKAGES)!r}); from sif.compare.worker import main; main()"
+
+
+class NotRun(Exception):
+    """A method could not run here; the text says why. No error of the comparison: its row says so."""
+
+
+def isolated(
+    job: dict[str, Any], terms: Terms, table: Path, told: Callable[[int, int], None] = lambda done, of: None
+) -> State:
+    """Run `sif.compare.tuning.run_method` in a new Python process and return its outcome, with `peak_memory_mb`.
+
+    `job` names what is run: `method` by its name, or the find of `run` (with the `root` of data sets). The process
+    computes on one thread. Its peak memory is of resident pages, above what it held before the method began: the table
+    and torch are in that, the method's own libraries are not. Raises `NotRun` when it refuses, fails, or is killed.
+    """
+    with tempfile.TemporaryDirectory(dir=table.parent, prefix=".work-") as folder, tempfile.TemporaryFile() as said:
+        outcome = Path(folder) / "outcome.safetensors"
+        given = job | {"terms": asdict(terms), "table": str(table), "outcome": str(outcome)}
+        command = [sys.executable, "-P", "-c", _START]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(json.dumps(given))
+                process.stdin.close()
+                refusal = _listened(process.stdout, told)
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode == 0 and outcome.is_file():
+            state: State = load_tree(outcome)
+            return state
+        said.seek(0)
+        raise NotRun(refusal or _reason(process.returncode, said.read().decode(errors="replace")))
+
+
+def _listened(lines: Any, told: Callable[[int, int], None]) -> str:
+    """Pass the progress on; return what the process gave as its reason to stop, if anything."""
+    refusal = ""
+    for line in lines:
+        message = json.loads(line)
+        if "refused" in message:
+            refusal = message["refused"]
+        else:
+            told(message["done"], message["of"])
+    return refusal
+
+
+def _reason(code: int, said: str) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = ": out of memory, most likely" if name == "SIGKILL" else ""
+        return f"its process was killed by {name}{hint}"
+    last = next((line for line in reversed(said.splitlines()) if line.strip()), f"exit code {code}")
+    return f"it failed: {last.strip()}"

@@ -1,0 +1,92 @@
+"""What a method of a comparison is: how it learns, which settings are tried, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from sif.compare.table import Table
+
+__all__ = ["Fit", "Fitted", "Method", "ScoresOf", "Settings", "by_products", "grid_of"]
+
+Settings = Mapping[str, Any]
+"""The values of one point of a method's grid, by name: plain numbers, strings and lists."""
+
+ScoresOf = Callable[[Tensor], Tensor]
+"""From users int64 `[B]` to their scores of all items, float `[B, items]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A method that has learnt: its scores, and how many numbers it learnt (None where it does not say).
+
+    `seconds` stands for the time of the training where `fit` only read back what was trained before.
+    """
+
+    scores_of: ScoresOf
+    parameters: int | None
+    seconds: float | None = None
+
+
+Fit = Callable[[Table, Settings, int], Fitted]
+"""`fit(table, settings, seed)`: learn from `table.train`. `table.valid` may stop it; the test part is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of a comparison.
+
+    - `grid`: settings in the order in which they are tried; the first ones are all that a small budget reaches.
+    - `source`: the publication and the implementation.
+    - `deterministic`: whether the seed changes nothing; such a method is trained once.
+    - `package`, `install`: what must be importable, and the command that brings it.
+    - `refuse`: returns why the method cannot run on a table (too large, such as), or an empty string.
+    - `searched`: seconds that choosing took before the comparison (the search of a find).
+    - `note`: what a reader of its row must know.
+    - `key`: changes whenever something that is learnt from, beside table and settings, does (the model of a run).
+    """
+
+    name: str
+    fit: Fit
+    grid: tuple[Settings, ...]
+    source: str
+    deterministic: bool = False
+    package: str = ""
+    install: str = ""
+    refuse: Callable[[Table], str] = lambda table: ""
+    searched: float = 0.0
+    note: str = ""
+    key: str = ""
+
+
+def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
+    """Return all combinations of the axes, nearest to `centre` first, ties in the order of the axes.
+
+    Far is a point by the number of steps along all axes, whose values are given in their natural order: what a budget
+    cuts off are the corners.
+    """
+    points: list[tuple[int, dict[str, Any]]] = [(0, {})]
+    for name, values in axes.items():
+        middle = values.index(centre[name])
+        points = [
+            (far + abs(place - middle), point | {name: value})
+            for far, point in points
+            for place, value in enumerate(values)
+        ]
+    return tuple(point for _, point in sorted(points, key=lambda pair: pair[0]))
+
+
+def by_products(table: Table, weights: Any) -> ScoresOf:
+    """Return scores that are sums of the rows of `weights`, an array `[items, items]` or CSR, of what a user has."""
+    train = table.weights(weights.dtype.type)
+
+    def scores_of(users: Tensor) -> Tensor:
+        scores = train[users.cpu().numpy()] @ weights
+        return torch.from_numpy(scores.toarray() if sparse.issparse(scores) else scores)
+
+    return scores_of

@@ -1,0 +1,32 @@
+"""The methods that a find is compared with, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from sif.compare.factors import BIASED_MF
+from sif.compare.from_implicit import ALS, BPR, ITEM_KNN
+from sif.compare.from_recbole import LIGHTGCN, NEUMF
+from sif.compare.linear import EASE, POPULARITY, SLIM
+from sif.compare.method import Method
+
+__all__ = ["METHODS", "name_problems"]
+
+METHODS: Mapping[str, Method] = {
+    method.name: method for method in (POPULARITY, ITEM_KNN, ALS, BPR, EASE, SLIM, BIASED_MF, NEUMF, LIGHTGCN)
+}
+"""All methods by name."""
+
+
+def name_problems(names: Sequence[str]) -> list[str]:
+    """Return what is wrong with the names of methods, each unknown one with the nearest that is known."""
+    problems = []
+    for name in dict.fromkeys(names):
+        if name not in METHODS:
+            near = difflib.get_close_matches(name, METHODS, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            problems.append(f'no method "{name}". {hint}There are: {", ".join(METHODS)}')
+        elif names.count(name) > 1:
+            problems.append(f"method {name} is given {names.count(name)} times; name it once")
+    return problems

@@ -1,0 +1,133 @@
+"""What a run brings to a comparison: its split as a table, and its find as one method among the others."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nasp_core.search import train_genotype
+from sif.checkpoint import load_tree
+from sif.compare.method import Fit, Fitted, Method, Settings
+from sif.compare.table import Table
+from sif.data import Prepared
+from sif.errors import RunError
+from sif.models.build import build_network, is_additive, parameters_of
+from sif.recipes import Recipe
+from sif.report.formula import formula
+from sif.retrain import data_to_judge
+from sif.runs import RunDirectory
+from sif.serve.folding import Folded
+from sif.tasks import RankingSettings, RankingTask
+
+__all__ = ["FOUND", "Source", "find_of", "open_run"]
+
+FOUND = "found"
+"""The name of the find's row."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a run brings: its table, its find, and on what it is judged (`metric` as `ndcg`, over `k` places).
+
+    `seed` is the run's, the first of those that methods are trained with.
+    """
+
+    table: Table
+    find: Method
+    metric: str
+    k: int
+    threshold: float | None
+    seed: int
+    dataset: str
+    split: dict[str, Any]
+
+
+def open_run(
+    run: str | Path, *, k: int | None = None, threshold: float | None = None, root: Path | None = None
+) -> Source:
+    """Return what a finished run brings; raises `RunError` and `DataError` saying why it cannot be compared.
+
+    A ranking run is judged as it was searched: on its own metric, `k` and `threshold`. Of a run of ratings all pairs
+    count, or those rated `threshold` or more, and ndcg is the metric.
+    """
+    directory = RunDirectory.open(run, needs="result.json")
+    recipe, data = _opened(directory, root)
+    task = data.task
+    if isinstance(task, RankingTask):
+        given = [name for name, value in (("k", k), ("threshold", threshold)) if value is not None]
+        if given:
+            raise RunError(
+                f"run {run} ranks, and is compared on its own {task.metric} and threshold; leave out {', '.join(given)}"
+            )
+    else:
+        settings = RankingSettings(k=10 if k is None else k, threshold=threshold)
+        task = RankingTask(data.interactions, data.split, settings)
+    return Source(
+        table=Table.of(task),
+        find=_find(directory, recipe, data),
+        metric=task.settings.metric,
+        k=task.settings.k,
+        threshold=task.settings.threshold,
+        seed=recipe.seed,
+        dataset=data.interactions.name,
+        split=data.split.describe(),
+    )
+
+
+def find_of(run: str | Path, root: Path | None = None) -> Method:
+    """Return the find of a finished run as a method."""
+    directory = RunDirectory.open(run, needs="result.json")
+    return _find(directory, *_opened(directory, root))
+
+
+def _opened(directory: RunDirectory, root: Path | None) -> tuple[Recipe, Prepared]:
+    recipe = directory.recipe()
+    if not isinstance(recipe, Recipe):
+        raise RunError(f"run {directory.path} is of cells, and comparisons are of recommenders; `sif evaluate` it")
+    if recipe.context != "none":
+        raise RunError(f"run {directory.path} has a context mode, and comparisons are of two; `sif evaluate` it")
+    return recipe, data_to_judge(directory, "cpu", root)
+
+
+def _find(directory: RunDirectory, recipe: Recipe, data: Prepared) -> Method:
+    """Return the find: of a ranking run trained with each seed, of a run of ratings the model as it stands."""
+    result, genotype = directory.result(), directory.genotype()
+    model = directory.file("model.safetensors")
+    ranks = isinstance(data.task, RankingTask)
+    notes = [] if ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
+    if is_additive(genotype):
+        notes.append("the function is additive, f(user) + g(item): it ranks the items alike for every user")
+    seconds = result["seconds"]
+    return Method(
+        FOUND,
+        _trained(recipe, data, directory) if ranks else _as_it_stands(data, directory),
+        ({},),
+        formula(genotype),
+        deterministic=not ranks,
+        searched=seconds["search"] + (seconds["train"] if ranks else 0.0),
+        note="; ".join(notes),
+        key=hashlib.sha256(genotype.to_json().encode() + model.read_bytes()).hexdigest()[:16],
+    )
+
+
+def _as_it_stands(data: Prepared, directory: RunDirectory) -> Fit:
+    def fit(table: Table, settings: Settings, seed: int) -> Fitted:
+        network = build_network(directory.genotype(), data.task)
+        network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
+        return Fitted(Folded(network).scores, parameters_of(network), directory.result()["seconds"]["train"])
+
+    return fit
+
+
+def _trained(recipe: Recipe, data: Prepared, directory: RunDirectory) -> Fit:
+    """Train the find anew, by the recipe's own schedule; with the seed of the run this is the model of the run."""
+
+    def fit(table: Table, settings: Settings, seed: int) -> Fitted:
+        genotype = directory.genotype()
+        network = build_network(genotype, data.task)
+        train_genotype(network, data.task, recipe.training("train"), key=genotype.key(), seed=seed)
+        return Fitted(Folded(network).scores, parameters_of(network))
+
+    return fit

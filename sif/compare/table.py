@@ -1,0 +1,110 @@
+"""What every method of a comparison is given: who has what in each part, and what was seen before it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sif.checkpoint import write_atomically
+from sif.errors import DataError
+
+__all__ = ["RankedParts", "Table"]
+
+
+class RankedParts(Protocol):
+    """What a table is made of: `sif.tasks.RankingTask` has it."""
+
+    def positives(self, part: str) -> sparse.csr_array:
+        """Return the positive pairs of `train`, `valid` or `test`, `[users, items]`."""
+        ...
+
+    def seen(self, part: str) -> sparse.csr_array:
+        """Return all pairs of the parts before `part`, `[users, items]`, whatever their rating."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """The parts of a split as scipy CSR, bool `[users, items]`, sorted, without repeats; not to be changed.
+
+    - `train`, `valid`, `test`: the pairs that count (with a threshold: rated that much or more).
+    - `seen_valid`, `seen_test`: what is not ranked: all pairs of train; all of train and validation.
+    """
+
+    train: sparse.csr_array
+    valid: sparse.csr_array
+    test: sparse.csr_array
+    seen_valid: sparse.csr_array
+    seen_test: sparse.csr_array
+
+    @classmethod
+    def of(cls, parts: RankedParts) -> Table:
+        """Read the parts of a ranking task; raises DataError where one has no pair that counts."""
+        made = {part: parts.positives(part) for part in ("train", "valid", "test")}
+        for part, matrix in made.items():
+            if not matrix.nnz:
+                raise DataError(
+                    f"the {part} part has no pairs, and a comparison learns on train, chooses on validation and "
+                    "judges on test; search again with a share for each (split.fractions)"
+                )
+        return cls(**made, seen_valid=parts.seen("valid"), seen_test=parts.seen("test"))
+
+    @property
+    def n_users(self) -> int:
+        """The number of users."""
+        return int(self.train.shape[0])
+
+    @property
+    def n_items(self) -> int:
+        """The number of items."""
+        return int(self.train.shape[1])
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how many training pairs each item has, int64 `[items]`."""
+        return np.bincount(self.train.indices, minlength=self.n_items).astype(np.int64)
+
+    def weights(self, dtype: type = np.float32) -> Any:
+        """Return the training pairs as ones in a CSR matrix with 32-bit indices, as other libraries take them."""
+        ones = np.ones(self.train.nnz, dtype)
+        parts = (ones, self.train.indices.astype(np.int32), self.train.indptr.astype(np.int32))
+        return sparse.csr_matrix(parts, shape=self.train.shape)
+
+    def without_test(self) -> Table:
+        """Return this table with an empty test part: what a method is given to learn and to stop on."""
+        return replace(self, test=sparse.csr_array(self.train.shape, dtype=bool))
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with any pair of any part."""
+        digest = hashlib.sha256(repr(self.train.shape).encode())
+        for field in fields(self):
+            matrix = getattr(self, field.name)
+            digest.update(matrix.indptr.astype(np.int64).tobytes() + matrix.indices.astype(np.int64).tobytes())
+        return digest.hexdigest()[:16]
+
+    def save(self, path: Path) -> None:
+        """Write the table to one file, whole or not at all."""
+        arrays: dict[str, Any] = {"shape": np.array(self.train.shape)}
+        for field in fields(self):
+            matrix = getattr(self, field.name)
+            arrays |= {f"{field.name}.starts": matrix.indptr, f"{field.name}.items": matrix.indices}
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Table:
+        """Read what `save` wrote."""
+        with np.load(path) as file:
+            shape = tuple(file["shape"].tolist())
+            made = {}
+            for field in fields(cls):
+                starts, items = file[f"{field.name}.starts"], file[f"{field.name}.items"]
+                made[field.name] = sparse.csr_array((np.ones(len(items), bool), items, starts), shape=shape)
+        return cls(**made)

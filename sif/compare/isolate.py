@@ -35,7 +35,7 @@ def isolated(
     computes on one thread. Its peak memory is of resident pages, above what it held before the method began: the table
     and torch are in that, the method's own libraries are not. Raises `NotRun` when it refuses, fails, or is killed.
     """
-    with tempfile.TemporaryDirectory(dir=table.parent, prefix=".work-") as folder, tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryDirectory(prefix="sif-compare-") as folder, tempfile.TemporaryFile() as said:
         outcome = Path(folder) / "outcome.safetensors"
         given = job | {"terms": asdict(terms), "table": str(table), "outcome": str(outcome)}
         command = [sys.executable, "-P", "-c", _START]

@@ -79,6 +79,7 @@ def compare_run(
         row.versus = tested.get(row.name)
     told = _comparison(source, terms, rows).model_dump()
     directory.write_json("compare.json", told)
+    runner.clear()
     return told
 
 
@@ -89,7 +90,7 @@ class _Runner:
         self, directory: RunDirectory, table: Table, terms: Terms, root: Path | None, progress: Progress
     ) -> None:
         self.directory, self.table, self.terms, self.root, self.progress = directory, table, terms, root, progress
-        self.stages = Stages(directory, progress, folder=FOLDER)
+        self.stages, self.folder = Stages(directory, progress, folder=FOLDER), directory.path / FOLDER
         self.fingerprint = table.fingerprint()
 
     def outcome(self, method: Method) -> State | str:
@@ -107,9 +108,14 @@ class _Runner:
         except NotRun as error:
             return str(error)
 
+    def clear(self) -> None:
+        """Remove what only an unfinished comparison needs: tables, whole and half-written."""
+        for left in (*self.folder.glob("table-*.npz"), *self.folder.glob(".*")):
+            left.unlink(missing_ok=True)
+
     def _file(self) -> Path:
         """Return the file of the table, written when the first method needs it."""
-        path = self.directory.path / FOLDER / f"table-{self.fingerprint}.npz"
+        path = self.folder / f"table-{self.fingerprint}.npz"
         if not path.is_file():
             self.table.save(path)
         return path

@@ -16,6 +16,9 @@ from nasp_core.spaces.wide_rows import Rows, sums_by
 
 __all__ = ["Ask", "Encoding", "Lists", "SideEncoder", "bag"]
 
+_FEW = 1 << 16  # so few pairs are summed whole without a further look
+_PRICE = 4  # what a pair of some rows costs, in pairs of all rows: their lists are cut out, and sorted to go back
+
 
 class Lists(NamedTuple):
     """What each row of one side knows of the other: members `[pairs]`, cut at `starts` `[rows + 1]`; and backwards."""
@@ -30,14 +33,14 @@ class Ask(NamedTuple):
     """Rows of one side that are wanted, with what their histories leave out.
 
     - `ids`: int64 `[r]`.
-    - `others`: int64 `[r]`, each row leaves out one entry, where `kept` float `[r]` is 1 (None: everywhere); or
+    - `others`: int64 `[r]`, each row leaves out one entry, where `known` bool `[r]` is true (None: everywhere); or
       with `cuts` int64 `[r + 1]`, `[h]`: row i leaves out `others[cuts[i]:cuts[i + 1]]`. None: nothing is left out.
     - `share`: float `[r]`, the share of each row in the penalty; None where none is wanted.
     """
 
     ids: Tensor
     others: Tensor | None = None
-    kept: Tensor | None = None
+    known: Tensor | None = None
     cuts: Tensor | None = None
     share: Tensor | None = None
 
@@ -75,9 +78,18 @@ def _bag(table: Tensor, lists: Lists) -> Tensor:
 def lists_of(starts: Tensor, members: Tensor, others: int) -> Lists:
     """Return lists with their way back: which of the rows each of the `others` is in."""
     rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=starts.device), starts.diff())
-    order = torch.argsort(members)
+    order = torch.argsort(members.to(torch.int32))
     counts = torch.bincount(members, minlength=others)
     return Lists(starts, members, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), rows.index_select(0, order))
+
+
+def _of_rows(lists: Lists, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return starts `[n + 1]` and members of the lists of some rows."""
+    counts = (lists.starts[1:] - lists.starts[:-1]).index_select(0, ids)
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    shift = lists.starts.index_select(0, ids) - starts[:-1]
+    places = torch.arange(int(starts[-1]), device=ids.device) + torch.repeat_interleave(shift, counts)
+    return starts, lists.members.index_select(0, places)
 
 
 class _LeaveOne(torch.autograd.Function):
@@ -162,26 +174,30 @@ class SideEncoder(nn.Module):
         rows = Rows(self.id, ask.ids)
         return rows, None if ask.share is None else row_penalty(rows, ask.share)
 
-    def histories(self, ask: Ask, sums: Tensor, counts: Tensor) -> tuple[Rows, Tensor | None]:
-        """Return encoded histories and their penalty (without l2), from whole `sums` `[rows, dim]` and their counts."""
+    def histories(self, ask: Ask, sums: Tensor, counts: Tensor, index: Tensor) -> tuple[Rows, Tensor | None]:
+        """Return encoded histories and their penalty (without l2), from whole sums and their counts.
+
+        Row i of the ask is `sums[index[i]]` of `counts[index[i]]` entries, less what it leaves out.
+        """
         assert self.history is not None
         if ask.others is None:
-            rows = Rows(sums * self.scale(counts).unsqueeze(-1), ask.ids)
-            rows = rows if len(ask.ids) >= self.size else Rows(rows.full())
+            rows = Rows(sums * self.scale(counts).unsqueeze(-1), index)
+            rows = rows if len(index) >= len(sums) else Rows(rows.full())
             return rows, None if ask.share is None else row_penalty(rows, ask.share)
-        left = counts.index_select(0, ask.ids)
+        left = counts.index_select(0, index)
         if ask.cuts is not None:
-            values = gather(sums, ask.ids)[0] - bag(self.history, ask.cuts, ask.others)
+            values = gather(sums, index)[0] - bag(self.history, ask.cuts, ask.others)
             rows = Rows(values * self.scale(left - ask.cuts.diff()).unsqueeze(-1))
             return rows, None if ask.share is None else row_penalty(rows, ask.share)
-        scale = self.scale(left - (1 if ask.kept is None else ask.kept))
-        drop = scale if ask.kept is None else scale * ask.kept
-        values, penalty = _LeaveOne.apply(sums, ask.ids, scale, self.history, ask.others, drop, ask.share)  # type: ignore[no-untyped-call]
+        scale = self.scale(left - (1 if ask.known is None else ask.known.to(left.dtype)))
+        drop = scale if ask.known is None else scale * ask.known
+        values, penalty = _LeaveOne.apply(sums, index, scale, self.history, ask.others, drop, ask.share)  # type: ignore[no-untyped-call]
         return Rows(values), penalty
 
     def scale(self, counts: Tensor) -> Tensor:
-        """Return counts ** -power float32 `[n]`, 0 where nothing is counted."""
-        return torch.where(counts > 0, counts.clamp_min(1).to(torch.float32) ** -self.power, 0.0)
+        """Return counts ** -power `[n]` in the table's dtype, 0 where nothing is counted."""
+        assert self.history is not None
+        return torch.where(counts > 0, counts.clamp_min(1).to(self.history.dtype) ** -self.power, 0.0)
 
     def of_members(self, encoding: str, members: Tensor, starts: Tensor) -> Tensor:
         """Return vectors `[n, dim]` of rows known by their members alone; an id part is the mean of the table."""
@@ -226,13 +242,24 @@ class Encoding:
         if kind == "id":
             rows, penalty = self.encoder.ids(ask)
         else:
-            table = self.encoder.history
-            assert table is not None
-            sums = self._once("sums", lambda: Rows(_bag(table, self.lists))).values
-            rows, penalty = self.encoder.histories(ask, sums, self.counts)
+            rows, penalty = self.encoder.histories(ask, *self._sums(ask.ids))
         if penalty is not None and torch.is_grad_enabled():
             self.penalties.append(penalty)
         return rows
+
+    def _sums(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return sums of whole histories, their counts, and where among them each of `ids` is.
+
+        Of all rows, or where that is much more work of those asked about alone.
+        """
+        table, members = self.encoder.history, self.lists.members
+        assert table is not None
+        few = len(ids) < self.encoder.size and len(members) > _FEW
+        if few and _PRICE * int(self.counts.index_select(0, ids).sum()) < len(members):
+            distinct, index = torch.unique(ids, return_inverse=True)
+            starts, members = _of_rows(self.lists, distinct)
+            return bag(table, starts, members), starts.diff(), index
+        return self._once("sums", lambda: Rows(_bag(table, self.lists))).values, self.counts, ids
 
     def _once(self, key: str, make: Callable[[], Rows]) -> Rows:
         """Make rows, or take those already made; within no_grad those made with a graph serve too, without it."""

@@ -19,14 +19,14 @@ class Reader(Protocol):
     """Makes a score of x float `[..., dim]` under parameters, and gives its slopes."""
 
     weighted: bool
-    """Whether the score is x . parameters[0]: slopes then leave out that factor, which is put in once at the end."""
+    """Whether the score is x . parameters[0]: slopes leave out that factor, put in once at the end, and need no x."""
 
     def score(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """Return the scores `[...]`."""
         ...
 
     def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the gradient of x (or one that broadcasts to it), and of each parameter."""
+        """Return the gradient of x (or one that broadcasts to it), and of each parameter unless `weighted`."""
         ...
 
 
@@ -104,14 +104,16 @@ def _where_positive(x: Tensor, grad: Tensor) -> Tensor:
     return out
 
 
-def _of_sides(operation: str, grad: Tensor, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of u and v; where u = v, the slope of a maximum or minimum is the item's."""
+def _of_sides(operation: str, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of u and v from that of x; where u = v, the slope of a maximum or minimum is the item's."""
     if operation == "multiply":
         return grad * v, grad * u
     if operation == "hinge":
-        both = _where_positive(x, grad)
+        above = u + v
+        both = _where_positive(above, grad.expand_as(above))
         return both, both
-    of_u = _where_positive(u - v if operation == "max" else v - u, grad)
+    above = u - v if operation == "max" else v - u
+    of_u = _where_positive(above, grad.expand_as(above))
     return of_u, grad - of_u
 
 
@@ -129,7 +131,7 @@ class _Pairs(NamedTuple):
         if not self.grid:
             ends = [(low, min(low + block, count)) for low in range(0, count, block)]
             return [(*end, *end) for end in ends]
-        right = max(1, min(across, block))
+        right = max(1, min(across, block, 512))
         down = max(1, block // right)
         return [
             (low, min(low + down, count), left, min(left + right, across))
@@ -172,9 +174,9 @@ class _ReadPairs(torch.autograd.Function):
         totals = [] if ctx.reader.weighted else [torch.zeros_like(parameter) for parameter in parameters]
         for block in pairs.blocks():
             a, b = pairs.rows(*block)
-            x = _FUNCTIONS[ctx.operation](a, b)
+            x = a if ctx.reader.weighted else _FUNCTIONS[ctx.operation](a, b)
             of_x, rest = ctx.reader.slopes(pairs.of(grads[0], *block), x, parameters)
-            first, second = _of_sides(ctx.operation, of_x.expand_as(x), x, a, b)
+            first, second = _of_sides(ctx.operation, of_x, a, b)
             _put(of_u, users, block[0], block[1], first.sum(1) if ctx.grid else first)
             _put(of_v, items, block[2], block[3], second.sum(0) if ctx.grid else second)
             for total, part in zip(totals, rest, strict=True):
@@ -194,6 +196,26 @@ def _put(total: Tensor, index: Tensor | None, low: int, high: int, grad: Tensor)
         total.index_add_(0, index[low:high], grad)
 
 
+def _grid_by_distance(operation: str, u: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+    """Return w . o(u, v) `[n, m]` for o a maximum, minimum or hinge, by way of Manhattan distances.
+
+    max(u, v) = (u + v + |u - v|) / 2, and the sum of w |u - v| is the distance between w u and w v where w > 0, less
+    that where it is not; min has the opposite sign, and relu(u + v) = max(u, -v) + v. (The slope of an entry of w that
+    is 0 lacks |u - v| / 2.)
+    """
+    if operation == "hinge":
+        return _grid_by_distance("max", u, -v, weight) + v @ weight
+    a, b = u * weight, v * weight
+    total = a.sum(1).unsqueeze(1) + b.sum(1)
+    sign = 1.0 if operation == "max" else -1.0
+    for chosen, factor in ((weight > 0, sign), (weight <= 0, -sign)):
+        columns = chosen.nonzero().squeeze(1)
+        if len(columns):
+            apart = torch.cdist(a.index_select(1, columns), b.index_select(1, columns), p=1.0)
+            total = torch.add(total, apart, alpha=factor)
+    return total * 0.5
+
+
 def read_pairs(
     operation: str, reader: Reader, users: Rows, items: Rows, width: int, parameters: Sequence[Tensor] = ()
 ) -> Tensor:
@@ -202,6 +224,8 @@ def read_pairs(
     `operation` is `max`, `min`, `hinge` (relu(u + v)), or `multiply` for a reader that is not `Weighted`; `items` holds
     n * width rows, or m. Gradients reach the values of both and `parameters`; memory holds one block.
     """
+    if not width and reader.weighted:
+        return _grid_by_distance(operation, users.full(), items.full(), parameters[0])
     wide = users.repeated(width) if width else users
     pairs = _Pairs(Rows(wide.values.detach(), wide.index), Rows(items.values.detach(), items.index), not width)
     out: Tensor = _ReadPairs.apply(operation, reader, pairs, wide.values, items.values, *parameters)  # type: ignore[no-untyped-call]

@@ -37,20 +37,20 @@ class Asked(NamedTuple):
 
 
 def held(keys: Tensor, pairs: Tensor, n_items: int) -> Tensor:
-    """Return float32 `[n]`, 1 where a pair of `[2, n]` is among ascending keys user * n_items + item."""
+    """Return bool `[n]`, true where a pair of `[2, n]` is among ascending keys user * n_items + item."""
     if not len(keys):
-        return pairs.new_zeros(pairs.shape[1], dtype=torch.float32)
+        return pairs.new_zeros(pairs.shape[1], dtype=torch.bool)
     wanted = pairs[0] * n_items + pairs[1]
     places = torch.searchsorted(keys, wanted).clamp_max_(len(keys) - 1)
-    return (keys.index_select(0, places) == wanted).float()
+    return keys.index_select(0, places) == wanted
 
 
-def ask_pairs(pairs: Tensor, kept: Tensor | None, shares: Shares | None) -> Asked:
-    """Return what pairs `[2, n]` ask for; `kept` `[n]` is 1 where a pair is in the histories, and left out there."""
+def ask_pairs(pairs: Tensor, known: Tensor | None, shares: Shares | None) -> Asked:
+    """Return what pairs `[2, n]` ask for; `known` bool `[n]` says which are in the histories, and left out there."""
     users, items = pairs
     share_u, share_i = _shares(shares, users, items, pair=True)
-    item = Ask(items, users, kept, share=share_i)
-    return Asked(Ask(users, items, kept, share=share_u), [(item, 1)], [(Ask(items, share=share_i), 1)])
+    item = Ask(items, users, known, share=share_i)
+    return Asked(Ask(users, items, known, share=share_u), [(item, 1)], [(Ask(items, share=share_i), 1)])
 
 
 def ask_queries(queries: Queries, histories: Histories, shares: Shares | None) -> Asked:

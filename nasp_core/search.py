@@ -36,6 +36,7 @@ class Found:
     - `scores`: genotype key -> validation metric, of every point that the search trained alone (the finalists on
       their short schedule, the trials on the final one).
     - `network`: the trained plain network, when the search trained it to the end (trial strategies); else None.
+    - `trained`: the find's final training, where a relaxing search went through with it to decide; else None.
     - `seconds`: wall-clock time of the whole search.
     """
 
@@ -45,6 +46,7 @@ class Found:
     seconds: float
     scores: dict[str, float] = field(default_factory=dict)
     network: Network | None = None
+    trained: Trained | None = None
 
 
 class _Quiet(Observer):
@@ -151,6 +153,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
     state = loop.run()
     finals_began = time.perf_counter() - state["seconds"]
     scores: dict[str, float] = {}
+    in_full: dict[str, Trained] = {}
 
     def supernet_metric(active: Active) -> float:
         return evaluate(space, task, Mixture(active=active), precision=trainer.search.precision)[task.metric]
@@ -160,6 +163,8 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         name = f"{genotype.key()} {schedule}"
         if name not in state["finals"]:
             result = trainer.retrain(genotype, schedule)
+            if schedule == trainer.final:
+                in_full[genotype.key()] = result
             epochs = len(result.trace)
             record = {"phase": "finalist", "genotype": genotype.key(), "epochs": epochs, "valid": result.metrics}
             state["finals"][name] = result.metrics[task.metric]
@@ -172,13 +177,13 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         return scores[genotype.key()]
 
     final_scores = strategy.domain.scores(on_host(state["alpha"]))
-    context = SelectContext(space, task, final_scores, supernet_metric, trained_metric, trainer.final)
+    context = SelectContext(space, task, final_scores, supernet_metric, trained_metric, trainer.final, trainer.seed)
     active = strategy.select.select(context)
     genotype = space.genotype(active)
     metric = scores[genotype.key()] if genotype.key() in scores else supernet_metric(active)
     if not math.isfinite(metric):
         raise SearchError(f"the validation {task.metric} of the find ({genotype.key()}) is not finite: {metric}")
-    return Found(genotype, metric, list(state["trace"]), 0.0, scores)
+    return Found(genotype, metric, list(state["trace"]), 0.0, scores, trained=in_full.get(genotype.key()))
 
 
 def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:

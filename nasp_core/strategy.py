@@ -154,6 +154,8 @@ class SelectContext:
     """Validation metric of a point trained alone from fresh weights on a schedule."""
     final: Training
     """The final training's schedule."""
+    seed: int = 0
+    """The seed of the search."""
 
 
 class Select(Part):

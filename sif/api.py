@@ -165,7 +165,7 @@ def execute(
 def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
     began = time.perf_counter()
     found = pipeline.search()
-    genotype, trained = pipeline.train(Genotype.from_json(found["genotype"]))
+    genotype, trained = pipeline.train(Genotype.from_json(found["genotype"]), found["trained"])
     network = pipeline.build(genotype)
     network.load_state_dict(trained["weights"])
     write_model(directory, genotype, trained["weights"], trained["epoch"], pipeline.data)

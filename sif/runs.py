@@ -23,6 +23,7 @@ from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Training
 from nasp_core.search import Found, train_genotype
+from nasp_core.training import Trained
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.data import Prepared
@@ -276,7 +277,11 @@ class Stages:
 
 
 def searched(found: Found) -> State:
-    """Return the outcome of a search as a stage keeps it; `weights` are those of a find that the search trained."""
+    """Return the outcome of a search as a stage keeps it.
+
+    `weights` are those of a find that the search trained; `trained` the outcome of its final training, where the search
+    went through with it (see `trained_stage`).
+    """
     return {
         "genotype": found.genotype.to_json(),
         "metric": found.metric,
@@ -284,6 +289,17 @@ def searched(found: Found) -> State:
         "trace": found.trace,
         "seconds": found.seconds,
         "weights": None if found.network is None else dict(found.network.state_dict()),
+        "trained": None if found.trained is None else _outcome(found.trained),
+    }
+
+
+def _outcome(done: Trained) -> State:
+    return {
+        "weights": dict(done.network.state_dict()),
+        "valid": done.metrics,
+        "trace": done.trace,
+        "epoch": done.epoch,
+        "seconds": done.seconds,
     }
 
 
@@ -296,14 +312,7 @@ def trained_stage(
     """
 
     def compute(observer: Observer, resume: State | None) -> State:
-        done = train_genotype(network, task, training, key=key, seed=seed, observer=observer, resume=resume)
-        return {
-            "weights": dict(done.network.state_dict()),
-            "valid": done.metrics,
-            "trace": done.trace,
-            "epoch": done.epoch,
-            "seconds": done.seconds,
-        }
+        return _outcome(train_genotype(network, task, training, key=key, seed=seed, observer=observer, resume=resume))
 
     return stages.run(name, compute)
 

@@ -2,5 +2,6 @@
 
 from nasp_core.select.argmax import Argmax
 from nasp_core.select.ranking import Ranking
+from nasp_core.select.shortlist import Shortlist
 
-__all__ = ["Argmax", "Ranking"]
+__all__ = ["Argmax", "Ranking", "Shortlist"]

@@ -12,6 +12,7 @@ from nasp_core.strategies.darts import darts
 from nasp_core.strategies.darts_2nd import darts_2nd
 from nasp_core.strategies.nasp import nasp
 from nasp_core.strategies.nasp_ranked import nasp_ranked
+from nasp_core.strategies.nasp_shortlist import nasp_shortlist
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Enumerate, Random, TrialStrategy
 
@@ -20,6 +21,7 @@ __all__ = ["STRATEGIES", "make_strategy"]
 STRATEGIES: Mapping[str, Callable[..., Strategy | TrialStrategy]] = {
     "nasp": nasp,
     "nasp-ranked": nasp_ranked,
+    "nasp-shortlist": nasp_shortlist,
     "darts": darts,
     "darts-2nd": darts_2nd,
     "random": Random,

@@ -126,6 +126,10 @@ def test_names_in_the_table_are_the_strategies_own(name: str) -> None:
 SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("nasp", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "noise": 0.4}),
     ("nasp-ranked", {"alpha_lr": 0.5, "noise": 0.4, "finalists": 2, "shorten": 7.0}),
+    (
+        "nasp-shortlist",
+        {"alpha_lr": 0.5, "noise": 0.4, "looks": 77, "finalists": 5, "shorten": 7.0, "keep": 1},
+    ),
     ("darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),
     ("darts-2nd", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "virtual_lr": 0.9}),
     ("random", {"trials": 7}),

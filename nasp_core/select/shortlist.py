@@ -1,0 +1,128 @@
+"""Points that the supernet itself ranks first, then trained alone: shortly, and the best of them in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from nasp_core.errors import SearchError
+from nasp_core.evaluation import better
+from nasp_core.network import Space
+from nasp_core.strategy import Select, SelectContext
+from nasp_core.types import Active, Task, derive_seed
+
+__all__ = ["Shortlist", "climb"]
+
+_Key = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def climb(
+    space: Space, start: Active, metric: Callable[[Active], float | None], is_better: Callable[[float, float], bool]
+) -> None:
+    """Ask for the metric of a point and of all that differ from it in one choice, and go on from the best of them.
+
+    Ends where no such change is better, or `metric` says None (no more looks). A change that the space's constraints
+    do not allow (`Space.constrain`) is taken to the nearest point that they do.
+    """
+    here, value = start, metric(start)
+    while value is not None:
+        best, best_value = here, value
+        for changed in _changes(space, here):
+            seen = metric(changed)
+            if seen is None:
+                return
+            if is_better(seen, best_value):
+                best, best_value = changed, seen
+        if best == here:
+            return
+        here, value = best, best_value
+
+
+def _changes(space: Space, point: Active) -> list[Active]:
+    """Return the allowed points nearest to those that differ from `point` in one choice."""
+    changes = []
+    for group in space.groups:
+        for choice, now in enumerate(point[group.name]):
+            for candidate in range(len(group.candidates)):
+                if candidate != now:
+                    scores = {g.name: _one_hot(point[g.name], g.shape) for g in space.groups}
+                    scores[group.name][choice, candidate] = 3.0  # more than the change costs, and all else counts less
+                    changes.append(space.constrain(scores))
+    return changes
+
+
+def _one_hot(picks: tuple[int, ...], shape: tuple[int, int]) -> torch.Tensor:
+    scores = torch.zeros(shape)
+    for row, pick in enumerate(picks):
+        if pick >= 0:
+            scores[row, pick] = 1.0
+    return scores
+
+
+@dataclass(frozen=True)
+class Shortlist(Select):
+    """Rank points by the supernet's own validation metric; the best are trained alone, and the best of these win.
+
+    The supernet is asked about up to `looks` points: climbs by single changes (`climb`), the first from alpha's point,
+    the others from random ones (SPOS, Guo et al. 2020, searches its supernet by evolution). Of the first `count` of
+    different families (`Space.family`) each is trained on the final schedule divided by `shorten` (see
+    `Training.shortened`), and the best `keep` of them on the final schedule itself, which decides.
+
+    A short training alone favours what learns fast over what ends best; a supernet alone favours what shares weights
+    well. Fails when the best point is in neither one's favour.
+    """
+
+    looks: int = 150
+    count: int = 6
+    shorten: float = 4.0
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse an empty list."""
+        if min(self.looks, self.count, self.shorten, self.keep) < 1 or self.keep > self.count:
+            raise SearchError(f"{self.describe()}: all must be 1 or more, and keep at most count")
+
+    def select(self, context: SelectContext) -> Active:
+        """Return the winner; ties go to what came first."""
+        ranked = self._ranked(context)
+        for training, keep in ((context.final.shortened(self.shorten), self.keep), (context.final, 1)):
+            if len(ranked) > 1:
+                scored = [(context.trained_metric(point, training), point) for point in ranked]
+                ranked = _first(context.task, scored)[:keep]
+        return ranked[0]
+
+    def _ranked(self, context: SelectContext) -> list[Active]:
+        """Return the best of each family by the supernet, `count` at most."""
+        space, seen = context.space, dict[_Key, tuple[float, Active]]()
+        generator = torch.Generator().manual_seed(derive_seed(context.seed, "shortlist"))
+
+        def look(point: Active) -> float | None:
+            key = tuple(point.items())
+            if key not in seen:
+                if len(seen) >= self.looks:
+                    return None
+                seen[key] = context.supernet_metric(point), point
+            return seen[key][0]
+
+        start, stale = space.constrain({name: score.clone() for name, score in context.scores.items()}), 0
+        while len(seen) < self.looks and stale < self.looks:
+            before = len(seen)
+            climb(space, start, look, lambda one, two: better(context.task, one, two))
+            stale = stale + 1 if len(seen) == before else 0  # a small space is soon seen whole
+            start = space.random_point(generator)
+        chosen: dict[str, Active] = {}
+        for point in _first(context.task, list(seen.values())):
+            chosen.setdefault(space.family(point), point)
+        return list(chosen.values())[: self.count]
+
+
+def _first(task: Task, scored: list[tuple[float, Active]]) -> list[Active]:
+    """Return the points best first; equals stay in order, and what is not a number comes last."""
+
+    def place(entry: tuple[float, Active]) -> float:
+        metric = entry[0]
+        return float("inf") if metric != metric else -metric if task.maximise else metric
+
+    return [point for _, point in sorted(scored, key=place)]

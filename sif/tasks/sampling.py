@@ -10,7 +10,10 @@ from torch import Tensor
 
 __all__ = ["Pairs", "Sampler", "alias_table"]
 
-_TABLE = 1 << 26  # cells of users x items up to which known pairs are marked in a table, one byte each
+_TABLE = 1 << 26  # cells of users x items up to which known pairs are marked in a table, a byte each
+_BITS = 8  # of the filter for each pair, at least: of pairs that are not known it passes one in eight, at most
+_BLOCK = 1 << 22  # pairs that are put into the filter at once
+_FACTOR = -7046029254386353131  # 2 ** 64 / golden ratio, odd, as int64: its multiples spread over the high bits
 _REDRAWS = 8  # how often a drawn item that the user knows is drawn again
 
 
@@ -28,7 +31,7 @@ class Pairs:
         self.starts = torch.from_numpy(matrix.indptr.astype(np.int64)).to(device)
         self.items = torch.from_numpy(matrix.indices.astype(np.int32, copy=False)).to(device)
         self.users = torch.from_numpy(np.repeat(np.arange(self.shape[0], dtype=np.int32), counts)).to(device)
-        self._table: Tensor | None = None
+        self._marks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -44,26 +47,50 @@ class Pairs:
     def contain(self, users: Tensor, items: Tensor) -> Tensor:
         """Return bool `[n]`: whether each pair of int64 `users` and `items` `[n]` is one of these.
 
-        A look-up in a table where users x items is small; else a bisection of each user's items, all at once, in as
-        many rounds as the largest number of pairs of a user has binary digits.
+        A look-up in a table where users x items is small. Else `_bisect` finds them; on a CPU a bit of a filter tells
+        of most pairs that they are none, and saves the search.
         """
         if self.shape[0] * self.shape[1] <= _TABLE:
-            return self._marks().index_select(0, users * self.shape[1] + items)
-        if not len(self.items):
-            return torch.zeros_like(users, dtype=torch.bool)
+            return self._table().index_select(0, users * self.shape[1] + items)
+        if users.device.type != "cpu" or not len(self):
+            return self._bisect(users, items)
+        place = self._hash(users, items)
+        bits = self._filter().index_select(0, place >> 3) >> (place & 7).to(torch.uint8)
+        rows = (bits & 1).nonzero()[:, 0]
+        found = torch.zeros_like(users, dtype=torch.bool)
+        found[rows] = self._bisect(users[rows], items[rows])
+        return found
+
+    def _bisect(self, users: Tensor, items: Tensor) -> Tensor:
+        """Bisect each user's items, all at once, in as many rounds as the most pairs of a user have binary digits."""
         low, end = self.starts[users], self.starts[users + 1]
-        high, last = end, len(self.items) - 1
+        high, last = end, len(self) - 1
         for _ in range(self.most.bit_length()):
             middle = (low + high) >> 1
             below = (self.items[middle.clamp(max=last)] < items) & (low < high)
             low, high = torch.where(below, middle + 1, low), torch.where(below, high, middle)
-        return (low < end) & (self.items[low.clamp(max=last)] == items)
+        return (low < end) & (self.items[low.clamp(max=last)] == items) if len(self) else low < end
 
-    def _marks(self) -> Tensor:
-        if self._table is None:
-            self._table = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.bool, device=self.items.device)
-            self._table[self.users.long() * self.shape[1] + self.items] = True
-        return self._table
+    def _hash(self, users: Tensor, items: Tensor) -> Tensor:
+        size = (_BITS * len(self)).bit_length()
+        return ((users * self.shape[1] + items) * _FACTOR >> (64 - size)) & ((1 << size) - 1)
+
+    def _table(self) -> Tensor:
+        """Bool `[U * I]`: whether a pair is known."""
+        if self._marks is None:
+            self._marks = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.bool, device=self.items.device)
+            self._marks[self.users.long() * self.shape[1] + self.items] = True
+        return self._marks
+
+    def _filter(self) -> Tensor:
+        """A bit for each hash, in uint8: set where a pair has it."""
+        if self._marks is None:
+            marks = np.zeros(max(8, 1 << (_BITS * len(self)).bit_length()), bool)
+            for start in range(0, len(self), _BLOCK):
+                part = slice(start, start + _BLOCK)
+                marks[self._hash(self.users[part].long(), self.items[part].long()).numpy()] = True
+            self._marks = torch.from_numpy(np.packbits(marks, bitorder="little"))
+        return self._marks
 
 
 def alias_table(weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,17 +143,17 @@ class Sampler:
         """Return for each of `users` int64 `[n]` an item it does not know, int64 `[n]`, and where none was found.
 
         An item that is known is drawn again, 8 times at most: after that, bool `[n]` marks those still known. Of a user
-        who knows the share s of the draws that is s ** 9: 2e-6 where s = 1/4, and 1 where the user knows everything.
+        who knows the share s of the draws that is s ** 9: 4e-6 where s = 1/4, and 1 where the user knows everything.
         """
         drawn = self.draw(len(users), generator)
         known = self._known.contain(users, drawn)
-        rows = torch.arange(len(users), device=users.device)
-        for _ in range(_REDRAWS):
-            if users.device.type == "cpu":  # elsewhere the rows to redraw would have to be waited for: all are drawn
-                rows = known.nonzero()[:, 0]
-                if not len(rows):
-                    break
-            again = torch.where(known[rows], self.draw(len(rows), generator), drawn[rows])
-            drawn[rows] = again
-            known[rows] = self._known.contain(users[rows], again)
+        # Elsewhere than on a CPU the rows that need it would have to be waited for: all are drawn again.
+        on_cpu = users.device.type == "cpu"
+        rows = known.nonzero()[:, 0] if on_cpu else torch.arange(len(users), device=users.device)
+        again = self.draw(len(rows) * _REDRAWS, generator)
+        still = self._known.contain(users[rows].repeat_interleave(_REDRAWS), again).view(-1, _REDRAWS)
+        first = still.to(torch.uint8).argmin(1, keepdim=True)
+        better = again.view(-1, _REDRAWS).gather(1, first)[:, 0]
+        drawn[rows] = torch.where(known[rows], better, drawn[rows])
+        known[rows] &= still.gather(1, first)[:, 0]
         return drawn, known

@@ -159,6 +159,20 @@ def test_negatives_are_unknown_to_the_user(loss: str, power: float, part: Any):
     assert (low_rated > 0) == (part == "train")  # what was rated low in training may be a negative of training
 
 
+def test_what_is_known_is_drawn_again_eight_times():
+    """Users who know 1, 2, ... of 8 items: of n draws a share of (known / 8) ** 9 is known in the end."""
+    known = Pairs(sparse.csr_array(np.tri(8, dtype=bool)), torch.device("cpu"))
+    sampler = Sampler(torch.ones(8, dtype=torch.int64), 0.0, known)
+    users = torch.arange(8).repeat_interleave(20_000)
+    items, left = sampler.unknown(users, torch.Generator().manual_seed(0))
+    assert torch.equal(left, items <= users)
+    found, expected = left.view(8, -1).double().mean(1), (torch.arange(1, 9) / 8.0) ** 9
+    assert ((found - expected).abs() <= 5 * (expected * (1 - expected) / 20_000).sqrt() + 1e-4).all()
+    for user in range(7):  # those that are left are drawn alike
+        counts = torch.bincount(items[(users == user) & ~left], minlength=8)[user + 1 :].double()
+        assert (counts - counts.mean()).abs().max() < 5 * counts.mean().sqrt()
+
+
 def test_who_knows_everything_has_no_negatives():
     """Two users: one with all items, one with half of them."""
     matrix = np.ones((2, 8), np.float32)
@@ -206,17 +220,34 @@ def test_the_alias_table_holds_the_probabilities(weights: list[float]):
     assert (held[wanted == 0] == 0).all()
 
 
-@given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 12), st.booleans())
-def test_pairs_are_found(seed: int, users: int, items: int, small: bool):
-    matrix = np.random.default_rng(seed).random((users, items)) < 0.3
+@given(st.integers(0, 2**32), st.integers(1, 30), st.integers(1, 30), st.sampled_from([0.0, 0.1, 0.6, 1.0]))
+def test_pairs_are_found(seed: int, users: int, items: int, density: float):
+    matrix = np.random.default_rng(seed).random((users, items)) < density
     pairs = Pairs(sparse.csr_array(matrix), torch.device("cpu"))
-    if not small:
-        pairs.shape = (1 << 30, items)  # too large for a table: by bisection
     user, item = (torch.from_numpy(grid.ravel()) for grid in np.mgrid[:users, :items])
     assert pairs.contain(user, item).tolist() == matrix.ravel().tolist()
+    assert pairs._bisect(user, item).tolist() == matrix.ravel().tolist()  # on a GPU, where there is no table
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sif.tasks.sampling._TABLE", 0)
+        large = Pairs(sparse.csr_array(matrix), torch.device("cpu"))
+        assert large.contain(user, item).tolist() == matrix.ravel().tolist()
     row, found = pairs.of(user)
     expected = [(r, i) for r, u in enumerate(user.tolist()) for i in np.flatnonzero(matrix[u]).tolist()]
     assert list(zip(row.tolist(), found.tolist(), strict=True)) == expected
+
+
+def test_few_pairs_pass_the_filter(monkeypatch: pytest.MonkeyPatch):
+    """At most one in eight of those that are not known, and some do, so that the bisection is needed."""
+    monkeypatch.setattr("sif.tasks.sampling._TABLE", 0)
+    matrix = np.random.default_rng(0).random((5000, 3000)) < 0.01
+    pairs, asked = Pairs(sparse.csr_array(matrix), torch.device("cpu")), []
+    bisect = pairs._bisect
+    monkeypatch.setattr(pairs, "_bisect", lambda users, items: asked.append(len(users)) or bisect(users, items))
+    generator = torch.Generator().manual_seed(0)
+    user, item = (torch.randint(0, size, (100_000,), generator=generator) for size in (5000, 3000))
+    known = pairs.contain(user, item)
+    assert known.tolist() == matrix[user, item].tolist()
+    assert 1000 < asked[0] - int(known.sum()) < 100_000 / 8
 
 
 @pytest.mark.parametrize("part", ["train", "valid"])

@@ -134,7 +134,8 @@ def factors_model(users: Floats, items: Floats, *, vectors: int | None = None, n
 def to_implicit(source: Recommender | Folded, *, num_threads: int = 0) -> FoldedModel:
     """Return a trained function as a model of implicit whose `recommend` gives its ids and scores (to 1e-5).
 
-    A Recommender's scores are in the unit of its ratings, those of `Folded` in standard units. The function must fold
+    A Recommender's scores are in the unit of its ratings, those of `Folded` in standard units. All items are ranked,
+    those that training never met too; give `filter_items` to leave them out. The function must fold
     to an inner product: any number of `multiply` with `sum` or `linear` (or `distance`), of `plus`, `minus` and
     `concat` with these, and of `distance` of `plus` or `minus`, with any encodings and with biases, which become
     columns. Raises IntegrationError with the reason for `max` and `min` and for an MLP.

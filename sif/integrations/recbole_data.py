@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from sif.datasets.splits import from_labels
 from sif.datasets.vocabulary import ids_from_text
 from sif.errors import DataError
 from sif.integrations import IntegrationError
-from sif.integrations.recbole_support import Changed, module, recbole_ready, replaced
+from sif.integrations.recbole_config import config_of
+from sif.integrations.recbole_support import module, recbole_ready
 
 __all__ = [
     "RecBoleData",
-    "config_of",
     "from_recbole",
     "given_dataset",
     "split_from_recbole",
@@ -32,7 +31,6 @@ __all__ = [
 
 IntArray = NDArray[np.int64]
 PARTS = ("train", "valid", "test")
-_NAME = "sif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,45 +85,6 @@ def _loaders(config: Any, dataset: Any, built: Any) -> list[Any]:
         shuffle = bool(config["shuffle"]) and name == "train"
         made.append(module("data.utils").get_dataloader(config, name)(config, part, sampler, shuffle=shuffle))
     return made
-
-
-def config_of(model: Any, settings: Mapping[str, Any] | None = None) -> Any:
-    """Return RecBole's Config for a general model and our data in memory.
-
-    RecBole would read the arguments of this process and set its CUDA_VISIBLE_DEVICES; both are kept from it. Raises
-    IntegrationError for a model that RecBole does not have or that needs more than users and items, and for a key that
-    neither RecBole nor the model knows.
-    """
-    recbole_ready()
-    configurator = module("config.configurator")
-    _check_general(model)
-    given = dict(settings or {})
-    aside = {"os": Changed(configurator.os, environ={}), "sys": Changed(configurator.sys, argv=[""])}
-    try:
-        with replaced(configurator, **aside):
-            config = configurator.Config(model=model, dataset=_NAME, config_dict=given)
-    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        name = model if isinstance(model, str) else model.__name__
-        raise IntegrationError(f"RecBole's Config refuses the settings of {name}: {error}") from error
-    known = {*config.internal_config_dict, *getattr(config.model_class, "settings", ())}
-    if unknown := sorted(set(given) - known):
-        near = get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else "RecBole's documentation lists them."
-        raise IntegrationError(f"{config['model']} of RecBole has no setting {unknown[0]}\n  {hint}")
-    return config
-
-
-def _check_general(model: Any) -> None:
-    """Users and items alone are what a general model needs; of a class its type says so."""
-    general, kinds = module("model.general_recommender"), module("utils").ModelType
-    found = getattr(general, model, None) if isinstance(model, str) else model
-    if getattr(found, "type", None) not in (kinds.GENERAL, kinds.TRADITIONAL):
-        names = sorted(name for name, value in vars(general).items() if isinstance(value, type))
-        near = get_close_matches(str(model), names, n=1) or ["BPR"]
-        raise IntegrationError(
-            f"{model} is no general model of RecBole, and sif brings users and items alone\n"
-            f"  Did you mean {near[0]}? There are {', '.join(names)}."
-        )
 
 
 def given_dataset(config: Any, interactions: Interactions, split: Split | None = None) -> Any:

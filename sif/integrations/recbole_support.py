@@ -53,7 +53,7 @@ def recbole_ready() -> ModuleType:
     - `torch.load` reads weights alone since torch 2.6, and RecBole's checkpoints hold its Config: its trainer reads
       them whole, as before. Such a file can run code when it is read: give the trainer only files of your own.
     - RecBole's own: its trainer moves all that it collected to the CPU, numbers too, and so fails with `ItemCoverage`,
-      `GiniIndex`, `ShannonEntropy`, `TailPercentage` and `AveragePopularity`. What is no tensor is left where it is.
+      `GiniIndex`, `TailPercentage` and `AveragePopularity`. What is no tensor is left where it is.
     - `torch.cuda.amp.GradScaler` (deprecated): its trainer uses `torch.amp.GradScaler`.
 
     Raises IntegrationError when RecBole, or a package that it imports, is missing.

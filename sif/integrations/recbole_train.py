@@ -17,7 +17,8 @@ from torch import Tensor
 from sif.datasets import Interactions, Split, Vocabulary
 from sif.errors import DataError
 from sif.integrations import IntegrationError
-from sif.integrations.recbole_data import config_of, given_dataset
+from sif.integrations.recbole_config import config_of
+from sif.integrations.recbole_data import given_dataset
 from sif.integrations.recbole_support import module, recbole_ready, replaced
 
 __all__ = ["scores_from", "train_model"]

@@ -18,8 +18,8 @@ from sif.datasets import Interactions, Vocabulary, read, split
 from sif.datasets.interactions import pair_key
 from sif.errors import DataError
 from sif.integrations import IntegrationError
+from sif.integrations.recbole_config import config_of
 from sif.integrations.recbole_data import (
-    config_of,
     from_recbole,
     given_dataset,
     split_from_recbole,
@@ -205,7 +205,7 @@ def names(): return {m.__name__: {k: id(v) for k, v in vars(m).items() if not ha
                      for m in (numpy, pandas, scipy.sparse, torch, torch.cuda.amp)}
 before = names()
 from sif.integrations.recbole_support import recbole_ready
-from sif.integrations.recbole_data import config_of
+from sif.integrations.recbole_config import config_of
 assert recbole_ready() is recbole_ready()
 config_of("LightGCN")
 after = names()

@@ -195,8 +195,11 @@ def test_a_checkpoint_of_recboles_trainer_brings_the_weights_back(
     planted: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    network, trainer, bridge, _ = trained(planted, SIF, tmp_path, sif_point="svd++", topk=[5], valid_metric="NDCG@5")
+    of_numbers = ["ItemCoverage", "GiniIndex", "TailPercentage", "AveragePopularity"]
+    settings = {"sif_point": "svd++", "topk": [5], "valid_metric": "NDCG@5", "metrics": ["NDCG", *of_numbers]}
+    network, trainer, bridge, _ = trained(planted, SIF, tmp_path, **settings)
     best = trainer.evaluate(bridge.valid, show_progress=False)
+    assert {f"{name.lower()}@5" for name in settings["metrics"]} == set(best)
     expected = network.full_sort_predict(next(iter(bridge.valid))[0])
     with torch.no_grad():
         for weight in network.parameters():

@@ -136,6 +136,19 @@ def test_saved_it_is_read_by_itself_and_by_implicit(tmp_path: Path):
     np.testing.assert_array_equal(again.similar_items(3)[1], model.similar_items(3)[1])
 
 
+def test_an_exported_file_is_the_same_model(tmp_path: Path):
+    """What `sif export --to implicit` writes, with its ids beside the factors."""
+    from sif.serve.export_formats import implicit_file
+
+    source, names = folded(), [f"item {n}" for n in range(ITEMS)]
+    meta = {"formula": "u * v", "users": list(range(USERS)), "items": names, "titles": None}
+    (tmp_path / "model.npz").write_bytes(implicit_file(source, meta))
+    model, expected = FoldedModel.load(str(tmp_path / "model.npz")), to_implicit(source)
+    np.testing.assert_array_equal(model.user_factors, expected.user_factors)
+    np.testing.assert_array_equal(model.item_factors, expected.item_factors)
+    np.testing.assert_array_equal(model.similar_items(1)[0], expected.similar_items(1)[0])
+
+
 def test_an_index_ranks_by_it():
     """implicit's Annoy model calls `fit`, reads `item_factors`, and leaves similar items to the model."""
     pytest.importorskip("annoy", reason="annoy is not installed: pip install annoy")

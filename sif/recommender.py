@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from torch import Tensor
 
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
-from nasp_core.spaces.interaction import InteractionNetwork
+from nasp_core.spaces import InteractionNetwork, WideNetwork
 from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
 from sif.data import prepare
@@ -23,8 +24,8 @@ from sif.datasets import read
 from sif.errors import DataError, RunError
 from sif.implicit_feedback import with_negatives
 from sif.models.build import build_network, parameters_of
+from sif.models.saved import Goal, goal_of, goal_of_task, model_tree, network_of
 from sif.recipes import Recipe, load_rating_recipe
-from sif.runs import MODEL_FORMAT
 from sif.serve.fold_rules import encoded
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
@@ -35,6 +36,7 @@ from sif.threads import threads_for
 __all__ = ["Recommender"]
 
 IntArray = NDArray[np.int64]
+_PLAIN = Scale(0.0, 1.0, -np.inf, np.inf)
 
 
 class Recommender:
@@ -46,16 +48,26 @@ class Recommender:
     """
 
     def __init__(
-        self, recipe: str | Path | Recipe = "ratings", *, negatives: int = 2, seed: int = 0, device: str = "auto"
+        self,
+        recipe: str | Path | Recipe = "ratings",
+        *,
+        negatives: int = 2,
+        seed: int = 0,
+        device: str = "auto",
+        cold_items: bool = True,
     ) -> None:
-        """Take a recipe by name, file or value; nothing is read or trained yet."""
+        """Take a recipe by name, file or value; nothing is read or trained yet.
+
+        `cold_items`: whether `recommend` ranks items that training never met (`cold`) with the others.
+        """
         loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe)
         self.recipe = loaded.model_copy(update={"seed": seed})
-        self.negatives, self.device = negatives, device
+        self.negatives, self.device, self.cold_items = negatives, device, cold_items
         self.genotype: Genotype | None = None
-        self._network: InteractionNetwork | None = None
+        self._network: InteractionNetwork | WideNetwork | None = None
         self._folded: Folded | None = None
-        self._scale = Scale(0.0, 1.0, 0.0, 1.0)
+        self._goal: Goal = _PLAIN
+        self._counts: Tensor | None = None
 
     def fit(
         self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None
@@ -89,11 +101,15 @@ class Recommender:
         )
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
-        self._take(run.genotype, network, Scale(**whole.scale or {}))
+        self._take(run.genotype, network, goal_of_task(whole.task), whole.task.counts())
         return self
 
-    def _take(self, genotype: Genotype, network: InteractionNetwork, scale: Scale) -> None:
-        self.genotype, self._network, self._scale = genotype, network.cpu().eval(), scale
+    def _take(
+        self, genotype: Genotype, network: InteractionNetwork | WideNetwork, goal: Goal, counts: Tensor | None
+    ) -> None:
+        """Hold what was trained; `counts` int64 `[users + items]`: how often each id occurs in training."""
+        self.genotype, self._network, self._goal = genotype, network.cpu().eval(), goal
+        self._counts = None if counts is None else counts.cpu()
         self._folded = Folded(self._network)
 
     @property
@@ -104,7 +120,22 @@ class Recommender:
         return self._folded
 
     @property
-    def network(self) -> InteractionNetwork:
+    def _scale(self) -> Scale:
+        """From scores to ratings; of a ranking, scores stay as they are."""
+        return self._goal if isinstance(self._goal, Scale) else _PLAIN
+
+    @property
+    def cold(self) -> NDArray[np.bool_]:
+        """Which items training never met, bool `[items]`: nothing is known of them but that nobody took them.
+
+        Raises `RunError` for a model saved without the counts that tell.
+        """
+        if self._counts is None:
+            raise RunError("this model was saved without saying which items training met; fit it again")
+        return np.asarray(self._counts[self.folded.n_users :] == 0)
+
+    @property
+    def network(self) -> InteractionNetwork | WideNetwork:
         """The trained network, on the CPU; raises `RunError` before `fit` or `load`."""
         if self._network is None:
             raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
@@ -120,13 +151,14 @@ class Recommender:
         recalculate_user: bool = False,
         items: ArrayLike | None = None,
     ) -> Ranked:
-        """Return the ids int32 and scores float32 (predicted ratings) of the N best items, best first.
+        """Return the ids int32 and scores float32 (predicted ratings where there are) of the N best items, best first.
 
         A user id gives arrays `[N]`, an array of ids arrays `[users, N]`. `user_items` holds one row per requested
-        user, as in implicit. With `recalculate_user` the user's embedding is solved for from that row, so
+        user, as in implicit. With `recalculate_user` the user's encoding is made from that row (`solve_users`), so
         that new and changed users need no training. `items` restricts the ranking (to at most that many places),
-        `filter_items` excludes. Where fewer items are left than places, ids are -1 and scores -inf. Raises `DataError`
-        for unknown users and items, and for rows that do not match.
+        `filter_items` excludes, and so does `cold_items = False` the items that training never met. Where fewer items
+        are left than places, ids are -1 and scores -inf. Raises `DataError` for unknown users and items, and for rows
+        that do not match.
         """
         users = np.atleast_1d(np.asarray(userid, dtype=np.int64))
         if items is not None and filter_items is not None:
@@ -137,8 +169,11 @@ class Recommender:
         places = N if within is None else min(N, len(within))
         if not recalculate_user:
             self._check(users, self.folded.n_users, "user")
-        asked = solve_users(self.network, liked, self._scale) if recalculate_user else torch.from_numpy(users)
+        asked = solve_users(self.network, liked, self._goal) if recalculate_user else torch.from_numpy(users)
         excluded = None if filter_items is None else self._item_ids(filter_items)
+        if not self.cold_items:
+            cold = np.flatnonzero(self.cold)
+            excluded = cold if excluded is None else np.union1d(excluded, cold)
         seen = liked if filter_already_liked_items else None
         ids, values = self.folded.top_k(asked, places, items=within, seen=seen, excluded=excluded)
         values = values * np.float32(self._scale.std) + np.float32(self._scale.mean)
@@ -190,29 +225,19 @@ class Recommender:
         """Save everything that `load` needs, in one safetensors file (no pickle)."""
         if self._network is None or self.genotype is None:
             raise RunError("nothing to save: call fit(user_items) first")
-        tree = {
-            "format": MODEL_FORMAT,
-            "genotype": self.genotype.to_json(),
-            "sizes": list(self._network.sizes),
-            "scale": [self._scale.mean, self._scale.std, self._scale.low, self._scale.high],
-            "weights": dict(self._network.state_dict()),
-        }
-        save_tree(Path(file), tree)
+        save_tree(Path(file), model_tree(self._network, self.genotype, self._goal, counts=self._counts))
 
     @classmethod
     def load(cls, file: str | Path) -> Recommender:
         """Return what `save` wrote; raises `RunError` when the file is something else."""
         tree = load_tree(Path(file))
-        if not isinstance(tree, dict) or tree.get("format") != MODEL_FORMAT:
-            raise RunError(f"{file} is not a saved Recommender (expected format {MODEL_FORMAT})")
+        try:
+            goal, network = goal_of(tree), network_of(tree)
+        except RunError as error:
+            raise RunError(f"{file} is {error}") from None
         made = cls()
-        made._load(Genotype.from_json(tree["genotype"]), tuple(tree["sizes"]), tree["weights"], Scale(*tree["scale"]))
+        made._take(Genotype.from_json(tree["genotype"]), network, goal, tree.get("counts"))
         return made
-
-    def _load(self, genotype: Genotype, sizes: tuple[int, ...], weights: dict[str, torch.Tensor], scale: Scale) -> None:
-        network = build_network(genotype, None, sizes=sizes)
-        network.load_state_dict(weights)
-        self._take(genotype, network, scale)
 
     @property
     def parameters(self) -> int:

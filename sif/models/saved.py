@@ -2,71 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict
 
-import torch
 from torch import Tensor
 
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import Histories, InteractionNetwork, WideNetwork
+from nasp_core.spaces import Histories, InteractionNetwork, WideNetwork, WideSpace
 from nasp_core.types import State
 from sif.errors import RunError
 from sif.models.build import build_network
-from sif.tasks import Scale
+from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
 
-__all__ = ["MODEL_FORMAT", "item_counts", "model_tree", "network_of", "scale_of"]
+__all__ = ["MODEL_FORMAT", "Goal", "goal_of", "goal_of_task", "model_tree", "network_of", "task_tree"]
 
 MODEL_FORMAT = "sif-recommender-1"
 
+Goal = Scale | RankingSettings
+"""What a network was trained for: ratings, standardised so, or a ranking."""
+
+
+def goal_of_task(task: RatingTask | RankingTask) -> Goal:
+    """Return what the networks of a task are trained for."""
+    return task.scale if isinstance(task, RatingTask) else task.settings
+
 
 def model_tree(
-    network: InteractionNetwork | WideNetwork,
-    genotype: Genotype,
-    scale: Scale | None,
-    *,
-    counts: Tensor | None = None,
-    **facts: Any,
+    network: InteractionNetwork | WideNetwork, genotype: Genotype, goal: Goal, counts: Tensor | None
 ) -> State:
     """Return everything that serving a trained network needs, for `save_tree`.
 
-    `scale`: how ratings were standardised; None where scores only rank. `counts` int64 `[users + items]`: how often
-    each id occurs in training (a wide network has histories, which say it). `facts` stand beside them.
+    `counts` int64 `[users + items]`: how often each id occurs in training.
     """
-    histories = network.histories._asdict() if isinstance(network, WideNetwork) else None
+    histories = network.histories if isinstance(network, WideNetwork) else None
+    return _tree(genotype, dict(network.state_dict()), goal, histories) | {"sizes": network.sizes, "counts": counts}
+
+
+def task_tree(genotype: Genotype, weights: Mapping[str, Tensor], task: RatingTask | RankingTask) -> State:
+    """Return the same of the trained weights of a task's network."""
+    histories = task.histories() if genotype.space == WideSpace.name else None
+    facts = {"sizes": task.sizes, "counts": task.counts()}
+    return _tree(genotype, dict(weights), goal_of_task(task), histories) | facts
+
+
+def _tree(genotype: Genotype, weights: dict[str, Tensor], goal: Goal, histories: Histories | None) -> State:
     return {
         "format": MODEL_FORMAT,
         "genotype": genotype.to_json(),
-        "sizes": list(network.sizes),
-        "scale": None if scale is None else [scale.mean, scale.std, scale.low, scale.high],
-        "weights": dict(network.state_dict()),
-        "histories": histories,
-        "counts": counts,
-        **facts,
+        "scale": [goal.mean, goal.std, goal.low, goal.high] if isinstance(goal, Scale) else None,
+        "ranking": asdict(goal) if isinstance(goal, RankingSettings) else None,
+        "weights": weights,
+        "histories": None if histories is None else histories._asdict(),
     }
 
 
 def network_of(tree: State) -> InteractionNetwork | WideNetwork:
-    """Return the network of a tree, on the CPU, to be read and not to be trained."""
+    """Return the network of a tree, on the CPU, to be read and not to be trained.
+
+    Raises `RunError` where it reads histories and the tree has none.
+    """
     genotype, sizes = Genotype.from_json(tree["genotype"]), tuple(tree["sizes"])
     network: InteractionNetwork | WideNetwork
-    if tree.get("histories") is None:
-        network = build_network(genotype, None, sizes=sizes)
+    histories = tree.get("histories")
+    if genotype.space == WideSpace.name and histories is not None:
+        network = WideNetwork((sizes[0], sizes[1]), genotype, Histories(**histories), tree.get("counts"))
+    elif any(name != "id" for name in genotype.choices.get("encoding", ())):
+        raise RunError("a model that reads histories, saved without them; train it again")
     else:
-        network = WideNetwork((sizes[0], sizes[1]), genotype, Histories(**tree["histories"]))
+        network = build_network(genotype, None, sizes=sizes)
     network.load_state_dict(tree["weights"])
     return network.eval()
 
 
-def scale_of(tree: State) -> Scale | None:
-    """Return how a tree's ratings were standardised; None where scores only rank. Raises `RunError` for no tree."""
+def goal_of(tree: State) -> Goal:
+    """Return what the network of a tree was trained for; raises `RunError` for what `model_tree` did not make."""
     if not isinstance(tree, dict) or tree.get("format") != MODEL_FORMAT:
-        raise RunError(f"not a saved recommender (expected format {MODEL_FORMAT})")
-    return None if tree["scale"] is None else Scale(*tree["scale"])
-
-
-def item_counts(tree: State) -> Tensor | None:
-    """Return how often each item occurs in training, int64 `[items]`; None where the tree does not say."""
-    if tree.get("histories") is not None:
-        return torch.diff(tree["histories"]["item_starts"])
-    counts: Tensor | None = tree.get("counts")
-    return None if counts is None else counts[tree["sizes"][0] :]
+        raise RunError(f"not a saved Recommender (expected format {MODEL_FORMAT})")
+    return RankingSettings(**tree["ranking"]) if tree.get("ranking") else Scale(*tree["scale"])

@@ -16,11 +16,12 @@ from torch import Tensor
 from sif.checkpoint import load_tree, write_atomically
 from sif.datasets import RawId, Vocabulary
 from sif.errors import DataError, RunError
-from sif.models.saved import network_of, scale_of
+from sif.models.saved import goal_of, network_of
 from sif.runs import RunDirectory
 from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
+from sif.tasks import Scale
 
 __all__ = ["FORMATS", "Export", "export_run", "load_export"]
 
@@ -58,14 +59,14 @@ class Export:
         if len(tree["sizes"]) != 2:
             raise RunError(f"run {run} has a context mode, which does not fold; search without a context to export")
         ids = json.loads(directory.file("ids.json").read_text())
-        scale = scale_of(tree)
+        goal = goal_of(tree)
         facts = {
             "genotype": json.loads(tree["genotype"]),
             "formula": result["formula"],
             "task": result["task"],
             "metrics": result["metrics"],
             "dataset": {key: result["dataset"].get(key) for key in ("name", "source", "fingerprint")},
-            "scale": None if scale is None else {"mean": scale.mean, "std": scale.std},
+            "scale": {"mean": goal.mean, "std": goal.std} if isinstance(goal, Scale) else None,
         }
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         return cls(Folded(network_of(tree)), users, items, ids.get("titles") or {}, facts)

@@ -1,7 +1,5 @@
 """Serving: folding equals the network, top_k equals a naive sort, and a new user's vector is found."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -10,16 +8,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from nasp_core.genotype import Genotype
-from nasp_core.optimise import Optimiser, Training
 from nasp_core.spaces import OPERATIONS, InteractionNetwork, InteractionSettings, InteractionSpace
-from nasp_core.training import train
-from sif.datasets import Interactions, split
 from sif.models.build import build_network
 from sif.serve import topk
 from sif.serve.folding import Folded
-from sif.serve.new_users import solve_users
 from sif.serve.topk import top_k, top_k_of
-from sif.tasks import RatingTask, Scale
 
 SIZES = (7, 9)
 
@@ -118,68 +111,6 @@ def test_no_more_scores_are_made_than_a_block_holds(monkeypatch: pytest.MonkeyPa
     best = matrix.sort(dim=1, descending=True)
     assert (found == best.indices[:, :3].numpy()).all()
     assert (values == best.values[:, :3].numpy()).all()
-
-
-@pytest.fixture(scope="module", params=["multiply", "max", "concat"])
-def trained(request: pytest.FixtureRequest, planted: Interactions) -> tuple[InteractionNetwork, Scale]:
-    settings = InteractionSettings(
-        operations=(request.param,), embedding_dim=4, hidden=4, residual=True, biases=True, init_std=0.1,
-        penalty="squared", l2=0.03, bias_l2=0.02, predictor_start="unit",
-    )  # fmt: skip
-    task = RatingTask(planted, split(planted, fractions=(1.0, 0.0, 0.0)))
-    space = InteractionSpace(task.sizes, settings)
-    space.reset(torch.Generator().manual_seed(0))
-    network = build_network(space.genotype({"operation": (0,)}), task)
-    optimiser = Optimiser(kind="adam", learning_rate=0.03)
-    train(network, task, Training(epochs=60, batch_size=64, optimiser=optimiser, evaluate_every=0))
-    return network, task.scale
-
-
-def test_a_known_user_is_found_again(trained: tuple[InteractionNetwork, Scale], planted: Interactions):
-    """Solving from a trained user's own ratings ranks the items about as their trained embedding does."""
-    network, scale = trained
-    folded, rows = Folded(network), sparse.csr_array(planted.user_items())
-    solved = folded.scores_of(solve_users(network, rows, scale))
-    known = folded.scores(torch.arange(24))
-    ranks = [scores.argsort(dim=1).argsort(dim=1).double() for scores in (solved, known)]
-    correlations = [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in zip(*ranks, strict=True)]
-    assert np.median(correlations) > 0.9
-    target = scale.standardise(torch.from_numpy(rows.data)).numpy()
-    user = np.repeat(np.arange(24), np.diff(rows.indptr))
-    error = solved.numpy()[user, rows.indices] - target
-    assert np.sqrt(np.mean(error**2)) < np.sqrt(np.mean(target**2))
-
-
-def test_users_are_solved_for_each_alone_and_twice_alike(
-    trained: tuple[InteractionNetwork, Scale], planted: Interactions
-):
-    network, scale = trained
-    folded, rows = Folded(network), sparse.csr_array(planted.user_items())
-    together = folded.scores_of(solve_users(network, rows, scale))
-    assert torch.equal(together, folded.scores_of(solve_users(network, rows, scale)))
-    alone = folded.scores_of(solve_users(network, rows[[5]], scale))
-    assert torch.allclose(alone[0], together[5], atol=2e-3)
-
-
-def test_a_user_without_ratings_is_the_mean_user(trained: tuple[InteractionNetwork, Scale]):
-    network, scale = trained
-    solved = solve_users(network, sparse.csr_array((2, 18), dtype=np.float32), scale)
-    scores = Folded(network).scores_of(solved)
-    network = copy.deepcopy(network)
-    with torch.no_grad():
-        network.embedding[0] = network.embedding[:24].mean(0)
-        network.bias[0] = network.bias[:24].mean()
-        mean = Folded(network).scores(torch.tensor([0]))
-    assert torch.allclose(scores, mean.expand_as(scores), atol=1e-5)
-
-
-def test_solving_leaves_the_network_alone(trained: tuple[InteractionNetwork, Scale], planted: Interactions):
-    network, scale = trained
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    solve_users(network, sparse.csr_array(planted.user_items()), scale)
-    for key, value in network.state_dict().items():
-        assert torch.equal(value, before[key])
-    assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_a_genotype_of_another_space_is_refused():

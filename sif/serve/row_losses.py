@@ -1,0 +1,117 @@
+"""How badly vectors predict the entries of rows: training's loss of each user, without drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+from torch.nn import functional
+
+from sif.tasks import RankingSettings
+
+__all__ = ["Asks", "Ranking", "Rows"]
+
+_SAMPLE = 128  # items that a step of BPR compares with
+
+
+class Rows(NamedTuple):
+    """The entries of n users: `starts` int64 `[n + 1]`; `user`, `item` int64 and `value` float32, `[entries]`."""
+
+    starts: Tensor
+    user: Tensor
+    item: Tensor
+    value: Tensor
+
+    @classmethod
+    def of(cls, rows: sparse.csr_array) -> Rows:
+        """Return the entries of CSR rows."""
+        starts = torch.from_numpy(rows.indptr.astype(np.int64))
+        user = torch.repeat_interleave(torch.arange(rows.shape[0]), starts.diff())
+        value = torch.from_numpy(np.asarray(rows.data, dtype=np.float32))
+        return cls(starts, user, torch.from_numpy(rows.indices.astype(np.int64)), value)
+
+    @property
+    def counts(self) -> Tensor:
+        """Entries of each user, int64 `[n]`."""
+        return self.starts.diff()
+
+    @property
+    def share(self) -> Tensor:
+        """What an entry weighs in its user's mean, float32 `[entries]`."""
+        return (1.0 / self.counts.clamp_min(1))[self.user]
+
+
+class Asks(NamedTuple):
+    """What is predicted at once, from the rest of its user's row: ask a is about user `user[a]`, entry e in `of[e]`.
+
+    `history`: per branch `[asks, dim]`, the rest as it is encoded; None where it is not.
+    """
+
+    user: Tensor
+    of: Tensor
+    history: list[Tensor | None]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The ranking loss of rows, from scores `[asks, items]`; every method returns the sum of the users' means.
+
+    `settings` are training's. `drawn` float32 `[items]`: with which probability training drew each item.
+    """
+
+    settings: RankingSettings
+    rows: Rows
+    asks: Asks
+    drawn: Tensor
+
+    def loss(self, scores: Tensor, step: int) -> Tensor:
+        """Return the loss of the settings; the sampled softmax tends to the full one, which is taken for it."""
+        if self.settings.loss == "bce":
+            return self._bce(scores)
+        return self._bpr(scores, step) if self.settings.loss == "bpr" else self._softmax(scores)
+
+    def _softmax(self, scores: Tensor) -> Tensor:
+        """-log softmax over the catalogue, but for what an ask is predicted from."""
+        rows, asks = self.rows, self.asks
+        chosen = scores[asks.of, rows.item]
+        ask, entry = self._of_rows()
+        shown = ask != asks.of[entry]
+        if shown.any():
+            place = ask[shown], rows.item[entry[shown]]
+            scores = scores.index_put(place, scores.new_tensor(-torch.inf))
+        return ((scores.logsumexp(1)[asks.of] - chosen) * rows.share).sum()
+
+    def _bce(self, scores: Tensor) -> Tensor:
+        """Binary cross-entropy of an entry and the expected one of `negatives` items that are not in the row."""
+        rows, asks = self.rows, self.asks
+        ask, entry = self._of_rows()
+        item = rows.item[entry]
+        in_row = scores.new_zeros(len(scores)).index_add(0, ask, self.drawn[item])
+        of_row = functional.softplus(scores[ask, item]) * self.drawn[item]
+        total = functional.softplus(scores) @ self.drawn - scores.new_zeros(len(scores)).index_add(0, ask, of_row)
+        absent = total / (1.0 - in_row).clamp_min(1e-6)
+        each = functional.softplus(-scores[asks.of, rows.item]) + self.settings.negatives * absent[asks.of]
+        return (each * rows.share).sum() / (1 + self.settings.negatives)
+
+    def _bpr(self, scores: Tensor, step: int) -> Tensor:
+        """-log sigmoid(entry - other), over items that are not in the row: a comb of the catalogue, moved each step."""
+        rows, asks = self.rows, self.asks
+        n_items = scores.shape[1]
+        count = min(_SAMPLE, n_items)
+        comb = (torch.arange(count) * n_items // count + step) % n_items
+        has = torch.zeros(len(rows.starts) - 1, n_items, dtype=torch.bool)
+        has[rows.user, rows.item] = True
+        weigh = torch.where(has[:, comb], 0.0, self.drawn[comb])
+        weigh = weigh / weigh.sum(1, keepdim=True).clamp_min(1e-12)
+        margins = functional.softplus(scores[:, comb][asks.of] - scores[asks.of, rows.item].unsqueeze(1))
+        return ((margins * weigh[rows.user]).sum(1) * rows.share).sum()
+
+    def _of_rows(self) -> tuple[Tensor, Tensor]:
+        """Return each ask with each entry of its user's row, int64 `[pairs]` twice: the ask and the entry."""
+        folds = len(self.asks.user) // max(1, len(self.rows.starts) - 1)
+        entry = torch.arange(len(self.rows.item)).repeat_interleave(folds)
+        return self.rows.user[entry] * folds + torch.arange(folds).repeat(len(self.rows.item)), entry

@@ -13,12 +13,18 @@ from scipy import sparse
 from sif_samples import TINY, sets
 
 import sif
-from sif.checkpoint import save_tree
-from sif.datasets import Interactions
+from nasp_core.optimise import Optimiser, Training
+from nasp_core.spaces import Queries, WideSettings, WideSpace
+from nasp_core.spaces.wide_points import wide_genotype
+from nasp_core.training import train
+from sif.checkpoint import load_tree, save_tree
+from sif.datasets import Interactions, Vocabulary, split
 from sif.errors import DataError, RunError
+from sif.models.saved import task_tree
 from sif.recipes import load_recipe
 from sif.recommender import Recommender
 from sif.serve.fold_rules import encoded
+from sif.tasks import RankingTask
 
 Model = Any
 USERS, ITEMS = 24, 18
@@ -264,3 +270,100 @@ def test_the_recommender_of_a_run(finished: sif.Run, planted: Interactions):
 def test_ratings_without_times_are_enough(planted: Interactions):
     run = sif.search(replace(planted, timestamp=None), settings=TINY, device="cpu")
     assert run.result["dataset"]["dates"] is None
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recommender, RankingTask]:
+    """A network of two branches with histories, trained to rank, as a run would save it; items 3 and 7 are cold."""
+    generator = np.random.default_rng(3)
+    user, item = np.nonzero(generator.random((30, 20)) < 0.4)
+    data = Interactions(user, item, None, None, None, Vocabulary(range(30)), Vocabulary(range(20)), name="clicks")
+    met = np.flatnonzero(~np.isin(item, (3, 7)))
+    task = RankingTask(data, replace(split(data), train=met, valid=met[:0], test=met[:0]))
+    choices = {
+        "encoding": ("id+history", "id", "history", "history"),
+        "elementwise": ("identity", "network"),
+        "operation": ("multiply", "max"),
+        "predictor": ("linear", "linear"),
+        "biases": ("on",),
+    }
+    settings = WideSettings(embedding_dim=4, branches=2, init_std=0.3)
+    space = WideSpace(task.sizes, settings, task.histories(), task.counts())
+    network = space.build(wide_genotype(choices, settings))
+    network.reset(torch.Generator().manual_seed(0))
+    training = Training(epochs=20, batch_size=8, optimiser=Optimiser(kind="adam", learning_rate=0.02), evaluate_every=0)
+    train(network, task, training)
+    path = tmp_path_factory.mktemp("wide") / "model.safetensors"
+    save_tree(path, task_tree(wide_genotype(choices, settings), network.state_dict(), task))
+    made = Recommender.load(path)
+    with torch.no_grad():
+        wanted = network(Queries.catalogue(torch.arange(30), 20))
+    assert (made.folded.scores(torch.arange(30)) - wanted).abs().max() < 1e-5
+    return made, task
+
+
+def test_a_wide_network_keeps_its_histories(wide: tuple[Recommender, RankingTask], tmp_path: Path):
+    made, task = wide
+    rows = sparse.csr_matrix(task.positives("train").astype(np.float32))
+    made.save(tmp_path / "again.safetensors")
+    again = Recommender.load(tmp_path / "again.safetensors")
+    for call in (
+        lambda m: m.recommend(np.arange(30), rows, N=5),
+        lambda m: m.recommend(np.arange(4), rows[:4], N=5, recalculate_user=True),
+        lambda m: m.similar_items(2, N=4),
+        lambda m: m.similar_users(2, N=4),
+    ):
+        for mine, loaded in zip(call(made), call(again), strict=True):
+            assert (mine == loaded).all()
+    ids, scores = made.recommend(5, rows[5], N=20)
+    own = made.folded.scores(torch.tensor([5]))[0].numpy()
+    assert np.allclose(scores[ids >= 0], own[ids[ids >= 0]])  # a ranking's scores are no ratings
+
+
+def test_a_new_user_of_a_wide_network_is_known_by_their_row(wide: tuple[Recommender, RankingTask]):
+    """Somebody with user 4's row gets nearly user 4's ranking, and not that of someone else."""
+    made, task = wide
+    rows = sparse.csr_matrix(task.positives("train").astype(np.float32))
+    solved, _ = made.recommend(np.arange(30), rows, N=20, recalculate_user=True, filter_already_liked_items=False)
+    known, _ = made.recommend(np.arange(30), None, N=20, filter_already_liked_items=False)
+    top = [len(set(mine[:5]) & set(yours[:5])) for mine, yours in zip(solved, known, strict=True)]
+    other = [len(set(mine[:5]) & set(yours[:5])) for mine, yours in zip(solved, np.roll(known, 1, axis=0), strict=True)]
+    assert np.mean(top) > 4
+    assert np.mean(top) > np.mean(other) + 1
+
+
+def test_items_that_training_never_met_can_be_left_out(wide: tuple[Recommender, RankingTask]):
+    made, _ = wide
+    assert np.flatnonzero(made.cold).tolist() == [3, 7]
+    ids, _ = made.recommend(np.arange(30), None, N=20, filter_already_liked_items=False)
+    assert np.isin([3, 7], ids).all()
+    made.cold_items = False
+    try:
+        ids, _ = made.recommend(np.arange(30), None, N=20, filter_already_liked_items=False)
+        assert not np.isin([3, 7], ids).any()
+        assert np.isin(0, ids)
+        ids, _ = made.recommend(0, None, N=20, filter_already_liked_items=False, filter_items=[0])
+        assert not np.isin([0, 3, 7], ids).any()
+        ids, _ = made.recommend(0, None, N=3, filter_already_liked_items=False, items=[2, 3])
+        assert ids.tolist() == [2, -1]
+    finally:
+        made.cold_items = True
+    assert Recommender(cold_items=False).cold_items is False
+
+
+def test_an_older_model_does_not_know_its_cold_items(ours: Recommender, tmp_path: Path):
+    ours.save(tmp_path / "model.safetensors")
+    tree = load_tree(tmp_path / "model.safetensors")
+    assert not Recommender.load(tmp_path / "model.safetensors").cold.any()
+    save_tree(tmp_path / "old", {key: value for key, value in tree.items() if key not in ("counts", "histories")})
+    old = Recommender.load(tmp_path / "old")
+    with pytest.raises(RunError, match="saved without saying which items training met; fit it again"):
+        _ = old.cold
+
+
+def test_a_model_that_lost_its_histories_is_refused(wide: tuple[Recommender, RankingTask], tmp_path: Path):
+    wide[0].save(tmp_path / "model.safetensors")
+    tree = load_tree(tmp_path / "model.safetensors")
+    save_tree(tmp_path / "lost", tree | {"histories": None})
+    with pytest.raises(RunError, match="lost is a model that reads histories, saved without them; train it again"):
+        Recommender.load(tmp_path / "lost")

@@ -44,5 +44,7 @@ class Queries(NamedTuple):
         k = self.own.shape[1]
         if self.first and (k == 0 or self.hidden is not None):
             raise ValueError(f"first leaves out own[:, 0]: it needs own items (there are {k}), and no hidden pairs")
+        if not k and not len(self.shared):
+            raise ValueError("queries without own and without shared items ask nothing")
         if self.hidden is not None and k:
             raise ValueError(f"hidden pairs go with shared items alone, but each user has {k} item(s) of its own")

@@ -16,7 +16,7 @@ from nasp_core.spaces.histories import Histories
 from nasp_core.spaces.queries import Queries
 from nasp_core.spaces.sides import gather
 from nasp_core.spaces.wide_branch import WideBranch
-from nasp_core.spaces.wide_elementwise import entrywise
+from nasp_core.spaces.wide_elementwise import entrywise, start_near_identity
 from nasp_core.spaces.wide_encoding import Ask, Encoding, Lists, SideEncoder
 from nasp_core.spaces.wide_questions import Asked, Shares, ask_pairs, ask_queries, held
 from nasp_core.spaces.wide_rows import Rows
@@ -99,11 +99,15 @@ class WideBase(Network):
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Draw embeddings N(0, init_std^2), networks as their classes say, and set biases to zero."""
+        """Draw embeddings N(0, init_std^2), networks near the identity, predictors as they say; set biases to zero."""
         for encoder in self.encoders:
             encoder.reset(self.settings.init_std, generator)  # type: ignore[operator]
-        for module in [*self.elementwise.values(), *(head for heads in self.heads for head in heads.values())]:  # type: ignore[operator]
-            module.reset(generator)
+        for network in self.elementwise.values():
+            assert isinstance(network, Elementwise)
+            start_near_identity(network, generator)
+        for heads in self.heads:
+            for head in heads.values():  # type: ignore[operator]
+                head.reset(generator)
         if self.bias is not None and self.offset is not None:
             self.bias.zero_()
             self.offset.zero_()
@@ -240,7 +244,7 @@ class WideBase(Network):
     def _bias(self, ask: Ask, start: int, penalties: list[Tensor]) -> Tensor:
         assert self.bias is not None
         rows, penalty = gather(self.bias, ask.ids + start, ask.share)
-        if ask.share is not None and torch.is_grad_enabled():
+        if ask.share is not None:
             penalties.append(penalty * self.settings.bias_l2)
         return rows
 

@@ -10,11 +10,26 @@ from torch.autograd.function import once_differentiable
 
 from nasp_core.spaces.elementwise import Elementwise
 
-__all__ = ["entrywise"]
+__all__ = ["entrywise", "start_near_identity"]
 
 _ENTRIES = 1 << 14  # of a block on a CPU; each has as many hidden values as the network has units
 _ENTRIES_CUDA = 1 << 22
 _WHOLE = 1 << 16  # so few entries fit the cache with all their hidden values: those are kept
+
+
+@torch.no_grad()
+def start_near_identity(network: Elementwise, generator: torch.Generator) -> None:
+    """Draw a one-sided network that rises, with p(0) = 0 and slope 1 there.
+
+    Drawn as linear layers are, networks differ by a constant larger than small embeddings: of a maximum or minimum one
+    side would then win every entry, and the other would never learn.
+    """
+    units = network.inner.shape[1]
+    drawn = torch.rand(3, units, generator=generator, device="cpu").to(network.inner) - 0.5
+    inward, shift, outward = 1.0 + drawn[0], drawn[1] * 2.0, 1.0 + drawn[2]
+    outward = outward / (outward * inward * (1.0 - shift.tanh().square())).sum()
+    network.inner.copy_(torch.stack([inward, shift], 1))
+    network.outer.copy_(torch.cat([outward, -(outward @ shift.tanh()).view(1)]))
 
 
 def _blocks(flat: Tensor) -> list[tuple[int, int]]:

@@ -214,7 +214,7 @@ class SideEncoder(nn.Module):
 class Encoding:
     """One side of one branch in one forward pass: what several candidates and several asks share is made once.
 
-    Penalties of what was made with a graph gather in `penalties`.
+    The penalties of what was made gather in `penalties`.
     """
 
     def __init__(self, encoder: SideEncoder, lists: Lists) -> None:
@@ -243,7 +243,7 @@ class Encoding:
             rows, penalty = self.encoder.ids(ask)
         else:
             rows, penalty = self.encoder.histories(ask, *self._sums(ask.ids))
-        if penalty is not None and torch.is_grad_enabled():
+        if penalty is not None:
             self.penalties.append(penalty)
         return rows
 

@@ -183,7 +183,7 @@ _WIDE = WideSettings(
     operations=("multiply", "max"),
     predictors=("mlp",),
     biases=("on",),
-    init_std=2.0,
+    init_std=0.5,
     l2=1e-3,
     bias_l2=1e-3,
 )

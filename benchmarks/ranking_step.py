@@ -3,9 +3,9 @@
     python benchmarks/ranking_step.py PAIRS.csv                (64 dimensions, one thread, batches of 32768)
 
 PAIRS is any file of users and items that `sif.datasets.read` takes. A triple is a user, an item and a drawn item that
-the user does not know. A step is all of it: shuffled pairs, drawn items, scores, loss, gradient and optimiser. Functions
-and implicit take turns; a figure is the median over rounds. implicit draws, checks and learns in one compiled loop,
-without batches.
+the user does not know. A step is all of it: shuffled pairs, drawn items, scores, loss, gradient and optimiser.
+Functions and implicit take turns; a figure is the median over rounds. implicit draws, checks and learns in one compiled
+loop, without batches.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from common import arguments, finish
 from nasp_core.loop import Loop
@@ -68,13 +69,15 @@ class Implicit:
     def __init__(self, task: RankingTask, dim: int, threads: int) -> None:
         from implicit.bpr import BayesianPersonalizedRanking
 
-        self.matrix = task.positives("train").astype(np.float32)
+        self.matrix = sparse.csr_matrix(task.positives("train"), dtype=np.float32)
         self.model = BayesianPersonalizedRanking(factors=dim, iterations=1, num_threads=threads, use_gpu=False)
         self.seconds: list[float] = []
 
     def run(self) -> float:
         """Return triples a second of one epoch, without what precedes the first."""
-        self.model.fit(self.matrix, show_progress=False, callback=lambda _, seconds, *rest: self.seconds.append(seconds))
+        self.model.fit(
+            self.matrix, show_progress=False, callback=lambda _, seconds, *rest: self.seconds.append(seconds)
+        )
         return float(self.matrix.nnz / self.seconds[-1])
 
 
@@ -110,9 +113,7 @@ def main() -> None:
     table = [(name, round(rate), rate / medians["implicit"]) for name, rate in medians.items()]
     setting = {key: getattr(options, key) for key in ("dim", "batch", "threads", "optimiser")}
     setting |= {"users": task.sizes[0], "items": task.sizes[1], "pairs": len(data)}
-    finish(
-        "ranking_step", ("function", "triples/s", "of implicit's"), table, {"setting": setting, "triples": medians}
-    )
+    finish("ranking_step", ("function", "triples/s", "of implicit's"), table, {"setting": setting, "triples": medians})
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from sif.tasks.sampling import Pairs, Sampler
 __all__ = ["RankingTask"]
 
 _PARTS = ("train", "valid", "test")
-_SCORES = 1 << 19  # of one batch of an evaluation, at least one user: what a cache holds is the fastest
+_SCORES = 1 << 21  # of one batch of an evaluation, at least one user: what a cache holds is the fastest
 
 
 class RankingTask:

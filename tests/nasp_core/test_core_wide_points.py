@@ -145,7 +145,7 @@ def test_a_point_is_additive_exactly_where_its_scores_are_a_sum(branches: int) -
             net.load_state_dict({name: state[name] for name in net.state_dict()})
             with torch.no_grad():
                 scores = net(everyone)
-            left.append(centred(scores) / float(scores.abs().max()))
+            left.append(centred(scores) / max(1.0, float(scores.abs().max())))
         assert net.additive == additive(genotype)
         assert (max(left) < 1e-5) == additive(genotype), f"{genotype.key()}: {left}"
         seen.add(additive(genotype))

@@ -75,8 +75,11 @@ class RankingTask:
 
     def histories(self) -> Histories:
         """Return the positives of the training part as histories of users and items, on `device`."""
-        train = self._pairs["train"]
-        return Histories.of(train.users.long(), train.items.long(), self.sizes)
+        train, by_item = self._pairs["train"], self.positives("train").tocsc()
+        item_side = (
+            torch.from_numpy(part.astype(np.int64)).to(self.device) for part in (by_item.indptr, by_item.indices)
+        )
+        return Histories(train.starts, train.items.long(), *item_side)
 
     def positives(self, part: str) -> sparse.csr_array:
         """Return the positive pairs of a part, bool `[U, I]`, sorted, without repeats; not to be changed."""

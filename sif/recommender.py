@@ -81,7 +81,8 @@ class Recommender:
         from sif.api import search
 
         data = read(_csr(user_items), name="user_items")
-        if data.rating is None or float(np.ptp(data.rating)) == 0.0:
+        alike = data.rating is None or float(np.ptp(data.rating)) == 0.0
+        if alike and self.recipe.task == "rating":
             data = with_negatives(data, self.negatives, self.recipe.seed)
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})

@@ -337,7 +337,7 @@ def test_a_wide_network_keeps_its_histories(wide: tuple[Recommender, RankingTask
 
 
 def test_a_new_user_of_a_wide_network_is_known_by_their_row(wide: tuple[Recommender, RankingTask]):
-    """Somebody with user 4's row gets nearly user 4's scores (apart from what all users share), and not those of someone else."""
+    """Somebody with user 4's row gets nearly user 4's scores, apart from what all users share, and nobody else's."""
     made, task = wide
     rows = sparse.csr_matrix(task.positives("train").astype(np.float32))
     solved, known = (
@@ -345,7 +345,8 @@ def test_a_new_user_of_a_wide_network_is_known_by_their_row(wide: tuple[Recommen
     )
     like = np.corrcoef(solved, known)[:30, 30:]
     assert np.median(np.diag(like)) > 0.9
-    assert (like.argmax(axis=1) == np.arange(30)).mean() > 0.8
+    ranks = (like > np.diag(like)[:, None]).sum(axis=1)
+    assert np.median(ranks) < 1  # most are nearest to themselves
 
 
 def sorted_scores(ranked: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -17,10 +17,11 @@ from nasp_core.spaces.queries import Queries
 from nasp_core.spaces.sides import gather
 from nasp_core.spaces.wide_branch import WideBranch
 from nasp_core.spaces.wide_elementwise import entrywise, start_near_identity
-from nasp_core.spaces.wide_encoding import Ask, Encoding, Lists, SideEncoder
+from nasp_core.spaces.wide_encoding import Ask, Encoding, SideEncoder
 from nasp_core.spaces.wide_questions import Asked, Shares, ask_pairs, ask_queries, held
 from nasp_core.spaces.wide_rows import Rows
 from nasp_core.spaces.wide_settings import WideSettings
+from nasp_core.spaces.wide_sums import Lists
 from nasp_core.types import Batch, Mixture
 
 __all__ = ["WideBase"]

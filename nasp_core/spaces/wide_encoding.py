@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from nasp_core.spaces.sides import gather
-from nasp_core.spaces.wide_rows import Rows, sums_by
+from nasp_core.spaces.wide_rows import Rows
+from nasp_core.spaces.wide_sums import Left, Lists, bag, leave_one, lists_of_rows, row_penalty, sums_of
 
-__all__ = ["Ask", "Encoding", "Lists", "SideEncoder", "bag"]
+__all__ = ["Ask", "Encoding", "SideEncoder"]
 
 _FEW = 1 << 16  # so few pairs are summed whole without a further look
 _PRICE = 4  # what a pair of some rows costs, in pairs of all rows: their lists are cut out, and sorted to go back
-
-
-class Lists(NamedTuple):
-    """What each row of one side knows of the other: members `[pairs]`, cut at `starts` `[rows + 1]`; and backwards."""
-
-    starts: Tensor
-    members: Tensor
-    back_starts: Tensor
-    back_members: Tensor
 
 
 class Ask(NamedTuple):
@@ -43,107 +33,6 @@ class Ask(NamedTuple):
     known: Tensor | None = None
     cuts: Tensor | None = None
     share: Tensor | None = None
-
-
-def _sums(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
-    if not len(members):
-        return table.new_zeros(len(starts) - 1, table.shape[1])
-    return functional.embedding_bag(members, table, starts, mode="sum", include_last_offset=True)
-
-
-class _Bag(torch.autograd.Function):
-    """Sums of a table's rows by list; the gradient is a sum over the lists the other way round."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, lists: Lists) -> Tensor:
-        ctx.lists = lists
-        return _sums(table, lists.starts, lists.members)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _sums(grads[0].contiguous(), ctx.lists.back_starts, ctx.lists.back_members), None
-
-
-def bag(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
-    """Return float `[n, dim]`: row i is the sum of the rows `members[starts[i]:starts[i + 1]]` of `table`."""
-    return _bag(table, lists_of(starts, members, len(table)))
-
-
-def _bag(table: Tensor, lists: Lists) -> Tensor:
-    sums: Tensor = _Bag.apply(table, lists)  # type: ignore[no-untyped-call]
-    return sums
-
-
-def lists_of(starts: Tensor, members: Tensor, others: int) -> Lists:
-    """Return lists with their way back: which of the rows each of the `others` is in."""
-    rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=starts.device), starts.diff())
-    order = torch.argsort(members.to(torch.int32))
-    counts = torch.bincount(members, minlength=others)
-    return Lists(starts, members, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), rows.index_select(0, order))
-
-
-def _of_rows(lists: Lists, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Return starts `[n + 1]` and members of the lists of some rows."""
-    counts = (lists.starts[1:] - lists.starts[:-1]).index_select(0, ids)
-    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    shift = lists.starts.index_select(0, ids) - starts[:-1]
-    places = torch.arange(int(starts[-1]), device=ids.device) + torch.repeat_interleave(shift, counts)
-    return starts, lists.members.index_select(0, places)
-
-
-class _LeaveOne(torch.autograd.Function):
-    """Rows scale * sums[ids] - drop * table[others] `[r, dim]`, and sum(share * ||row||^2), None without a share."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        sums: Tensor,
-        ids: Tensor,
-        scale: Tensor,
-        table: Tensor,
-        others: Tensor,
-        drop: Tensor,
-        share: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None]:
-        rows = sums.index_select(0, ids).mul_(scale.unsqueeze(-1))
-        rows.addcmul_(table.index_select(0, others), drop.unsqueeze(-1), value=-1.0)
-        ctx.sizes = len(sums), len(table)
-        ctx.save_for_backward(ids, scale, others, drop, share, None if share is None else rows)
-        return rows, None if share is None else torch.dot(torch.linalg.vecdot(rows, rows), share)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        ids, scale, others, drop, share, rows = ctx.saved_tensors
-        grad = grads[0].contiguous()
-        if share is not None:
-            grad = torch.addcmul(grad, rows, (share * (2.0 * grads[1])).unsqueeze(-1))
-        of_sums = sums_by(ids, ctx.sizes[0], grad, None, scale)
-        return of_sums, None, None, -sums_by(others, ctx.sizes[1], grad, None, drop), None, None, None
-
-
-class _RowPenalty(torch.autograd.Function):
-    """sum(coefficient * ||row||^2) of rows `[t, dim]` and coefficients `[t]`."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, coefficient: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, coefficient)
-        return torch.dot(torch.linalg.vecdot(rows, rows), coefficient)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        rows, coefficient = ctx.saved_tensors
-        return rows * (coefficient * (2.0 * grads[0])).unsqueeze(-1), None
-
-
-def row_penalty(rows: Rows, share: Tensor) -> Tensor:
-    """Return sum(share * ||row||^2), a scalar; on the table where the rows are not gathered."""
-    if rows.index is not None:
-        share = share.new_zeros(len(rows.values)).index_add_(0, rows.index, share)
-    penalty: Tensor = _RowPenalty.apply(rows.values, share)  # type: ignore[no-untyped-call]
-    return penalty
 
 
 class SideEncoder(nn.Module):
@@ -180,19 +69,32 @@ class SideEncoder(nn.Module):
         Row i of the ask is `sums[index[i]]` of `counts[index[i]]` entries, less what it leaves out.
         """
         assert self.history is not None
-        if ask.others is None:
+        if ask.others is not None and ask.cuts is None:
+            return self.without_one(ask, sums, counts, index, with_id=False)
+        if ask.others is None or ask.cuts is None:
             rows = Rows(sums * self.scale(counts).unsqueeze(-1), index)
             rows = rows if len(index) >= len(sums) else Rows(rows.full())
-            return rows, None if ask.share is None else row_penalty(rows, ask.share)
-        left = counts.index_select(0, index)
-        if ask.cuts is not None:
+        else:
+            left = counts.index_select(0, index) - ask.cuts.diff()
             values = gather(sums, index)[0] - bag(self.history, ask.cuts, ask.others)
-            rows = Rows(values * self.scale(left - ask.cuts.diff()).unsqueeze(-1))
-            return rows, None if ask.share is None else row_penalty(rows, ask.share)
-        scale = self.scale(left - (1 if ask.known is None else ask.known.to(left.dtype)))
+            rows = Rows(values * self.scale(left).unsqueeze(-1))
+        return rows, None if ask.share is None else row_penalty(rows, ask.share)
+
+    def without_one(
+        self, ask: Ask, sums: Tensor, counts: Tensor, index: Tensor, *, with_id: bool
+    ) -> tuple[Rows, Tensor | None]:
+        """Return the same for an ask whose rows leave out one entry each, plus the id rows or not."""
+        assert self.history is not None
+        assert ask.others is not None
+        left = counts.index_select(0, index) - (1 if ask.known is None else ask.known.to(counts.dtype))
+        scale = self.scale(left)
         drop = scale if ask.known is None else scale * ask.known
-        values, penalty = _LeaveOne.apply(sums, index, scale, self.history, ask.others, drop, ask.share)  # type: ignore[no-untyped-call]
-        return Rows(values), penalty
+        base = self.id if with_id else None
+        what = Left(ask.ids, index, ask.others, scale, drop, ask.share)
+        values, penalty = leave_one(sums, self.history, base, what)
+        if ask.share is None:
+            return Rows(values), None
+        return Rows(values), penalty if base is None else penalty + row_penalty(Rows(base, ask.ids), ask.share)
 
     def scale(self, counts: Tensor) -> Tensor:
         """Return counts ** -power `[n]` in the table's dtype, 0 where nothing is counted."""
@@ -225,12 +127,19 @@ class Encoding:
 
     def rows(self, name: str, ask: Ask) -> Rows:
         """Return the rows of an encoding by its name."""
-        parts = [self._part(kind, ask) for kind in name.split("+")]
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        if name == "id+history" and ask.others is not None and ask.cuts is None:
+            rows, penalty = self.encoder.without_one(ask, *self._sums(ask.ids), with_id=True)
+            self.penalties += [] if penalty is None else [penalty]
+            return rows
+        return self._parts(name, ask)
 
     def full(self, name: str, ask: Ask) -> Tensor:
-        """Return the same, gathered: `[r, dim]`."""
-        return self.rows(name, ask).full()
+        """Return the same, gathered: `[r, dim]`; parts of sums are made one by one, and serve other candidates."""
+        return self._parts(name, ask).full()
+
+    def _parts(self, name: str, ask: Ask) -> Rows:
+        parts = [self._part(kind, ask) for kind in name.split("+")]
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def _part(self, kind: str, ask: Ask) -> Rows:
         at = next((i for i, each in enumerate(self._asks) if each is ask), len(self._asks))
@@ -257,9 +166,9 @@ class Encoding:
         few = len(ids) < self.encoder.size and len(members) > _FEW
         if few and _PRICE * int(self.counts.index_select(0, ids).sum()) < len(members):
             distinct, index = torch.unique(ids, return_inverse=True)
-            starts, members = _of_rows(self.lists, distinct)
+            starts, members = lists_of_rows(self.lists, distinct)
             return bag(table, starts, members), starts.diff(), index
-        return self._once("sums", lambda: Rows(_bag(table, self.lists))).values, self.counts, ids
+        return self._once("sums", lambda: Rows(sums_of(table, self.lists))).values, self.counts, ids
 
     def _once(self, key: str, make: Callable[[], Rows]) -> Rows:
         """Make rows, or take those already made; within no_grad those made with a graph serve too, without it."""

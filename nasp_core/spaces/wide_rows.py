@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from nasp_core.spaces.sides import gather
 
-__all__ = ["Rows", "block_entries", "inner", "sums_by"]
+__all__ = ["Rows", "block_entries", "cuts", "inner", "sums_by"]
 
 _BLOCK = 1 << 18  # entries of the largest temporary on a CPU: 1 MiB of float32
 _BLOCK_CUDA = 1 << 26
@@ -52,6 +52,12 @@ class Rows:
         return values[low:high] if self.index is None else values.index_select(0, self.index[low:high])
 
 
+def cuts(count: int, table: Tensor) -> list[tuple[int, int]]:
+    """Return low:high of blocks of `count` rows of a table that fit the cache."""
+    step = max(1, block_entries(table) // max(1, table.shape[1]))
+    return [(low, min(low + step, count)) for low in range(0, count, step)]
+
+
 def block_entries(table: Tensor) -> int:
     """Return how many entries of a temporary fit the cache where `table` lies."""
     return _BLOCK_CUDA if table.is_cuda else _BLOCK
@@ -67,10 +73,9 @@ class _Inner(torch.autograd.Function):
         ctx.save_for_backward(u, user_index, v, item_index, weight)
         users, items = Rows(u, user_index), Rows(v, item_index)
         out = u.new_empty(len(users))
-        step = max(1, block_entries(u) // max(1, u.shape[1]))
-        for low in range(0, len(users), step):
-            a, b = users.cut(low, low + step), items.cut(low, low + step)
-            out[low : low + step] = torch.linalg.vecdot(a, b) if weight is None else (a * b) @ weight
+        for low, high in cuts(len(users), u):
+            a, b = users.cut(low, high), items.cut(low, high)
+            out[low:high] = torch.linalg.vecdot(a, b) if weight is None else (a * b) @ weight
         return out
 
     @staticmethod
@@ -90,7 +95,10 @@ class _Inner(torch.autograd.Function):
 def sums_by(index: Tensor | None, size: int, table: Tensor, members: Tensor | None, weights: Tensor) -> Tensor:
     """Return float `[size, dim]`: to row `index[p]` (None: p) the sum of `weights[p]` times row `members[p]`."""
     if index is None:
-        return (table if members is None else table.index_select(0, members)) * weights.unsqueeze(-1)
+        rows, out = Rows(table, members), table.new_empty(size, table.shape[1])
+        for low, high in cuts(size, table):
+            torch.mul(rows.cut(low, high), weights[low:high].unsqueeze(-1), out=out[low:high])
+        return out
     order, counts = torch.argsort(index.to(torch.int32)), torch.bincount(index, minlength=size)
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     members = order if members is None else members.index_select(0, order)

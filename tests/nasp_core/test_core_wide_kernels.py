@@ -13,9 +13,10 @@ from nasp_core.spaces import wide_elementwise, wide_rows
 from nasp_core.spaces.elementwise import Elementwise
 from nasp_core.spaces.operations import OPERATIONS
 from nasp_core.spaces.wide_elementwise import entrywise, start_near_identity
-from nasp_core.spaces.wide_encoding import Ask, Encoding, Lists, SideEncoder, bag, row_penalty
+from nasp_core.spaces.wide_encoding import Ask, Encoding, SideEncoder
 from nasp_core.spaces.wide_kernels import Distance, Reader, Tower, Weighted, read_pairs
 from nasp_core.spaces.wide_rows import Rows, inner
+from nasp_core.spaces.wide_sums import Lists, bag, row_penalty
 
 DIM = 4
 N, K, M = 5, 3, 6

@@ -1,0 +1,154 @@
+"""Sums of embeddings over histories, whole or with one entry left out, with their hand-written backward passes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from nasp_core.spaces.wide_rows import Rows, cuts
+
+__all__ = ["Left", "Lists", "bag", "leave_one", "lists_of_rows", "row_penalty", "sums_of"]
+
+
+class Lists(NamedTuple):
+    """What each row of one side knows of the other: members `[pairs]`, cut at `starts` `[rows + 1]`; and backwards."""
+
+    starts: Tensor
+    members: Tensor
+    back_starts: Tensor
+    back_members: Tensor
+
+
+def _sums(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
+    if not len(members):
+        return table.new_zeros(len(starts) - 1, table.shape[1])
+    return functional.embedding_bag(members, table, starts, mode="sum", include_last_offset=True)
+
+
+class _Bag(torch.autograd.Function):
+    """Sums of a table's rows by list; the gradient is a sum over the lists the other way round."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, lists: Lists) -> Tensor:
+        ctx.lists = lists
+        return _sums(table, lists.starts, lists.members)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return _sums(grads[0].contiguous(), ctx.lists.back_starts, ctx.lists.back_members), None
+
+
+def bag(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
+    """Return float `[n, dim]`: row i is the sum of the rows `members[starts[i]:starts[i + 1]]` of `table`."""
+    return sums_of(table, lists_of(starts, members, len(table)))
+
+
+def sums_of(table: Tensor, lists: Lists) -> Tensor:
+    """Return float `[rows, dim]`: to each row the sum of its members' rows of `table`."""
+    sums: Tensor = _Bag.apply(table, lists)  # type: ignore[no-untyped-call]
+    return sums
+
+
+def lists_of(starts: Tensor, members: Tensor, others: int) -> Lists:
+    """Return lists with their way back: which of the rows each of the `others` is in."""
+    rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=starts.device), starts.diff())
+    order = torch.argsort(members.to(torch.int32))
+    counts = torch.bincount(members, minlength=others)
+    return Lists(starts, members, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), rows.index_select(0, order))
+
+
+def lists_of_rows(lists: Lists, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return starts `[n + 1]` and members of the lists of some rows."""
+    counts = (lists.starts[1:] - lists.starts[:-1]).index_select(0, ids)
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    shift = lists.starts.index_select(0, ids) - starts[:-1]
+    places = torch.arange(int(starts[-1]), device=ids.device) + torch.repeat_interleave(shift, counts)
+    return starts, lists.members.index_select(0, places)
+
+
+class Left(NamedTuple):
+    """Which rows leave out what: int64 `ids`, `places`, `others` `[r]`; `scale`, `drop`, maybe `share` float `[r]`."""
+
+    ids: Tensor
+    places: Tensor
+    others: Tensor
+    scale: Tensor
+    drop: Tensor
+    share: Tensor | None
+
+    def rows(self, sums: Tensor, table: Tensor, low: int, high: int) -> Tensor:
+        """Return scale * sums[places] - drop * table[others] of the rows low:high."""
+        rows = sums.index_select(0, self.places[low:high]).mul_(self.scale[low:high].unsqueeze(-1))
+        others = table.index_select(0, self.others[low:high])
+        return rows.addcmul_(others, self.drop[low:high].unsqueeze(-1), value=-1.0)
+
+
+class _LeaveOne(torch.autograd.Function):
+    """Rows h + base[ids] with h = scale * sums[places] - drop * table[others] `[r, dim]`, and sum(share * ||h||^2).
+
+    Without a base the rows are h, without a share the penalty is 0. Nothing but the rows is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(sums, table, base)
+        ctx.left = left
+        rows, penalty = sums.new_empty(len(left.ids), sums.shape[1]), sums.new_zeros(())
+        for low, high in cuts(len(left.ids), sums):
+            part = left.rows(sums, table, low, high)
+            if left.share is not None:
+                penalty += torch.dot(torch.linalg.vecdot(part, part), left.share[low:high])
+            rows[low:high] = part if base is None else part.add_(base.index_select(0, left.ids[low:high]))
+        return rows, penalty
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        sums, table, base = ctx.saved_tensors
+        left, (grad, of_penalty) = ctx.left, grads
+        of_sums, of_table = torch.zeros_like(sums), torch.zeros_like(table)
+        of_base = None if base is None else torch.zeros_like(base)
+        for low, high in cuts(len(left.ids), sums):
+            part = grad[low:high]
+            if of_base is not None:
+                of_base.index_add_(0, left.ids[low:high], part)
+            if left.share is not None:
+                factor = (left.share[low:high] * (2.0 * of_penalty)).unsqueeze(-1)
+                part = torch.addcmul(part, left.rows(sums, table, low, high), factor)
+            of_sums.index_add_(0, left.places[low:high], part * left.scale[low:high].unsqueeze(-1))
+            of_table.index_add_(0, left.others[low:high], part * left.drop[low:high].unsqueeze(-1), alpha=-1.0)
+        return of_sums, of_table, of_base, None
+
+
+def leave_one(sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> tuple[Tensor, Tensor]:
+    """Return the rows and the penalty of `_LeaveOne`."""
+    rows, penalty = _LeaveOne.apply(sums, table, base, left)  # type: ignore[no-untyped-call]
+    return rows, penalty
+
+
+class _RowPenalty(torch.autograd.Function):
+    """sum(coefficient * ||row||^2) of rows `[t, dim]` and coefficients `[t]`."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, coefficient: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, coefficient)
+        return torch.dot(torch.linalg.vecdot(rows, rows), coefficient)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        rows, coefficient = ctx.saved_tensors
+        return rows * (coefficient * (2.0 * grads[0])).unsqueeze(-1), None
+
+
+def row_penalty(rows: Rows, share: Tensor) -> Tensor:
+    """Return sum(share * ||row||^2), a scalar; on the table where the rows are not gathered."""
+    if rows.index is not None:
+        share = share.new_zeros(len(rows.values)).index_add_(0, rows.index, share)
+    penalty: Tensor = _RowPenalty.apply(rows.values, share)  # type: ignore[no-untyped-call]
+    return penalty

@@ -1,1 +1,1 @@
-"""From a trained network to answers: folding, top-k, new users."""
+"""From a trained network to answers: folding, top-k, new users, export."""

@@ -13,7 +13,7 @@ from nasp_core.spaces.sides import gather
 from nasp_core.spaces.wide_rows import Rows
 from nasp_core.spaces.wide_sums import Left, Lists, bag, leave_one, lists_of_rows, row_penalty, sums_of
 
-__all__ = ["Ask", "Encoding", "SideEncoder"]
+__all__ = ["Ask", "Encoding", "SideEncoder", "bag"]
 
 _FEW = 1 << 16  # so few pairs are summed whole without a further look
 _PRICE = 4  # what a pair of some rows costs, in pairs of all rows: their lists are cut out, and sorted to go back

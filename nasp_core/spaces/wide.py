@@ -119,6 +119,8 @@ class WideSpace(WideBase, Space):
             sizes, settings, {group.name: (group.candidates,) * group.choices for group in groups}, histories, counts
         )
         self.groups = groups
+        if settings.biases == ("off",):  # alone it has its turn, as every candidate without a rival
+            self.silent = frozenset()  # type: ignore[misc]
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:

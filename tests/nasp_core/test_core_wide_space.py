@@ -12,6 +12,7 @@ from wide_samples import HISTORIES, ITEMS, KNOWN, PLAIN, SETTINGS, SIZES, USERS,
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
+from nasp_core.relax import FairTurns
 from nasp_core.relax.one_hot import sloped_point
 from nasp_core.spaces import Queries, WideNetwork, WideSettings, WideSpace, named, settings_of, wide_encoding
 from nasp_core.spaces.wide_branch import WideBranch
@@ -111,6 +112,22 @@ def test_dead_candidates_run_once_without_graph_in_the_architecture_step(calls: 
     others |= {f"multiply-{p}": 1 for p in SETTINGS.predictors if p != "linear"}
     live = {"id+": 2, "identity+": 2, "multiply-linear+": 1}
     assert calls == {**live, **others, "history": 2, "network": 2}
+
+
+@pytest.mark.parametrize("biases", [("off",), ("on",), ("off", "on")])
+def test_every_candidate_that_is_heard_has_its_turn(biases: tuple[str, ...]) -> None:
+    made = space(biases=biases)
+    alpha = {group.name: torch.zeros(group.shape) for group in made.groups}
+    relax, state, generator = FairTurns(), FairTurns().init(), torch.Generator().manual_seed(0)
+    seen: dict[str, set[int]] = {name: set() for name in alpha}
+    for _ in range(12):
+        active = relax.mixture(alpha, made, "weight", state, generator).active
+        assert active is not None
+        for name, picks in active.items():
+            seen[name] |= set(picks)
+    heard = {g.name: {i for i, name in enumerate(g.candidates) if name not in made.silent} for g in made.groups}
+    assert seen == heard
+    assert all(heard.values())
 
 
 def test_a_space_has_no_output_of_its_own() -> None:

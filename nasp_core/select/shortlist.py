@@ -11,7 +11,7 @@ from nasp_core.errors import SearchError
 from nasp_core.evaluation import better
 from nasp_core.network import Space
 from nasp_core.strategy import Select, SelectContext
-from nasp_core.types import Active, Task, derive_seed
+from nasp_core.types import Active, ChoiceGroup, Task, derive_seed
 
 __all__ = ["Shortlist", "climb"]
 
@@ -21,35 +21,34 @@ _Key = tuple[tuple[str, tuple[int, ...]], ...]
 def climb(
     space: Space, start: Active, metric: Callable[[Active], float | None], is_better: Callable[[float, float], bool]
 ) -> None:
-    """Ask for the metric of a point and of all that differ from it in one choice, and go on from the best of them.
+    """Ask for the metric of a point, then choice by choice of all its alternatives, going on from the best each time.
 
-    Ends where no such change is better, or `metric` says None (no more looks). A change that the space's constraints
-    do not allow (`Space.constrain`) is taken to the nearest point that they do.
+    Ends when no change of any one choice is better, or `metric` says None (no more looks). A change that the space's
+    constraints do not allow (`Space.constrain`) is taken to the nearest point that they do.
     """
-    here, value = start, metric(start)
-    while value is not None:
-        best, best_value = here, value
-        for changed in _changes(space, here):
-            seen = metric(changed)
-            if seen is None:
-                return
-            if is_better(seen, best_value):
-                best, best_value = changed, seen
-        if best == here:
-            return
-        here, value = best, best_value
+    places = [(group, choice) for group in space.groups for choice in range(group.choices)]
+    here, value, rests = start, metric(start), 0
+    while value is not None and rests < len(places):
+        for group, choice in places:
+            best, best_value = here, value
+            for changed in _changes(space, here, group, choice):
+                seen = metric(changed)
+                if seen is None:
+                    return
+                if is_better(seen, best_value):
+                    best, best_value = changed, seen
+            rests = rests + 1 if best is here else 0
+            here, value = best, best_value
 
 
-def _changes(space: Space, point: Active) -> list[Active]:
-    """Return the allowed points nearest to those that differ from `point` in one choice."""
+def _changes(space: Space, point: Active, group: ChoiceGroup, choice: int) -> list[Active]:
+    """Return the allowed points nearest to those that take another candidate in one choice."""
     changes = []
-    for group in space.groups:
-        for choice, now in enumerate(point[group.name]):
-            for candidate in range(len(group.candidates)):
-                if candidate != now:
-                    scores = {g.name: _one_hot(point[g.name], g.shape) for g in space.groups}
-                    scores[group.name][choice, candidate] = 3.0  # more than the change costs, and all else counts less
-                    changes.append(space.constrain(scores))
+    for candidate in range(len(group.candidates)):
+        if candidate != point[group.name][choice]:
+            scores = {g.name: _one_hot(point[g.name], g.shape) for g in space.groups}
+            scores[group.name][choice, candidate] = 3.0  # more than what the change costs elsewhere
+            changes.append(space.constrain(scores))
     return changes
 
 
@@ -65,33 +64,54 @@ def _one_hot(picks: tuple[int, ...], shape: tuple[int, int]) -> torch.Tensor:
 class Shortlist(Select):
     """Rank points by the supernet's own validation metric; the best are trained alone, and the best of these win.
 
-    The supernet is asked about up to `looks` points: climbs by single changes (`climb`), the first from alpha's point,
+    The supernet is asked about up to `looks` points: climbs choice by choice (`climb`), the first from alpha's point,
     the others from random ones (SPOS, Guo et al. 2020, searches its supernet by evolution). Of the first `count` of
     different families (`Space.family`) each is trained on the final schedule divided by `shorten` (see
-    `Training.shortened`), and the best `keep` of them on the final schedule itself, which decides.
+    `Training.shortened`); from the best of them one more climb asks such trainings, until there were `trainings` in
+    all. The best `keep` are trained on the final schedule itself, which decides.
 
     A short training alone favours what learns fast over what ends best; a supernet alone favours what shares weights
     well. Fails when the best point is in neither one's favour.
     """
 
-    looks: int = 150
-    count: int = 6
+    looks: int = 120
+    count: int = 4
+    trainings: int = 16
     shorten: float = 4.0
     keep: int = 2
 
     def __post_init__(self) -> None:
         """Refuse an empty list."""
-        if min(self.looks, self.count, self.shorten, self.keep) < 1 or self.keep > self.count:
-            raise SearchError(f"{self.describe()}: all must be 1 or more, and keep at most count")
+        least = min(self.looks, self.count, self.shorten, self.keep)
+        if least < 1 or self.trainings < self.count or self.keep > self.trainings:
+            raise SearchError(
+                f"{self.describe()}: all must be 1 or more, trainings at least count, and keep at most trainings"
+            )
 
     def select(self, context: SelectContext) -> Active:
         """Return the winner; ties go to what came first."""
         ranked = self._ranked(context)
-        for training, keep in ((context.final.shortened(self.shorten), self.keep), (context.final, 1)):
-            if len(ranked) > 1:
-                scored = [(context.trained_metric(point, training), point) for point in ranked]
-                ranked = _first(context.task, scored)[:keep]
-        return ranked[0]
+        if self.trainings == 1:
+            return ranked[0]
+        short = context.final.shortened(self.shorten)
+        trained: dict[str, tuple[float, Active]] = {}
+
+        def metric(point: Active) -> float | None:
+            family = context.space.family(point)
+            if family not in trained:
+                if len(trained) >= self.trainings:
+                    return None
+                trained[family] = context.trained_metric(point, short), point
+            return trained[family][0]
+
+        for point in ranked:
+            metric(point)
+        best = _first(context.task, list(trained.values()))[0]
+        climb(context.space, best, metric, lambda one, two: better(context.task, one, two))
+        kept = _first(context.task, list(trained.values()))[: self.keep]
+        if len(kept) > 1:
+            kept = _first(context.task, [(context.trained_metric(point, context.final), point) for point in kept])
+        return kept[0]
 
     def _ranked(self, context: SelectContext) -> list[Active]:
         """Return the best of each family by the supernet, `count` at most."""

@@ -23,16 +23,17 @@ def nasp_shortlist(
     *,
     alpha_lr: float = 3e-3,
     noise: float = 1e-3,
-    looks: int = 150,
-    finalists: int = 6,
+    looks: int = 120,
+    finalists: int = 4,
+    trainings: int = 16,
     shorten: float = 4.0,
     keep: int = 2,
 ) -> Strategy:
     """Search with NASP's proximal step and fair turns; the supernet ranks points, and short trainings decide.
 
     For spaces of several choices, where alpha's point and its neighbours are too few: the supernet is asked about
-    `looks` points, climbing from alpha's and from random ones; the best `finalists` are trained alone on a schedule
-    shortened by `shorten`, and the best `keep` of them in full.
+    `looks` points, climbing from alpha's and from random ones; the best `finalists`, and what a climb from their best
+    meets, are trained alone on a schedule shortened by `shorten` (`trainings` in all), and the best `keep` in full.
 
     Parts: domain=Box(0, 1), relax=FairTurns, gradient=FirstOrder, select=Shortlist.
     Shapes: alpha `[choices, candidates]` float32 in [0, 1]; loss scalar, mean per batch.
@@ -43,7 +44,7 @@ def nasp_shortlist(
         domain=Box(0.0, 1.0, start=0.5, noise=noise),
         relax=FairTurns(),
         gradient=FirstOrder(lr=alpha_lr),
-        select=Shortlist(looks=looks, count=finalists, shorten=shorten, keep=keep),
+        select=Shortlist(looks=looks, count=finalists, trainings=trainings, shorten=shorten, keep=keep),
         name="nasp-shortlist",
         papers=(PAPER, FAIRNAS, SPOS),
     )

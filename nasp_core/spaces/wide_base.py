@@ -125,11 +125,12 @@ class WideBase(Network):
     def penalised(self, inputs: Queries | Tensor, mixture: Mixture | None = None) -> tuple[Tensor, Tensor | None]:
         """Return scores and the penalty on the batch's rows, None where the settings have none.
 
-        The penalty is l2 times a mean of ||row||^2 over users plus one over items, of id rows and of encoded histories
-        alike, and bias_l2 times that of biases. Users weigh alike; items are the users' own, or where there are none
-        the shared ones. Rows that are asked about pair by pair are met as often as they occur; rows asked about once
-        for all their pairs (users without own items, shared items) weigh by their count, so that one l2 shrinks
-        a row alike, per training pair, whichever way the batches are made. `l2_frequency` scales both.
+        The penalty is l2 times a mean of ||row||^2 over users plus one over items, of id rows, and one over the rows of
+        each table that histories are made of; and bias_l2 times that of biases. Users weigh alike; items are the users'
+        own, or where there are none the shared ones. Id rows that are asked about pair by pair are met as often as they
+        occur; rows asked about once for all their pairs (users without own items, shared items) weigh by their count,
+        so that one l2 shrinks a row alike, per training pair, whichever way the batches are made. `l2_frequency` scales
+        both.
         """
         shares = Shares(self.by_pair, self.by_row, self.sizes[0])
         wanted = self.settings.l2 > 0 or self.settings.bias_l2 > 0

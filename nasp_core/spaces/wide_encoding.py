@@ -63,8 +63,8 @@ class SideEncoder(nn.Module):
         rows = Rows(self.id, ask.ids)
         return rows, None if ask.share is None else row_penalty(rows, ask.share)
 
-    def histories(self, ask: Ask, sums: Tensor, counts: Tensor, index: Tensor) -> tuple[Rows, Tensor | None]:
-        """Return encoded histories and their penalty (without l2), from whole sums and their counts.
+    def histories(self, ask: Ask, sums: Tensor, counts: Tensor, index: Tensor) -> Rows:
+        """Return encoded histories, from whole sums and their counts.
 
         Row i of the ask is `sums[index[i]]` of `counts[index[i]]` entries, less what it leaves out.
         """
@@ -73,28 +73,30 @@ class SideEncoder(nn.Module):
             return self.without_one(ask, sums, counts, index, with_id=False)
         if ask.others is None or ask.cuts is None:
             rows = Rows(sums * self.scale(counts).unsqueeze(-1), index)
-            rows = rows if len(index) >= len(sums) else Rows(rows.full())
-        else:
-            left = counts.index_select(0, index) - ask.cuts.diff()
-            values = gather(sums, index)[0] - bag(self.history, ask.cuts, ask.others)
-            rows = Rows(values * self.scale(left).unsqueeze(-1))
-        return rows, None if ask.share is None else row_penalty(rows, ask.share)
+            return rows if len(index) >= len(sums) else Rows(rows.full())
+        left = counts.index_select(0, index) - ask.cuts.diff()
+        values = gather(sums, index)[0] - bag(self.history, ask.cuts, ask.others)
+        return Rows(values * self.scale(left).unsqueeze(-1))
 
-    def without_one(
-        self, ask: Ask, sums: Tensor, counts: Tensor, index: Tensor, *, with_id: bool
-    ) -> tuple[Rows, Tensor | None]:
+    def without_one(self, ask: Ask, sums: Tensor, counts: Tensor, index: Tensor, *, with_id: bool) -> Rows:
         """Return the same for an ask whose rows leave out one entry each, plus the id rows or not."""
         assert self.history is not None
         assert ask.others is not None
         left = counts.index_select(0, index) - (1 if ask.known is None else ask.known.to(counts.dtype))
         scale = self.scale(left)
         drop = scale if ask.known is None else scale * ask.known
-        base = self.id if with_id else None
-        what = Left(ask.ids, index, ask.others, scale, drop, ask.share)
-        values, penalty = leave_one(sums, self.history, base, what)
-        if ask.share is None:
-            return Rows(values), None
-        return Rows(values), penalty if base is None else penalty + row_penalty(Rows(base, ask.ids), ask.share)
+        what = Left(ask.ids, index, ask.others, scale, drop)
+        return Rows(leave_one(sums, self.history, self.id if with_id else None, what))
+
+    def id_penalty(self, ask: Ask) -> Tensor | None:
+        """Return the penalty of the id rows asked about (without l2), a scalar."""
+        assert self.id is not None
+        return None if ask.share is None else row_penalty(Rows(self.id, ask.ids), ask.share)
+
+    def history_penalty(self) -> Tensor:
+        """Return the penalty of what histories are made of (without l2): the mean of ||row||^2 over the table."""
+        assert self.history is not None
+        return self.history.square().sum() / max(1, len(self.history))
 
     def scale(self, counts: Tensor) -> Tensor:
         """Return counts ** -power `[n]` in the table's dtype, 0 where nothing is counted."""
@@ -124,13 +126,13 @@ class Encoding:
         self.penalties: list[Tensor] = []
         self._made: dict[tuple[str, bool], Rows] = {}
         self._asks: list[Ask] = []
+        self._weighed = False
 
     def rows(self, name: str, ask: Ask) -> Rows:
         """Return the rows of an encoding by its name."""
         if name == "id+history" and ask.others is not None and ask.cuts is None:
-            rows, penalty = self.encoder.without_one(ask, *self._sums(ask.ids), with_id=True)
-            self.penalties += [] if penalty is None else [penalty]
-            return rows
+            self._weigh(ask, self.encoder.id_penalty(ask), history=True)
+            return self.encoder.without_one(ask, *self._sums(ask.ids), with_id=True)
         return self._parts(name, ask)
 
     def full(self, name: str, ask: Ask) -> Tensor:
@@ -150,11 +152,18 @@ class Encoding:
     def _make(self, kind: str, ask: Ask) -> Rows:
         if kind == "id":
             rows, penalty = self.encoder.ids(ask)
-        else:
-            rows, penalty = self.encoder.histories(ask, *self._sums(ask.ids))
-        if penalty is not None:
-            self.penalties.append(penalty)
-        return rows
+            self._weigh(ask, penalty, history=False)
+            return rows
+        self._weigh(ask, None, history=True)
+        return self.encoder.histories(ask, *self._sums(ask.ids))
+
+    def _weigh(self, ask: Ask, of_ids: Tensor | None, *, history: bool) -> None:
+        """Keep a penalty of id rows, and with `history` that of the history table, which counts once."""
+        if of_ids is not None:
+            self.penalties.append(of_ids)
+        if history and ask.share is not None and not self._weighed:
+            self._weighed = True
+            self.penalties.append(self.encoder.history_penalty())
 
     def _sums(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return sums of whole histories, their counts, and where among them each of `ids` is.

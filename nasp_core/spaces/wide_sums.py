@@ -72,14 +72,13 @@ def lists_of_rows(lists: Lists, ids: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Left(NamedTuple):
-    """Which rows leave out what: int64 `ids`, `places`, `others` `[r]`; `scale`, `drop`, maybe `share` float `[r]`."""
+    """Which rows leave out what: int64 `ids`, `places`, `others` `[r]`; `scale`, `drop` float `[r]`."""
 
     ids: Tensor
     places: Tensor
     others: Tensor
     scale: Tensor
     drop: Tensor
-    share: Tensor | None
 
     def rows(self, sums: Tensor, table: Tensor, low: int, high: int) -> Tensor:
         """Return scale * sums[places] - drop * table[others] of the rows low:high."""
@@ -89,46 +88,37 @@ class Left(NamedTuple):
 
 
 class _LeaveOne(torch.autograd.Function):
-    """Rows h + base[ids] with h = scale * sums[places] - drop * table[others] `[r, dim]`, and sum(share * ||h||^2).
-
-    Without a base the rows are h, without a share the penalty is 0. Nothing but the rows is kept.
-    """
+    """Rows scale * sums[places] - drop * table[others], plus base[ids] where there is a base, `[r, dim]`."""
 
     @staticmethod
-    def forward(ctx: Any, sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(sums, table, base)
+    def forward(ctx: Any, sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> Tensor:
+        ctx.shapes = sums.shape, table.shape, None if base is None else base.shape
         ctx.left = left
-        rows, penalty = sums.new_empty(len(left.ids), sums.shape[1]), sums.new_zeros(())
+        rows = sums.new_empty(len(left.ids), sums.shape[1])
         for low, high in cuts(len(left.ids), sums):
             part = left.rows(sums, table, low, high)
-            if left.share is not None:
-                penalty += torch.dot(torch.linalg.vecdot(part, part), left.share[low:high])
             rows[low:high] = part if base is None else part.add_(base.index_select(0, left.ids[low:high]))
-        return rows, penalty
+        return rows
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        sums, table, base = ctx.saved_tensors
-        left, (grad, of_penalty) = ctx.left, grads
-        of_sums, of_table = torch.zeros_like(sums), torch.zeros_like(table)
-        of_base = None if base is None else torch.zeros_like(base)
-        for low, high in cuts(len(left.ids), sums):
+        left, (grad,) = ctx.left, grads
+        of_sums, of_table = (grad.new_zeros(shape) for shape in ctx.shapes[:2])
+        of_base = None if ctx.shapes[2] is None else grad.new_zeros(ctx.shapes[2])
+        for low, high in cuts(len(left.ids), grad):
             part = grad[low:high]
             if of_base is not None:
                 of_base.index_add_(0, left.ids[low:high], part)
-            if left.share is not None:
-                factor = (left.share[low:high] * (2.0 * of_penalty)).unsqueeze(-1)
-                part = torch.addcmul(part, left.rows(sums, table, low, high), factor)
             of_sums.index_add_(0, left.places[low:high], part * left.scale[low:high].unsqueeze(-1))
             of_table.index_add_(0, left.others[low:high], part * left.drop[low:high].unsqueeze(-1), alpha=-1.0)
         return of_sums, of_table, of_base, None
 
 
-def leave_one(sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> tuple[Tensor, Tensor]:
-    """Return the rows and the penalty of `_LeaveOne`."""
-    rows, penalty = _LeaveOne.apply(sums, table, base, left)  # type: ignore[no-untyped-call]
-    return rows, penalty
+def leave_one(sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> Tensor:
+    """Return the rows of `_LeaveOne`."""
+    rows: Tensor = _LeaveOne.apply(sums, table, base, left)  # type: ignore[no-untyped-call]
+    return rows
 
 
 class _RowPenalty(torch.autograd.Function):

@@ -189,7 +189,7 @@ def test_histories_with_one_left_out(power: float, known: bool) -> None:
             total = sum((table[member] for member in members), torch.zeros(DIM, dtype=table.dtype))
             rows.append(total / max(1, len(members)) ** power)
         made = torch.stack(rows)
-        return torch.cat([made.reshape(-1), (share * made.square().sum(-1)).sum().view(1)])
+        return torch.cat([made.reshape(-1), table.square().sum(-1).mean().view(1)])
 
     assert any(held)
     check(ours, theirs, normal(ITEMS, DIM))

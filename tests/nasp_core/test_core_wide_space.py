@@ -205,13 +205,8 @@ def test_the_penalty_of_pairs() -> None:
     queries = Queries(KNOWN[0], KNOWN[1].unsqueeze(1), KNOWN.new_empty(0), True)
     encoders: Any = net.encoders
     users, items = KNOWN
-    histories = [
-        wide_encoding.Encoding(encoders[side], net._encoding(0, side).lists).full(
-            "history", wide_encoding.Ask(KNOWN[side], KNOWN[1 - side])
-        )
-        for side in (0, 1)
-    ]
-    expected = 0.1 * (mean_square(encoders[0].id[users]) + sum(map(mean_square, histories)))
+    tables = [encoders[0].history, encoders[1].history]
+    expected = 0.1 * (mean_square(encoders[0].id[users]) + sum(map(mean_square, tables)))
     assert net.bias is not None
     expected = expected + 0.01 * (mean_square(net.bias[users]) + mean_square(net.bias[USERS + items]))
     assert penalty is not None

@@ -16,7 +16,7 @@ from nasp_core.search import Found, search, train_genotype
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.data import Prepared, prepare
-from sif.models.build import SPACES, build_network
+from sif.models.build import build_network, make_space
 from sif.recipes import Recipe, load_rating_recipe
 from sif.results import hardware, versions
 
@@ -52,7 +52,7 @@ class Timed:
 
 def run_search(recipe: Recipe, data: Prepared, strategy: Strategy | TrialStrategy | None = None) -> Found:
     """Search with a recipe's settings, by its own strategy unless another is given."""
-    space = SPACES[recipe.space.name](data.task.sizes, recipe.settings(), data.task.counts())
+    space = make_space(recipe.space.name, data.task, recipe.settings())
     return search(
         space,
         data.task,

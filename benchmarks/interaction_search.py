@@ -23,7 +23,7 @@ from nasp_core.optimise import Training
 from nasp_core.strategies import make_strategy
 from sif.api import Pipeline
 from sif.models.baselines import BASELINES
-from sif.models.build import SPACES, build_network
+from sif.models.build import build_network, make_space
 
 STRATEGIES = ("nasp", "nasp-ranked", "darts", "darts-2nd")
 
@@ -35,7 +35,7 @@ def seconds_per_epoch(rounds: int = 7) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in STRATEGIES}
     for _ in range(rounds + 1):
         for name in STRATEGIES:
-            space = SPACES["interaction"](data.task.sizes, recipe.settings(), data.task.counts())
+            space = make_space("interaction", data.task, recipe.settings())
             loop = Loop(space, data.task, training, strategy=make_strategy(name), seed=0)
             with Timed() as timed:
                 loop.run()

@@ -72,13 +72,13 @@ class Mixture:
 
 
 class Batch(NamedTuple):
-    """One batch: `inputs` as the network takes them, `target` as the loss takes it; both on the device.
+    """One batch: `inputs` as the network takes them, `target` as the loss takes it; tensors on the device.
 
     `scale` is a factor of the learning rate in this one step (a shorter window of text weighs less).
     """
 
-    inputs: Tensor
-    target: Tensor
+    inputs: Any
+    target: Any
     scale: float = 1.0
 
 
@@ -110,11 +110,11 @@ class Task(Protocol):
         """Return the batches of a split, reshuffled on every pass by `seed`."""
         ...
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+    def loss(self, output: Tensor, target: Any) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
         ...
 
-    def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:
+    def evaluate(self, predict: Callable[[Any], Tensor], split: str = "valid") -> dict[str, float]:
         """Return the metrics of `predict` (inputs to outputs, run without gradient) on a split."""
         ...
 

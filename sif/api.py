@@ -22,6 +22,7 @@ from sif.datasets import Vocabulary
 from sif.errors import DataError, RunError
 from sif.evaluate.run import rank_run
 from sif.models.build import build_network, is_additive, parameters_of
+from sif.models.saved import goal_of
 from sif.pipeline import Pipeline, check_recipe
 from sif.recipes import Recipe, changes_of, load_rating_recipe
 from sif.recommender import Recommender
@@ -61,9 +62,13 @@ class Run(FinishedRun):
             raise RunError(f"run {self.path} has a context mode; use recommend(..., context=...) of the run")
         return Recommender.load(self.path / "model.safetensors")
 
-    def recommend(self, user: Any, k: int = 10, *, context: Any = None) -> list[dict[str, Any]]:
-        """Return the k best items that the user does not have: item (raw id), score (predicted rating), title.
+    def recommend(
+        self, user: Any, k: int = 10, *, context: Any = None, cold_items: bool = True
+    ) -> list[dict[str, Any]]:
+        """Return the k best items that the user does not have: item (raw id), score, title, and whether it is cold.
 
+        The score is the predicted rating; of a ranking run it is a logit. Cold items, which training never met, are
+        ranked by what else their side has (a bias, an untrained embedding); without `cold_items` they are left out.
         Raises `DataError` for an unknown user (or context), naming the nearest known ones, and for k below 1.
         """
         if k < 1:
@@ -72,14 +77,18 @@ class Run(FinishedRun):
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         row = users.find(str(user), "user")
         seen = sparse.csr_array(sparse.load_npz(self.directory.file("seen.npz")))[[row]]
-        found, scores = top_k(self._scores(row, len(items), ids, context), k, seen=seen)
+        tree = self._model()
+        counts = tree["counts"][tree["sizes"][0] :][: len(items)].numpy()
+        excluded = None if cold_items else np.flatnonzero(counts == 0)
+        found, scores = top_k(self._scores(row, len(items), ids, context), k, seen=seen, excluded=excluded)
         keep = found[0] >= 0
-        raw = items.decode(found[0][keep].astype(np.int64))
+        raw, cold = items.decode(found[0][keep].astype(np.int64)), counts[found[0][keep]] == 0
         titles: Mapping[str, str] = ids.get("titles") or {}
-        scale = Scale(*self._model()["scale"])
+        goal = goal_of(tree)
+        mean, std = (goal.mean, goal.std) if isinstance(goal, Scale) else (0.0, 1.0)
         return [
-            {"item": item, "score": float(score) * scale.std + scale.mean, "title": titles.get(str(item))}
-            for item, score in zip(raw, scores[0][keep], strict=True)
+            {"item": item, "score": float(score) * std + mean, "title": titles.get(str(item)), "cold": bool(unmet)}
+            for item, score, unmet in zip(raw, scores[0][keep], cold, strict=True)
         ]
 
     def _scores(self, row: int, n_items: int, ids: dict[str, Any], context: Any) -> torch.Tensor:

@@ -22,7 +22,6 @@ from sif.checkpoint import load_tree, save_tree
 from sif.data import prepare
 from sif.datasets import read
 from sif.errors import DataError, RunError
-from sif.implicit_feedback import with_negatives
 from sif.models.build import build_network, parameters_of
 from sif.models.saved import Goal, goal_of, goal_of_task, model_tree, network_of
 from sif.recipes import Recipe, load_rating_recipe
@@ -43,26 +42,25 @@ class Recommender:
     """Search, train and recommend, with the signatures of `implicit`.
 
     `fit(user_items)` searches the interaction function on a part held out of `user_items`, then trains it on
-    all of it. Ratings that differ are predicted as they are; a matrix of equal values (clicks) is implicit
-    feedback: its entries stand for 1, and as many sampled absent entries times `negatives` for 0.
+    all of it. Ratings that differ are predicted as they are; a matrix of equal values (clicks) is implicit feedback,
+    and ranked.
     """
 
     def __init__(
         self,
-        recipe: str | Path | Recipe = "ratings",
+        recipe: str | Path | Recipe | None = None,
         *,
-        negatives: int = 2,
         seed: int = 0,
         device: str = "auto",
         cold_items: bool = True,
     ) -> None:
-        """Take a recipe by name, file or value; nothing is read or trained yet.
+        """Take a recipe by name, file or value (None: `ratings`, or `clicks` where all values are equal).
 
         `cold_items`: whether `recommend` ranks items that training never met (`cold`) with the others.
         """
-        loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe)
-        self.recipe = loaded.model_copy(update={"seed": seed})
-        self.negatives, self.device, self.cold_items = negatives, device, cold_items
+        loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe or "ratings")
+        self.recipe, self._given = loaded.model_copy(update={"seed": seed}), recipe is not None
+        self.device, self.cold_items = device, cold_items
         self.genotype: Genotype | None = None
         self._network: InteractionNetwork | WideNetwork | None = None
         self._folded: Folded | None = None
@@ -81,9 +79,8 @@ class Recommender:
         from sif.api import search
 
         data = read(_csr(user_items), name="user_items")
-        alike = data.rating is None or float(np.ptp(data.rating)) == 0.0
-        if alike and self.recipe.task == "rating":
-            data = with_negatives(data, self.negatives, self.recipe.seed)
+        if not self._given and (data.rating is None or float(np.ptp(data.rating)) == 0.0):
+            self.recipe = load_rating_recipe("clicks").model_copy(update={"seed": self.recipe.seed})
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
         recipe = self.recipe.model_copy(

@@ -28,13 +28,12 @@ from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.data import Prepared
 from sif.errors import RunError
+from sif.models.saved import task_tree
 from sif.recipes import AnyRecipe, load_recipe
 from sif.results import SCHEMA_VERSION
-from sif.tasks import RatingTask, Scale
 from sif.toml import dump_toml
 
 __all__ = [
-    "MODEL_FORMAT",
     "RETRAINING",
     "FinishedRun",
     "Progress",
@@ -46,7 +45,6 @@ __all__ = [
     "write_model",
 ]
 
-MODEL_FORMAT = "sif-recommender-1"
 RETRAINING = "retraining"
 """The folder of a run in which `sif train` keeps what it goes on from."""
 _FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
@@ -322,16 +320,7 @@ def write_model(
 ) -> None:
     """Write genotype.json, model.safetensors and what serving needs: ids.json (raw ids, titles) and seen.npz."""
     directory.write("genotype.json", genotype.to_json())
-    scale = data.task.scale if isinstance(data.task, RatingTask) else Scale(0.0, 1.0, 0.0, 0.0)
-    tree = {
-        "format": MODEL_FORMAT,
-        "genotype": genotype.to_json(),
-        "sizes": list(data.task.sizes),
-        "scale": [scale.mean, scale.std, scale.low, scale.high],
-        "weights": weights,
-        "epoch": epoch,
-    }
-    save_tree(directory.path / "model.safetensors", tree)
+    save_tree(directory.path / "model.safetensors", task_tree(genotype, weights, data.task) | {"epoch": epoch})
     known = data.interactions
     contexts = known.contexts.to_list() if len(data.task.sizes) == 3 and known.contexts is not None else None
     titles = None if data.titles is None else {str(item): title for item, title in data.titles.items()}

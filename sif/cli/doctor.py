@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from typing import Annotated
 
 import torch
@@ -13,6 +12,7 @@ from rich.table import Table
 from sif.cli.app import app, console, data_root, emit, guarded
 from sif.datasets import catalogue, find_entry, locate
 from sif.datasets import data_root as data_folder
+from sif.integrations.recbole_support import COMMANDS
 from sif.results import hardware, versions
 
 __all__ = ["doctor"]
@@ -59,6 +59,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
 
 
 def _fix(extra: str) -> str:
-    if extra == "recbole" and sys.version_info >= (3, 12):
-        return "pip install --no-deps recbole (its dependency ray has no wheel for this Python; the data need none)"
+    if extra == "recbole":
+        return "; ".join(COMMANDS)
     return f"pip install 'sif-nas[{extra}]'"

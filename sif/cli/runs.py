@@ -136,11 +136,12 @@ def recommend(
     user: Annotated[str, typer.Option(help="The user's id, as in the data.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
     context: Annotated[str, typer.Option(help="The context (runs with a context mode; default: the last).")] = "",
+    known: Annotated[bool, typer.Option("--known", help="Leave out items without any training interaction.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Recommend items that the user does not have yet, best first."""
     opened = load(run)
-    items = opened.recommend(user, k, context=context or None)
+    items = opened.recommend(user, k, context=context or None, cold_items=not known)
     if as_json:
         emit({"user": user, "items": items})
         return
@@ -149,6 +150,10 @@ def recommend(
     for rank, item in enumerate(items, 1):
         table.add_row(str(rank), str(item["item"]), f"{item['score']:.3f}", *([item["title"] or ""] if titles else []))
     console.print(table)
+    if cold := sum(item["cold"] for item in items):
+        errors.print(
+            f"note: {cold} of these had no interaction in training; --known leaves such items out", markup=False
+        )
     if len(items) < k:
         errors.print(f"note: only {len(items)} items are left that user {user} does not have", markup=False)
     if opened.additive:

@@ -281,5 +281,5 @@ def check_rating_task(interactions: Interactions) -> None:
         return
     raise DataError(
         f"{interactions.source} {why}, and the rating task has nothing to learn\n"
-        '  Name the column of ratings: --set columns.rating="...". For clicks and purchases use sif.Recommender.'
+        '  Name the column of ratings: --set columns.rating="...". For clicks and purchases: --recipe clicks.'
     )

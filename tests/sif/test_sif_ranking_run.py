@@ -9,7 +9,7 @@ from sif_samples import sets
 from typer.testing import CliRunner
 
 import sif
-from sif.api import score
+from sif.api import rank_run, retrain, score
 from sif.cli import app
 from sif.errors import RecipeError
 from sif.pipeline import check_recipe
@@ -66,6 +66,30 @@ def test_the_find_learns_what_popularity_cannot(tmp_path: Path):
     assert found["metrics"]["test"]["ndcg@10"] > found["baselines"]["popularity"]["test"]["ndcg@10"] + 0.1
 
 
+def test_a_ranking_run_recommends_what_the_user_does_not_have(run: sif.Run):
+    had = {line.split(",")[1] for line in (run.path.parent / "clicks.csv").read_text().splitlines() if "u03" in line}
+    told = run.recommend("u03", k=5)
+    assert len(told) == 5
+    assert not had & {entry["item"] for entry in told}
+    scores = [entry["score"] for entry in told]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_served_scores_are_the_networks(run: sif.Run):
+    ranked = rank_run(run.path, device="cpu")["parts"]["test"]["model"]["ndcg@10"]
+    assert ranked == pytest.approx(run.result["metrics"]["test"]["ndcg@10"], abs=1e-9)
+    assert score(run.path, device="cpu")["test"] == pytest.approx(run.result["metrics"]["test"], abs=1e-9)
+
+
+def test_a_ranking_run_trains_again_on_everything(run: sif.Run, tmp_path: Path):
+    copy = run.save(tmp_path / "copy")
+    done = retrain(copy, all_data=True, device="cpu")
+    assert done["valid"] is None
+    again = sif.load(copy)
+    assert again.result["metrics"] == {"valid": None, "test": None}
+    assert len(again.recommend("u03", k=3)) == 3
+
+
 def test_the_same_ranking_recipe_gives_the_same_run(run: sif.Run, tmp_path: Path):
     again = sif.search(clicks(tmp_path / "c.csv"), recipe="clicks", settings=SMALL, device="cpu")
     assert again.genotype == run.genotype
@@ -109,3 +133,18 @@ def test_ratings_in_the_wide_space(ratings: str):
     assert found.result["task"] == "rating"
     assert set(found.result["baselines"]) == {"biased-mf", "svd++"}
     assert len(found.genotype.choices["operation"]) == 2
+    assert len(found.recommend("u03", k=3)) == 3
+
+
+def test_cold_items_are_told_and_can_be_left_out(tmp_path: Path):
+    lines = clicks(tmp_path / "clicks.csv").read_text().splitlines()
+    (tmp_path / "valid.csv").write_text("user_id,item_id\nu01,new\nu02,i01\n")
+    (tmp_path / "test.csv").write_text("user_id,item_id\nu05,i20\nu04,i05\n")
+    kept = [line for line in lines if line not in ("u02,i01", "u05,i20", "u04,i05")]
+    (tmp_path / "train.csv").write_text("\n".join(kept) + "\n")
+    settings = SMALL | {"valid": str(tmp_path / "valid.csv"), "test": str(tmp_path / "test.csv")}
+    found = sif.search(tmp_path / "train.csv", recipe="clicks", settings=settings, device="cpu")
+    told = {entry["item"]: entry["cold"] for entry in found.recommend("u07", k=30)}
+    assert told.pop("new") is True
+    assert not any(told.values())
+    assert "new" not in {entry["item"] for entry in found.recommend("u07", k=30, cold_items=False)}

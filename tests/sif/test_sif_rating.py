@@ -1,4 +1,4 @@
-"""The rating task: metrics, scale and batches against numpy; negatives for implicit feedback."""
+"""The rating task: metrics, scale and batches against numpy."""
 
 from dataclasses import replace
 
@@ -7,11 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
 
 from sif.datasets import Interactions, split
 from sif.errors import DataError
-from sif.implicit_feedback import with_negatives
 from sif.tasks import RatingTask, Scale
 from sif.tasks.stream import TensorStream
 
@@ -105,33 +103,3 @@ def test_every_pass_holds_each_row_once_and_any_batch_can_be_asked_for(n: int, s
         assert all(len(batch.target) == size for batch in batches[:-1])
     fresh = TensorStream(torch.arange(n).repeat(2, 1), torch.arange(n), size, seed)
     assert torch.equal(fresh.batch(2 * len(stream) - 1).target, second[-1].target)
-
-
-@given(st.integers(0, 2**32), st.floats(0.05, 0.95), st.integers(1, 4))
-def test_negatives_are_never_observed(seed: int, density: float, ratio: int):
-    matrix = np.random.default_rng(seed).random((9, 7)) < density
-    if not 0 < matrix.sum() < matrix.size:
-        return
-    data = Interactions.from_csr(sparse.csr_array(matrix))
-    made, again = with_negatives(data, ratio, seed), with_negatives(data, ratio, seed)
-    observed = matrix[made.user, made.item]
-    assert made.rating.tolist() == observed.astype(float).tolist()
-    assert observed.sum() == matrix.sum()
-    assert (~observed).sum() == min(ratio * matrix.sum(), matrix.size - matrix.sum())
-    assert len(set(zip(made.user.tolist(), made.item.tolist(), strict=True))) == len(made)
-    assert made.fingerprint() == again.fingerprint()
-
-
-def test_negatives_depend_on_the_seed_and_are_noted():
-    data = Interactions.from_csr(sparse.csr_array(np.eye(12, dtype=bool)))
-    one, two = with_negatives(data, 2, 0), with_negatives(data, 2, 1)
-    assert one.fingerprint() != two.fingerprint()
-    assert one.notes[-1] == "implicit feedback: 12 observed pairs stand for 1, 24 sampled absent pairs for 0"
-
-
-def test_negatives_that_cannot_be():
-    full = Interactions.from_csr(sparse.csr_array(np.ones((4, 4), bool)), name="clicks")
-    with pytest.raises(DataError, match="clicks: every user has every item; there is nothing to learn from"):
-        with_negatives(full, 1, 0)
-    with pytest.raises(DataError, match="negatives = 0; implicit feedback needs at least one absent pair"):
-        with_negatives(full, 0, 0)

@@ -214,16 +214,20 @@ def test_the_callback_hears_every_epoch(user_items: sparse.csr_matrix):
     assert all(seconds > 0 and np.isfinite(loss) for _, seconds, loss in heard)
 
 
-def test_clicks_are_implicit_feedback():
+def test_equal_values_are_clicks_and_are_ranked():
     """Two groups of users with two groups of items: the others' items of one's own group come first."""
     generator = np.random.default_rng(0)
     group = np.arange(40) % 2
     clicks = (group[:, None] == (np.arange(30) % 2)) & (generator.random((40, 30)) < 0.6)
-    settings = {"train.epochs": 40, "train.batch_size": 64, "search.epochs": 4, "train.patience": 10}
-    for matrix in (sparse.csr_matrix(clicks), sparse.csr_matrix(clicks * 3.0)):
-        model = tiny(**settings, **{"space.operations": ["multiply", "max"]}).fit(matrix)
-        ids, _ = model.recommend(np.arange(40), sparse.csr_matrix(clicks), N=3)
-        assert ((ids % 2) == group[:, None]).mean() > 0.8
+    model = Recommender(device="cpu").fit(sparse.csr_matrix(clicks * 3.0))
+    assert model.recipe.task == "ranking"
+    ids, _ = model.recommend(np.arange(40), sparse.csr_matrix(clicks), N=3)
+    assert ((ids % 2) == group[:, None]).mean() > 0.9
+
+
+def test_equal_values_cannot_be_predicted_as_ratings():
+    with pytest.raises(DataError, match=r"all are 3: that is implicit feedback"):
+        tiny().fit(sparse.csr_matrix(np.kron(np.eye(4), np.ones((5, 5))) * 3.0))
 
 
 def test_a_ranking_recipe_learns_clicks_as_they_are(tmp_path: Path):
@@ -248,7 +252,7 @@ def test_a_ranking_recipe_learns_clicks_as_they_are(tmp_path: Path):
         (sparse.csr_matrix((4, 4)), "has no interactions"),
         (sparse.csr_matrix(np.eye(4)), "too few to split"),
         (sparse.csr_matrix(np.ones((1, 40))), "has one user"),
-        (sparse.csr_matrix(np.ones((8, 8))), "every user has every item"),
+        (sparse.csr_matrix(np.ones((8, 8))), "all are 1: that is implicit feedback"),
         (np.ones((8, 8)), "give a scipy sparse matrix"),
     ],
 )

@@ -16,6 +16,7 @@ from nasp_core.spaces.wide_settings import ADDITIVE_PAIRS, WideSettings
 
 __all__ = ["WideBranch"]
 
+_PRODUCTS = 1 << 24  # hidden units of all pairs that may be held at once: 64 MiB of float32
 _SPLIT = ("plus", "minus", "concat")
 """Operations whose linear maps are a sum of one map a side."""
 
@@ -119,6 +120,10 @@ class WideBranch(nn.Module):
     def _of_mlp(self, u: Rows, v: Rows, width: int) -> Tensor:
         """Return the MLP's scores, its first layer applied to each side's table where it splits."""
         parameters = self._parameters_of_tower()
+        if self.operation == "multiply" and not width:
+            of_users, of_items = u.full(), v.full()
+            if len(of_users) * len(of_items) * len(parameters[0]) <= _PRODUCTS:
+                return _tower_of_products(of_users, of_items, parameters)
         if self.operation not in _SPLIT:
             return read_pairs(self.operation, Tower(), u, v, width, parameters)
         weight, bias, *rest = parameters
@@ -130,6 +135,16 @@ class WideBranch(nn.Module):
         if len(rest) == 1:
             return read_pairs("hinge", Weighted(), a, b, width, [rest[0].squeeze(0)])
         return read_pairs("hinge", Tower(), a, b, width, rest)
+
+
+def _tower_of_products(u: Tensor, v: Tensor, parameters: list[Tensor]) -> Tensor:
+    """Return an MLP of u * v as `[n, m]`: a unit of its first layer is an inner product of weighted vectors."""
+    weight, bias, *rest = parameters
+    units = (u.unsqueeze(1) * weight).flatten(0, 1) @ v.T  # [n * units, m]
+    hidden = (units.view(len(u), len(weight), len(v)) + bias.unsqueeze(1)).relu_()
+    for weight, bias in zip(rest[:-1:2], rest[1::2], strict=True):
+        hidden = (weight @ hidden + bias.unsqueeze(1)).relu_()
+    return torch.matmul(rest[-1], hidden).squeeze(1)
 
 
 def _norms(rows: Rows) -> Rows:

@@ -23,8 +23,12 @@ SMALL: dict[str, Any] = {
     "train.epochs": 3,
     "train.batch_size": 16,
     "train.evaluate_every": 1,
-    "tune.embedding_dim": [],
     "strategy.settings.finalists": 2,
+    "strategy.settings.looks": 10,
+    "strategy.settings.trainings": 3,
+    "strategy.settings.keep": 1,
+    "tune.l2": [],
+    "space.hidden": 2,
     "baselines.names": ["popularity", "mf"],
     "baselines.random": False,
 }
@@ -61,7 +65,7 @@ def test_a_ranking_run_has_rankings_in_its_result(run: sif.Run):
 
 
 def test_the_find_learns_what_popularity_cannot(tmp_path: Path):
-    settings = SMALL | {"train.epochs": 40, "train.optimiser.learning_rate": 0.02, "train.patience": 40}
+    settings = {"space.embedding_dim": 8, "baselines.names": ["popularity"], "baselines.random": False, "tune.l2": []}
     found = sif.search(clicks(tmp_path / "clicks.csv"), recipe="clicks", settings=settings, device="cpu").result
     assert found["metrics"]["test"]["ndcg@10"] > found["baselines"]["popularity"]["test"]["ndcg@10"] + 0.1
 

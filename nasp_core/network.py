@@ -97,6 +97,14 @@ class Space(Network):
         """
         return self.genotype(active).key()
 
+    def representative(self, active: Active) -> Active:
+        """Return the point of the same family that a search trains in its place: the one that trains best.
+
+        Where one set of functions has two forms, a plain one and one with weights that it does not need, the plain one.
+        By default the point itself.
+        """
+        return active
+
     def build(self, genotype: Genotype) -> Network:
         """Return the plain network of a genotype, freshly made (call `reset` to draw its weights)."""
         raise NotImplementedError

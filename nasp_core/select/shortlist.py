@@ -101,7 +101,8 @@ class Shortlist(Select):
             if family not in trained:
                 if len(trained) >= self.trainings:
                     return None
-                trained[family] = context.trained_metric(point, short), point
+                plain = context.space.representative(point)
+                trained[family] = context.trained_metric(plain, short), plain
             return trained[family][0]
 
         for point in ranked:
@@ -119,7 +120,8 @@ class Shortlist(Select):
         generator = torch.Generator().manual_seed(derive_seed(context.seed, "shortlist"))
 
         def look(point: Active) -> float | None:
-            key = tuple(point.items())
+            point = space.representative(point)
+            key = tuple((group.name, point[group.name]) for group in space.groups)
             if key not in seen:
                 if len(seen) >= self.looks:
                     return None

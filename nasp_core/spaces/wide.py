@@ -182,6 +182,23 @@ class WideSpace(WideBase, Space):
         """Return one name for all points that are the same set of functions (see `wide_points.family_of`)."""
         return family_of(self._choices(active), self.settings)
 
+    def representative(self, active: Active) -> Active:
+        """Return the same point with `sum` in place of `linear` where the weights can move into the embeddings.
+
+        So it is of a product with identity element-wise networks: w . (u * v) is the sum of u * v under other
+        embeddings, and trains slower by the weights that it does not need.
+        """
+        if "sum" not in self.settings.predictors or "linear" not in self.settings.predictors:
+            return active
+        plain = self.settings.predictors.index("sum")
+        chosen = self._choices(active)
+        parts = zip(chosen["operation"], chosen["elementwise"], chosen["predictor"], active["predictor"], strict=True)
+        picks = tuple(
+            plain if (operation, network, predictor) == ("multiply", "identity", "linear") else pick
+            for operation, network, predictor, pick in parts
+        )
+        return {**active, "predictor": picks}
+
     def selection(self, genotype: Genotype) -> Active:
         """Return the live candidates that a genotype names; refuses an additive one where the settings do."""
         active = super().selection(genotype)

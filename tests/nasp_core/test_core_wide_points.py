@@ -324,3 +324,23 @@ def test_new_users_by_their_history() -> None:
     torch.testing.assert_close(both[1], mean)
     history = encoder.history.detach()[of_user[0]].sum(0) / len(of_user[0]) ** SETTINGS.history_power
     torch.testing.assert_close(both[0], mean + history)
+
+
+def test_a_representative_is_of_the_same_family_and_plain() -> None:
+    """What a search trains for a product with a linear predictor is the product with a sum; all else stands for itself."""
+    space = WideSpace((3, 3), WideSettings(embedding_dim=2, branches=1), Histories.empty((3, 3)))
+    changed = 0
+    for point in space.points():
+        stands = space.representative(point)
+        assert space.family(stands) == space.family(point)
+        names, now = space.genotype(point).choices, space.genotype(stands).choices
+        if (names["operation"], names["elementwise"], names["predictor"]) == (
+            ("multiply",),
+            ("identity",),
+            ("linear",),
+        ):
+            assert now["predictor"] == ("sum",)
+            changed += 1
+        else:
+            assert stands == point
+    assert changed == 3 * 3 * 2

@@ -23,7 +23,17 @@ from wide_samples import (
 )
 
 from nasp_core.errors import GenotypeError
-from nasp_core.spaces import NAMED, Queries, WideNetwork, additive, named, wide_formula
+from nasp_core.spaces import (
+    NAMED,
+    Histories,
+    Queries,
+    WideNetwork,
+    WideSettings,
+    WideSpace,
+    additive,
+    named,
+    wide_formula,
+)
 from nasp_core.spaces.wide_points import family_of, wide_genotype
 
 SEEN = torch.zeros(USERS, ITEMS).index_put_((KNOWN[0], KNOWN[1]), torch.ones(()))
@@ -327,18 +337,15 @@ def test_new_users_by_their_history() -> None:
 
 
 def test_a_representative_is_of_the_same_family_and_plain() -> None:
-    """What a search trains for a product with a linear predictor is the product with a sum; all else stands for itself."""
+    """For a product with a linear predictor stands the product with a sum; all else stands for itself."""
     space = WideSpace((3, 3), WideSettings(embedding_dim=2, branches=1), Histories.empty((3, 3)))
+    linear = (("multiply",), ("identity",), ("linear",))
     changed = 0
     for point in space.points():
         stands = space.representative(point)
         assert space.family(stands) == space.family(point)
         names, now = space.genotype(point).choices, space.genotype(stands).choices
-        if (names["operation"], names["elementwise"], names["predictor"]) == (
-            ("multiply",),
-            ("identity",),
-            ("linear",),
-        ):
+        if (names["operation"], names["elementwise"], names["predictor"]) == linear:
             assert now["predictor"] == ("sum",)
             changed += 1
         else:

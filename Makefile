@@ -13,12 +13,12 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(BIN)/.installed-dev: $(BIN)/.installed
-	$(PIP) install --quiet --editable '.[dev]'
+	$(PIP) install --quiet --editable '.[dev,recbole]'
 	touch $@
 
-# RecBole's wheel carries a copy of MovieLens 100K: installed last and for that file alone, so without its dependencies.
+# RecBole's wheel carries a copy of MovieLens 100K. Without its dependencies: some have no wheels here, and none is needed for that file.
 $(BIN)/.movielens: $(BIN)/.installed
-	$(PIP) install --quiet --no-deps recbole
+	$(PIP) install --quiet --no-deps recbole thop
 	touch $@
 
 movielens: $(BIN)/.movielens

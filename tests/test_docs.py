@@ -15,6 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ("--set", "train.epochs=3", "--set", 'baselines.names=["biases"]', "--set", "tune.l2=[]")
+QUICK_RANKING = (
+    *("--set", "train.epochs=4", "--set", 'baselines.names=["popularity"]', "--set", "baselines.random=false"),
+    *("--set", "strategy.settings.trainings=3", "--set", "space.embedding_dim=4"),
+)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -41,7 +45,7 @@ def python(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with `mine.csv`: half-star ratings, text ids, ISO dates."""
+    """A folder with `mine.csv`: half-star ratings, text ids, ISO dates; and `clicks.csv`, the same without ratings."""
     draw = np.random.default_rng(0)
     users = ["ann", *(f"user{number}" for number in range(59))]
     lines = ["user_id,movieId,stars,timestamp"]
@@ -51,6 +55,7 @@ def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             stars = np.clip(np.round(2 * (3 + taste * np.cos(item) + 0.3 * draw.normal())) / 2, 0.5, 5)
             lines.append(f"{user},film {item},{stars},2024-01-{1 + int(item) % 28:02d}")
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "clicks.csv").write_text("\n".join(",".join(line.split(",")[:2]) for line in lines) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -73,7 +78,7 @@ def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
             assert set(words) <= set(targets)
             continue
         assert program == "sif"
-        quick = QUICK if words[0] == "search" else ()
+        quick = (QUICK_RANKING if "clicks" in words else QUICK) if words[0] == "search" else ()
         done = python(["-m", "sif", *words, *quick], own_table)
         assert done.returncode == 0, (words, done.stderr)
 

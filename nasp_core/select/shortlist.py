@@ -23,10 +23,12 @@ def climb(
 ) -> None:
     """Ask for the metric of a point, then choice by choice of all its alternatives, going on from the best each time.
 
+    Choices of more candidates come first: there is more to gain, before the asking is over.
     Ends when no change of any one choice is better, or `metric` says None (no more looks). A change that the space's
     constraints do not allow (`Space.constrain`) is taken to the nearest point that they do.
     """
-    places = [(group, choice) for group in space.groups for choice in range(group.choices)]
+    groups = sorted(space.groups, key=lambda group: -len(group.candidates))
+    places = [(group, choice) for group in groups for choice in range(group.choices)]
     here, value, rests = start, metric(start), 0
     while value is not None and rests < len(places):
         for group, choice in places:
@@ -134,10 +136,27 @@ class Shortlist(Select):
             climb(space, start, look, lambda one, two: better(context.task, one, two))
             stale = stale + 1 if len(seen) == before else 0  # a small space is soon seen whole
             start = space.random_point(generator)
-        chosen: dict[str, Active] = {}
+        families: dict[str, Active] = {}
         for point in _first(context.task, list(seen.values())):
-            chosen.setdefault(space.family(point), point)
-        return list(chosen.values())[: self.count]
+            families.setdefault(space.family(point), point)
+        return _spread(list(families.values()), self.count)
+
+
+def _spread(points: list[Active], count: int) -> list[Active]:
+    """Return `count` of the points in their order: first those that differ from all before in two choices or more.
+
+    Neighbours need no place of their own: a climb meets them.
+    """
+    chosen: list[Active] = []
+    for point in points:
+        if len(chosen) < count and all(_differences(point, other) > 1 for other in chosen):
+            chosen.append(point)
+    rest = [point for point in points if not any(point is other for other in chosen)]
+    return [*chosen, *rest][:count]
+
+
+def _differences(one: Active, two: Active) -> int:
+    return sum(a != b for name in one for a, b in zip(one[name], two[name], strict=True))
 
 
 def _first(task: Task, scored: list[tuple[float, Active]]) -> list[Active]:

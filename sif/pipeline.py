@@ -29,6 +29,9 @@ from sif.runs import Stages, searched, trained_stage
 __all__ = ["Pipeline", "check_recipe"]
 
 
+_RATE = "learning_rate"
+
+
 def check_recipe(recipe: Recipe) -> None:
     """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
     problems: list[str] = []
@@ -122,13 +125,14 @@ class Pipeline:
         """
         best: tuple[Genotype, State] | None = None
         seconds = 0.0
-        own = {"l2": self.settings.l2, "embedding_dim": self.settings.embedding_dim}
-        for changes in self._grid(("l2", "embedding_dim")):
-            tried = replace(genotype, settings=dict(genotype.settings) | changes)
+        grid = self._grid(("l2", "embedding_dim"))
+        own = grid[0]
+        for changes in grid:
+            tried = replace(genotype, settings=dict(genotype.settings) | _of_space(changes))
             if changes == own and done is not None:
                 state = done | {"seconds": 0.0}  # the search's seconds have it
             else:
-                state = self._train(f"train {_text(changes)}", self.build(tried), tried.key())
+                state = self._train(f"train {_text(changes)}", self.build(tried), tried.key(), changes)
             seconds += state["seconds"]
             if changes == own:
                 self.own_metric = float(state["valid"][self.task.metric])
@@ -140,11 +144,15 @@ class Pipeline:
     def _grid(self, keys: tuple[str, ...]) -> list[dict[str, Any]]:
         """Return the settings to try: the recipe's own first, then the rest of the grid."""
         tune = self.recipe.tune.model_dump()
-        axes = [dict.fromkeys([getattr(self.settings, key), *tune[key]]) for key in keys]
-        return [dict(zip(keys, values, strict=True)) for values in product(*axes)]
+        axes = {key: dict.fromkeys([getattr(self.settings, key), *tune[key]]) for key in keys}
+        if tune[_RATE]:
+            axes[_RATE] = dict.fromkeys([self.final.optimiser.learning_rate, *tune[_RATE]])
+        return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
-    def _train(self, stage: str, network: Network, key: str) -> State:
-        return trained_stage(self.stages, stage, network, self.task, self.final, key, self.seed)
+    def _train(self, stage: str, network: Network, key: str, changes: dict[str, Any]) -> State:
+        rate = changes.get(_RATE, self.final.optimiser.learning_rate)
+        training = replace(self.final, optimiser=replace(self.final.optimiser, learning_rate=rate))
+        return trained_stage(self.stages, stage, network, self.task, training, key, self.seed)
 
     def baseline(self, name: str, baseline: Baseline) -> tuple[Network, State]:
         """Train a baseline over its part of the grid; return the best by validation and its outcome."""
@@ -153,10 +161,10 @@ class Pipeline:
         best: tuple[Network, State] | None = None
         seconds = 0.0
         for changes in grid:
-            settings = replace(self.settings, **changes)
+            settings = replace(self.settings, **_of_space(changes))
             network = baseline.build(self.task.sizes, settings, self.counts, self.histories).to(self.task.device)
             if baseline.trained:
-                state = self._train(f"baseline {name} {_text(changes)}", network, f"baseline/{name}")
+                state = self._train(f"baseline {name} {_text(changes)}", network, f"baseline/{name}", changes)
             else:
                 state = {"weights": dict(network.state_dict()), "valid": evaluate(network, self.task), "seconds": 0.0}
             seconds += state["seconds"]
@@ -220,6 +228,11 @@ class Pipeline:
             else:
                 total += record["epochs"]
         return total
+
+
+def _of_space(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the changes that are settings of the space; the learning rate is the training's."""
+    return {key: value for key, value in changes.items() if key != _RATE}
 
 
 def _text(changes: dict[str, Any]) -> str:

@@ -44,11 +44,13 @@ class BaselineRecipe(Closed):
 class TuneRecipe(Closed):
     """The grid on which the find and the baselines choose by validation; the recipe's own values are always in it.
 
-    `l2` holds for all that have embeddings; `embedding_dim` for the find and the tuned baseline (biased-mf).
+    `l2` and `learning_rate` (of the final training) hold for all that have embeddings; `embedding_dim` for the find and
+    the baselines that are tuned so (biased-mf, named points).
     """
 
     l2: tuple[Size, ...] = ()
     embedding_dim: tuple[Count, ...] = ()
+    learning_rate: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
 
 class Recipe(BaseRecipe):

@@ -83,6 +83,7 @@ FIELDS: dict[str, tuple[dict[str, Any], Any]] = {
     **of_optimiser("train"),
     "tune.l2": ({}, [0.0]),
     "tune.embedding_dim": ({}, [8]),
+    "tune.learning_rate": ({}, [0.2]),
     "baselines.names": ({}, ["biases"]),
     "baselines.enumerate": ({}, True),
     "baselines.random": ({}, True),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sif_cell_samples import CONV, RECURRENT, write_pictures, write_text
 from sif_samples import TINY, sets, write_ratings
+from test_sif_ranking_run import SMALL, clicks
 
 ROOT = Path(__file__).parents[2]
 SETTINGS: dict[str, Any] = TINY | {
@@ -26,7 +27,8 @@ SETTINGS: dict[str, Any] = TINY | {
 }
 
 
-DATA: dict[str, Callable[[Path], Path]] = {"cifar10": write_pictures, "ptb": write_text}
+DATA: dict[str, Callable[[Path], Path]] = {"cifar10": write_pictures, "ptb": write_text, "clicks": clicks}
+RANKING: dict[str, Any] = SMALL | {"train.epochs": 10, "search.epochs": 6, "strategy.settings.keep": 2}
 CELLS: dict[str, dict[str, Any]] = {
     "cifar10": CONV | {"budget": "full", "compare.random_epochs": 2},
     "ptb": RECURRENT | {"budget": "full", "compare.random_epochs": 2},
@@ -47,7 +49,7 @@ def kill_and_resume(
     folder: Path, kills: int, seed: int, settings: dict[str, Any], recipe: str = "ratings", what: str = "search"
 ) -> dict[str, Any]:
     write: Callable[[Path], Path] = DATA.get(recipe, write_ratings)
-    data = write(folder / ("mine.csv" if recipe == "ratings" else "mine"))
+    data = write(folder / ("mine.csv" if recipe in ("ratings", "clicks") else "mine"))
     changes = json.dumps([f"{key}={json.dumps(value)}" for key, value in settings.items()])
     script = str(Path(__file__).with_name("sif_kill.py"))
     arguments = (recipe, str(data), str(folder), str(kills), str(seed), changes, what)
@@ -65,6 +67,11 @@ def check(told: dict[str, Any]) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_two_kills(tmp_path: Path):
     check(kill_and_resume(tmp_path, 2, 3, SETTINGS))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_kills_of_a_ranking_search(tmp_path: Path):
+    check(kill_and_resume(tmp_path, 4, 2, RANKING, "clicks"))
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ("--set", "train.epochs=3", "--set", 'baselines.names=["biases"]', "--set", "tune.l2=[]")
 QUICK_RANKING = (
     *("--set", "train.epochs=4", "--set", 'baselines.names=["popularity"]', "--set", "baselines.random=false"),
-    *("--set", "strategy.settings.trainings=3", "--set", "space.embedding_dim=4"),
+    *("--set", "strategy.settings.finalists=2", "--set", "strategy.settings.trainings=3"),
+    *("--set", "space.embedding_dim=4", "--set", "strategy.settings.looks=10"),
 )
 
 

@@ -139,8 +139,8 @@ def test_check_rating_task():
         check_rating_task(small(rating=np.full(3, 5, np.float32)))
     assert str(error.value) == (
         "memory has 3 ratings, and all are 5: that is implicit feedback (who met what), and the rating task has "
-        'nothing to learn\n  Name the column of ratings: --set columns.rating="...". For clicks and purchases use '
-        "sif.Recommender."
+        'nothing to learn\n  Name the column of ratings: --set columns.rating="...". For clicks and purchases: '
+        "--recipe clicks."
     )
     with pytest.raises(
         DataError, match="memory has no rating column that sif knows: as it stands it is implicit feedback"

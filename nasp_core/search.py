@@ -162,12 +162,19 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         genotype = space.genotype(active)
         name = f"{genotype.key()} {schedule}"
         if name not in state["finals"]:
-            result = trainer.retrain(genotype, schedule)
-            if schedule == trainer.final:
-                in_full[genotype.key()] = result
-            epochs = len(result.trace)
-            record = {"phase": "finalist", "genotype": genotype.key(), "epochs": epochs, "valid": result.metrics}
-            state["finals"][name] = result.metrics[task.metric]
+            record: dict[str, Any] = {"phase": "finalist", "genotype": genotype.key()}
+            try:
+                result = trainer.retrain(genotype, schedule)
+                metrics, record["epochs"] = result.metrics, len(result.trace)
+                if schedule == trainer.final:
+                    in_full[genotype.key()] = result
+            except SearchError:  # its loss left the finite numbers: one point less, not the end of the search
+                if schedule == trainer.final:
+                    raise
+                metrics, record["epochs"] = {task.metric: math.nan}, 0
+            if math.isfinite(metrics[task.metric]):
+                record["valid"] = metrics
+            state["finals"][name] = metrics[task.metric]
             state["trace"].append(record)
             observer.logged(record)
             state["seconds"] = time.perf_counter() - finals_began

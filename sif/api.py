@@ -78,6 +78,8 @@ class Run(FinishedRun):
         row = users.find(str(user), "user")
         seen = sparse.csr_array(sparse.load_npz(self.directory.file("seen.npz")))[[row]]
         tree = self._model()
+        if tree.get("counts") is None:
+            raise RunError(f"the model of run {self.path} is of an older sif; train it again: sif train {self.path}")
         counts = tree["counts"][tree["sizes"][0] :][: len(items)].numpy()
         excluded = None if cold_items else np.flatnonzero(counts == 0)
         found, scores = top_k(self._scores(row, len(items), ids, context), k, seen=seen, excluded=excluded)
@@ -220,6 +222,7 @@ def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
         ),
         peak_memory_mb=peak_memory_mb(pipeline.task.device),
         parameters=parameters_of(network),
+        tuned=trained["tuned"],
         epochs={"best": trained["epoch"], "most": pipeline.most_epochs},
         split_fingerprint=pipeline.data.split.fingerprint,
         split=pipeline.data.split.describe(),

@@ -137,7 +137,7 @@ class Pipeline:
             if changes == own:
                 self.own_metric = float(state["valid"][self.task.metric])
             if best is None or better(self.task, state["valid"][self.task.metric], best[1]["valid"][self.task.metric]):
-                best = tried, state
+                best = tried, state | {"tuned": changes}
         assert best is not None
         return best[0], best[1] | {"seconds": seconds}
 
@@ -150,8 +150,7 @@ class Pipeline:
         return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
     def _train(self, stage: str, network: Network, key: str, changes: dict[str, Any]) -> State:
-        rate = changes.get(_RATE, self.final.optimiser.learning_rate)
-        training = replace(self.final, optimiser=replace(self.final.optimiser, learning_rate=rate))
+        training = self.recipe.final_training(changes)
         return trained_stage(self.stages, stage, network, self.task, training, key, self.seed)
 
     def baseline(self, name: str, baseline: Baseline) -> tuple[Network, State]:

@@ -79,8 +79,10 @@ class Recommender:
         from sif.api import search
 
         data = read(_csr(user_items), name="user_items")
-        if not self._given and (data.rating is None or float(np.ptp(data.rating)) == 0.0):
-            self.recipe = load_rating_recipe("clicks").model_copy(update={"seed": self.recipe.seed})
+        alike = data.rating is None or float(np.ptp(data.rating)) == 0.0
+        if not self._given:
+            chosen = load_rating_recipe("clicks" if alike else "ratings")
+            self.recipe = chosen.model_copy(update={"seed": self.recipe.seed})
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
         recipe = self.recipe.model_copy(
@@ -95,7 +97,12 @@ class Recommender:
         network = build_network(run.genotype, whole.task)
         epochs = max(1, run.best_epoch)
         training = replace(
-            recipe.training("train"), epochs=epochs, patience=None, keep_best=False, evaluate_every=0, min_steps=0
+            recipe.final_training(run.result["tuned"]),
+            epochs=epochs,
+            patience=None,
+            keep_best=False,
+            evaluate_every=0,
+            min_steps=0,
         )
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))

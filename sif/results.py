@@ -68,6 +68,7 @@ class Result(Closed):
     seconds: Seconds
     peak_memory_mb: float
     parameters: int
+    tuned: dict[str, Any]
     epochs: dict[str, int]
     split_fingerprint: str
     split: dict[str, Any]

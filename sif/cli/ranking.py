@@ -43,7 +43,7 @@ def print_ranking(ranked: dict[str, Any]) -> None:
         model, popularity = (ranked["parts"][part][name][f"ndcg@{k}"] for name in ("model", "popularity"))
         if model <= popularity:
             errors.print(
-                f"note: on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}; it was "
-                "trained to predict ratings, not to rank",
+                f"note: on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}"
+                + ("; it was trained to predict ratings, not to rank" if ranked["task"] == "rating" else ""),
                 markup=False,
             )

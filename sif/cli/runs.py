@@ -88,7 +88,7 @@ def _train_cell(
 def evaluate(
     run: RunArgument,
     ranking: Annotated[
-        bool, typer.Option("--ranking", help="Runs of ratings: rank the whole catalogue, beside popularity.")
+        bool, typer.Option("--ranking", help="Runs of tables: rank the whole catalogue, beside popularity.")
     ] = False,
     k: Annotated[
         list[int] | None, typer.Option("-k", help="With --ranking: how many items (default: 10; may be repeated).")
@@ -104,7 +104,7 @@ def evaluate(
     if not ranking and (k or threshold is not None):
         raise RunError(f"{'-k' if k else '--threshold'} is of rankings; add --ranking, or leave it out")
     if ranking:
-        ranked = rank_run(run, k=tuple(k or (10,)), threshold=threshold, device=device, root=data_root())
+        ranked = rank_run(run, k=tuple(k or ()), threshold=threshold, device=device, root=data_root())
         if as_json:
             emit(ranked)
         else:

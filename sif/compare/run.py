@@ -65,6 +65,8 @@ def compare_run(
         raise RunError("\n  ".join([f"the comparison has {len(problems)} problem(s)", *problems]))
     source = open_run(run, k=k, threshold=threshold, root=root)
     terms = Terms(source.metric, source.k, budget, tuple(range(source.seed, source.seed + seeds)))
+    if problems := terms.problems():
+        raise RunError("\n  ".join([f"run {run} cannot be compared on its metric", *problems]))
     directory = RunDirectory(Path(run))
     runner = _Runner(directory, source.table, terms, root, progress or Progress())
     states = {FOUND: runner.outcome(source.find)} | {name: runner.outcome(METHODS[name]) for name in names}

@@ -127,7 +127,8 @@ def _trained(recipe: Recipe, data: Prepared, directory: RunDirectory) -> Fit:
     def fit(table: Table, settings: Settings, seed: int) -> Fitted:
         genotype = directory.genotype()
         network = build_network(genotype, data.task)
-        train_genotype(network, data.task, recipe.training("train"), key=genotype.key(), seed=seed)
+        training = recipe.final_training(directory.result()["tuned"])
+        train_genotype(network, data.task, training, key=genotype.key(), seed=seed)
         return Fitted(Folded(network).scores, parameters_of(network))
 
     return fit

@@ -14,7 +14,7 @@ from sif.data import Prepared
 from sif.errors import DataError, RunError
 from sif.evaluate.ranking import rank_metrics
 from sif.models.build import build_network
-from sif.recipes import Recipe
+from sif.recipes import RankingRecipe, Recipe
 from sif.retrain import data_to_judge
 from sif.runs import RunDirectory
 from sif.serve.folding import Folded
@@ -25,17 +25,18 @@ __all__ = ["rank_run"]
 def rank_run(
     run: str | Path,
     *,
-    k: tuple[int, ...] = (10,),
+    k: tuple[int, ...] = (),
     threshold: float | None = None,
     device: str = "auto",
     root: Path | None = None,
 ) -> dict[str, Any]:
-    """Return how a rating run's model ranks the full catalogue for each user, on validation and test.
+    """Return how a run's model ranks the full catalogue for each user, on validation and test.
 
-    Relevant are a part's pairs rated `threshold` or more (all of them by default). Training pairs are not ranked, and
-    for the test part those of validation neither. Popularity ranks the items by their number of training pairs.
+    Relevant are a part's pairs rated `threshold` or more (default: what the run's own ranking task says, else all).
+    Training pairs are not ranked, and for the test part those of validation neither. Popularity ranks the items by
+    their number of training pairs (of a ranking run: positives).
 
-    The result: `k`, `threshold`, `items`, `additive` (whether the model ranks the items alike for every user), and
+    The result: `task`, `k`, `threshold`, `items`, `additive` (whether the model ranks the items alike for all), and
     `parts`: for `valid` and `test` the number of `users` with a relevant pair, and `rank_metrics` of `model` and of
     `popularity`; None for a part without pairs. Raises `RunError` for runs of cells, with a context mode, or trained
     on all data, and `DataError` for k below 1 and for a threshold that no rating of a part reaches.
@@ -46,8 +47,11 @@ def rank_run(
         raise RunError(f"run {run} is of cells, and rankings are of ratings; evaluate it without them")
     if recipe.context != "none":
         raise RunError(f"run {run} has a context mode, and rankings are of two modes; evaluate it without them")
-    if not k or min(k) < 1:
-        raise DataError(f"k = {min(k, default='none')}; ask for 1 item or more")
+    settings = recipe.ranking_settings() if isinstance(recipe, RankingRecipe) else None
+    k = k or ((10,) if settings is None else (settings.k,))
+    threshold = settings.threshold if threshold is None and settings is not None else threshold
+    if min(k) < 1:
+        raise DataError(f"k = {min(k)}; ask for 1 item or more")
     if threshold is not None and not np.isfinite(threshold):
         raise DataError(f"threshold = {threshold}; give a rating, such as 4")
     data = data_to_judge(directory, device, root)
@@ -70,7 +74,13 @@ def rank_run(
                 name: rank_metrics(scores_of, seen, relevant, k=k) for name, scores_of in rankings.items()
             }
         before = np.concatenate([before, rows])
-    facts = {"k": list(k), "threshold": threshold, "items": folded.n_items, "additive": folded.additive}
+    facts = {
+        "task": recipe.task,
+        "k": list(k),
+        "threshold": threshold,
+        "items": folded.n_items,
+        "additive": folded.additive,
+    }
     return facts | {"parts": parts}
 
 
@@ -78,8 +88,10 @@ def _relevant(data: Prepared, part: str, threshold: float | None) -> NDArray[np.
     """Return the rows of a part that count, int64."""
     rows: NDArray[np.int64] = getattr(data.split, part)
     rating = data.interactions.rating
-    if threshold is None or rating is None:
+    if threshold is None:
         return rows
+    if rating is None:
+        raise DataError(f"threshold = {threshold:g}, but {data.interactions.name} has no ratings; leave it out")
     kept = rows[rating[rows] >= np.float32(threshold)]
     if not len(kept):
         most = float(rating[rows].max())

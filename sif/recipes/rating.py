@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from nasp_core.optimise import Training
 from nasp_core.spaces import InteractionSettings, WideSettings
 from sif.recipes.base import BaseRecipe
 from sif.recipes.closed import Closed, Count, Size, model_of
@@ -65,6 +67,12 @@ class Recipe(BaseRecipe):
     space: SpaceRecipe = SpaceRecipe()
     tune: TuneRecipe = TuneRecipe()
     baselines: BaselineRecipe = BaselineRecipe()
+
+    def final_training(self, tuned: Mapping[str, Any]) -> Training:
+        """Return the final training of a find with what tuning chose for it (`result.json`, key `tuned`)."""
+        training = self.training("train")
+        rate = tuned.get("learning_rate", training.optimiser.learning_rate)
+        return replace(training, optimiser=replace(training.optimiser, learning_rate=rate))
 
     def settings(self) -> InteractionSettings | WideSettings:
         """Return the settings of the space."""

@@ -283,7 +283,7 @@ def test_the_command_line_prints_a_table_or_json(finished: sif.Run):
 def test_a_model_that_popularity_beats_is_told_so(capsys: pytest.CaptureFixture[str]):
     low, high = ({f"{name}@10": value for name in METRICS} for value in (0.1, 0.2))
     valid, test = ({"users": 3, "model": one, "popularity": two} for one, two in ((low, high), (high, low)))
-    facts = {"k": [10], "threshold": None, "items": 9, "additive": False}
+    facts = {"task": "rating", "k": [10], "threshold": None, "items": 9, "additive": False}
     print_ranking(facts | {"parts": {"valid": valid, "test": test}})
     assert capsys.readouterr().err == (
         "note: on valid, popularity ranks no worse: ndcg@10 0.2000, the model 0.1000; it was trained to predict "

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import sif
 from sif.api import rank_run, retrain, score
 from sif.cli import app
-from sif.errors import RecipeError
+from sif.errors import DataError, RecipeError
 from sif.pipeline import check_recipe
 from sif.recipes import changes_of, load_rating_recipe
 
@@ -152,3 +152,24 @@ def test_cold_items_are_told_and_can_be_left_out(tmp_path: Path):
     assert told.pop("new") is True
     assert not any(told.values())
     assert "new" not in {entry["item"] for entry in found.recommend("u07", k=30, cold_items=False)}
+
+
+def test_a_tuned_learning_rate_is_kept_for_every_later_training(tmp_path: Path):
+    settings = SMALL | {"tune.learning_rate": [0.05], "train.optimiser.learning_rate": 1e-6}
+    found = sif.search(clicks(tmp_path / "c.csv"), recipe="clicks", settings=settings, out=tmp_path / "r", device="cpu")
+    assert found.result["tuned"]["learning_rate"] == 0.05
+    before = found.result["metrics"]["valid"]
+    assert retrain(tmp_path / "r", device="cpu")["valid"] == pytest.approx(before)
+
+
+def test_a_threshold_needs_ratings(run: sif.Run):
+    with pytest.raises(DataError, match=r"threshold = 4, but .* has no ratings; leave it out"):
+        rank_run(run.path, threshold=4.0)
+
+
+def test_ranking_a_run_again_judges_as_the_run_did(tmp_path: Path, ratings: str):
+    settings = SMALL | {"ranking.threshold": 3.0, "ranking.k": 4}
+    found = sif.search(ratings, recipe="clicks", settings=settings, out=tmp_path / "r", device="cpu")
+    told = rank_run(tmp_path / "r")
+    assert (told["task"], told["k"], told["threshold"]) == ("ranking", [4], 3.0)
+    assert told["parts"]["test"]["model"]["ndcg@4"] == pytest.approx(found.result["metrics"]["test"]["ndcg@4"])

@@ -223,6 +223,8 @@ def test_equal_values_are_clicks_and_are_ranked():
     assert model.recipe.task == "ranking"
     ids, _ = model.recommend(np.arange(40), sparse.csr_matrix(clicks), N=3)
     assert ((ids % 2) == group[:, None]).mean() > 0.9
+    stars = sparse.csr_matrix(np.where(clicks, 1.0 + generator.integers(0, 5, clicks.shape), 0.0))
+    assert model.fit(stars).recipe.task == "rating", "each fit looks at its own matrix"
 
 
 def test_equal_values_cannot_be_predicted_as_ratings():

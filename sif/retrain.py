@@ -66,7 +66,7 @@ def retrain(
     directory = RunDirectory.open(run, needs="result.json")
     data = _data(directory, device, root)
     recipe, genotype, result = _recipe(directory), directory.genotype(), directory.result()
-    training = recipe.final_training(result["tuned"])
+    training = recipe.final_training(result.get("tuned", {}))
     if all_data:
         chosen = epochs or int(load_tree(directory.path / "model.safetensors")["epoch"])
         training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0, min_steps=0)

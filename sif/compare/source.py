@@ -127,7 +127,7 @@ def _trained(recipe: Recipe, data: Prepared, directory: RunDirectory) -> Fit:
     def fit(table: Table, settings: Settings, seed: int) -> Fitted:
         genotype = directory.genotype()
         network = build_network(genotype, data.task)
-        training = recipe.final_training(directory.result()["tuned"])
+        training = recipe.final_training(directory.result().get("tuned", {}))
         train_genotype(network, data.task, training, key=genotype.key(), seed=seed)
         return Fitted(Folded(network).scores, parameters_of(network))
 

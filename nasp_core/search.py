@@ -154,6 +154,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
     finals_began = time.perf_counter() - state["seconds"]
     scores: dict[str, float] = {}
     in_full: dict[str, Trained] = {}
+    diverged: list[SearchError] = []
 
     def supernet_metric(active: Active) -> float:
         return evaluate(space, task, Mixture(active=active), precision=trainer.search.precision)[task.metric]
@@ -168,9 +169,10 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
                 metrics, record["epochs"] = result.metrics, len(result.trace)
                 if schedule == trainer.final:
                     in_full[genotype.key()] = result
-            except SearchError:  # its loss left the finite numbers: one point less, not the end of the search
+            except SearchError as error:  # its loss left the finite numbers: one point less, not the end of the search
                 if schedule == trainer.final:
                     raise
+                diverged.append(error)
                 metrics, record["epochs"] = {task.metric: math.nan}, 0
             if math.isfinite(metrics[task.metric]):
                 record["valid"] = metrics
@@ -189,7 +191,12 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
     genotype = space.genotype(active)
     metric = scores[genotype.key()] if genotype.key() in scores else supernet_metric(active)
     if not math.isfinite(metric):
-        raise SearchError(f"the validation {task.metric} of the find ({genotype.key()}) is not finite: {metric}")
+        if diverged:  # no finalist was better
+            raise diverged[0]
+        raise SearchError(
+            f"the validation {task.metric} of the find ({genotype.key()}) is not finite: {metric}; "
+            "lower the learning rate"
+        )
     return Found(genotype, metric, list(state["trace"]), 0.0, scores, trained=in_full.get(genotype.key()))
 
 

@@ -14,7 +14,7 @@ from nasp_core.strategies.nasp import nasp
 from nasp_core.strategies.nasp_ranked import nasp_ranked
 from nasp_core.strategies.nasp_shortlist import nasp_shortlist
 from nasp_core.strategy import Strategy
-from nasp_core.trials import Enumerate, Random, TrialStrategy
+from nasp_core.trials import TRIALS, TrialStrategy
 
 __all__ = ["STRATEGIES", "make_strategy"]
 
@@ -24,8 +24,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy | TrialStrategy]] = {
     "nasp-shortlist": nasp_shortlist,
     "darts": darts,
     "darts-2nd": darts_2nd,
-    "random": Random,
-    "enumerate": Enumerate,
+    **TRIALS,
 }
 
 

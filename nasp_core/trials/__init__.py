@@ -3,5 +3,6 @@
 from nasp_core.trials.enumeration import Enumerate
 from nasp_core.trials.protocol import TrialStrategy
 from nasp_core.trials.random import Random
+from nasp_core.trials.table import TRIALS
 
-__all__ = ["Enumerate", "Random", "TrialStrategy"]
+__all__ = ["TRIALS", "Enumerate", "Random", "TrialStrategy"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from nasp_core.select import Argmax
 from nasp_core.state import pack, restore
 from nasp_core.strategy import Gradient, SelectContext, Strategy
 from nasp_core.training import Trained, train
-from nasp_core.trials import TrialStrategy
+from nasp_core.trials import Arena, Proposal, TrialStrategy
 from nasp_core.types import Active, Mixture, State, Task, derive_seed
 
 __all__ = ["Found", "PointTrainer", "search", "train_genotype"]
@@ -34,7 +34,8 @@ class Found:
     - `metric`: validation metric of the find: trained alone where the search did that, else of the supernet
       restricted to the find.
     - `scores`: genotype key -> validation metric, of every point that the search trained alone (the finalists on
-      their short schedule, the trials on the final one).
+      their short schedule, the trials on the final one, or the longest share of it that they got);
+      a training of a trial that diverged has none.
     - `network`: the trained plain network, when the search trained it to the end (trial strategies); else None.
     - `trained`: the find's final training, where a relaxing search went through with it to decide; else None.
     - `seconds`: wall-clock time of the whole search.
@@ -79,8 +80,11 @@ class PointTrainer:
     seed: int
     observer: Observer
 
-    def train(self, active: Active) -> tuple[Genotype, Trained]:
-        """Return the genotype with its learned continuous parameters, and the trained network."""
+    def train(self, active: Active, share: float = 1.0) -> tuple[Genotype, Trained]:
+        """Return the genotype with its learned continuous parameters, and the trained network.
+
+        With a `share` below 1 the final schedule ends after that share of its epochs, at least one.
+        """
         genotype, quiet = self.space.genotype(active), _Quiet(self.observer)
         if self.space.continuous():
             pinned = Strategy(Box(), Pinned(tuple(active.items())), self.gradient, Argmax(), name="pinned")
@@ -88,7 +92,11 @@ class PointTrainer:
             seed = derive_seed(self.seed, "point", genotype.key())
             Loop(self.space, self.task, self.search, strategy=pinned, seed=seed, observer=quiet, label=label).run()
             genotype = self.space.genotype(active)
-        return genotype, self.retrain(genotype, self.final)
+        final = self.final
+        if share < 1:
+            epochs, steps = max(1, round(final.epochs * share)), round(final.min_steps * share)
+            final = replace(final, epochs=epochs, min_steps=steps)
+        return genotype, self.retrain(genotype, final)
 
     def retrain(self, genotype: Genotype, training: Training) -> Trained:
         """Return the plain network of a genotype, trained from fresh weights."""
@@ -201,12 +209,14 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
 
 
 def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:
-    space, task, observer = trainer.space, trainer.task, trainer.observer
+    arena, observer = Arena(trainer.space, trainer.task), trainer.observer
     generator = torch.Generator().manual_seed(derive_seed(trainer.seed, "trials"))
     state: State = {
         "made_by": f"{strategy.name}; seed {trainer.seed}; {trainer.search}; {trainer.final}; {strategy.describe()}",
-        "strategy": strategy.init(space, generator),
+        "strategy": strategy.init(arena, generator),
         "scores": {},
+        "partial": [],
+        "diverged": None,
         "trace": [],
         "best": None,
         "seconds": 0.0,
@@ -219,24 +229,67 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
             )
         restore(state, resume)
     network: Network | None = None
-    while (active := strategy.ask(space, state["strategy"])) is not None:
-        genotype, result = trainer.train(active)
-        metric = result.metrics[task.metric]
-        strategy.tell(state["strategy"], active, metric)
-        state["scores"][genotype.key()] = metric
-        record = {"phase": "trial", "genotype": genotype.key(), "epochs": len(result.trace), "valid": result.metrics}
-        state["trace"].append(record)
-        observer.logged(record)
-        if state["best"] is None or better(task, metric, state["best"]["metric"]):
-            network = result.network
-            state["best"] = {"metric": metric, "genotype": genotype.to_json(), "weights": network.state_dict()}
+    while (proposal := strategy.ask(arena, state["strategy"])) is not None:
+        score, better_one = _try_point(trainer, state, proposal)
+        network = better_one or network
+        strategy.tell(arena, state["strategy"], proposal, score)
         if observer.checkpoint_due():
             state["seconds"] = time.perf_counter() - began
             observer.save(pack(state))
     if state["best"] is None:
+        network = _finish_partial(trainer, state)
+    if state["best"] is None and state["diverged"] is not None:
+        raise SearchError(state["diverged"])
+    if state["best"] is None:
         raise SearchError(f"strategy {strategy.name!r} proposed no point; give it a budget of at least one trial")
     genotype = Genotype.from_json(state["best"]["genotype"])
     if network is None:
-        network = space.build(genotype)
+        network = trainer.space.build(genotype)
         network.load_state_dict(state["best"]["weights"])
     return Found(genotype, state["best"]["metric"], state["trace"], 0.0, state["scores"], network)
+
+
+def _try_point(trainer: PointTrainer, state: State, proposal: Proposal) -> tuple[float, Network | None]:
+    """Train a proposal and put it on record; return its score, and its network if it is the best so far.
+
+    A training whose loss left the finite numbers is one point less, not the end of the search: its score is -inf.
+    Only a whole training can be the best; a point keeps the metric of its longest one.
+    """
+    task, key = trainer.task, trainer.space.genotype(proposal.active).key()
+    record: dict[str, Any] = {"phase": "trial", "genotype": key}
+    if proposal.share < 1:
+        record["share"] = proposal.share
+    network: Network | None = None
+    try:
+        genotype, result = trainer.train(proposal.active, proposal.share)
+        metric, record["epochs"] = result.metrics[task.metric], len(result.trace)
+    except SearchError as error:
+        state["diverged"] = state["diverged"] or str(error)
+        metric, record["epochs"] = math.nan, 0
+    score = -math.inf
+    if math.isfinite(metric):
+        record["valid"] = result.metrics
+        state["scores"][key] = metric
+        score = metric if task.maximise else -metric
+        if proposal.share < 1:
+            saved = {name: list(picks) for name, picks in proposal.active.items()}
+            state["partial"].append({"active": saved, "share": proposal.share, "score": score})
+        elif state["best"] is None or better(task, metric, state["best"]["metric"]):
+            network = result.network
+            state["best"] = {"metric": metric, "genotype": genotype.to_json(), "weights": network.state_dict()}
+    elif state["diverged"] is None:
+        state["diverged"] = f"the validation {task.metric} of {key} is not finite: {metric}; lower the learning rate"
+    state["trace"].append(record)
+    trainer.observer.logged(record)
+    return score, network
+
+
+def _finish_partial(trainer: PointTrainer, state: State) -> Network | None:
+    """Train in full the best of the largest share that was trained; where it diverges, the next best."""
+    waiting = sorted(state["partial"], key=lambda tried: (-tried["share"], -tried["score"]))
+    for tried in waiting:
+        active = {name: tuple(picks) for name, picks in tried["active"].items()}
+        _, network = _try_point(trainer, state, Proposal(active))
+        if network is not None:
+            return network
+    return None

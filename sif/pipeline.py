@@ -18,7 +18,7 @@ from nasp_core.network import Network
 from nasp_core.search import search
 from nasp_core.spaces import InteractionSpace, WideSettings, WideSpace
 from nasp_core.strategy import Gradient, Strategy
-from nasp_core.trials import Enumerate, Random, TrialStrategy
+from nasp_core.trials import Arena, Enumerate, Random, TrialStrategy
 from nasp_core.types import State
 from sif.data import Prepared
 from sif.models.baselines import Baseline, baseline_table
@@ -71,7 +71,7 @@ def _start(recipe: Recipe) -> list[str]:
         if isinstance(strategy, Strategy):
             strategy.gradient.init(strategy.domain.init(space, generator, torch.device("cpu")), space)
         else:
-            strategy.init(space, generator)
+            strategy.init(Arena(space), generator)
     except (NaspError, TypeError, ValueError) as error:
         return [recipe.problem("strategy.settings", str(error))]
     return []

@@ -24,7 +24,7 @@ from nasp_core.search import Found, search
 from nasp_core.state import pack
 from nasp_core.strategy import StepContext, Strategy
 from nasp_core.testing.cases import Case, fresh_space
-from nasp_core.trials import TrialStrategy
+from nasp_core.trials import Arena, TrialStrategy
 from nasp_core.types import Alpha, Mixture, Phase, State
 
 __all__ = ["Check", "checks_of", "refusal", "same"]
@@ -318,7 +318,7 @@ def refusal(strategy: AnyStrategy, case: Case) -> str | None:
     if isinstance(strategy, Strategy):
         return None
     try:
-        strategy.init(case.space(), torch.Generator().manual_seed(0))
+        strategy.init(Arena(case.space(), case.task()), torch.Generator().manual_seed(0))
     except SearchError as error:
         return str(error)
     return None

@@ -9,9 +9,9 @@ import torch
 
 from nasp_core.errors import SearchError
 from nasp_core.gradient import FirstOrder
-from nasp_core.network import Space
 from nasp_core.strategy import Gradient, Paper
-from nasp_core.types import Active, State
+from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.types import State
 
 __all__ = ["Enumerate"]
 
@@ -25,20 +25,21 @@ class Enumerate:
     name: str = "enumerate"
     papers: tuple[Paper, ...] = ()
 
-    def init(self, space: Space, generator: torch.Generator) -> State:
+    def init(self, arena: Arena, generator: torch.Generator) -> State:
         """Count the points and return the state; raises `SearchError` when there are too many."""
-        size = sum(1 for _ in itertools.islice(space.points(), self.limit + 1))
+        size = sum(1 for _ in itertools.islice(arena.space.points(), self.limit + 1))
         if size > self.limit:
             raise SearchError(
-                f"space {space.name!r} has more than {self.limit} points; use random, or a one-shot strategy"
+                f"space {arena.space.name!r} has more than {self.limit} points; use random, or a one-shot strategy"
             )
         return {"next": 0}
 
-    def ask(self, space: Space, state: State) -> Active | None:
+    def ask(self, arena: Arena, state: State) -> Proposal | None:
         """Return the next point in order, None after the last."""
-        return next(itertools.islice(space.points(), state["next"], None), None)
+        active = next(itertools.islice(arena.space.points(), state["next"], None), None)
+        return None if active is None else Proposal(active)
 
-    def tell(self, state: State, active: Active, metric: float) -> None:
+    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
         """Go on to the next point."""
         state["next"] += 1
 

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Gradient, Paper
-from nasp_core.types import Active, State
+from nasp_core.types import Active, State, Task
 
-__all__ = ["TrialStrategy"]
+__all__ = ["Arena", "Proposal", "TrialStrategy"]
+
+
+class Proposal(NamedTuple):
+    """A point to be tried, with the share of the final schedule it is worth: in (0, 1], 1 is a whole training."""
+
+    active: Active
+    share: float = 1.0
+
+
+class Arena(NamedTuple):
+    """What a trial strategy sees: the space, and the task where there is one (a table of results has none)."""
+
+    space: Space
+    task: Task | None = None
 
 
 @runtime_checkable
 class TrialStrategy(Protocol):
-    """Ask for the next point, tell its validation metric; the state is plain numbers, so it can be saved."""
+    """Ask for the next point, tell its score; the state is plain (see `nasp_core.state`), so it can be saved.
+
+    A score is oriented: larger is always better, and -inf is a training that failed. Who asks tells, one point at a
+    time. A strategy that may spend a budget has it as its setting `trials`: whole trainings, shares summed up.
+    """
 
     @property
     def name(self) -> str:
@@ -32,16 +50,16 @@ class TrialStrategy(Protocol):
         """How a point's continuous architecture parameters learn while the point is trained."""
         ...
 
-    def init(self, space: Space, generator: torch.Generator) -> State:
-        """Return the first state."""
+    def init(self, arena: Arena, generator: torch.Generator) -> State:
+        """Return the first state; raises `SearchError` where the method has no meaning in the arena."""
         ...
 
-    def ask(self, space: Space, state: State) -> Active | None:
-        """Return the next point to train, or None when the search is over."""
+    def ask(self, arena: Arena, state: State) -> Proposal | None:
+        """Return the next point to try, or None when the search is over (and None again when asked again)."""
         ...
 
-    def tell(self, state: State, active: Active, metric: float) -> None:
-        """Learn the validation metric of a point."""
+    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+        """Learn the score of a point; larger is better."""
         ...
 
     def describe(self) -> dict[str, str]:

@@ -4,10 +4,10 @@ import logging
 
 import pooch
 
-from sif.cli import catalogue, compare, doctor, export, runs, search
+from sif.cli import catalogue, compare, doctor, export, runs, search, table
 from sif.cli.app import app
 
-__all__ = ["app", "catalogue", "compare", "doctor", "export", "main", "runs", "search"]
+__all__ = ["app", "catalogue", "compare", "doctor", "export", "main", "runs", "search", "table"]
 
 
 def main() -> None:

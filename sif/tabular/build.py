@@ -1,0 +1,178 @@
+"""Train every point of the wide space with several seeds, and write what came of it as one table."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+import sif
+from nasp_core.errors import SearchError
+from nasp_core.evaluation import evaluate
+from nasp_core.spaces import WideSpace
+from nasp_core.spaces.wide_settings import NAME
+from nasp_core.training import train
+from nasp_core.types import Active
+from sif.datasets import Interactions, check_rating_task, split
+from sif.errors import DataError
+from sif.models.build import make_space, parameters_of
+from sif.tabular.assemble import write_table
+from sif.tabular.journal import Journal
+from sif.tabular.keys import key_of
+from sif.tabular.plans import PLANS, TASKS, Plan, TaskName
+from sif.tasks import RankingTask, RatingTask
+
+__all__ = ["Progress", "build_table", "journal_path"]
+
+_SPLIT_SEED = 0
+_SLOW = "mlp"
+
+
+class Progress(NamedTuple):
+    """How far a build is: trainings done, trainings in all, and the processor seconds of the last one."""
+
+    done: int
+    total: int
+    seconds: float
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Give torch one thread: on small batches more only wait for each other, and seconds would say little."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Ground(NamedTuple):
+    """What the trainings of one task share."""
+
+    plan: Plan
+    task: RatingTask | RankingTask
+    space: WideSpace
+    points: list[Active]
+
+
+def journal_path(out: Path) -> Path:
+    """Return where the trainings of the table `out` are kept until it is whole: beside it, as JSON lines."""
+    return out.with_name(out.name + ".jsonl")
+
+
+def build_table(
+    data: Interactions,
+    out: Path,
+    *,
+    seeds: int = 3,
+    tasks: Sequence[TaskName] = TASKS,
+    points: int | None = None,
+    plans: Mapping[TaskName, Plan] = PLANS,
+    told: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train each point with `seeds` seeds on each task and write the table `out` (Parquet); return `out`.
+
+    Every training is kept beside `out` (`journal_path`) as soon as it has ended: a build that was stopped goes on
+    where it was when it is called again with the same arguments, and comes to the same table but for `seconds`.
+    `points` trains that many, drawn at random; by default all. The split is that of seed 0 for all; a training's seed
+    varies the first weights and the order of batches. Everything runs on one thread of the CPU. The test part is read
+    once a training, after it has ended, and decides nothing. Raises `DataError` for data that a task cannot use, and
+    for a journal of another table.
+    """
+    if seeds < 1 or (points is not None and points < 1):
+        raise DataError(f"seeds = {seeds}, points = {points}\n  A table needs 1 or more of each.")
+    if not tasks:
+        raise DataError(f"a table of no task\n  Give {' or '.join(TASKS)}, or both.")
+    grounds = {name: _ground(data, plans[name], points) for name in tasks}
+    header = _header(data, grounds, seeds)
+    with Journal(journal_path(out), header) as journal, _one_thread():
+        done = {(record["task"], record["seed"], *record["point"]) for record in journal.records}
+        wanted = list(_order(grounds, seeds))
+        for name, seed, active in wanted:
+            ground = grounds[name]
+            key = key_of(ground.space, active)
+            if (name, seed, *key) in done:
+                continue
+            record = _trained(ground, active, seed)
+            journal.add({"task": name, "seed": seed, "point": list(key)} | record)
+            done.add((name, seed, *key))
+            if told is not None:
+                told(Progress(len(done), len(wanted), record["seconds"]))
+        write_table(journal.records, header, out)
+    return out
+
+
+def _ground(data: Interactions, plan: Plan, points: int | None) -> _Ground:
+    if plan.ranking is None:
+        check_rating_task(data)
+    cut = split(data, "random", plan.fractions, _SPLIT_SEED)
+    task = RatingTask(data, cut) if plan.ranking is None else RankingTask(data, cut, plan.ranking)
+    space = make_space(NAME, task, plan.settings)
+    assert isinstance(space, WideSpace)
+    offered = list(space.points())
+    if points is not None and points < len(offered):
+        drawn = torch.randperm(len(offered), generator=torch.Generator().manual_seed(0))[:points]
+        offered = [offered[index] for index in sorted(drawn.tolist())]
+    return _Ground(plan, task, space, offered)
+
+
+def _order(grounds: Mapping[TaskName, _Ground], seeds: int) -> Iterator[tuple[TaskName, int, Active]]:
+    """Yield all trainings: the slow predictor last, and before that whole seeds, so that a part is of use early."""
+    for slow in (False, True):
+        for seed in range(seeds):
+            for name, ground in grounds.items():
+                for active in ground.points:
+                    if (_SLOW in key_of(ground.space, active)) == slow:
+                        yield name, seed, active
+
+
+def _trained(ground: _Ground, active: Active, seed: int) -> dict[str, Any]:
+    """Train one point and judge it; a training that diverged has no metrics and `failed`."""
+    network = ground.space.build(ground.space.genotype(active))
+    record: dict[str, Any] = {"parameters": parameters_of(network)}
+    began = time.process_time()
+    try:
+        trained = train(network, ground.task, ground.plan.training, seed=seed)
+    except SearchError:
+        return record | _failed(time.process_time() - began)
+    seconds = time.process_time() - began
+    if not math.isfinite(trained.metrics[ground.plan.metric]):
+        return record | _failed(seconds)
+    curve = [line["valid"][ground.plan.metric] for line in trained.trace if line.get("valid")]
+    test = evaluate(trained.network, ground.task, split="test")
+    return record | {
+        "failed": False,
+        "seconds": seconds,
+        "epoch": trained.epoch,
+        "curve": [value if math.isfinite(value) else None for value in curve],
+        "valid": trained.metrics,
+        "test": test,
+    }
+
+
+def _failed(seconds: float) -> dict[str, Any]:
+    return {"failed": True, "seconds": seconds, "epoch": 0, "curve": [], "valid": {}, "test": {}}
+
+
+def _header(data: Interactions, grounds: Mapping[TaskName, _Ground], seeds: int) -> dict[str, Any]:
+    """Return what the records are of: data, plans, splits and versions, as plain data."""
+    return {
+        "data": data.name,
+        "fingerprint": data.fingerprint(),
+        "sizes": [data.n_users, data.n_items],
+        "seeds": seeds,
+        "points": {name: len(ground.points) for name, ground in grounds.items()},
+        "plans": {name: ground.plan.describe() for name, ground in grounds.items()},
+        "splits": {
+            name: split(data, "random", ground.plan.fractions, _SPLIT_SEED).fingerprint
+            for name, ground in grounds.items()
+        },
+        "versions": {"sif": sif.__version__, "torch": torch.__version__, "python": platform.python_version()},
+    }

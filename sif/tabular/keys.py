@@ -1,0 +1,18 @@
+"""A point of the wide space by the names of its choices, whatever the sizes of the space."""
+
+from __future__ import annotations
+
+from nasp_core.network import Space
+from nasp_core.types import Active
+
+__all__ = ["COLUMNS", "Key", "key_of"]
+
+COLUMNS = ("encoding_user", "encoding_item", "elementwise", "operation", "predictor", "biases")
+"""The columns of a table that name a point, in the order of a key."""
+Key = tuple[str, ...]
+"""The names of a point's choices, in the order of `COLUMNS`."""
+
+
+def key_of(space: Space, active: Active) -> Key:
+    """Return the names that a selection of a wide space of one branch makes; of two branches, all of both."""
+    return tuple(str(group.candidates[index]) for group in space.groups for index in active[group.name])

@@ -1,0 +1,86 @@
+"""How the points of an interaction table are trained: one schedule a task, the same for every point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from nasp_core.optimise import Optimiser, Training
+from nasp_core.spaces import WideSettings
+from sif.tasks.ranking_settings import RankingSettings
+
+__all__ = ["PLANS", "TASKS", "Plan", "TaskName"]
+
+TaskName = Literal["rating", "ranking"]
+TASKS: tuple[TaskName, ...] = get_args(TaskName)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What all points of a table share on one task.
+
+    - `metric`: what judges a point; a name of the task's metrics.
+    - `maximise`: whether more of it is better.
+    - `fractions`: of training, validation and test part, cut at random with seed 0 whatever the seed of a training is.
+    - `settings`: the offers of the space and how weights are held.
+    - `training`: the schedule; the weights of the best validation are kept.
+    - `ranking`: loss and place of the cut, None for ratings.
+    """
+
+    metric: str
+    maximise: bool
+    fractions: tuple[float, float, float]
+    settings: WideSettings
+    training: Training
+    ranking: RankingSettings | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return all values as plain data, ready for JSON."""
+        return asdict(self)
+
+
+PLANS: Mapping[TaskName, Plan] = {
+    "rating": Plan(
+        metric="rmse",
+        maximise=False,
+        fractions=(0.5, 0.25, 0.25),
+        settings=WideSettings(
+            embedding_dim=16,
+            mlp=(16,),
+            history_power=0.5,
+            init_std=0.05,
+            l2=0.06,
+            bias_l2=0.02,
+            l2_frequency=0.5,
+        ),
+        training=Training(
+            epochs=6,
+            batch_size=1024,
+            evaluate_every=1,
+            keep_best=True,
+            optimiser=Optimiser(kind="adam", learning_rate=0.01, betas=(0.9, 0.99), schedule="linear"),
+        ),
+    ),
+    "ranking": Plan(
+        metric="ndcg@10",
+        maximise=True,
+        fractions=(0.8, 0.1, 0.1),
+        settings=WideSettings(
+            embedding_dim=16,
+            mlp=(16,),
+            history_power=1.0,
+            init_std=0.02,
+            l2=0.07,
+        ),
+        training=Training(
+            epochs=12,
+            batch_size=128,
+            evaluate_every=2,
+            keep_best=True,
+            optimiser=Optimiser(kind="adam", learning_rate=0.04, schedule="cosine"),
+        ),
+        ranking=RankingSettings(loss="softmax", hidden_share=0.85, metric="ndcg", k=10),
+    ),
+}
+"""The plans of the table that ships. Chosen for a fair training within a second or two on one processor core."""

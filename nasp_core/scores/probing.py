@@ -21,10 +21,13 @@ from nasp_core.types import Batch
 __all__ = [
     "Codes",
     "NormsOff",
+    "Watch",
     "apart",
     "continuous_inputs",
     "gradients",
+    "graph_of",
     "lowest",
+    "one_of_ones",
     "relu_codes",
     "samples_of",
     "scored_weights",
@@ -79,19 +82,17 @@ def scored_weights(network: Network) -> list[nn.Parameter]:
     return chosen
 
 
-def gradients(
-    network: Network, batch: Batch, loss: Loss, wanted: Sequence[Tensor], *, twice: bool = False
-) -> list[Tensor]:
-    """Return the slope of the batch's training loss (without penalty) in each of `wanted`; zeros where it has none.
-
-    With `twice` the slopes have a graph of their own.
-    """
+def gradients(network: Network, batch: Batch, loss: Loss, wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Return the slope of the batch's training loss (without penalty) in each of `wanted`; zeros where it has none."""
     value, _ = network.training_loss(batch, None, loss)
-    return slopes(value, wanted, twice=twice)
+    return slopes(value, wanted)
 
 
 def slopes(value: Tensor, wanted: Sequence[Tensor], *, twice: bool = False, keep: bool = False) -> list[Tensor]:
-    """Return the gradient of a scalar in each of `wanted`, zeros where it has none; `keep` keeps the graph."""
+    """Return the gradient of a scalar in each of `wanted`, zeros where it has none.
+
+    With `twice` the gradients have a graph of their own; `keep` keeps the scalar's graph.
+    """
     if not value.requires_grad:  # it depends on no weight at all
         return [torch.zeros_like(each) for each in wanted]
     found = torch.autograd.grad(
@@ -107,6 +108,13 @@ def continuous_inputs(batch: Batch, what: str) -> Tensor:
         raise ScoreError(
             f"the inputs are ids, and {what}; use a score of slopes in the weights instead: grad-norm, snip, ntk"
         )
+    return inputs
+
+
+def one_of_ones(inputs: Any) -> Any:
+    """Return one sample of ones float64 in place of float inputs `[batch, ...]`; ids and words as they are."""
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
+        return torch.ones_like(inputs[:1], dtype=torch.float64)
     return inputs
 
 
@@ -138,27 +146,32 @@ _RECTIFIERS = frozenset({functional.relu, torch.relu, torch.relu_, Tensor.relu, 
 _LAYERS = frozenset({functional.conv2d, torch.conv2d, functional.linear})
 
 
-class _Rectifiers(TorchFunctionMode):
-    """Within the block, keep what each ReLU gives and count the layers that read it, however the network calls it.
+class Watch(TorchFunctionMode):
+    """Within the block, keep what ReLUs and layers (convolutions, linear layers) give, however the network calls them.
 
     Modules, functions, methods and in-place forms are seen, also those within a hand-written autograd function.
+    - `relus`, `layers`: outputs in the order of the calls.
+    - `readers`: by the id of a ReLU's output, how many layers read it.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.outputs: list[Tensor] = []
+        self.relus: list[Tensor] = []
+        self.layers: list[Tensor] = []
         self.readers: dict[int, int] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call what is asked for, and keep what a ReLU gave."""
+        """Call what is asked for, and keep what it gave."""
         out = func(*args, **(kwargs or {}))
         if func in _RECTIFIERS:
-            self.outputs.append(out)
+            self.relus.append(out)
             self.readers[id(out)] = 0
-        elif func in _LAYERS and args and id(args[0]) in self.readers:
-            self.readers[id(args[0])] += 1
+        elif func in _LAYERS:
+            self.layers.append(out)
+            if args and id(args[0]) in self.readers:
+                self.readers[id(args[0])] += 1
         return out
 
 
@@ -175,12 +188,12 @@ def relu_codes(network: Network, inputs: Any, batch: Batch) -> list[Codes]:
     A network may rectify once what several convolutions read; in the published networks each has a ReLU of its own.
     ReLUs that see something else than the samples one by one are left out. Raises `ScoreError` where none remains.
     """
-    with _Rectifiers() as seen:
+    with Watch() as seen:
         output = network(inputs)
     samples = len(samples_of(output, batch))
-    reached = _graph(output)
+    reached = graph_of(output)
     codes = []
-    for out in seen.outputs:
+    for out in seen.relus:
         alive = out.grad_fn is None or out.grad_fn in reached
         if alive and out.dim() and out.shape[0] == samples:
             codes.append(Codes(out.detach().flatten(1) > 0, max(1, seen.readers[id(out)])))
@@ -192,7 +205,7 @@ def relu_codes(network: Network, inputs: Any, batch: Batch) -> list[Codes]:
     return codes
 
 
-def _graph(output: Tensor) -> set[Any]:
+def graph_of(output: Tensor) -> set[Any]:
     """Return all nodes of the graph that made a tensor."""
     seen: set[Any] = set()
     waiting = [output.grad_fn]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from nasp_core.errors import ScoreError
 from nasp_core.network import Loss, Network
-from nasp_core.scores.probing import NormsOff, apart, scored_weights, slopes
+from nasp_core.scores.probing import NormsOff, apart, one_of_ones, scored_weights, slopes
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
 
@@ -57,15 +56,8 @@ class Synflow:
                 for parameter in copied.parameters():
                     parameter.abs_()
             weights = scored_weights(copied)
-            found = slopes(copied(_ones(batch.inputs)).sum(), weights)
+            found = slopes(copied(one_of_ones(batch.inputs)).sum(), weights)
             flow = math.fsum(float((w.detach() * g).abs().sum()) for w, g in zip(weights, found, strict=True))
         if not math.isfinite(flow):
             raise ScoreError(f"the flow of {type(network).__name__} is {flow}: too deep or too wide for float64")
         return math.log(flow) if flow > 0 else -math.inf
-
-
-def _ones(inputs: Any) -> Any:
-    """Return one sample of ones float64 in place of float inputs `[batch, ...]`; other inputs as they are."""
-    if isinstance(inputs, Tensor) and inputs.is_floating_point():
-        return torch.ones_like(inputs[:1], dtype=torch.float64)
-    return inputs

@@ -8,14 +8,32 @@ from dataclasses import fields
 from typing import Any
 
 from nasp_core.errors import ScoreError
+from nasp_core.scores.fisher import Fisher
+from nasp_core.scores.freedarts import FreeDarts
 from nasp_core.scores.grad_norm import GradNorm
+from nasp_core.scores.grasp import Grasp
+from nasp_core.scores.jacob_cov import JacobCov
+from nasp_core.scores.linear_regions import LinearRegions
 from nasp_core.scores.naswot import Naswot
+from nasp_core.scores.ntk import Ntk
 from nasp_core.scores.protocol import Score
+from nasp_core.scores.snip import Snip
 from nasp_core.scores.synflow import Synflow
 
 __all__ = ["SCORES", "make_score"]
 
-_ALL: tuple[Callable[..., Score], ...] = (Naswot, Synflow, GradNorm)
+_ALL: tuple[Callable[..., Score], ...] = (
+    Naswot,
+    Synflow,
+    GradNorm,
+    Snip,
+    Grasp,
+    Fisher,
+    JacobCov,
+    Ntk,
+    LinearRegions,
+    FreeDarts,
+)
 SCORES: Mapping[str, Callable[..., Score]] = {score.name: score for score in _ALL}  # type: ignore[attr-defined]
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from nasp_core.errors import SearchError
+from nasp_core.scores.points import score_point
 from nasp_core.scores.protocol import Score
 from nasp_core.scores.synflow import Synflow
 from nasp_core.strategy import Select, SelectContext
@@ -51,9 +52,7 @@ class ByScore(Select):
         batch = context.task.stream("train", self.batch_size, batch_seed).batch(0)
         best, best_score = None, 0.0
         for active in self._pool(context):
-            network = context.space.build(context.space.genotype(active))
-            network.reset(torch.Generator().manual_seed(weight_seed))
-            scored = self.score.score(network, batch, context.task.loss)
+            scored = score_point(self.score, context.space, active, batch, context.task.loss, seed=weight_seed)
             if best is None or scored > best_score:
                 best, best_score = active, scored
         assert best is not None

@@ -102,7 +102,7 @@ def _print_task(name: str, task: dict[str, Any], split: str) -> None:
         "split": split,
         "quantiles": "best, quartiles, worst of the means: " + ", ".join(map(_number, task["quantiles"])),
         "seeds": f"deviation over seeds {_number(task['noise'])}; "
-        f"{task['within_noise']} points are within it of the best",
+        f"{task['within_noise'] or '-'} points are within it of the best",
         "one seed": f"validation orders the points as another seed's: Spearman {_number(task['seed_rho'])}, "
         f"Kendall {_number(task['seed_tau'])}",
         "truth": f"one seed's validation orders them as the mean test metric: Spearman {_number(task['valid_rho'])}, "

@@ -1,6 +1,6 @@
 """Tables of trained interaction functions: any search is judged on them in milliseconds, any find by its true rank."""
 
-from sif.tabular.build import Progress, build_table, journal_path
+from sif.tabular.build import Progress, arena_of, build_table, journal_path
 from sif.tabular.measures import kendall_tau, spearman
 from sif.tabular.plans import PLANS, TASKS, Plan, TaskName
 from sif.tabular.summary import summary
@@ -13,6 +13,7 @@ __all__ = [
     "Plan",
     "Progress",
     "TaskName",
+    "arena_of",
     "build_table",
     "journal_path",
     "kendall_tau",

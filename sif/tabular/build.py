@@ -28,7 +28,7 @@ from sif.tabular.keys import key_of
 from sif.tabular.plans import PLANS, TASKS, Plan, TaskName
 from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["Progress", "build_table", "journal_path"]
+__all__ = ["Progress", "arena_of", "build_table", "journal_path"]
 
 _SPLIT_SEED = 0
 _SLOW = "mlp"
@@ -109,13 +109,22 @@ def build_table(
     return out
 
 
-def _ground(data: Interactions, plan: Plan, points: int | None) -> _Ground:
+def arena_of(data: Interactions, plan: Plan) -> tuple[RatingTask | RankingTask, WideSpace]:
+    """Return the task and the space in which a table's points are trained: what a one-shot strategy searches.
+
+    The find of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
+    """
     if plan.ranking is None:
         check_rating_task(data)
     cut = split(data, "random", plan.fractions, _SPLIT_SEED)
     task = RatingTask(data, cut) if plan.ranking is None else RankingTask(data, cut, plan.ranking)
     space = make_space(NAME, task, plan.settings)
     assert isinstance(space, WideSpace)
+    return task, space
+
+
+def _ground(data: Interactions, plan: Plan, points: int | None) -> _Ground:
+    task, space = arena_of(data, plan)
     offered = list(space.points())
     if points is not None and points < len(offered):
         drawn = torch.randperm(len(offered), generator=torch.Generator().manual_seed(0))[:points]

@@ -17,17 +17,31 @@ from sif_samples import write_ratings
 from typer.testing import CliRunner
 
 from nasp_core.errors import SearchError
+from nasp_core.search import search
 from nasp_core.spaces import Histories, WideSettings, WideSpace
 from nasp_core.spaces.wide_points import named
+from nasp_core.strategies import make_strategy
+from nasp_core.training import train
 from nasp_core.trials import Arena, Proposal, Random
 from nasp_core.trials.explore import explore
 from sif import tabular
 from sif.cli import app
 from sif.datasets import Interactions
 from sif.errors import DataError
-from sif.tabular import PLANS, TASKS, InteractionTable, Plan, build_table, journal_path, kendall_tau, spearman, summary
+from sif.tabular import (
+    PLANS,
+    TASKS,
+    InteractionTable,
+    Plan,
+    arena_of,
+    build_table,
+    journal_path,
+    kendall_tau,
+    spearman,
+    summary,
+)
 from sif.tabular.assemble import MADE
-from sif.tabular.keys import COLUMNS
+from sif.tabular.keys import COLUMNS, key_of
 from sif.tabular.summary import explained
 
 _OFFERS: dict[str, Any] = {
@@ -391,3 +405,15 @@ def test_table_commands_make_and_show_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert wrong.exit_code == 2
     assert runner.invoke(app, ["table", "build", "--out", "no/where.parquet"]).exit_code == 2
     assert runner.invoke(app, ["table", "show", "--best", "0"]).exit_code == 2
+
+
+def test_a_one_shot_find_in_the_tables_arena_has_a_rank(
+    planted: Interactions, plans: dict[Any, Plan], table: InteractionTable
+) -> None:
+    task, space = arena_of(planted, plans["rating"])
+    assert [key_of(space, point) for point in space.points()] == [table.key(point) for point in table.points]
+    found = search(space, task, make_strategy("nasp"), plans["rating"].training, seed=0)
+    assert 1 <= table.rank("rating", found.genotype) <= 16
+    network = space.build(found.genotype)
+    trained = train(network, task, plans["rating"].training, seed=1)
+    assert trained.metrics["rmse"] == pytest.approx(table.metric("rating", found.genotype, "valid", 1), abs=1e-6)

@@ -4,10 +4,10 @@ import logging
 
 import pooch
 
-from sif.cli import catalogue, compare, doctor, export, runs, search, table
+from sif.cli import catalogue, compare, doctor, export, runs, search, strategies, table
 from sif.cli.app import app
 
-__all__ = ["app", "catalogue", "compare", "doctor", "export", "main", "runs", "search", "table"]
+__all__ = ["app", "catalogue", "compare", "doctor", "export", "main", "runs", "search", "strategies", "table"]
 
 
 def main() -> None:

@@ -1,0 +1,86 @@
+"""`sif strategies`: what searches there are, what each is made of, where it runs and what a step costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from sif.cli.app import app, console, emit, guarded
+from sif.strategies import describe_strategy, parts_in_short, strategy_rows
+
+__all__ = ["strategies"]
+
+strategies = typer.Typer(help="List the search strategies, and show what one is made of.", no_args_is_help=True)
+app.add_typer(strategies, name="strategies")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+
+
+@strategies.command("ls")
+@guarded
+def list_strategies(as_json: JsonOption = False) -> None:
+    """List the strategies: paper, parts, the spaces they run on, and what a step costs beside one of nasp."""
+    rows = strategy_rows()
+    if as_json:
+        emit(rows)
+        return
+    table = Table("strategy", "paper", "parts", "spaces", "step")
+    table.columns[-1].justify = "right"
+    for row in rows:
+        table.add_row(row["name"], _paper(row), parts_in_short(row), _spaces(row), _cost(row))
+    console.print(table)
+    console.print(
+        "step: operations of a search's step, that of nasp is 1, with 8 candidates a choice (-: trains points alone)\n"
+        "next    sif strategies show NAME",
+        markup=False,
+    )
+
+
+@strategies.command("show")
+@guarded
+def show_strategy(name: str, as_json: JsonOption = False) -> None:
+    """Show one strategy: its parts with their settings, where it departs and fails, where it runs, and its BibTeX."""
+    row = describe_strategy(name)
+    if as_json:
+        emit(row)
+        return
+    console.print(f"{row['name']}: {row['about']}", style="bold", markup=False)
+    table = Table(show_header=False)
+    for role, part in row["parts"].items():
+        table.add_row(role, part)
+    settings = "\n".join(f"{key} = {value!r}" for key, value in row["settings"].items())
+    table.add_row("settings", settings or "none")
+    table.add_row("spaces", _spaces(row))
+    if row["kind"] == "relaxing":
+        table.add_row("step", "not counted" if row["step_cost"] is None else f"{_cost(row)} of nasp's operations")
+    console.print(table)
+    for note in row["notes"]:
+        console.print(note, markup=False)
+    for space, reasons in row["refused"].items():
+        for reason in dict.fromkeys(reasons):
+            console.print(f"Does not run on {space}: {reason}", markup=False)
+    console.print(f"\n{row['bibtex']}" if row["bibtex"] else "\nno paper: nothing to cite", markup=False)
+
+
+def _paper(row: dict[str, Any]) -> str:
+    if not row["papers"]:
+        return "-"
+    paper = row["papers"][0]
+    names = paper["authors"].split(", ")
+    others = " et al." if len(names) > 1 else ""
+    return f"{names[0].split()[-1]}{others} {paper['year']}"
+
+
+def _spaces(row: dict[str, Any]) -> str:
+    """Return the spaces that a strategy runs on, by the shorter of two lists."""
+    runs = [space for space, fits in row["spaces"].items() if fits]
+    refused = [space for space, fits in row["spaces"].items() if not fits]
+    if not refused:
+        return "all"
+    return ", ".join(runs) if len(runs) <= len(refused) else f"all but {', '.join(refused)}"
+
+
+def _cost(row: dict[str, Any]) -> str:
+    return "-" if row["step_cost"] is None else f"{row['step_cost']:.2f}"

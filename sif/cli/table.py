@@ -98,9 +98,11 @@ def _print_task(name: str, task: dict[str, Any], split: str) -> None:
         figures = f"{entry['test']:.4f}{spread}", f"{entry['valid']:.4f}", f"{entry['parameters']:,}"
         rows.add_row(", ".join(entry["point"]), *figures, f"{entry['seconds']:.2f}")
     console.print(rows)
+    published = (f"{model} {facts['rank']} ({facts['test']:.4f})" for model, facts in task["published"].items())
     lines = {
         "split": split,
         "quantiles": "best, quartiles, worst of the means: " + ", ".join(map(_number, task["quantiles"])),
+        "published": "ranks of the models' points: " + (", ".join(published) or "-"),
         "seeds": f"deviation over seeds {_number(task['noise'])}; "
         f"{task['within_noise'] or '-'} points are within it of the best",
         "one seed": f"validation orders the points as another seed's: Spearman {_number(task['seed_rho'])}, "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasp_core.spaces.wide_points import NAMED, named
 from sif.tabular.keys import COLUMNS, Key
 from sif.tabular.measures import kendall_tau, spearman
 from sif.tabular.table import InteractionTable
@@ -45,6 +46,8 @@ def summary(table: InteractionTable, best: int = 10) -> dict[str, Any]:
     """Return what a table holds, as plain data, ready for JSON: sizes, how it was made, and for each task
 
     - `best`: the points of the best mean test metric, with its deviation over seeds, parameters and seconds.
+    - `published`: rank and mean test metric of the published models that are points of the table (`NAMED`); histories
+      are scaled as the table's plan says, whatever the model's own scale is.
     - `quantiles`: of the points' mean test metric: best, upper quartile, median, lower quartile, worst.
     - `noise`: root mean square of the sample standard deviation over seeds.
     - `within_noise`: how many points are no further than `noise` from the best.
@@ -84,6 +87,7 @@ def _of_task(table: InteractionTable, task: Any, best: int) -> dict[str, Any]:
     return {
         "metric": table.metrics(task)[0],
         "best": [_entry(table, task, points[index], test[index] * sign) for index in order[:best]],
+        "published": _published(table, task),
         "quantiles": [float(value) * sign for value in np.quantile(means, [1, 0.75, 0.5, 0.25, 0])] if enough else [],
         "noise": noise,
         "within_noise": None if noise is None else int((means >= means.max() - noise).sum()),
@@ -98,6 +102,14 @@ def _of_task(table: InteractionTable, task: Any, best: int) -> dict[str, Any]:
         "failed": int((~sound).sum()),
         "seconds": sum(table.seconds(task, point) for point in table.points) * len(table.seeds),
     }
+
+
+def _published(table: InteractionTable, task: Any) -> dict[str, dict[str, Any]]:
+    """The published models that the table holds, best first."""
+    held = {name: genotype for name in NAMED if table.holds(genotype := named(name))}
+    ranks = {name: table.rank(task, genotype) for name, genotype in held.items()}
+    order = sorted(held, key=lambda name: ranks[name])
+    return {name: {"rank": ranks[name], "test": table.metric(task, held[name])} for name in order}
 
 
 def _entry(table: InteractionTable, task: Any, point: Any, test: Array) -> dict[str, Any]:

@@ -215,6 +215,14 @@ class InteractionTable:
             raise DataError(f"{self.source} does not hold the point {_text(point, names)}\n  {self._holds()}")
         return names
 
+    def holds(self, point: Active | Genotype) -> bool:
+        """Return whether the table holds a point."""
+        try:
+            self.key(point)
+        except DataError:
+            return False
+        return True
+
     def _place(self, point: Active | Genotype) -> int:
         return self._index[self.key(point)]
 

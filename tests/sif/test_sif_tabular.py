@@ -384,6 +384,9 @@ def test_a_summary_names_the_best_points_first(table: InteractionTable) -> None:
         assert facts["quantiles"][0] == pytest.approx(facts["best"][0]["test"])
         assert facts["valid_rho"] == pytest.approx(list(facts["fidelity"].values())[-1], abs=0.05)
         assert facts["failed"] == 0
+        gmf = named("gmf", WideSettings(biases=("off", "on")))
+        assert not table.holds(gmf)
+        assert facts["published"] == {}
 
 
 # --- the command line ---

@@ -2,7 +2,7 @@
 
 from nasp_core.errors import NaspError
 
-__all__ = ["DataError", "RecipeError", "RunError", "SifError"]
+__all__ = ["DataError", "RaceError", "RecipeError", "RunError", "SifError"]
 
 
 class SifError(NaspError):
@@ -19,3 +19,7 @@ class RecipeError(SifError):
 
 class RunError(SifError):
     """A run directory is missing, incomplete, or of another kind than the command needs."""
+
+
+class RaceError(SifError):
+    """A race of strategies cannot be run as it was asked for, or its folder holds another one."""

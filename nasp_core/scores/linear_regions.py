@@ -11,7 +11,6 @@ from torch import Tensor
 
 from nasp_core.errors import ScoreError
 from nasp_core.network import Loss, Network
-from nasp_core.scores.naswot import hamming_kernel
 from nasp_core.scores.ntk import TE_NAS
 from nasp_core.scores.probing import apart, continuous_inputs, relu_codes
 from nasp_core.strategy import Paper
@@ -22,22 +21,22 @@ __all__ = ["LinearRegions"]
 
 @dataclass(frozen=True)
 class LinearRegions:
-    """Score a network by the number of linear regions that a batch meets: distinct codes of all its ReLUs (eq. 6).
+    """Score a network by the number of linear regions that the way through the samples of a batch meets.
 
-    Within one region no ReLU switches, and the network is linear. Whole pictures nearly always fall into a region each,
-    so pictures are cut down to their middle, and inputs between the samples are asked too.
-    - `side`: pictures `[batch, channels, height, width]` are cut to this height and width; 0 keeps them whole.
-    - `between`: inputs added, evenly spaced, on the segment from each sample to the next.
+    Within one region no ReLU switches, and the network is linear; where one switches, another region begins. The way
+    goes straight from each sample to the next. Switches are counted from each input asked to the next: exact unless a
+    unit switches twice between them. Batch norms take the statistics of all these inputs.
+    - `side`: pictures `[batch, channels, height, width]` are cut to the middle of this height and width (3, as
+      published); 0 keeps them whole.
+    - `between`: inputs asked besides the samples, evenly spaced, on the segment from each to the next.
 
-    Batch norms take the statistics of all these inputs.
-    Departs from the paper: inputs on segments between samples in place of more samples; the network is not made
-    thinner, so that there are more regions.
-    Fails when: the network has no ReLU, or its inputs are ids (`ScoreError`); every input has a region of its own, and
-    all networks score alike: take fewer pixels or more inputs.
+    Departs from the paper: it counts the distinct codes of many samples (eq. 6), and makes the network so thin that
+    they do not all differ; for a network as it is nearly every input has a code of its own.
+    Fails when: the network has no ReLU, or its inputs are ids (`ScoreError`).
     """
 
     side: int = 3
-    between: int = 15
+    between: int = 3
     name: ClassVar[str] = "linear-regions"
     papers: ClassVar[tuple[Paper, ...]] = (TE_NAS,)
 
@@ -47,12 +46,11 @@ class LinearRegions:
             raise ScoreError(f"LinearRegions(side={self.side}, between={self.between}): neither may be negative")
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
-        """Return the number of distinct codes."""
+        """Return 1 + the number of switches."""
         inputs = self._inputs(continuous_inputs(batch, "no straight line leads from one to another"))
         with apart(network) as copied:
-            kernel = hamming_kernel(relu_codes(copied, inputs, batch._replace(inputs=inputs)))
-        same = kernel == kernel.diagonal()  # they agree on all units
-        return float(len(kernel) - int(same.tril(-1).any(1).sum()))
+            codes = relu_codes(copied, inputs, batch._replace(inputs=inputs))
+        return 1.0 + sum(int((code.on[1:] != code.on[:-1]).sum()) for code in codes)
 
     def _inputs(self, samples: Tensor) -> Tensor:
         """Return the samples, cut down, with the inputs between each and the next."""

@@ -4,10 +4,22 @@ import logging
 
 import pooch
 
-from sif.cli import catalogue, compare, doctor, export, runs, search, strategies, table
+from sif.cli import benchmark, catalogue, compare, doctor, export, runs, search, strategies, table
 from sif.cli.app import app
 
-__all__ = ["app", "catalogue", "compare", "doctor", "export", "main", "runs", "search", "strategies", "table"]
+__all__ = [
+    "app",
+    "benchmark",
+    "catalogue",
+    "compare",
+    "doctor",
+    "export",
+    "main",
+    "runs",
+    "search",
+    "strategies",
+    "table",
+]
 
 
 def main() -> None:

@@ -1,0 +1,23 @@
+"""The fair race of strategies: one arena, one budget, one final training, random search in every table."""
+
+from sif.benchmark.budget import Budget
+from sif.benchmark.entrants import Entrant, entrants_of, settings_of
+from sif.benchmark.on_recipe import RecipeArena
+from sif.benchmark.on_tables import CellTableArena, InteractionTableArena
+from sif.benchmark.race import race
+from sif.benchmark.setup import TABLES, folder_of, recipe_arena, table_arena
+
+__all__ = [
+    "TABLES",
+    "Budget",
+    "CellTableArena",
+    "Entrant",
+    "InteractionTableArena",
+    "RecipeArena",
+    "entrants_of",
+    "folder_of",
+    "race",
+    "recipe_arena",
+    "settings_of",
+    "table_arena",
+]

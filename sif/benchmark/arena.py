@@ -1,0 +1,46 @@
+"""Where a race is run: what an arena must offer."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sif.benchmark.entrants import Entrant
+from sif.benchmark.results import Column, Run
+
+__all__ = ["Arena", "Plan"]
+
+Plan = dict[str, float]
+"""Figures by name, such as `epochs` and `least`."""
+
+
+class Arena(Protocol):
+    """Data or a table on which strategies search, under one budget for all."""
+
+    @property
+    def columns(self) -> list[Column]:
+        """The figures of every run; the first decides the order of the table."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return as plain data all that a run's outcome depends on, but the strategy and its seed."""
+        ...
+
+    def refusal(self, entrant: Entrant) -> str | None:
+        """Return why an entrant cannot run here, None where it can."""
+        ...
+
+    def plan(self, entrant: Entrant) -> Plan:
+        """Return how an entrant's searches are brought to the size of the budget: once, for all seeds."""
+        ...
+
+    def note(self, plan: Plan) -> str | None:
+        """Return what a reader must know of an entrant's runs, such as that its least search exceeds the budget."""
+        ...
+
+    def run(self, entrant: Entrant, seed: int, plan: Plan) -> Run:
+        """Search once; raises `NaspError` where the search fails."""
+        ...
+
+    def finish(self, runs: list[Run]) -> None:
+        """Add to the runs the figures that need all of them, such as the regret against the best."""
+        ...

@@ -1,0 +1,259 @@
+"""The race on tables of results: trial strategies in milliseconds, finds judged by their true accuracy or rank."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nasp_core.errors import SearchError
+from nasp_core.genotype import Genotype
+from nasp_core.network import Space
+from nasp_core.optimise import Optimiser, Training
+from nasp_core.spaces import NasBench201Settings, NasBench201Space, WideSettings
+from nasp_core.spaces.wide_settings import NAME, VERSION, settings_of
+from nasp_core.strategy import Strategy
+from nasp_core.trials import Arena, Proposal, TrialStrategy, explore
+from nasp_core.types import Active
+from sif.benchmark.arena import Plan
+from sif.benchmark.budget import Budget, clock_of
+from sif.benchmark.entrants import Entrant, refused
+from sif.benchmark.one_shot import OneShot
+from sif.benchmark.results import Column, Run
+from sif.benchmark.spending import Bounded, Priced
+from sif.cells.truth import TrueAccuracies
+from sif.datasets import check_rating_task, read, split
+from sif.errors import DataError, RaceError
+from sif.models.build import make_space
+from sif.report.cells import cell_text
+from sif.tabular import InteractionTable, TaskName
+from sif.tasks import RankingTask, RatingTask
+from sif.tasks.ranking_settings import RankingSettings
+
+__all__ = ["CellTableArena", "InteractionTableArena"]
+
+_SPLIT_SEED = 0
+
+
+def _found(
+    space: Space, strategy: TrialStrategy, judge: Callable[[Proposal], float], purse: Priced, seed: int
+) -> tuple[Active, int]:
+    """Return the best point of a search on a table, of those that were tried with the largest share; and how many were.
+
+    Of equals the first wins. Raises `SearchError` where no point was tried, or none with success.
+    """
+    told = explore(Arena(space), Bounded(strategy, purse), judge, seed=seed)
+    best = max(told, key=lambda each: (each.proposal.share, each.score), default=None)
+    if best is None or best.score == -math.inf:
+        raise SearchError(f"{strategy.name} tried {len(told)} points, none of them with success")
+    return best.proposal.active, len(told)
+
+
+class CellTableArena:
+    """Trial strategies on the true accuracies of NAS-Bench-201: they are told that of one data set, in percent."""
+
+    def __init__(self, table: Path, task: str, budget: Budget) -> None:
+        """Read the table; `task` is the data set whose accuracy is told."""
+        self.truth, self.task, self.budget = TrueAccuracies.read(table), task or "cifar10", budget
+        self.best = self.truth.best()
+        if self.task not in self.best:
+            raise RaceError(f"--task {task!r}: the table has {', '.join(self.best)}")
+        if budget.unit != "evaluations":
+            raise RaceError(f"a budget of {budget} on a table of accuracies; count trainings: --budget 200evaluations")
+        self.fingerprint = hashlib.sha256(table.read_bytes()).hexdigest()[:16]
+        self.space = NasBench201Space(NasBench201Settings(channels=1, cells_per_stage=1))
+
+    @property
+    def columns(self) -> list[Column]:
+        """True accuracies of the find, and the regret on the data set that was told."""
+        accuracies = [self.task, *(name for name in self.best if name != self.task)]
+        return [
+            *(Column(name=name, better="more", digits=2) for name in accuracies),
+            Column(name="regret", better="less", digits=2),
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the table, and what is the best and the mean in it."""
+        facts = {"kind": "nas-bench-201", "task": self.task, "table": self.fingerprint}
+        return facts | {"best": self.best, "mean": self.truth.mean()}
+
+    def refusal(self, entrant: Entrant) -> str | None:
+        """Return why a strategy does not fit the table."""
+        return refused(entrant.strategy(), self.space, None, shares=False)
+
+    def plan(self, entrant: Entrant) -> Plan:
+        """Return the number of evaluations."""
+        return {"trials": self.budget.amount}
+
+    def note(self, plan: Plan) -> str | None:
+        """Say nothing: on a table all stay within the budget."""
+        return None
+
+    def run(self, entrant: Entrant, seed: int, plan: Plan) -> Run:
+        """Search on the table."""
+        strategy = entrant.strategy(int(plan["trials"]))
+        assert not isinstance(strategy, Strategy)
+        active, count = _found(self.space, strategy, self._score, Priced(self.budget.amount), seed)
+        cell, accuracies = self._cell(active), self._accuracies(active)
+        figures = accuracies | {"regret": self.best[self.task] - accuracies[self.task]}
+        return Run(
+            strategy=entrant.name,
+            seed=seed,
+            parts=strategy.describe(),
+            status="done",
+            found=cell,
+            figures=figures,
+            effort={"points": float(count)},
+        )
+
+    def finish(self, runs: list[Run]) -> None:
+        """Add nothing: the table knows the best point."""
+
+    def _cell(self, active: Active) -> str:
+        return cell_text(self.space.genotype(active))
+
+    def _accuracies(self, active: Active) -> dict[str, float]:
+        return self.truth.of(self._cell(active))
+
+    def _score(self, proposal: Proposal) -> float:
+        if proposal.share < 1:
+            raise SearchError("the table has no accuracy of a share of a training")
+        return self._accuracies(proposal.active)[self.task]
+
+
+class InteractionTableArena:
+    """All strategies on a table of trained interaction functions: their finds have a true rank and a regret.
+
+    Trial strategies are told the validation metric of one training (a run's seed picks which); a budget of seconds is
+    spent at the rate that the table notes for each training. One-shot strategies train a supernet on the table's data,
+    with its space and schedule, under the same budget in real seconds of one processor core.
+    """
+
+    def __init__(self, table: InteractionTable, task: str, budget: Budget, root: Path | None = None) -> None:
+        """Take the table; data of one-shot strategies are looked for in `root` when the first is asked for."""
+        if task and task not in table.tasks:
+            raise RaceError(f"--task {task!r}: the table has {', '.join(table.tasks)}")
+        self.table, self.budget, self.root = table, budget, root
+        self.task: TaskName = task or table.tasks[0]  # type: ignore[assignment]
+        plan = table.made["plans"][self.task]
+        optimiser = Optimiser(**_tuples(plan["training"]["optimiser"]))
+        self.training = Training(**_tuples(plan["training"]) | {"optimiser": optimiser})
+        self.settings: WideSettings = settings_of(Genotype(NAME, VERSION, {}, plan["settings"]))
+        self.ranking = None if plan["ranking"] is None else RankingSettings(**plan["ranking"])
+        self.fractions = tuple(plan["fractions"])
+        self._loaded: OneShot | None = None
+
+    @property
+    def columns(self) -> list[Column]:
+        """Regret, rank and metric of the find: means over the table's seeds, on the test part."""
+        metric, more = self.table.metrics(self.task)[0], self.table.maximise(self.task)
+        return [
+            Column(name="regret", better="less", digits=4),
+            Column(name="rank", better="less", digits=1),
+            Column(name=f"test {metric}", better="more" if more else "less", digits=4),
+            Column(name="search s", better=None, digits=1),
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Return which table, and how it was made."""
+        facts = {"kind": "interaction-table", "task": self.task, "points": len(self.table.points)}
+        return facts | {"made": self.table.made}
+
+    def refusal(self, entrant: Entrant) -> str | None:
+        """Return why a strategy does not fit the space of the table."""
+        strategy = entrant.strategy()
+        if isinstance(strategy, Strategy):
+            ground = self._ground()
+            return refused(strategy, ground.space(), ground.task)
+        return refused(strategy, self.table.space(), None)
+
+    def plan(self, entrant: Entrant) -> Plan:
+        """Size a one-shot search to the budget; for trials, count what it pays for on the mean."""
+        strategy = entrant.strategy()
+        if isinstance(strategy, Strategy):
+            return self._ground().plan(strategy)
+        if self.budget.unit != "seconds":
+            return {"trials": max(1.0, float(math.floor(self.budget.evaluations(self.training.epochs))))}
+        seconds = [self.table.seconds(self.task, point) for point in self.table.points]
+        return {"trials": max(1.0, float(math.ceil(self.budget.amount * len(seconds) / sum(seconds))))}
+
+    def note(self, plan: Plan) -> str | None:
+        """Say when a one-shot search cannot stay within the budget."""
+        return None if "trials" in plan else self._ground().note(plan)
+
+    def run(self, entrant: Entrant, seed: int, plan: Plan) -> Run:
+        """Search, and look the find up."""
+        strategy = entrant.strategy(int(plan.get("trials", 1)))
+        if isinstance(strategy, Strategy):
+            ground = self._ground()
+            found, seconds = ground.run(strategy, int(plan["epochs"]), seed)
+            point: Active | Genotype = found.genotype
+            key, effort = found.genotype.key(), {"epochs": plan["epochs"]}
+        else:
+            seconds_of = self._seconds
+            timed = self.budget.unit == "seconds"
+            purse = Priced(self.budget.amount, seconds_of) if timed else Priced(self._evaluations())
+            judge, spent = self.table.judge(self.task, seed), 0.0
+
+            def score(proposal: Proposal) -> float:
+                nonlocal spent
+                spent += seconds_of(proposal)
+                return judge(proposal)
+
+            point, count = _found(self.table.space(), strategy, score, purse, seed)
+            key, effort, seconds = self.table.space().genotype(point).key(), {"points": float(count)}, spent
+        return Run(
+            strategy=entrant.name,
+            seed=seed,
+            parts=strategy.describe(),
+            status="done",
+            found=key,
+            figures=self._truth(point) | {"search s": seconds},
+            effort=effort,
+        )
+
+    def finish(self, runs: list[Run]) -> None:
+        """Add nothing: the table knows the best point."""
+
+    def _evaluations(self) -> float:
+        return max(1.0, self.budget.evaluations(self.training.epochs))
+
+    def _seconds(self, proposal: Proposal) -> float:
+        return self.table.seconds(self.task, proposal.active) * proposal.share
+
+    def _truth(self, point: Active | Genotype) -> dict[str, float]:
+        regret = self.table.regret(self.task, point)
+        if not math.isfinite(regret):
+            raise SearchError("its find diverges when it is trained")
+        metric = f"test {self.table.metrics(self.task)[0]}"
+        rank = float(self.table.rank(self.task, point))
+        return {"regret": regret, "rank": rank, metric: self.table.metric(self.task, point)}
+
+    def _ground(self) -> OneShot:
+        """Return the table's data, space and schedule, for one-shot strategies; `DataError` where data differ."""
+        if self._loaded is None:
+            made = self.table.made
+            data = read(made["data"], root=self.root)
+            if self.ranking is None:
+                check_rating_task(data)
+            cut = split(data, "random", self.fractions, _SPLIT_SEED)
+            if (data.fingerprint(), cut.fingerprint) != (made["fingerprint"], made["splits"][self.task]):
+                raise DataError(
+                    f"{made['data']} is not what the table was made on: data {data.fingerprint()} for "
+                    f"{made['fingerprint']}, split {cut.fingerprint} for {made['splits'][self.task]}"
+                )
+            task = RatingTask(data, cut) if self.ranking is None else RankingTask(data, cut, self.ranking)
+            clock = clock_of(torch.device("cpu"))
+            self._loaded = OneShot(
+                lambda: make_space(NAME, task, self.settings), task, self.training, self.training, self.budget, clock
+            )
+        return self._loaded
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values read from JSON with lists as tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -1,0 +1,169 @@
+"""The race: every entrant with every seed, each kept when it is done, and the table that comes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from nasp_core.errors import NaspError
+from nasp_core.strategy import Strategy
+from sif.benchmark.arena import Arena, Plan
+from sif.benchmark.budget import Budget
+from sif.benchmark.entrants import Entrant
+from sif.benchmark.results import SCHEMA_VERSION, Race, Row, Run, ScoreRow, ordered, spread
+from sif.checkpoint import write_atomically
+from sif.errors import RaceError
+from sif.results import hardware, versions
+from sif.runs import Progress
+
+__all__ = ["race"]
+
+_FAILURES = (NaspError, ArithmeticError, RuntimeError, ValueError, LookupError)
+"""What a search may end with: shown in the table. Other exceptions are faults of the code, and end the race."""
+
+
+def race(
+    arena: Arena,
+    entrants: Sequence[Entrant],
+    *,
+    seeds: int,
+    budget: Budget,
+    out: Path,
+    scores: Sequence[ScoreRow] = (),
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Let every entrant search with the seeds 0 to `seeds` - 1; write `results.json` into `out`, and return it.
+
+    A finished run is kept in `out` at once, and read back when the same race is asked for again: after a kill, with
+    more seeds or with other entrants. Raises `RaceError` where `out` holds another race.
+    """
+    if seeds < 1:
+        raise RaceError(f"--seeds {seeds}; run every strategy once or more")
+    progress = progress or Progress()
+    folder = _Folder(out, {"arena": arena.describe(), "budget": _plain(budget), "versions": versions()})
+    refusals = {entrant.name: arena.refusal(entrant) for entrant in entrants}
+    progress.stage("race")
+    progress.steps("runs", sum(reason is None for reason in refusals.values()) * seeds, 0)
+    notes: dict[str, str | None] = {}
+    runs: dict[str, list[Run]] = {entrant.name: [] for entrant in entrants}
+    for entrant in (entrant for entrant in entrants if refusals[entrant.name] is None):
+        for seed in range(seeds):
+            runs[entrant.name].append(_run(arena, entrant, seed, folder))
+            progress.step()
+            progress.record({})
+        if any(run.status == "done" for run in runs[entrant.name]):
+            notes[entrant.name] = arena.note(folder.plan(entrant, arena))
+    arena.finish([run for own in runs.values() for run in own])
+    rows = [_row(entrant, refusals[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants]
+    told = Race(
+        schema_version=SCHEMA_VERSION,
+        arena=arena.describe(),
+        budget=_plain(budget),
+        seeds=list(range(seeds)),
+        columns=arena.columns,
+        rows=ordered(rows, arena.columns[0]),
+        scores=list(scores),
+        versions=versions(),
+        hardware=hardware(device or torch.device("cpu")),
+    ).model_dump(mode="json")
+    folder.write("results.json", json.dumps(told, indent=2) + "\n")
+    return told
+
+
+class _Folder:
+    """The folder of a race: its terms, and a file for every finished run."""
+
+    def __init__(self, path: Path, terms: dict[str, Any]) -> None:
+        self.path = path
+        text = json.dumps(terms, indent=2, sort_keys=True) + "\n"
+        known = path / "race.json"
+        if known.is_file() and known.read_text() != text:
+            raise RaceError(
+                f"{path} holds another race (data, budget, settings or versions differ); give another --out"
+            )
+        if path.is_file() or (path.is_dir() and not known.is_file() and any(path.iterdir())):
+            raise RaceError(f"{path} exists and holds no race; give another --out")
+        try:
+            (path / "runs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RaceError(f"cannot make the folder {path}: {error.strerror}; give another --out") from None
+        self.write("race.json", text)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file whole or not at all."""
+        write_atomically(self.path / name, text)
+
+    def run(self, entrant: Entrant, seed: int) -> Run | None:
+        """Return a finished run, None where there is none."""
+        path = self.path / "runs" / f"{_stem(entrant)}-{seed}.json"
+        if not path.is_file():
+            return None
+        try:
+            return Run.model_validate_json(path.read_text())
+        except ValidationError:
+            raise RaceError(f"{path} is damaged; remove it, and the run is done again") from None
+
+    def keep(self, entrant: Entrant, run: Run) -> None:
+        """Keep a finished run."""
+        self.write(f"runs/{_stem(entrant)}-{run.seed}.json", run.model_dump_json(indent=2) + "\n")
+
+    def plan(self, entrant: Entrant, arena: Arena) -> Plan:
+        """Return the plan of an entrant: the one that is kept, or a new one."""
+        name = f"runs/{_stem(entrant)}-plan.json"
+        path = self.path / name
+        if not path.is_file():
+            self.write(name, json.dumps(arena.plan(entrant)) + "\n")
+        plan: Plan = json.loads(path.read_text())
+        return plan
+
+
+def _stem(entrant: Entrant) -> str:
+    """Return a file name that changes with the settings of a strategy."""
+    parts = json.dumps([entrant.strategy().describe(), {key: repr(value) for key, value in entrant.settings.items()}])
+    return f"{entrant.name}-{hashlib.sha256(parts.encode()).hexdigest()[:8]}"
+
+
+def _run(arena: Arena, entrant: Entrant, seed: int, folder: _Folder) -> Run:
+    known = folder.run(entrant, seed)
+    if known is not None:
+        return known
+    try:
+        run = arena.run(entrant, seed, folder.plan(entrant, arena))
+    except _FAILURES as error:
+        reason = f"{type(error).__name__}: {str(error).strip()}"
+        parts = entrant.strategy().describe()
+        run = Run(strategy=entrant.name, seed=seed, parts=parts, status="failed", reason=reason)
+    folder.keep(entrant, run)
+    return run
+
+
+def _row(entrant: Entrant, refusal: str | None, note: str | None, runs: list[Run]) -> Row:
+    strategy = entrant.strategy()
+    done = [run for run in runs if run.status == "done"]
+    finds = Counter(str(run.found) for run in done)
+    failures = list(dict.fromkeys(str(run.reason) for run in runs if run.status == "failed"))
+    first = done[0] if done else Run(strategy=entrant.name, seed=0, parts=strategy.describe(), status="failed")
+    return Row(
+        strategy=entrant.name,
+        kind="relaxing" if isinstance(strategy, Strategy) else "trial",
+        parts=first.parts,
+        status="refused" if refusal is not None else "done" if done else "failed",
+        reason=refusal or "; ".join(failures) or None,
+        note=note,
+        figures={name: spread([run.figures[name] for run in done]) for name in first.figures},
+        finds=dict(finds.most_common()),
+        effort={name: spread([run.effort[name] for run in done]) for name in first.effort},
+        runs=runs,
+    )
+
+
+def _plain(budget: Budget) -> dict[str, Any]:
+    return {"amount": budget.amount, "unit": budget.unit}

@@ -1,0 +1,112 @@
+"""The contract of a race's `results.json`: a closed, versioned model; and how its rows are made of runs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sif.results import Closed
+
+__all__ = ["SCHEMA_VERSION", "Column", "Race", "Row", "Run", "ScoreRow", "Spread", "ordered", "spread"]
+
+SCHEMA_VERSION = 1
+
+
+class Spread(Closed):
+    """Mean and sample standard deviation over the seeds that did not fail; None where too few are left."""
+
+    mean: float | None
+    std: float | None
+
+
+class Column(Closed):
+    """A figure of every run. `better`: which end is good, None for a figure that only tells. `digits` to show."""
+
+    name: str
+    better: Literal["more", "less"] | None
+    digits: int
+
+
+class Run(Closed):
+    """One search with one seed: what it found, its figures, what it spent; `failed` with the reason where it did.
+
+    - `found`: the key of the genotype.
+    - `effort`: epochs of the supernet, or points asked for.
+    - `whole`: genotype key -> validation metric of every point that was trained by the race's final schedule.
+    """
+
+    strategy: str
+    seed: int
+    parts: dict[str, str]
+    status: Literal["done", "failed"]
+    reason: str | None = None
+    found: str | None = None
+    figures: dict[str, float] = Field(default_factory=dict)
+    effort: dict[str, float] = Field(default_factory=dict)
+    whole: dict[str, float] = Field(default_factory=dict)
+
+
+class Row(Closed):
+    """A strategy over all seeds; `refused` with the reason where it cannot search the space.
+
+    `finds` counts the genotypes found, `note` says what a reader must know (that it went beyond the budget).
+    """
+
+    strategy: str
+    kind: Literal["relaxing", "trial"]
+    parts: dict[str, str]
+    status: Literal["done", "failed", "refused"]
+    reason: str | None
+    note: str | None
+    figures: dict[str, Spread]
+    finds: dict[str, int]
+    effort: dict[str, Spread]
+    runs: list[Run]
+
+
+class ScoreRow(Closed):
+    """How a training-free score orders cells: rank correlations with a true accuracy."""
+
+    score: str
+    kendall_tau: float | None
+    spearman: float | None
+    cells: int
+    failed: int
+    seconds: float
+    reason: str | None
+
+
+class Race(Closed):
+    """All that a race told."""
+
+    schema_version: int
+    arena: dict[str, Any]
+    budget: dict[str, Any]
+    seeds: list[int]
+    columns: list[Column]
+    rows: list[Row]
+    scores: list[ScoreRow]
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return the mean and the sample standard deviation."""
+    mean = statistics.fmean(values) if values else None
+    return Spread(mean=mean, std=statistics.stdev(values) if len(values) > 1 else None)
+
+
+def ordered(rows: Sequence[Row], column: Column) -> list[Row]:
+    """Return the rows best first by the mean of a column, then those without a figure, each group in its order."""
+
+    def place(row: Row) -> float:
+        mean = row.figures[column.name].mean if column.name in row.figures else None
+        if mean is None:
+            return math.inf
+        return -mean if column.better == "more" else mean
+
+    return sorted(rows, key=place)

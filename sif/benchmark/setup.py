@@ -1,0 +1,62 @@
+"""From what a user asks for to the arena of a race."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sif.benchmark.arena import Arena
+from sif.benchmark.budget import Budget
+from sif.benchmark.on_recipe import RecipeArena
+from sif.benchmark.on_tables import CellTableArena, InteractionTableArena
+from sif.data import prepare
+from sif.errors import RaceError
+from sif.pipeline import check_recipe
+from sif.recipes import Recipe, load_recipe
+from sif.tabular import InteractionTable
+
+__all__ = ["TABLES", "folder_of", "recipe_arena", "table_arena"]
+
+TABLES = ("nas-bench-201", "interaction-table")
+
+
+def recipe_arena(
+    recipe: str | Path,
+    budget: Budget,
+    *,
+    data: str = "",
+    changes: Sequence[str] = (),
+    device: str = "auto",
+    root: Path | None = None,
+) -> RecipeArena:
+    """Return the arena of a recipe's data; `changes` are `key=value`. Raises `SifError` for what does not fit."""
+    resolved = load_recipe(recipe, changes)
+    if not isinstance(resolved, Recipe):
+        raise RaceError(
+            f"{resolved.origin} is of cells; race on their table instead: --space nas-bench-201 --table FILE"
+        )
+    if data:
+        resolved = resolved.model_copy(update={"dataset": data})
+    check_recipe(resolved)
+    return RecipeArena(resolved, prepare(resolved, device=device, root=root), budget)
+
+
+def table_arena(
+    name: str, budget: Budget, *, table: str = "", task: str = "", root: Path | None = None
+) -> CellTableArena | InteractionTableArena:
+    """Return the arena of a table: `nas-bench-201` with its file, or `interaction-table` (default: the shipped)."""
+    if name not in TABLES:
+        raise RaceError(f"--space {name}: tables are {' and '.join(TABLES)}; to race on data give --recipe")
+    if name == "interaction-table":
+        return InteractionTableArena(InteractionTable.load(table or None), task, budget, root)
+    if not table:
+        raise RaceError("--space nas-bench-201 needs the file of true accuracies: --table FILE (docs/cells.md)")
+    return CellTableArena(Path(table), task, budget)
+
+
+def folder_of(name: str, arena: Arena, budget: Budget) -> Path:
+    """Return the folder of a race that was given none: another for each arena and budget, the same when asked again."""
+    text = json.dumps([arena.describe(), str(budget)], sort_keys=True)
+    return Path("runs") / f"race-{name}-{str(budget).replace(' ', '')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

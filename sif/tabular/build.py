@@ -31,7 +31,7 @@ from sif.tasks import RankingTask, RatingTask
 __all__ = ["Progress", "arena_of", "build_table", "journal_path"]
 
 _SPLIT_SEED = 0
-_SLOW = "mlp"
+_LAST = ("minus", "mlp")
 
 
 class Progress(NamedTuple):
@@ -133,12 +133,16 @@ def _ground(data: Interactions, plan: Plan, points: int | None) -> _Ground:
 
 
 def _order(grounds: Mapping[TaskName, _Ground], seeds: int) -> Iterator[tuple[TaskName, int, Active]]:
-    """Yield all trainings: the slow predictor last, and before that whole seeds, so that a part is of use early."""
-    for slow in (False, True):
+    """Yield all trainings: what can be missed comes last, and before that whole seeds, so that a part is of use early.
+
+    Last but one is `minus`, which is `plus` with the sign in the weights, and last what costs most, `mlp`.
+    """
+    for late in range(len(_LAST) + 1):
         for seed in range(seeds):
             for name, ground in grounds.items():
                 for active in ground.points:
-                    if (_SLOW in key_of(ground.space, active)) == slow:
+                    key = key_of(ground.space, active)
+                    if max((place for place, each in enumerate(_LAST, 1) if each in key), default=0) == late:
                         yield name, seed, active
 
 

@@ -141,7 +141,7 @@ def test_a_build_that_is_whole_trains_nothing_again(
     assert pl.read_parquet(out).equals(pl.read_parquet(before))
 
 
-def test_early_trainings_are_whole_seeds_without_the_slow_predictor(made: Path) -> None:
+def test_early_trainings_are_whole_seeds_of_what_can_be_missed_least(made: Path) -> None:
     records = [json.loads(line) for line in journal_path(made).read_text().splitlines()[1:]]
     places = [("mlp" in record["point"], record["seed"], TASKS.index(record["task"])) for record in records]
     assert places == sorted(places)

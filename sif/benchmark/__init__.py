@@ -5,6 +5,7 @@ from sif.benchmark.entrants import Entrant, entrants_of, settings_of
 from sif.benchmark.on_recipe import RecipeArena
 from sif.benchmark.on_tables import CellTableArena, InteractionTableArena
 from sif.benchmark.race import race
+from sif.benchmark.scores import ScoreRace
 from sif.benchmark.setup import TABLES, folder_of, recipe_arena, table_arena
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Entrant",
     "InteractionTableArena",
     "RecipeArena",
+    "ScoreRace",
     "entrants_of",
     "folder_of",
     "race",

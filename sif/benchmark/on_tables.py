@@ -14,29 +14,26 @@ from nasp_core.errors import SearchError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import NasBench201Settings, NasBench201Space, WideSettings
+from nasp_core.spaces import NasBench201Settings, NasBench201Space
 from nasp_core.spaces.wide_settings import NAME, VERSION, settings_of
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Arena, Proposal, TrialStrategy, explore
 from nasp_core.types import Active
-from sif.benchmark.arena import Plan
+from sif.benchmark.arena import Plan as Sized
 from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
 from sif.benchmark.results import Column, Run
 from sif.benchmark.spending import Bounded, Priced
 from sif.cells.truth import TrueAccuracies
-from sif.datasets import check_rating_task, read, split
+from sif.datasets import read
 from sif.errors import DataError, RaceError
 from sif.models.build import make_space
 from sif.report.cells import cell_text
-from sif.tabular import InteractionTable, TaskName
-from sif.tasks import RankingTask, RatingTask
+from sif.tabular import InteractionTable, Plan, TaskName, arena_of
 from sif.tasks.ranking_settings import RankingSettings
 
 __all__ = ["CellTableArena", "InteractionTableArena"]
-
-_SPLIT_SEED = 0
 
 
 def _found(
@@ -85,15 +82,15 @@ class CellTableArena:
         """Return why a strategy does not fit the table."""
         return refused(entrant.strategy(), self.space, None, shares=False)
 
-    def plan(self, entrant: Entrant) -> Plan:
+    def plan(self, entrant: Entrant) -> Sized:
         """Return the number of evaluations."""
         return {"trials": self.budget.amount}
 
-    def note(self, plan: Plan) -> str | None:
+    def note(self, plan: Sized) -> str | None:
         """Say nothing: on a table all stay within the budget."""
         return None
 
-    def run(self, entrant: Entrant, seed: int, plan: Plan) -> Run:
+    def run(self, entrant: Entrant, seed: int, plan: Sized) -> Run:
         """Search on the table."""
         strategy = entrant.strategy(int(plan["trials"]))
         assert not isinstance(strategy, Strategy)
@@ -140,11 +137,15 @@ class InteractionTableArena:
         self.table, self.budget, self.root = table, budget, root
         self.task: TaskName = task or table.tasks[0]  # type: ignore[assignment]
         plan = table.made["plans"][self.task]
-        optimiser = Optimiser(**_tuples(plan["training"]["optimiser"]))
-        self.training = Training(**_tuples(plan["training"]) | {"optimiser": optimiser})
-        self.settings: WideSettings = settings_of(Genotype(NAME, VERSION, {}, plan["settings"]))
-        self.ranking = None if plan["ranking"] is None else RankingSettings(**plan["ranking"])
-        self.fractions = tuple(plan["fractions"])
+        schedule, ranking = _tuples(plan["training"]), plan["ranking"]
+        self.trained = Plan(
+            metric=plan["metric"],
+            maximise=plan["maximise"],
+            fractions=plan["fractions"],
+            settings=settings_of(Genotype(NAME, VERSION, {}, plan["settings"])),
+            training=Training(**schedule | {"optimiser": Optimiser(**_tuples(schedule["optimiser"]))}),
+            ranking=None if ranking is None else RankingSettings(**_tuples(ranking)),
+        )
         self._loaded: OneShot | None = None
 
     @property
@@ -171,21 +172,21 @@ class InteractionTableArena:
             return refused(strategy, ground.space(), ground.task)
         return refused(strategy, self.table.space(), None)
 
-    def plan(self, entrant: Entrant) -> Plan:
+    def plan(self, entrant: Entrant) -> Sized:
         """Size a one-shot search to the budget; for trials, count what it pays for on the mean."""
         strategy = entrant.strategy()
         if isinstance(strategy, Strategy):
             return self._ground().plan(strategy)
         if self.budget.unit != "seconds":
-            return {"trials": max(1.0, float(math.floor(self.budget.evaluations(self.training.epochs))))}
+            return {"trials": max(1.0, float(math.floor(self.budget.evaluations(self.trained.training.epochs))))}
         seconds = [self.table.seconds(self.task, point) for point in self.table.points]
         return {"trials": max(1.0, float(math.ceil(self.budget.amount * len(seconds) / sum(seconds))))}
 
-    def note(self, plan: Plan) -> str | None:
+    def note(self, plan: Sized) -> str | None:
         """Say when a one-shot search cannot stay within the budget."""
         return None if "trials" in plan else self._ground().note(plan)
 
-    def run(self, entrant: Entrant, seed: int, plan: Plan) -> Run:
+    def run(self, entrant: Entrant, seed: int, plan: Sized) -> Run:
         """Search, and look the find up."""
         strategy = entrant.strategy(int(plan.get("trials", 1)))
         if isinstance(strategy, Strategy):
@@ -220,7 +221,7 @@ class InteractionTableArena:
         """Add nothing: the table knows the best point."""
 
     def _evaluations(self) -> float:
-        return max(1.0, self.budget.evaluations(self.training.epochs))
+        return max(1.0, self.budget.evaluations(self.trained.training.epochs))
 
     def _seconds(self, proposal: Proposal) -> float:
         return self.table.seconds(self.task, proposal.active) * proposal.share
@@ -238,18 +239,16 @@ class InteractionTableArena:
         if self._loaded is None:
             made = self.table.made
             data = read(made["data"], root=self.root)
-            if self.ranking is None:
-                check_rating_task(data)
-            cut = split(data, "random", self.fractions, _SPLIT_SEED)
-            if (data.fingerprint(), cut.fingerprint) != (made["fingerprint"], made["splits"][self.task]):
+            if data.fingerprint() != made["fingerprint"]:
                 raise DataError(
-                    f"{made['data']} is not what the table was made on: data {data.fingerprint()} for "
-                    f"{made['fingerprint']}, split {cut.fingerprint} for {made['splits'][self.task]}"
+                    f"{made['data']} is not what the table was made on: fingerprint {data.fingerprint()}, "
+                    f"there {made['fingerprint']}"
                 )
-            task = RatingTask(data, cut) if self.ranking is None else RankingTask(data, cut, self.ranking)
+            task, _ = arena_of(data, self.trained)
             clock = clock_of(torch.device("cpu"))
+            settings, training = self.trained.settings, self.trained.training
             self._loaded = OneShot(
-                lambda: make_space(NAME, task, self.settings), task, self.training, self.training, self.budget, clock
+                lambda: make_space(NAME, task, settings), task, training, training, self.budget, clock
             )
         return self._loaded
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from nasp_core.strategy import Strategy
 from sif.benchmark.arena import Arena, Plan
 from sif.benchmark.budget import Budget
 from sif.benchmark.entrants import Entrant
-from sif.benchmark.results import SCHEMA_VERSION, Race, Row, Run, ScoreRow, ordered, spread
+from sif.benchmark.results import SCHEMA_VERSION, Race, Row, Run, ordered, spread
+from sif.benchmark.scores import ScoreRace
 from sif.checkpoint import write_atomically
 from sif.errors import RaceError
 from sif.results import hardware, versions
@@ -36,14 +38,14 @@ def race(
     seeds: int,
     budget: Budget,
     out: Path,
-    scores: Sequence[ScoreRow] = (),
+    scores: ScoreRace | None = None,
     device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Let every entrant search with the seeds 0 to `seeds` - 1; write `results.json` into `out`, and return it.
 
     A finished run is kept in `out` at once, and read back when the same race is asked for again: after a kill, with
-    more seeds or with other entrants. Raises `RaceError` where `out` holds another race.
+    more seeds or with other entrants. Raises `RaceError` where `out` holds another race. `scores` are raced beside.
     """
     if seeds < 1:
         raise RaceError(f"--seeds {seeds}; run every strategy once or more")
@@ -70,7 +72,7 @@ def race(
         seeds=list(range(seeds)),
         columns=arena.columns,
         rows=ordered(rows, arena.columns[0]),
-        scores=list(scores),
+        scores=[] if scores is None else scores.rows(seeds, folder.kept),
         versions=versions(),
         hardware=hardware(device or torch.device("cpu")),
     ).model_dump(mode="json")
@@ -117,12 +119,15 @@ class _Folder:
 
     def plan(self, entrant: Entrant, arena: Arena) -> Plan:
         """Return the plan of an entrant: the one that is kept, or a new one."""
-        name = f"runs/{_stem(entrant)}-plan.json"
-        path = self.path / name
-        if not path.is_file():
-            self.write(name, json.dumps(arena.plan(entrant)) + "\n")
-        plan: Plan = json.loads(path.read_text())
+        plan: Plan = self.kept(f"{_stem(entrant)}-plan", lambda: arena.plan(entrant))
         return plan
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return the plain value that is kept under a name, or what `make` gives, which is kept from then on."""
+        file = f"runs/{re.sub(r'[^-.=,0-9A-Za-z_]+', '_', name)}.json"
+        if not (self.path / file).is_file():
+            self.write(file, json.dumps(make()) + "\n")
+        return json.loads((self.path / file).read_text())
 
 
 def _stem(entrant: Entrant) -> str:

@@ -69,14 +69,12 @@ class Row(Closed):
 
 
 class ScoreRow(Closed):
-    """How a training-free score orders cells: rank correlations with a true accuracy."""
+    """How a training-free score orders `cells` random cells: rank correlations with a true accuracy, over seeds."""
 
     score: str
-    kendall_tau: float | None
-    spearman: float | None
+    kendall_tau: Spread
+    spearman: Spread
     cells: int
-    failed: int
-    seconds: float
     reason: str | None
 
 

@@ -10,7 +10,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sif.benchmark import TABLES, Budget, entrants_of, folder_of, race, recipe_arena, settings_of, table_arena
+from sif.benchmark import (
+    TABLES,
+    Budget,
+    ScoreRace,
+    entrants_of,
+    folder_of,
+    race,
+    recipe_arena,
+    settings_of,
+    table_arena,
+)
 from sif.cli.app import app, console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.errors import RaceError
@@ -38,6 +48,10 @@ def benchmark(
     data: Annotated[str, typer.Option(help="Data to use instead of the recipe's.")] = "",
     table: Annotated[str, typer.Option(help="File of the table (interaction-table: by default the one shipped).")] = "",
     task: Annotated[str, typer.Option(help="What a table is asked for: cifar10 and the like; rating or ranking.")] = "",
+    scores: Annotated[
+        str, typer.Option(metavar="NAME,...", help="nas-bench-201: training-free scores to correlate with the truth.")
+    ] = "",
+    cells: Annotated[int, typer.Option(help="nas-bench-201: how many random cells are scored for each seed.")] = 500,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value, or STRATEGY.SETTING=VALUE."),
@@ -53,8 +67,8 @@ def benchmark(
     settings, others = settings_of(changes or [])
     entrants = entrants_of([name.strip() for name in strategies.split(",") if name.strip()], settings)
     if recipe:
-        if table or task:
-            raise RaceError("--table and --task are for a race on a table (--space), not on a recipe; leave them out")
+        if table or task or scores:
+            raise RaceError("--table, --task and --scores are for a race on a table (--space), not on a recipe")
         arena: Any = recipe_arena(recipe, amount, data=data, changes=others, device=device, root=data_root())
         entrants = arena.with_own_settings(entrants)
         threads: Any = threads_for(arena.recipe, arena.task.device)
@@ -62,10 +76,17 @@ def benchmark(
         if others or data:
             raise RaceError(f"{'--data' if data else '--set ' + others[0]} is for a recipe; --space {space} is a table")
         arena, threads = table_arena(space, amount, table=table, task=task, root=data_root()), nullcontext()
+    ranked = None
+    if scores:
+        names = tuple(name.strip() for name in scores.split(",") if name.strip())
+        if space != "nas-bench-201":
+            raise RaceError(f"--scores are compared with the accuracies of nas-bench-201, not with --space {space}")
+        ranked = ScoreRace(names, table, cells, device=device, root=data_root())
+        ranked.check()
     folder = out or folder_of(Path(recipe).stem or space, arena, amount)
     try:
         with TerminalProgress() as progress, threads:
-            told = race(arena, entrants, seeds=seeds, budget=amount, out=folder, progress=progress)
+            told = race(arena, entrants, seeds=seeds, budget=amount, out=folder, scores=ranked, progress=progress)
     except KeyboardInterrupt:
         errors.print("the same command goes on where this stopped")
         raise
@@ -100,9 +121,28 @@ def print_race(told: dict[str, Any], folder: Path) -> None:
         f"mean ± sample standard deviation over {len(told['seeds'])} seeds",
         markup=False,
     )
+    _print_scores(told["scores"])
     for text, names in _remarks(told["rows"]).items():
         console.print(f"note: {', '.join(names)}: {text}", style="yellow", markup=False)
     console.print(f"written {folder}/results.json", markup=False)
+
+
+def _print_scores(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    table = Table("score", "Spearman's rho", "Kendall's tau")
+    columns = [{"name": name, "better": "more", "digits": 3} for name in ("spearman", "kendall_tau")]
+    best: dict[str, float | None] = {}
+    for column in columns:
+        name = str(column["name"])
+        best[name] = max((row[name]["mean"] for row in rows if row[name]["mean"] is not None), default=None)
+    for row in rows:
+        table.add_row(row["score"], *(_cell(row[str(column["name"])], column, best) for column in columns))
+    console.print(table)
+    console.print(f"scores of {rows[0]['cells']} random cells on one batch of CIFAR-10, with its true accuracy")
+    for row in rows:
+        if row["reason"]:
+            console.print(f"note: {row['score']}: {row['reason']}", style="yellow", markup=False)
 
 
 def _remarks(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

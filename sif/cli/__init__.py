@@ -4,7 +4,7 @@ import logging
 
 import pooch
 
-from sif.cli import benchmark, catalogue, compare, doctor, export, runs, search, strategies, table
+from sif.cli import benchmark, catalogue, compare, doctor, export, runs, score, search, strategies, table
 from sif.cli.app import app
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "export",
     "main",
     "runs",
+    "score",
     "search",
     "strategies",
     "table",

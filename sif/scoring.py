@@ -1,0 +1,228 @@
+"""Points of a recipe's space, or what a run found, ranked by training-free scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy import stats
+
+from nasp_core.errors import GenotypeError, ScoreError
+from nasp_core.genotype import Genotype
+from nasp_core.network import Network, Space
+from nasp_core.scores import Score, SupernetScore, make_score, score_point
+from nasp_core.spaces import arch_string
+from nasp_core.types import Batch, Task, derive_seed
+from sif.cells import check_cell_recipe, prepare_cells
+from sif.cells.networks import build_cells
+from sif.cells.networks import make_space as make_cell_space
+from sif.cells.truth import TrueAccuracies
+from sif.data import prepare
+from sif.errors import DataError, RunError
+from sif.models.build import build_network, make_space
+from sif.pipeline import check_recipe
+from sif.recipes import AnyRecipe, CellRecipe, NasBench201Recipe, load_recipe
+from sif.report.cells import cell_text
+from sif.report.formula import formula
+from sif.runs import RunDirectory
+
+__all__ = ["PointScores", "correlations", "score_points"]
+
+_TRIES = 20
+_JUDGED = "cifar10"
+
+
+@dataclass
+class PointScores:
+    """Points of one space with their scores, best first.
+
+    - `points`: per point its `name`, its `scores` (None where a score has no meaning for it) and, with a table, the
+      `accuracy` in percent on CIFAR-10. They are ordered by the first score that has a meaning for any of them.
+    - `reasons`: of each score that lacks a meaning for some point, why.
+    - `correlations`: with a table, of each score `spearman` and `kendall` with the accuracy.
+    """
+
+    space: str
+    dataset: str
+    seed: int
+    batch_size: int
+    points: list[dict[str, Any]]
+    reasons: dict[str, str] = field(default_factory=dict)
+    correlations: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass
+class _Bench:
+    """What points are scored on: a space, a task, and how a plain network and a name are made of a genotype."""
+
+    recipe: AnyRecipe
+    dataset: str
+    space: Space
+    task: Task
+    build: Callable[[Genotype], Network]
+    name: Callable[[Genotype], str]
+
+
+def correlations(scores: Sequence[float], truth: Sequence[float]) -> dict[str, float]:
+    """Return Spearman's rho and Kendall's tau-b of scores (-inf is lowest) with the truth; NaN where one is flat."""
+    ranks = stats.rankdata(scores)
+    if len(set(ranks)) < 2 or len(set(truth)) < 2:
+        return {"spearman": math.nan, "kendall": math.nan}
+    return {
+        "spearman": float(stats.spearmanr(ranks, truth).statistic),
+        "kendall": float(stats.kendalltau(ranks, truth).statistic),
+    }
+
+
+def score_points(
+    source: str | Path,
+    *,
+    scores: Sequence[str] = (),
+    points: int = 10,
+    genotypes: Sequence[str | Path] = (),
+    data: str = "",
+    changes: Sequence[str] = (),
+    budget: str = "",
+    seed: int | None = None,
+    batch_size: int = 64,
+    table: str = "",
+    device: str = "auto",
+    root: Path | None = None,
+) -> PointScores:
+    """Score points of a space by one training batch, without training.
+
+    `source` is a run, whose find is scored, or a recipe (a name or a file), of whose space `points` random points are;
+    `genotypes` are files of points to score instead. `scores` are names (`nasp_core.scores.SCORES`; by default naswot,
+    synflow and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final network,
+    under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a file of
+    the true accuracies of NAS-Bench-201, to compare with.
+    Raises `ScoreError` for an unknown score, and where none of the scores has a meaning for any point.
+    """
+    if points < 1 or batch_size < 2:
+        raise DataError(f"points = {points}, batch_size = {batch_size}; give 1 point and 2 samples, or more")
+    wanted = {name: make_score(name) for name in scores}
+    run = Path(source).is_dir()
+    if run and (data or changes):
+        raise RunError(f"{source} is a run, which has its own data and settings; leave out --data and --set")
+    opened = RunDirectory.open(source, needs="result.json") if run else None
+    recipe = load_recipe(source if opened is None else opened.file("recipe.toml"), changes, budget)
+    if data:
+        recipe = recipe.model_copy(update={"dataset": data})
+    found = [_read(Path(path)) for path in genotypes]
+    if opened is not None and not found:
+        found = [opened.genotype()]
+    truth = _truth(recipe, table)
+    bench = _bench(recipe, device, root)
+    if not wanted:
+        pictures = isinstance(bench.recipe, CellRecipe) and bench.recipe.task == "image"
+        wanted = {name: make_score(name) for name in (*(["naswot"] if pictures else []), "synflow", "grad-norm")}
+    seed = recipe.seed if seed is None else seed
+    bench.space.reset(torch.Generator().manual_seed(derive_seed(seed, "score", "space")))
+    chosen = found or _drawn(bench.space, points, seed)
+    batch = bench.task.stream("train", batch_size, derive_seed(seed, "score", "batch")).batch(0)
+    told = PointScores(bench.space.name, bench.dataset, seed, batch_size, [])
+    for genotype in chosen:
+        values = _score(bench, wanted, genotype, batch, derive_seed(seed, "score", "weights"), told.reasons)
+        entry: dict[str, Any] = {"name": bench.name(genotype), "scores": values}
+        if truth is not None:
+            entry["accuracy"] = truth.of(entry["name"])[_JUDGED]
+        told.points.append(entry)
+    return _ranked(told, list(wanted))
+
+
+def _read(path: Path) -> Genotype:
+    """Return the genotype of a file."""
+    if not path.is_file():
+        raise DataError(f"no genotype {path}; a run has one: RUN/genotype.json")
+    try:
+        return Genotype.from_json(path.read_text(encoding="utf-8"))
+    except (GenotypeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _truth(recipe: AnyRecipe, table: str) -> TrueAccuracies | None:
+    named = table or getattr(recipe, "table", "")
+    if not named:
+        return None
+    if not isinstance(recipe, NasBench201Recipe):
+        raise DataError(f"--table is of cells of NAS-Bench-201, and {recipe.origin} is of another space; leave it out")
+    return TrueAccuracies.read(named)
+
+
+def _bench(recipe: AnyRecipe, device: str, root: Path | None) -> _Bench:
+    """Read the data of a recipe, and return what its points are scored on."""
+    if isinstance(recipe, CellRecipe):
+        check_cell_recipe(recipe)
+        cells = prepare_cells(recipe, device=device, root=root, table=False)
+        facts = cells.facts
+        space = make_cell_space(recipe, facts).to(cells.device)
+        bench_201 = isinstance(recipe, NasBench201Recipe)
+        return _Bench(
+            recipe,
+            cells.name,
+            space,
+            cells.search,
+            lambda genotype: build_cells(genotype, recipe.network_settings(), facts).to(cells.device),
+            (lambda genotype: arch_string(genotype.choices["edge"])) if bench_201 else cell_text,
+        )
+    check_recipe(recipe)
+    prepared = prepare(recipe, device=device, root=root)
+    task = prepared.task
+    made = make_space(recipe.space.name, task, recipe.settings())
+    return _Bench(
+        recipe, prepared.interactions.name, made, task, lambda genotype: build_network(genotype, task), formula
+    )
+
+
+def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:
+    """Return random points of different families; fewer where the space has not as many."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "score", "points"))
+    found: dict[str, Genotype] = {}
+    for _ in range(_TRIES * count):
+        active = space.random_point(generator)
+        found.setdefault(space.family(active), space.genotype(active))
+        if len(found) == count:
+            break
+    return list(found.values())
+
+
+def _score(
+    bench: _Bench, wanted: Mapping[str, Score], genotype: Genotype, batch: Batch, seed: int, reasons: dict[str, str]
+) -> dict[str, float | None]:
+    """Return the scores of a point; None, and an entry in `reasons`, where one has no meaning for it."""
+    active = bench.space.selection(genotype)
+    network = bench.build(genotype)
+    network.reset(torch.Generator().manual_seed(seed))
+    values: dict[str, float | None] = {}
+    for name, score in wanted.items():
+        try:
+            if isinstance(score, SupernetScore):
+                values[name] = score_point(score, bench.space, active, batch, bench.task.loss, seed=seed)
+            else:
+                values[name] = score.score(network, batch, bench.task.loss)
+        except ScoreError as error:
+            values[name] = None
+            reasons.setdefault(name, str(error))
+    return values
+
+
+def _ranked(told: PointScores, names: list[str]) -> PointScores:
+    """Put the points in order, and compare with the truth where there is one."""
+    useful = [name for name in names if any(point["scores"][name] is not None for point in told.points)]
+    if not useful:
+        raise ScoreError("no score has a meaning here:\n  " + "\n  ".join(f"{n}: {r}" for n, r in told.reasons.items()))
+
+    def worth(point: dict[str, Any]) -> tuple[bool, float]:
+        value = point["scores"][useful[0]]
+        return value is not None, -math.inf if value is None else value
+
+    told.points.sort(key=worth, reverse=True)
+    if len(told.points) > 1 and "accuracy" in told.points[0]:
+        for name in useful:
+            pairs = [(p["scores"][name], p["accuracy"]) for p in told.points if p["scores"][name] is not None]
+            told.correlations[name] = correlations(*zip(*pairs, strict=True))
+    return told

@@ -27,13 +27,15 @@ Slopes = Callable[[Tensor], Sequence[Tensor]]
 class Branch(NamedTuple):
     """One choice that feeds a node: an edge of a cell.
 
-    `active` is its live candidate (-1: dropped, None: none is singled out), `weights` float `[candidates]` or None.
+    `active` is its live candidate (-1: dropped, None: none is singled out), `weights` float `[candidates]` or None;
+    `present` are the candidates that take part in a weighted sum (None: all; see `Mixture.kept`).
     """
 
     candidates: Sequence[Candidate]
     active: int | None
     weights: Tensor | None
     inputs: tuple[Tensor, ...]
+    present: tuple[int, ...] | None = None
 
 
 class _Probe(torch.autograd.Function):
@@ -63,17 +65,24 @@ def probe(out: Tensor, weights: Sequence[Tensor], slopes: Slopes) -> Tensor:
     return probed
 
 
-def mix(candidates: Sequence[Candidate], active: int | None, weights: Tensor | None, *inputs: Tensor) -> Tensor:
+def mix(
+    candidates: Sequence[Candidate],
+    active: int | None,
+    weights: Tensor | None,
+    *inputs: Tensor,
+    present: tuple[int, ...] | None = None,
+) -> Tensor:
     """Return the output of one choice.
 
     Shapes: `weights` `[candidates]` or None; every candidate maps `inputs` to a tensor of one shape.
-    With `active` alone, only that candidate is called. With `weights` alone, all are called and summed.
+    With `active` alone, only that candidate is called. With `weights` alone, those `present` (None: all) are called
+    and summed.
     With both, the output is the live candidate's and the others are called once, without a graph, during
     the backward pass (at a one-hot point, where the two agree).
     """
     if active is not None and active < 0:
         raise ValueError("a dropped choice has no live candidate: leave it out of the sum instead of mixing it")
-    return mix_sum([Branch(candidates, active, weights, inputs)])
+    return mix_sum([Branch(candidates, active, weights, inputs, present)])
 
 
 def mix_sum(branches: Sequence[Branch]) -> Tensor:
@@ -106,14 +115,15 @@ def mix_sum(branches: Sequence[Branch]) -> Tensor:
 
 
 def _output(branch: Branch) -> Tensor | None:
-    candidates, active, weights, inputs = branch
+    candidates, active, weights, inputs, present = branch
     if active is not None:
         return candidates[active](*inputs) if active >= 0 else None
     if weights is None:
         raise ValueError("a mixture needs live candidates, weights, or both")
-    total = candidates[0](*inputs) * weights[0]
-    for index in range(1, len(candidates)):
-        total = total + candidates[index](*inputs) * weights[index]
+    total: Tensor | None = None
+    for index in range(len(candidates)) if present is None else present:
+        out = candidates[index](*inputs) * weights[index]
+        total = out if total is None else total + out
     return total
 
 

@@ -67,8 +67,12 @@ class Space(Network):
     version: ClassVar[int]
     may_drop: ClassVar[bool] = False
     """Whether a choice may be dropped (None in a genotype, -1 in a selection)."""
+    keeps: ClassVar[int | None] = None
+    """Of the choices that compete for a node (`node_inputs`), how many are kept; None where all stay."""
     silent: ClassVar[frozenset[str]] = frozenset()
     """Candidates that add nothing, so that no slope reaches them: `none`."""
+    transit: frozenset[int] = frozenset()
+    """Cells, by number, that run the point nearest to a dense mixture instead of the mixture; set by a hook."""
 
     def constrain(self, scores: dict[str, Tensor]) -> Active:
         """Return the live candidates of the constrained one-hot point nearest to `scores`.
@@ -82,6 +86,16 @@ class Space(Network):
     def genotype(self, active: Active) -> Genotype:
         """Return the genotype of a selection, with the continuous parameters as they stand."""
         raise NotImplementedError
+
+    def node_inputs(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Return per group the choices that enter each node of a cell, node by node; empty where there are no nodes."""
+        return {}
+
+    def derived(self, mixture: Mixture) -> Mixture:
+        """Return the point nearest to a dense mixture, where there are cells in `transit`; else the mixture itself."""
+        if not self.transit or mixture.active is not None or mixture.weights is None:
+            return mixture
+        return Mixture(active=self.constrain({name: w.detach().cpu() for name, w in mixture.weights.items()}))
 
     def burden(self) -> dict[str, Tensor]:
         """Return how much each candidate adds to the size of a network, by group: `[choices, candidates]` float32.

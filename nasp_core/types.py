@@ -20,13 +20,14 @@ __all__ = [
     "Stream",
     "Task",
     "derive_seed",
+    "group_names",
 ]
 
 Phase = Literal["arch", "weight", "valid"]
 """What a mixture is made for: the architecture step, the weight step, or a validation of the supernet."""
 
 Alpha = dict[str, Tensor]
-"""Per choice group one float tensor `[choices, candidates]`."""
+"""Per choice group one float tensor `[choices, candidates]`, and what a domain adds to a group as `group/what`."""
 
 Active = Mapping[str, tuple[int, ...]]
 """Per choice group the index of the one live candidate of each choice; -1 where a choice is dropped."""
@@ -58,17 +59,27 @@ class Mixture:
     - both: a discrete point at which the slope of every candidate is wanted (the architecture step of
       NASP); `weights` is one-hot in value and lets gradient through to alpha.
 
+    With weights alone, `kept` names the candidates of each choice that take part: the others weigh nothing, get no
+    slope, and need not run. It is a promise about `weights`, so that a space may ignore it. `log_prob` is the
+    log-probability of a drawn point, a scalar with alpha's graph.
+
     Shapes: `weights[group]` is `[choices, candidates]` float.
     """
 
     active: Active | None = None
     weights: Mapping[str, Tensor] | None = None
+    kept: Mapping[str, tuple[tuple[int, ...], ...]] | None = None
+    log_prob: Tensor | None = None
 
     def row(self, group: str, choice: int) -> tuple[int | None, Tensor | None]:
         """Return the live candidate and the weights `[candidates]` of one choice (either may be None)."""
         active = None if self.active is None else self.active[group][choice]
         weights = None if self.weights is None else self.weights[group][choice]
         return active, weights
+
+    def present(self, group: str, choice: int) -> tuple[int, ...] | None:
+        """Return the candidates of one choice that take part in a weighted sum; None for all."""
+        return None if self.kept is None else self.kept[group][choice]
 
 
 class Batch(NamedTuple):
@@ -117,6 +128,11 @@ class Task(Protocol):
     def evaluate(self, predict: Callable[[Any], Tensor], split: str = "valid") -> dict[str, float]:
         """Return the metrics of `predict` (inputs to outputs, run without gradient) on a split."""
         ...
+
+
+def group_names(alpha: Mapping[str, Any]) -> list[str]:
+    """Return the names of the choice groups in alpha, without what a domain added to them."""
+    return [name for name in alpha if "/" not in name]
 
 
 def derive_seed(seed: int, *words: str | int) -> int:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nasp_core.choice import Branch, mix_sum
 from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.spaces.cell_network import CellNetwork, CellSettings, cells_of
+from nasp_core.spaces.conv_edges import Edge, Rows, branches_of, joined, rows_of
 from nasp_core.spaces.conv_operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, Linear, Place, Source
 from nasp_core.spaces.conv_skeleton import (
     CellShape,
@@ -29,10 +28,7 @@ from nasp_core.spaces.conv_skeleton import (
 )
 from nasp_core.types import Active, ChoiceGroup, Mixture
 
-__all__ = ["ConvCellSpace", "ConvSettings", "Rows", "branch", "rows_of"]
-
-Rows = Sequence[tuple[int | None, Tensor | None]]
-"""Of each choice the live candidate (-1: none) and the weights, both among the candidates that are not `none`."""
+__all__ = ["ConvCellSpace", "ConvSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,29 +66,6 @@ class ConvSettings:
             raise SpaceError("; ".join(problems))
 
 
-def rows_of(mixture: Mixture, group: ChoiceGroup) -> Rows:
-    """Return what `mixture` says of each choice of a group whose candidates may include `none`, which drops an edge."""
-    kept = [index for index, name in enumerate(group.candidates) if name != NONE]
-    place = {old: new for new, old in enumerate(kept)}
-    active: Sequence[int | None] = [None] * group.choices
-    weights: Sequence[Tensor | None] = [None] * group.choices
-    if mixture.active is not None:
-        active = [place.get(index, -1) for index in mixture.active[group.name]]
-    if mixture.weights is not None:
-        table = mixture.weights[group.name]
-        if NONE in group.candidates:  # cut out by slices: a list of indices would make the host wait for the device
-            none = group.candidates.index(NONE)
-            table = torch.cat([table[:, :none], table[:, none + 1 :]], 1)
-        weights = table.unbind(0)
-    return list(zip(active, weights, strict=True))
-
-
-def branch(candidates: nn.Module, row: tuple[int | None, Tensor | None], source: Source) -> Branch:
-    """Return one edge: its candidates (a list of operations) on a source, with its row of the mixture."""
-    assert isinstance(candidates, nn.ModuleList)
-    return Branch([partial(candidate, source) for candidate in candidates], *row, ())
-
-
 class _MixedCell(nn.Module):
     """A cell with every candidate on every edge: `edges[e]` are the candidates of edge e, `none` left out."""
 
@@ -104,15 +77,17 @@ class _MixedCell(nn.Module):
         for node in range(nodes):
             for source in range(2 + node):
                 place = Place(shape.channels, 2 if shape.reduction and source < 2 else 1, affine=False)
-                self.edges.append(nn.ModuleList(CONV_OPERATIONS[name](place) for name in names if name != NONE))
+                self.edges.append(Edge(names, place, lambda name, place: CONV_OPERATIONS[name](place)))
 
     def forward(self, before: Source, previous: Source, rows: Rows) -> Source:
         states = [Source(self.first(before)), Source(self.second(previous))]
+        edges: list[Edge] = list(self.edges)  # type: ignore[arg-type]
         start = 0
         for _ in range(self.nodes):
-            branches = [branch(self.edges[start + i], rows[start + i], state) for i, state in enumerate(states)]
+            into = slice(start, start + len(states))
             start += len(states)
-            states.append(Source(mix_sum(branches)))
+            branches = branches_of(edges[into], rows[into], states)
+            states.append(joined(edges[into], rows[into], states, branches))
         return Source(torch.cat([state.value for state in states[2:]], 1))
 
 
@@ -127,6 +102,7 @@ class ConvCellSpace(PictureNetwork, Space):
     name: ClassVar[str] = "conv-cell"
     version: ClassVar[int] = 1
     may_drop: ClassVar[bool] = True
+    keeps: ClassVar[int] = 2
     silent: ClassVar[frozenset[str]] = frozenset({NONE})
 
     def __init__(self, settings: ConvSettings) -> None:
@@ -146,10 +122,13 @@ class ConvCellSpace(PictureNetwork, Space):
         """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]` under a mixture."""
         if mixture is None:
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
-        normal, reduce = (rows_of(mixture, group) for group in self.groups)
+        rows = [rows_of(mixture, group) for group in self.groups]
+        derived = self.derived(mixture)
+        alone = rows if derived is mixture else [rows_of(derived, group) for group in self.groups]
         before = previous = Source(self.stem(self.picture(inputs)))
-        for cell in self.cells:
-            before, previous = previous, cell(before, previous, reduce if cell.reduction else normal)
+        for number, cell in enumerate(self.cells):
+            row = (alone if number in self.transit else rows)[1 if cell.reduction else 0]
+            before, previous = previous, cell(before, previous, row)
         logits: Tensor = self.classifier(pooled(previous))
         return logits
 
@@ -173,6 +152,13 @@ class ConvCellSpace(PictureNetwork, Space):
                 active[edge] = index[edge]
             start += node + 2
         return tuple(active)
+
+    def node_inputs(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Return per group the edges that enter each node; two of them are kept."""
+        into = [2 + node for node in range(self.settings.nodes)]
+        starts = list(itertools.accumulate(into, initial=0))
+        edges = tuple(tuple(range(start, start + count)) for start, count in zip(starts, into, strict=False))
+        return {group.name: edges for group in self.groups}
 
     def points(self) -> Iterator[Active]:
         """Yield every selection that meets the constraint; there are far too many to walk but in tiny spaces."""
@@ -252,7 +238,7 @@ class ConvCellSpace(PictureNetwork, Space):
         active = self.selection(genotype)
         kept: dict[bool, list[tuple[str, str]]] = {}
         for reduction, group in zip((False, True), self.groups, strict=True):
-            live = [index for index, _ in rows_of(Mixture(active=active), group)]
+            live = [row.active for row in rows_of(Mixture(active=active), group)]
             kept[reduction] = [(str(edge), str(index)) for edge, index in enumerate(live) if index != -1]
         state: dict[str, Tensor] = {}
         for key, value in self.state_dict().items():

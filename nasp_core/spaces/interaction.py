@@ -215,7 +215,7 @@ class InteractionSpace(_Interaction, Space):
         if mixture is None:
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
         active, weights = mixture.row("operation", 0)
-        return mix(list(self.predictors), active, weights, *self.lift(rows))
+        return mix(list(self.predictors), active, weights, *self.lift(rows), present=mixture.present("operation", 0))
 
     @torch.no_grad()
     def project_weights(self, mixture: Mixture | None) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasp_core.choice import Branch, mix_sum
+from nasp_core.choice import Branch
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.spaces.conv_cell import Rows, branch, rows_of
+from nasp_core.spaces.conv_edges import Edge, Row, Rows, branches_of, joined, rows_of
 from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Rectified, Source
 from nasp_core.spaces.conv_skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
 from nasp_core.types import Active, ChoiceGroup, Mixture
@@ -76,18 +76,18 @@ class NasBench201Settings:
             raise SpaceError("; ".join(problems))
 
 
-def _candidate(name: str, channels: int, *, affine: bool) -> nn.Module:
+def _candidate(name: str, place: Place) -> nn.Module:
     operation = _NAMES[name]
     assert operation is not None
     # the benchmark's pool has no batch norm, with or without scale and shift
-    return CONV_OPERATIONS[operation](Place(channels, affine=affine or operation == "avg_pool_3x3"))
+    return CONV_OPERATIONS[operation](replace(place, affine=place.affine or operation == "avg_pool_3x3"))
 
 
 def _unheard(rows: Rows) -> set[int]:
     """Return the nodes from which, at a discrete point, no live edge leads to the cell's output."""
     heard = {3}
-    for (source, node), (active, _) in reversed(list(zip(_EDGES, rows, strict=True))):
-        if node in heard and active != -1:
+    for (source, node), row in reversed(list(zip(_EDGES, rows, strict=True))):
+        if node in heard and row.active != -1:
             heard.add(source)
     return {0, 1, 2, 3} - heard
 
@@ -97,21 +97,17 @@ class _Cell(nn.Module):
 
     def __init__(self, channels: int, offered: Sequence[Sequence[str]], *, affine: bool) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(
-            nn.ModuleList(_candidate(name, channels, affine=affine) for name in names if name != NONE)
-            for names in offered
-        )
+        self.edges = nn.ModuleList(Edge(names, Place(channels, affine=affine), _candidate) for names in offered)
 
     def forward(self, source: Source, rows: Rows, unheard: set[int]) -> Source:
         """Return the last node; no gradient will reach the `unheard` ones."""
         states = [source]
         for node in (1, 2, 3):
             places = [place for place, (_, at) in enumerate(_EDGES) if at == node]
-            branches = [branch(self.edges[p], rows[p], states[_EDGES[p][0]]) for p in places]
-            if all(b.active == -1 for b in branches):
-                zero = Branch([lambda: torch.zeros_like(source.value)], 0, None, ())
-                branches.append(zero)
-            states.append(Source(mix_sum(branches)))
+            edges: list[Edge] = [self.edges[p] for p in places]  # type: ignore[misc]
+            entering = [rows[p] for p in places], [states[_EDGES[p][0]] for p in places]
+            branches = branches_of(edges, *entering)
+            states.append(joined(edges, *entering, branches))
             if node in unheard:
                 _run_dead(branches)
         return states[3]
@@ -158,15 +154,18 @@ class _Stack(PictureNetwork):
         self.norm = nn.BatchNorm2d(widths[2])
         self.classifier = Linear(widths[2], settings.classes)
 
-    def run(self, inputs: Tensor, rows: Rows) -> Tensor:
-        """Return logits `[batch, classes]`, with every cell under the same rows."""
+    def run(
+        self, inputs: Tensor, rows: Rows, derived: Rows | None = None, transit: frozenset[int] = frozenset()
+    ) -> Tensor:
+        """Return logits `[batch, classes]`, with every cell under the same rows, those in `transit` under `derived`."""
         source, unheard = Source(self.stem(self.picture(inputs))), _unheard(rows)
         for number, stage in enumerate(self.stages):
             assert isinstance(stage, nn.ModuleList)
             for place, cell in enumerate(stage):
                 last = number == len(self.blocks) and place == len(stage) - 1
                 # a cell whose input leads nowhere cuts off all cells before it
-                source = cell(source, rows, {0, 1, 2, 3} if 0 in unheard and not last else unheard)
+                own = rows if derived is None or number * len(stage) + place not in transit else derived
+                source = cell(source, own, {0, 1, 2, 3} if 0 in unheard and not last else unheard)
             if number < len(self.blocks):
                 source = self.blocks[number](source)
         logits: Tensor = self.classifier(pooled(Source(functional.relu(self.norm(source.value)))))
@@ -178,7 +177,7 @@ class NasBench201Network(_Stack):
 
     def __init__(self, operations: Sequence[str], settings: NasBench201Settings) -> None:
         super().__init__(settings, [(name,) for name in operations])
-        self.rows: Rows = [(-1 if name == NONE else 0, None) for name in operations]
+        self.rows: Rows = [Row(-1 if name == NONE else 0) for name in operations]
 
     def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]`."""
@@ -206,7 +205,12 @@ class NasBench201Space(_Stack, Space):
         """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]` under a mixture."""
         if mixture is None:
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
-        return self.run(inputs, rows_of(mixture, self.groups[0]))
+        derived, (group,) = self.derived(mixture), self.groups
+        return self.run(inputs, rows_of(mixture, group), rows_of(derived, group), self.transit)
+
+    def node_inputs(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Return the edges that enter each node; all of them stay."""
+        return {"edge": tuple(tuple(e for e, (_, at) in enumerate(_EDGES) if at == node) for node in (1, 2, 3))}
 
     def genotype(self, active: Active) -> Genotype:
         """Return the operation of every edge and the settings."""
@@ -238,7 +242,7 @@ class NasBench201Space(_Stack, Space):
 
         Of each cell `edges.E.K`, K the live candidate of edge E (`none` not counted), becomes `edges.E.0`.
         """
-        live = [index for index, _ in rows_of(Mixture(active=self.selection(genotype)), self.groups[0])]
+        live = [row.active for row in rows_of(Mixture(active=self.selection(genotype)), self.groups[0])]
         state: dict[str, Tensor] = {}
         for key, value in self.state_dict().items():
             head, found, tail = key.partition(".edges.")

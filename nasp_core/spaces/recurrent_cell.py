@@ -46,6 +46,7 @@ class RecurrentCellSpace(RecurrentModel, Space):
     name: ClassVar[str] = "recurrent-cell"
     version: ClassVar[int] = 1
     may_drop: ClassVar[bool] = True
+    keeps: ClassVar[int] = 1
     silent: ClassVar[frozenset[str]] = frozenset({"none"})
 
     def __init__(self, settings: RecurrentSettings) -> None:
@@ -92,6 +93,11 @@ class RecurrentCellSpace(RecurrentModel, Space):
             edge = max(into, key=lambda number: rows[number][best[number]])
             picked[edge] = best[edge]
         return {"node": tuple(picked)}
+
+    def node_inputs(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Return the edges that enter each node; one of them is kept."""
+        steps = range(self.settings.steps)
+        return {"node": tuple(tuple(range(first_edge(node), first_edge(node + 1))) for node in steps)}
 
     def points(self) -> Iterator[Active]:
         """Yield every cell: one edge a node with one activation that is not `none`."""

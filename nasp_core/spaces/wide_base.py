@@ -192,11 +192,13 @@ class WideBase(Network):
         if weights is None and active is not None:
             rows = encoding.rows(names[active], ask)
         else:
-            rows = Rows(mix([partial(encoding.full, name, ask) for name in names], active, weights))
+            present = mixture.present("encoding", 2 * branch + side)
+            rows = Rows(mix([partial(encoding.full, name, ask) for name in names], active, weights, present=present))
         names = self.offers["elementwise"][branch]
         active, weights = mixture.row("elementwise", branch)
         candidates = [partial(self._lift, name, branch, side) for name in names]
-        return Rows(mix(candidates, active, weights, rows.values), rows.index)
+        present = mixture.present("elementwise", branch)
+        return Rows(mix(candidates, active, weights, rows.values, present=present), rows.index)
 
     def _lift(self, name: str, branch: int, side: int, values: Tensor) -> Tensor:
         if name == "identity":
@@ -217,10 +219,13 @@ class WideBase(Network):
 
         def joined(operation: str, a: Tensor, b: Tensor) -> Tensor:
             names = [f"{operation}-{predictor}" for predictor in self.offers["predictor"][branch]]
-            return mix([partial(predicted, name) for name in names], *mixture.row("predictor", branch), a, b)
+            candidates = [partial(predicted, name) for name in names]
+            present = mixture.present("predictor", branch)
+            return mix(candidates, *mixture.row("predictor", branch), a, b, present=present)
 
         operations = [partial(joined, operation) for operation in self.offers["operation"][branch]]
-        return mix(operations, *mixture.row("operation", branch), u.values, v.values)
+        present = mixture.present("operation", branch)
+        return mix(operations, *mixture.row("operation", branch), u.values, v.values, present=present)
 
     def _biases(self, asked: Asked, mixture: Mixture, penalties: list[Tensor]) -> Tensor | None:
         """Return the biases `[n, k + m]`, None where they are off and need no slope."""
@@ -241,7 +246,7 @@ class WideBase(Network):
             wide = items[0] if len(items) == 1 else torch.cat([part.expand(count, -1) for part in items], 1)
             return parts[0] + wide + self.offset
 
-        return mix([partial(add, name) for name in names], active, weights)
+        return mix([partial(add, name) for name in names], active, weights, present=mixture.present("biases", 0))
 
     def _bias(self, ask: Ask, start: int, penalties: list[Tensor]) -> Tensor:
         assert self.bias is not None

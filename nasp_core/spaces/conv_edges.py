@@ -1,0 +1,120 @@
+"""The edges of a cell of convolutions in a supernet: their candidates, and what a hook may add to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nasp_core.choice import Branch, mix_sum
+from nasp_core.spaces.conv_operations import NONE, Place, Source
+from nasp_core.types import ChoiceGroup, Mixture
+
+__all__ = ["Edge", "Row", "Rows", "branches_of", "joined", "rows_of"]
+
+
+class Row(NamedTuple):
+    """Of one choice the live candidate (-1: none), the weights and who is present, all without the candidate `none`.
+
+    `total` is the weight of the whole edge, `none` included: a scalar, or None at a discrete point.
+    """
+
+    active: int | None
+    weights: Tensor | None = None
+    present: tuple[int, ...] | None = None
+    total: Tensor | None = None
+
+
+Rows = Sequence[Row]
+
+
+def rows_of(mixture: Mixture, group: ChoiceGroup) -> Rows:
+    """Return what `mixture` says of each choice of a group whose candidates may include `none`, which drops an edge."""
+    kept = [index for index, name in enumerate(group.candidates) if name != NONE]
+    place = {old: new for new, old in enumerate(kept)}
+    active: Sequence[int | None] = [None] * group.choices
+    weights: Sequence[Tensor | None] = [None] * group.choices
+    present: Sequence[tuple[int, ...] | None] = [None] * group.choices
+    totals: Sequence[Tensor | None] = [None] * group.choices
+    if mixture.active is not None:
+        active = [place.get(index, -1) for index in mixture.active[group.name]]
+    if mixture.kept is not None:
+        present = [tuple(place[index] for index in row if index in place) for row in mixture.kept[group.name]]
+    if mixture.weights is not None:
+        table = mixture.weights[group.name]
+        if mixture.active is None:
+            totals = table.sum(1).unbind(0)
+        if NONE in group.candidates:  # cut out by slices: a list of indices would make the host wait for the device
+            none = group.candidates.index(NONE)
+            table = torch.cat([table[:, :none], table[:, none + 1 :]], 1)
+        weights = table.unbind(0)
+    return [Row(*row) for row in zip(active, weights, present, totals, strict=True)]
+
+
+class Edge(nn.ModuleList):
+    """The candidates of one edge at a place, `none` left out; each maps a `Source` to a tensor.
+
+    - `names`: the candidates' names.
+    - `extra`: what a hook adds to the edge's output while the supernet is searched; from the edge's source.
+    - `share`: candidates see the first 1 / share of the source's channels, the others pass by (`place` says how many
+      the candidates see).
+    """
+
+    def __init__(
+        self, names: Sequence[str], place: Place, candidate: Callable[[str, Place], nn.Module], share: int = 1
+    ) -> None:
+        super().__init__(candidate(name, place) for name in names if name != NONE)
+        self.names, self.place, self.candidate = tuple(name for name in names if name != NONE), place, candidate
+        self.share = share
+        self.extra: Callable[[Source], Tensor] | None = None
+
+    def seen(self, source: Source) -> Source:
+        """Return the part of a source that the candidates see."""
+        if self.share == 1:
+            return source
+        return Source(source.shared(f"first {self.place.channels}", lambda x: x[:, : self.place.channels]))
+
+    def passed(self, source: Source) -> Tensor:
+        """Return the channels of a source that pass by, halved in height and width where the edge does that."""
+
+        def rest(x: Tensor) -> Tensor:
+            x = x[:, self.place.channels :]
+            return x if self.place.stride == 1 else functional.max_pool2d(x, 2, 2, ceil_mode=True)
+
+        return source.shared(f"after {self.place.channels}/{self.place.stride}", rest)
+
+
+def branches_of(edges: Sequence[Edge], rows: Sequence[Row], sources: Sequence[Source]) -> list[Branch]:
+    """Return what enters a node: each edge with its row of the mixture, and what hooks add; never nothing at all."""
+    branches = []
+    for edge, row, source in zip(edges, rows, sources, strict=True):
+        seen = edge.seen(source)
+        candidates = [partial(candidate, seen) for candidate in edge]
+        branches.append(Branch(candidates, row.active, row.weights, (), row.present))
+        if edge.extra is not None and row.active != -1:
+            branches.append(Branch([partial(edge.extra, seen)], 0, None, ()))
+    if all(b.active == -1 or (b.active is None and b.present == ()) for b in branches):
+        like, stride = edges[0].seen(sources[0]).value, edges[0].place.stride
+        branches.append(Branch([lambda: torch.zeros_like(like[:, :, ::stride, ::stride])], 0, None, ()))
+    return branches
+
+
+def joined(edges: Sequence[Edge], rows: Sequence[Row], sources: Sequence[Source], branches: Sequence[Branch]) -> Source:
+    """Return the node: the sum of the branches, and beside it the channels that passed by, shuffled."""
+    total = mix_sum(branches)
+    share = edges[0].share
+    if share == 1:
+        return Source(total)
+    rest: Tensor | None = None
+    for edge, row, source in zip(edges, rows, sources, strict=True):
+        if row.active != -1:
+            passed = edge.passed(source) if row.total is None else edge.passed(source) * row.total
+            rest = passed if rest is None else rest + passed
+    assert rest is not None
+    batch, _, height, width = total.shape
+    whole = torch.cat([total, rest], 1).view(batch, share, -1, height, width)
+    return Source(whole.transpose(1, 2).reshape(batch, -1, height, width))

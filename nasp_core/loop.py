@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from nasp_core.evaluation import better, evaluate
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training, autocast
 from nasp_core.state import pack, restore
-from nasp_core.strategy import StepContext, Strategy, frozen
+from nasp_core.strategy import SearchView, StepContext, Strategy, frozen
 from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed
 
 __all__ = ["Loop", "Observer"]
@@ -77,14 +77,23 @@ class Loop:
         observer: Observer | None = None,
         fresh: bool = True,
         label: str = "train",
+        mixture: Mixture | None = None,
     ) -> None:
-        """Prepare the state; `fresh=False` keeps the network's weights instead of drawing them anew."""
+        """Prepare the state; `fresh=False` keeps the network's weights instead of drawing them anew.
+
+        Without a strategy, `mixture` is what a space is trained under.
+        """
         self.network, self.task, self.strategy = network, task, strategy
         self.observer, self.label, self.seed = observer or Observer(), label, seed
+        self.mixture = mixture
         generator = torch.Generator().manual_seed(derive_seed(seed, label))
+        if strategy is not None:
+            self._attach(strategy)
         if fresh:
             network.reset(generator)
         self.weights, self.continuous = network.weights(), network.continuous()
+        for hook in () if strategy is None else strategy.hooks:
+            self.weights = hook.trained(self.space, self.weights)
         self.device = self.weights[0].device
         self.optimiser = training.optimiser.create(self.weights, together=strategy is None)
         self.stream = task.stream("train", training.batch_size, derive_seed(seed, label, "train"))
@@ -106,23 +115,32 @@ class Loop:
             "alpha": {},
             "relax": {},
             "gradient": {},
+            "schedules": {},
             "best": None,
             "finals": {},
             "stale": 0,
             "trace": [],
         }
         if strategy is not None:
-            if not isinstance(network, Space):
-                raise SearchError("a strategy needs a space: a network without choices can only be trained")
             if training.keep_best:
                 raise SearchError("keep_best belongs to the final training: a search would mix two epochs' alpha")
             if training.compile:
                 raise SearchError("compile belongs to the final training: a search changes its graph in every step")
             if training.average_after is not None:
                 raise SearchError("average_after belongs to the final training: alpha learns from the present weights")
-            self.space = network
-            alpha = strategy.domain.init(network, generator, self.device)
-            self.state.update(alpha=alpha, relax=strategy.relax.init(), gradient=strategy.gradient.init(alpha, network))
+            alpha = strategy.domain.init(self.space, generator, self.device)
+            schedules = {str(number): schedule.init() for number, schedule in enumerate(strategy.schedules)}
+            self.state.update(alpha=alpha, relax=strategy.relax.init(), schedules=schedules)
+            self.state["gradient"] = strategy.gradient.init(alpha, self.space)
+
+    def _attach(self, strategy: Strategy) -> None:
+        """Give the space this strategy's hooks in place of those of an earlier search."""
+        if not isinstance(self.network, Space):
+            raise SearchError("a strategy needs a space: a network without choices can only be trained")
+        self.space = self.network
+        for attached in reversed(self.space.attached):
+            attached.detach()
+        self.space.attached = tuple(hook.attach(self.space) for hook in strategy.hooks)
 
     def _made_by(self) -> str:
         """Return what must be the same for a saved state to go on: label, seed, training, strategy."""
@@ -184,12 +202,13 @@ class Loop:
     def _stopped(self) -> bool:
         return self.training.patience is not None and self.state["stale"] >= self.training.patience
 
-    def _mixture(self, phase: Phase) -> Mixture | None:
+    def _paths(self, phase: Phase) -> Sequence[Mixture | None]:
+        """Return the mixtures of a phase; of a plain network the one that it was given, or None."""
         if self.strategy is None:
-            return None
-        return self.strategy.relax.mixture(
-            self.state["alpha"], self.space, phase, self.state["relax"], self.state["generator"]
-        )
+            return (self.mixture,)
+        made = self.state["alpha"], self.space, phase, self.state["relax"], self.state["generator"]
+        relax = self.strategy.relax
+        return (relax.mixture(*made),) if phase == "valid" else relax.paths(*made)
 
     def _step(self, step: int) -> None:
         progress = step / self.steps
@@ -199,29 +218,52 @@ class Loop:
             group["lr"] = rate * batch.scale
         self.network.set_progress(progress)
         memory = self._memory(step)
-        if self.strategy is not None and all(s.arch_step_due(step, progress) for s in self.strategy.schedules):
-            context = StepContext(
-                space=self.network,
-                task=self.task,
-                alpha=self.state["alpha"],
-                mixture=lambda: self._mixture("arch") or Mixture(),
-                train=batch,
-                valid=self.valid.batch(step),
-                optimiser=self.training.optimiser,
-                weight_state=self.optimiser,
-                learning_rate=rate,
-                weights=self.weights,
-                memory=memory,
-                penalty=lambda mixture: self._penalty(mixture, progress),
-            )
-            with autocast(self.device, self.training.precision):
-                self.strategy.gradient.step(context, self.state["gradient"])
-            self.strategy.domain.retract(self.state["alpha"])
-            self._carry("valid", context.left)
+        schedules = () if self.strategy is None else self.strategy.schedules
+        if self.strategy is not None:
+            view = self._advance(self.strategy, step, progress)
+            if all(schedule.arch_step_due(step, progress) for schedule in schedules):
+                self._architecture_step(self.strategy, view, batch, rate, memory)
+        if not all(schedule.weight_step_due(step, progress) for schedule in schedules):
+            return
         self.network.memory = memory.get("train")
         with frozen(self.continuous):
             self._weight_step(batch)
         self._carry("train", self.network.left)
+
+    def _advance(self, strategy: Strategy, step: int, progress: float) -> SearchView:
+        """Let the schedules and hooks hear how far the search is, and return what they see of it."""
+        view = SearchView(self.space, self.state["alpha"], self.state["relax"], step, progress, len(self.stream))
+        for number, schedule in enumerate(strategy.schedules):
+            schedule.advance(view, self.state["schedules"][str(number)])
+        for attached in self.space.attached:
+            attached.advance(progress)
+        return view
+
+    def _architecture_step(
+        self, strategy: Strategy, view: SearchView, batch: Batch, rate: float, memory: dict[str, Tensor]
+    ) -> None:
+        context = StepContext(
+            space=self.network,
+            task=self.task,
+            alpha=self.state["alpha"],
+            mixture=lambda: self._paths("arch")[0] or Mixture(),
+            train=batch,
+            valid=self.valid.batch(view.step),
+            optimiser=self.training.optimiser,
+            weight_state=self.optimiser,
+            learning_rate=rate,
+            weights=self.weights,
+            memory=memory,
+            penalty=lambda mixture: self._penalty(strategy, mixture, view),
+            paths=lambda: [path for path in self._paths("arch") if path is not None],
+            relax_state=self.state["relax"],
+            step=view.step,
+            generator=self.state["generator"],
+        )
+        with autocast(self.device, self.training.precision):
+            strategy.gradient.step(context, self.state["gradient"])
+        strategy.domain.retract(self.state["alpha"])
+        self._carry("valid", context.left)
 
     def _memory(self, step: int) -> dict[str, Tensor]:
         """Return what a recurrent network carries into a step, per stream; nothing where a pass begins."""
@@ -233,21 +275,26 @@ class Loop:
         if left is not None:
             self.state["memory"][name] = left
 
-    def _penalty(self, mixture: Mixture, progress: float) -> Tensor | None:
-        assert self.strategy is not None
-        terms = [schedule.penalty(mixture, self.network, progress) for schedule in self.strategy.schedules]
+    def _penalty(self, strategy: Strategy, mixture: Mixture, view: SearchView) -> Tensor | None:
+        states = self.state["schedules"]
+        terms = [schedule.penalty(mixture, view, states[str(i)]) for i, schedule in enumerate(strategy.schedules)]
         present = [term for term in terms if term is not None]
         return sum(present[1:], present[0]) if present else None
 
     def _weight_step(self, batch: Batch) -> None:
-        mixture = self._mixture("weight")
-        with autocast(self.device, self.training.precision):
-            loss, penalty = self.network.training_loss(batch, mixture, self.task.loss)
-        self.state["loss"] += loss.detach()
-        total = loss if penalty is None else loss + penalty
+        mixtures, total = self._paths("weight"), None
+        for mixture in mixtures:
+            with autocast(self.device, self.training.precision):
+                loss, penalty = self.network.training_loss(batch, mixture, self.task.loss)
+            self.state["loss"] += loss.detach() / len(mixtures)
+            loss = loss if penalty is None else loss + penalty
+            total = loss if total is None else total + loss
+        assert total is not None
+        total = total if len(mixtures) == 1 else total / len(mixtures)
         grads = torch.autograd.grad(total, self.weights, allow_unused=True)
         self.training.optimiser.apply(self.optimiser, self.weights, grads)
-        self.network.project_weights(mixture)
+        for mixture in mixtures:
+            self.network.project_weights(mixture)
         average(self.weights, self.state["average"])
 
     def _end_epoch(self, epoch: int) -> None:
@@ -277,7 +324,7 @@ class Loop:
         """Return the validation metrics, of the averaged weights where there are some."""
         present = averaged(self.weights, self.state["average"])
         try:
-            return evaluate(self.network, self.task, self._mixture("valid"), precision=self.training.precision)
+            return evaluate(self.network, self.task, self._paths("valid")[0], precision=self.training.precision)
         finally:
             put_back(self.weights, present)
 

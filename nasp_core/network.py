@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,8 @@ class Space(Network):
     """Of the choices that compete for a node (`node_inputs`), how many are kept; None where all stay."""
     silent: ClassVar[frozenset[str]] = frozenset()
     """Candidates that add nothing, so that no slope reaches them: `none`."""
+    attached: tuple[Any, ...] = ()
+    """What the hooks of the present search added (`nasp_core.strategy.Attached`)."""
     transit: frozenset[int] = frozenset()
     """Cells, by number, that run the point nearest to a dense mixture instead of the mixture; set by a hook."""
 

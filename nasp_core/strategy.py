@@ -9,23 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nasp_core.errors import StrategyError
+from nasp_core.errors import SearchError, StrategyError
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, State, Task
+from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, State, Task, group_names
 
 __all__ = [
+    "Attached",
     "Domain",
     "Gradient",
+    "Hook",
     "Paper",
     "Part",
     "Relax",
     "Schedule",
+    "SearchView",
     "Select",
     "SelectContext",
     "StepContext",
@@ -61,8 +64,11 @@ class Domain(Part):
         """Bring alpha back into the domain after a step, in place; nothing by default."""
 
     def scores(self, alpha: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return how strong each candidate is, for the final selection; alpha itself by default."""
-        return alpha
+        """Return how strong each candidate is, for the final selection; alpha itself by default.
+
+        `alpha` also has what this domain added to the groups (`group/what`); the scores are of the groups alone.
+        """
+        return {name: alpha[name] for name in group_names(alpha)}
 
 
 class Relax(Part):
@@ -75,6 +81,12 @@ class Relax(Part):
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
         """Return the mixture that the network sees in `phase`; in `arch`, its weights carry alpha's gradient."""
         raise NotImplementedError
+
+    def paths(
+        self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator
+    ) -> tuple[Mixture, ...]:
+        """Return the mixtures whose mean loss a step follows; one by default. A validation sees `mixture` alone."""
+        return (self.mixture(alpha, space, phase, state, generator),)
 
 
 @contextmanager
@@ -111,21 +123,45 @@ class StepContext:
     """What it leaves on the validation stream for the next step."""
     penalty: Callable[[Mixture], Tensor | None] = lambda mixture: None
     """What the schedules add to the validation loss of a mixture."""
+    paths: Callable[[], Sequence[Mixture]] | None = None
+    """Makes all mixtures of the architecture step (`Relax.paths`); None where there is but one."""
+    relax_state: State = field(default_factory=dict)
+    """The state of the relaxation, which a gradient may leave something in."""
+    step: int = 0
+    """Number of the step, from the start of the search."""
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    """The search's own source of random numbers."""
 
-    def validation_loss(self) -> Tensor:
-        """Return the loss of the validation batch under the present alpha and weights, with the schedules' penalty."""
-        mixture = self.mixture()
+    def drawn(self) -> Sequence[Mixture]:
+        """Return the mixtures of the architecture step, made anew from the present alpha."""
+        return (self.mixture(),) if self.paths is None else self.paths()
+
+    def validation_loss(self, mixture: Mixture | None = None) -> Tensor:
+        """Return the loss of the validation batch under the present alpha and weights, with the schedules' penalty.
+
+        Under the given mixture, or the mean over those of the architecture step.
+        """
+        return _mean([self._validation_loss(each) for each in (self.drawn() if mixture is None else (mixture,))])
+
+    def _validation_loss(self, mixture: Mixture) -> Tensor:
         self.space.memory = self.memory.get("valid")
         loss = self.task.loss(self.space(self.valid.inputs, mixture), self.valid.target)
         self.left = self.space.left
         penalty = self.penalty(mixture)
         return loss if penalty is None else loss + penalty
 
-    def training_loss(self) -> Tensor:
-        """Return the loss of the training batch, with the weights' penalty."""
+    def training_loss(self, mixture: Mixture | None = None) -> Tensor:
+        """Return the loss of the training batch, with the weights' penalty; mixtures as in `validation_loss`."""
+        return _mean([self._training_loss(each) for each in (self.drawn() if mixture is None else (mixture,))])
+
+    def _training_loss(self, mixture: Mixture) -> Tensor:
         self.space.memory = self.memory.get("train")
-        loss, penalty = self.space.training_loss(self.train, self.mixture(), self.task.loss)
+        loss, penalty = self.space.training_loss(self.train, mixture, self.task.loss)
         return loss if penalty is None else loss + penalty
+
+
+def _mean(losses: Sequence[Tensor]) -> Tensor:
+    return losses[0] if len(losses) == 1 else torch.stack(list(losses)).mean()
 
 
 class Gradient(Part):
@@ -138,6 +174,14 @@ class Gradient(Part):
     def step(self, context: StepContext, state: State) -> None:
         """Change alpha and the continuous parameters once, in place."""
         raise NotImplementedError
+
+    def pinned(self) -> Gradient:
+        """Return how the continuous parameters learn where the architecture is one given point; itself by default."""
+        return self
+
+
+def _absent(*_: object) -> Any:
+    raise SearchError("this selection needs a supernet to ask, and there is none")
 
 
 @dataclass
@@ -156,6 +200,10 @@ class SelectContext:
     """The final training's schedule."""
     seed: int = 0
     """The seed of the search."""
+    mixture_metric: Callable[[Mixture], float] = _absent
+    """Validation metric of the supernet under any mixture."""
+    tune: Callable[[Mixture, int], None] = _absent
+    """Trains the supernet's weights on under one mixture, for a number of epochs, at the rate it ended with."""
 
 
 class Select(Part):
@@ -166,16 +214,63 @@ class Select(Part):
         raise NotImplementedError
 
 
+@dataclass
+class SearchView:
+    """What a schedule sees of the search: the supernet, alpha, the relaxation's state, and how far it is."""
+
+    space: Network
+    alpha: Alpha
+    relax_state: State
+    step: int
+    progress: float
+    """In [0, 1)."""
+    epoch_steps: int = 1
+    """Steps of one pass over the training data."""
+
+
 class Schedule(Part):
     """Something that changes as the search goes on, or is penalised in it."""
+
+    def init(self) -> State:
+        """Return the state of this part; empty by default."""
+        return {}
+
+    def advance(self, view: SearchView, state: State) -> None:
+        """Change what is to change before a step, such as the relaxation's temperature; nothing by default."""
 
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether this step has an architecture step; the first schedule that says no decides."""
         return True
 
-    def penalty(self, mixture: Mixture, space: Network, progress: float) -> Tensor | None:
+    def weight_step_due(self, step: int, progress: float) -> bool:
+        """Return whether this step trains the weights; the first schedule that says no decides."""
+        return True
+
+    def penalty(self, mixture: Mixture, view: SearchView, state: State) -> Tensor | None:
         """Return what is added to the validation loss of the architecture step, a scalar; None for nothing."""
         return None
+
+
+class Attached:
+    """What a hook added to a supernet; the base does nothing."""
+
+    def advance(self, progress: float) -> None:
+        """Hear before each step how far the search is, in [0, 1)."""
+
+    def detach(self) -> None:
+        """Take it away again."""
+
+
+class Hook(Part):
+    """What a supernet carries only while it is searched; on a space that it has no meaning for, nothing."""
+
+    def attach(self, space: Space) -> Attached:
+        """Add it to a supernet, before its weights are drawn."""
+        raise NotImplementedError
+
+    def trained(self, space: Space, weights: list[nn.Parameter]) -> list[nn.Parameter]:
+        """Return which of the weights the weight step trains; all by default."""
+        return weights
 
 
 @dataclass(frozen=True)
@@ -209,6 +304,7 @@ class Strategy:
     schedules: tuple[Schedule, ...] = ()
     name: str = "custom"
     papers: tuple[Paper, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that what each part needs is given by another."""
@@ -219,6 +315,7 @@ class Strategy:
             "select": self.select,
         }
         parts |= {f"schedule {number}": schedule for number, schedule in enumerate(self.schedules)}
+        parts |= {f"hook {number}": hook for number, hook in enumerate(self.hooks)}
         given = frozenset().union(*(part.gives for part in parts.values()))
         problems = [
             f"{role} = {part.describe()} lacks {need.replace('|', ' or ')!r}: {why}"
@@ -230,12 +327,18 @@ class Strategy:
             chosen = ", ".join(f"{role} = {type(part).__name__}" for role, part in parts.items())
             raise StrategyError(f"these parts do not fit ({chosen}):\n  " + "\n  ".join(problems))
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """The properties that the parts bring, all together."""
+        parts: tuple[Part, ...] = (self.domain, self.relax, self.gradient, self.select, *self.schedules, *self.hooks)
+        return frozenset().union(*(part.gives for part in parts))
+
     def describe(self) -> dict[str, str]:
         """Return role -> part as text."""
         roles = ("domain", "relax", "gradient", "select")
         described = {role: getattr(self, role).describe() for role in roles}
-        if self.schedules:
-            described["schedules"] = ", ".join(schedule.describe() for schedule in self.schedules)
+        several: dict[str, Sequence[Part]] = {"schedules": self.schedules, "hooks": self.hooks}
+        described |= {role: ", ".join(part.describe() for part in parts) for role, parts in several.items() if parts}
         return described
 
     def cite(self) -> str:

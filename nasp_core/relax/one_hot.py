@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.strategy import Relax
-from nasp_core.types import Active, Alpha, Mixture, Phase, State
+from nasp_core.types import Active, Alpha, Mixture, Phase, State, group_names
 
 __all__ = ["OneHot", "on_host", "sloped_point"]
 
@@ -16,7 +16,8 @@ __all__ = ["OneHot", "on_host", "sloped_point"]
 def sloped_point(active: Active, alpha: Alpha) -> Mixture:
     """Return the mixture at a discrete point, one-hot in value, whose gradient reaches alpha unchanged."""
     weights: dict[str, Tensor] = {}
-    for name, tensor in alpha.items():
+    for name in group_names(alpha):
+        tensor = alpha[name]
         point = torch.zeros(tensor.shape, dtype=tensor.dtype)
         rows = [row for row, index in enumerate(active[name]) if index >= 0]
         point[rows, [active[name][row] for row in rows]] = 1.0

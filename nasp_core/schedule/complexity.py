@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from nasp_core.errors import StrategyError
-from nasp_core.network import Network, Space
-from nasp_core.strategy import Schedule
-from nasp_core.types import Mixture
+from nasp_core.network import Space
+from nasp_core.strategy import Schedule, SearchView
+from nasp_core.types import Mixture, State
 
 __all__ = ["Complexity"]
 
@@ -31,9 +31,9 @@ class Complexity(Schedule):
         if self.eta < 0:
             raise StrategyError(f"eta = {self.eta}: it must be 0 (size is free) or more")
 
-    def penalty(self, mixture: Mixture, space: Network, progress: float) -> Tensor | None:
+    def penalty(self, mixture: Mixture, view: SearchView, state: State) -> Tensor | None:
         """Return the price of the mixture, a scalar; None where there is none."""
-        burden = space.burden() if self.eta and isinstance(space, Space) else {}
+        burden = view.space.burden() if self.eta and isinstance(view.space, Space) else {}
         if mixture.weights is None or not burden:
             return None
         terms = [

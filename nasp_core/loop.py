@@ -174,6 +174,8 @@ class Loop:
                 if self.observer.checkpoint_due():
                     self.save()
         self.network.memory = self.network.left = None
+        for attached in self.space.attached if self.strategy is not None else ():
+            attached.advance(1.0)
         averaged(self.weights, self.state["average"])
         if self.training.keep_best and self.state["best"] is not None:
             self.network.load_state_dict(self.state["best"]["weights"])
@@ -232,7 +234,10 @@ class Loop:
 
     def _advance(self, strategy: Strategy, step: int, progress: float) -> SearchView:
         """Let the schedules and hooks hear how far the search is, and return what they see of it."""
-        view = SearchView(self.space, self.state["alpha"], self.state["relax"], step, progress, len(self.stream))
+        state = self.state
+        view = SearchView(
+            self.space, state["alpha"], state["relax"], step, progress, strategy.relax, epoch_steps=len(self.stream)
+        )
         for number, schedule in enumerate(strategy.schedules):
             schedule.advance(view, self.state["schedules"][str(number)])
         for attached in self.space.attached:
@@ -258,6 +263,7 @@ class Loop:
             paths=lambda: [path for path in self._paths("arch") if path is not None],
             relax_state=self.state["relax"],
             step=view.step,
+            progress=view.progress,
             generator=self.state["generator"],
         )
         with autocast(self.device, self.training.precision):

@@ -93,6 +93,10 @@ class Space(Network):
         """Return per group the choices that enter each node of a cell, node by node; empty where there are no nodes."""
         return {}
 
+    def cell_kinds(self) -> tuple[str, ...]:
+        """Return what kind each cell of the supernet is, in their order; empty where there are no cells."""
+        return ()
+
     def derived(self, mixture: Mixture) -> Mixture:
         """Return the point nearest to a dense mixture, where there are cells in `transit`; else the mixture itself."""
         if not self.transit or mixture.active is not None or mixture.weights is None:

@@ -63,7 +63,7 @@ class Domain(Part):
     def retract(self, alpha: Alpha) -> None:
         """Bring alpha back into the domain after a step, in place; nothing by default."""
 
-    def scores(self, alpha: dict[str, Tensor]) -> dict[str, Tensor]:
+    def scores(self, alpha: dict[str, Tensor], space: Space) -> dict[str, Tensor]:
         """Return how strong each candidate is, for the final selection; alpha itself by default.
 
         `alpha` also has what this domain added to the groups (`group/what`); the scores are of the groups alone.
@@ -87,6 +87,10 @@ class Relax(Part):
     ) -> tuple[Mixture, ...]:
         """Return the mixtures whose mean loss a step follows; one by default. A validation sees `mixture` alone."""
         return (self.mixture(alpha, space, phase, state, generator),)
+
+    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+        """Return what each candidate weighs on average `[choices, candidates]`; of a part that gives `shares`."""
+        raise NotImplementedError
 
 
 @contextmanager
@@ -129,6 +133,8 @@ class StepContext:
     """The state of the relaxation, which a gradient may leave something in."""
     step: int = 0
     """Number of the step, from the start of the search."""
+    progress: float = 0.0
+    """How far the search is, in [0, 1)."""
     generator: torch.Generator = field(default_factory=torch.Generator)
     """The search's own source of random numbers."""
 
@@ -216,14 +222,14 @@ class Select(Part):
 
 @dataclass
 class SearchView:
-    """What a schedule sees of the search: the supernet, alpha, the relaxation's state, and how far it is."""
+    """What a schedule sees of the search: the supernet, alpha, the relaxation, and how far it is, in [0, 1)."""
 
     space: Network
     alpha: Alpha
     relax_state: State
     step: int
     progress: float
-    """In [0, 1)."""
+    relax: Relax
     epoch_steps: int = 1
     """Steps of one pass over the training data."""
 

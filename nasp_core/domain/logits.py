@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.strategy import Domain
-from nasp_core.types import Alpha
+from nasp_core.types import Alpha, group_names
 
 __all__ = ["Logits"]
 
@@ -31,6 +31,6 @@ class Logits(Domain):
             for group in space.groups
         }
 
-    def scores(self, alpha: dict[str, Tensor]) -> dict[str, Tensor]:
+    def scores(self, alpha: dict[str, Tensor], space: Space) -> dict[str, Tensor]:
         """Return the weights that the candidates have in the mixture."""
-        return {name: torch.softmax(tensor, dim=-1) for name, tensor in alpha.items()}
+        return {name: torch.softmax(alpha[name], dim=-1) for name in group_names(alpha)}

@@ -1,5 +1,7 @@
 """The validation gradient at the present weights."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,27 +9,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.network import Network
-from nasp_core.strategy import Gradient, StepContext, frozen
-from nasp_core.types import Alpha, State
+from nasp_core.gradient.steps import NEEDS_SLOPE, ByAdam
+from nasp_core.strategy import StepContext, frozen
+from nasp_core.types import State
 
-__all__ = ["FirstOrder", "architecture_tensors", "step_architecture"]
-
-
-def architecture_tensors(alpha: Alpha, space: Network) -> list[Tensor]:
-    """Return alpha and the space's continuous architecture parameters, in a fixed order."""
-    return [*alpha.values(), *space.continuous()]
-
-
-def step_architecture(tensors: Sequence[Tensor], grads: Sequence[Tensor | None], adam: torch.optim.Optimizer) -> None:
-    """Take one Adam step on the architecture with the given gradients."""
-    for tensor, grad in zip(tensors, grads, strict=True):
-        tensor.grad = grad
-    adam.step()
+__all__ = ["FirstOrder"]
 
 
 @dataclass(frozen=True)
-class FirstOrder(Gradient):
+class FirstOrder(ByAdam):
     """Follow the gradient of the validation loss in alpha, weights held fixed, with Adam.
 
     NASP takes it at the one-hot point (Yao et al. 2020, alg. 2, step 3), DARTS at the dense mixture with
@@ -35,31 +25,14 @@ class FirstOrder(Gradient):
     (None: the same rate).
     """
 
-    lr: float = 3e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    continuous_lr: float | None = None
+    gives: ClassVar[frozenset[str]] = frozenset({"pathwise"})
+    needs: ClassVar[dict[str, str]] = {"slope|pinned": NEEDS_SLOPE}
 
-    needs: ClassVar[dict[str, str]] = {
-        "slope|pinned": (
-            "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = OneHot or Softmax"
-        )
-    }
-
-    def init(self, alpha: Alpha, space: Network) -> State:
-        """Return the state: one Adam over alpha and the continuous parameters."""
-        groups: list[dict[str, object]] = []
-        if alpha:
-            groups.append({"params": list(alpha.values()), "lr": self.lr, "weight_decay": self.weight_decay})
-        if space.continuous():
-            groups.append(
-                {"params": space.continuous(), "lr": self.lr if self.continuous_lr is None else self.continuous_lr}
-            )
-        return {"adam": torch.optim.Adam(groups, lr=self.lr, betas=self.betas, fused=True)} if groups else {}
-
-    def step(self, context: StepContext, state: State) -> None:
-        """Step alpha and the continuous parameters along the validation gradient."""
-        tensors = architecture_tensors(context.alpha, context.space)
+    def gradient(self, context: StepContext, tensors: list[Tensor], state: State) -> Sequence[Tensor | None]:
+        """Return the gradient of the loss, weights held fixed."""
         with frozen(context.weights):
-            grads = torch.autograd.grad(context.validation_loss(), tensors, allow_unused=True)
-        step_architecture(tensors, grads, state["adam"])
+            return torch.autograd.grad(self.loss(context), tensors, allow_unused=True)
+
+    def loss(self, context: StepContext) -> Tensor:
+        """Return the validation loss."""
+        return context.validation_loss()

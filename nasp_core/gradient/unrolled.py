@@ -1,21 +1,25 @@
 """The validation gradient after one virtual weight step: DARTS' second order."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nasp_core.gradient.first_order import FirstOrder, architecture_tensors, step_architecture
-from nasp_core.network import Network
+from nasp_core.gradient.curvature import along
+from nasp_core.gradient.first_order import FirstOrder
+from nasp_core.gradient.steps import ByAdam
 from nasp_core.strategy import Gradient, StepContext
-from nasp_core.types import Alpha, State
+from nasp_core.types import State
 
 __all__ = ["Unrolled"]
 
 
 @dataclass(frozen=True)
-class Unrolled(Gradient):
+class Unrolled(ByAdam):
     """Differentiate the validation loss through one virtual SGD step of the weights (DARTS, eqs. 5, 7 and 8).
 
     w' = w - xi (momentum * buffer + dL_train/dw + weight_decay * w), xi = the weights' learning rate (or
@@ -24,13 +28,10 @@ class Unrolled(Gradient):
     Costs three more passes and one more copy of the weights than first order.
     """
 
-    lr: float = 3e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    continuous_lr: float | None = None
     virtual_lr: float | None = None
     radius: float = 0.01
 
+    gives: ClassVar[frozenset[str]] = frozenset({"pathwise"})
     needs: ClassVar[dict[str, str]] = {
         "slope": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = Softmax",
         "smooth": (
@@ -39,22 +40,22 @@ class Unrolled(Gradient):
         ),
     }
 
-    def init(self, alpha: Alpha, space: Network) -> State:
-        """Return the state: one Adam over alpha and the continuous parameters."""
-        return FirstOrder(self.lr, self.betas, self.weight_decay, self.continuous_lr).init(alpha, space)
+    def gradient(self, context: StepContext, tensors: list[Tensor], state: State) -> Sequence[Tensor | None]:
+        """Return the unrolled gradient of each tensor.
 
-    def step(self, context: StepContext, state: State) -> None:
-        """Step alpha and the continuous parameters along the unrolled gradient."""
-        tensors = architecture_tensors(context.alpha, context.space)
-        # Always in full precision: autocast would keep its half copies of weights that this changes in place, and
-        # finite differences drown in half precision.
+        Always in full precision: autocast would keep its half copies of weights that this changes in place, and
+        finite differences drown in half precision.
+        """
         with torch.autocast(tensors[0].device.type, enabled=False):
-            gradient = self.hypergradient(context, tensors)
-        step_architecture(tensors, gradient, state["adam"])
+            return self.hypergradient(context, tensors)
+
+    def pinned(self) -> Gradient:
+        """Return first order: unrolling goes along the choice's slope, which a given point lacks."""
+        return FirstOrder(self.lr, self.betas, self.weight_decay, self.continuous_lr)
 
     def hypergradient(self, context: StepContext, tensors: list[Tensor]) -> list[Tensor | None]:
         """Return the unrolled gradient of each tensor; the weights end as they began."""
-        weights = context.space.weights()
+        weights = list(context.weights)
         xi = context.learning_rate if self.virtual_lr is None else self.virtual_lr
         backup = [w.detach().clone() for w in weights]
         train = torch.autograd.grad(context.training_loss(), weights, allow_unused=True)
@@ -63,16 +64,12 @@ class Unrolled(Gradient):
                 weight.sub_(xi * self._direction(context, weight, grad))
         both = torch.autograd.grad(context.validation_loss(), [*tensors, *weights], allow_unused=True)
         direct, slopes = both[: len(tensors)], both[len(tensors) :]
-        norm = torch.sqrt(sum((g.square().sum() for g in slopes if g is not None), torch.zeros(())))
-        radius = self.radius / norm.clamp_min(1e-12)
-        plus = self._shifted(context, tensors, weights, backup, slopes, radius)
-        minus = self._shifted(context, tensors, weights, backup, slopes, -radius)
         with torch.no_grad():
             for weight, start in zip(weights, backup, strict=True):
                 weight.copy_(start)
         combined: list[Tensor | None] = []
-        for d, p, m in zip(direct, plus, minus, strict=True):
-            terms = [t for t in (d, None if p is None or m is None else -xi * (p - m) / (2 * radius)) if t is not None]
+        for d, mixed in zip(direct, along(context, tensors, slopes, self.radius), strict=True):
+            terms = [t for t in (d, None if mixed is None else -xi * mixed) if t is not None]
             combined.append(sum(terms[1:], terms[0]) if terms else None)
         return combined
 
@@ -84,19 +81,3 @@ class Unrolled(Gradient):
             direction = direction + context.optimiser.weight_decay * weight
         buffer = context.weight_state.state.get(weight, {}).get("momentum_buffer")
         return direction if buffer is None else direction + context.optimiser.momentum * buffer
-
-    @staticmethod
-    def _shifted(
-        context: StepContext,
-        tensors: list[Tensor],
-        weights: list[nn.Parameter],
-        centre: list[Tensor],
-        slopes: tuple[Tensor | None, ...],
-        shift: Tensor,
-    ) -> tuple[Tensor | None, ...]:
-        """Return the architecture gradient of the training loss at weights `centre + shift * slopes`."""
-        with torch.no_grad():
-            for weight, start, slope in zip(weights, centre, slopes, strict=True):
-                weight.copy_(start if slope is None else start + shift * slope)
-        grads: tuple[Tensor | None, ...] = torch.autograd.grad(context.training_loss(), tensors, allow_unused=True)
-        return grads

@@ -25,7 +25,7 @@ class FairTurns(Relax):
     keeps some choices and drops others, it is applied to a random ranking of them, and a dropped choice's turn is lost.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete"})
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex"})
 
     def init(self) -> State:
         """Return an empty round."""

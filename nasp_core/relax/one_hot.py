@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
+from nasp_core.relax.alive import masked
 from nasp_core.strategy import Relax
 from nasp_core.types import Active, Alpha, Mixture, Phase, State, group_names
 
@@ -43,13 +44,13 @@ class OneHot(Relax):
     candidate alone. `Space.constrain` is the projection, so search and final selection share one rule.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete"})
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex"})
 
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
         """Return the projected point; in the architecture step with the slope of every candidate."""
         scores = state.pop("scores", None) if phase == "arch" else None
         if scores is None:
-            scores = on_host(alpha)
+            scores = on_host(masked(alpha, state))
         if phase == "weight":
             state["scores"] = scores  # alpha rests until the next architecture step: one wait for the device a step
         active = space.constrain(scores)

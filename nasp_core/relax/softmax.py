@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from nasp_core.network import Space
+from nasp_core.relax.alive import kept_of, masked, temperature_of
 from nasp_core.strategy import Relax
 from nasp_core.types import Alpha, Mixture, Phase, State
 
@@ -18,11 +20,16 @@ class Softmax(Relax):
 
     temperature: float = 1.0
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth"})
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares"})
+
+    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+        """Return the weights, with alpha's graph."""
+        temperature = temperature_of(state, self.temperature)
+        return {name: torch.softmax(t / temperature, dim=-1) for name, t in masked(alpha, state).items()}
 
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
         """Return the dense mixture; in the weight step without gradient to alpha."""
-        weights = {name: torch.softmax(tensor / self.temperature, dim=-1) for name, tensor in alpha.items()}
+        weights = self.shares(alpha, space, state)
         if phase == "weight":
             weights = {name: tensor.detach() for name, tensor in weights.items()}
-        return Mixture(weights=weights)
+        return Mixture(weights=weights, kept=kept_of(state))

@@ -160,6 +160,10 @@ class ConvCellSpace(PictureNetwork, Space):
         edges = tuple(tuple(range(start, start + count)) for start, count in zip(starts, into, strict=False))
         return {group.name: edges for group in self.groups}
 
+    def cell_kinds(self) -> tuple[str, ...]:
+        """Return `reduce` or `normal` for each cell."""
+        return tuple("reduce" if cell.reduction else "normal" for cell in self.cells)
+
     def points(self) -> Iterator[Active]:
         """Yield every selection that meets the constraint; there are far too many to walk but in tiny spaces."""
         for normal in self._cell_points(self.groups[0]):

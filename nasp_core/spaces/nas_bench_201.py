@@ -212,6 +212,10 @@ class NasBench201Space(_Stack, Space):
         """Return the edges that enter each node; all of them stay."""
         return {"edge": tuple(tuple(e for e, (_, at) in enumerate(_EDGES) if at == node) for node in (1, 2, 3))}
 
+    def cell_kinds(self) -> tuple[str, ...]:
+        """Return the stage of each cell."""
+        return tuple(f"stage {number}" for number in range(3) for _ in range(self.settings.cells_per_stage))
+
     def genotype(self, active: Active) -> Genotype:
         """Return the operation of every edge and the settings."""
         names = tuple(self.settings.operations[index] for index in active["edge"])

@@ -1,0 +1,72 @@
+"""Good paths are trained more: GreedyNAS' filter of drawn points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.errors import StrategyError
+from nasp_core.gradient.steps import ByRule
+from nasp_core.network import Space
+from nasp_core.strategy import StepContext
+from nasp_core.types import Active, Mixture, State
+
+__all__ = ["GreedyFilter"]
+
+
+@dataclass(frozen=True)
+class GreedyFilter(ByRule):
+    """Draw `draws` points, leave the `keep` of least loss on a validation batch to the weight step (You et al. 2020).
+
+    Each point is drawn from a pool of the `pool` best so far with a probability that grows to `greed` over the first
+    half of the search, else uniformly (arXiv:2003.11236, sections 3.2 and 3.3). Alpha does not learn.
+    """
+
+    draws: int = 10
+    keep: int = 5
+    pool: int = 1000
+    greed: float = 0.8
+
+    needs: ClassVar[dict[str, str]] = {
+        "pooled": "the points that pass the filter must be what the weight step trains; use relax = Pooled",
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse an empty filter."""
+        if not 1 <= self.keep <= self.draws or self.pool < 1:
+            raise StrategyError(f"{self.describe()}: needs 1 <= keep <= draws and pool >= 1")
+
+    def remember(self, alpha: Any) -> State:
+        """Return the pool: points with their losses, best first."""
+        return {"pool": []}
+
+    def step(self, context: StepContext, state: State) -> None:
+        """Filter new points, and step the continuous parameters on the best of them."""
+        space, generator = context.space, context.generator
+        assert isinstance(space, Space)
+        drawn: list[Active] = []
+        for _ in range(self.draws):
+            greedy = float(torch.rand((), generator=generator)) < self.greed * min(1.0, 2 * context.progress)
+            if greedy and state["pool"]:
+                place = int(torch.randint(len(state["pool"]), (), generator=generator))
+                picked: dict[str, Any] = state["pool"][place]["point"]
+                drawn.append({name: tuple(picks) for name, picks in picked.items()})
+            else:
+                drawn.append(space.random_point(generator))
+        with torch.no_grad():
+            losses = [float(context.validation_loss(Mixture(active=point))) for point in drawn]
+        order = sorted(range(self.draws), key=lambda number: losses[number])
+        plain = [{name: list(picks) for name, picks in drawn[number].items()} for number in order[: self.keep]]
+        context.relax_state["paths"] = plain
+        known = {str(entry["point"]) for entry in state["pool"]}
+        scored = zip(plain, order, strict=False)
+        new = [{"loss": losses[number], "point": point} for point, number in scored if str(point) not in known]
+        state["pool"] = sorted([*state["pool"], *new], key=lambda entry: float(entry["loss"]))[: self.pool]
+        best = Mixture(active=drawn[order[0]])
+        self.slopes(context, lambda: context.validation_loss(best), [], state)
+
+    def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
+        """Leave alpha as it is."""

@@ -1,0 +1,73 @@
+"""The log-derivative gradient: alpha learns from the losses of drawn points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.gradient.steps import ByRule, step_architecture
+from nasp_core.strategy import StepContext
+from nasp_core.types import Alpha, State
+
+__all__ = ["ScoreFunction", "score_gradient"]
+
+
+def score_gradient(
+    losses: Sequence[Tensor], log_probs: Sequence[Tensor], tensors: Sequence[Tensor], baseline: float
+) -> tuple[Tensor | None, ...]:
+    """Return mean of (loss - baseline) * d log p / d tensor: an unbiased gradient of the expected loss.
+
+    Shapes: `losses` and `log_probs` scalars, one for each drawn point; `baseline` must not depend on these points.
+    """
+    terms = [(loss.detach() - baseline) * log_prob for loss, log_prob in zip(losses, log_probs, strict=True)]
+    return torch.autograd.grad(torch.stack(terms).mean(), list(tensors), allow_unused=True)
+
+
+@dataclass(frozen=True)
+class ScoreFunction(ByRule):
+    """REINFORCE on alpha (Williams 1992, theorem 1): `samples` points a step, their validation loss as the cost.
+
+    The baseline is a running mean of the losses with momentum `baseline`. Any cost will do: no slope is needed.
+    """
+
+    lr: float = 3e-3
+    betas: tuple[float, float] = (0.5, 0.999)
+    samples: int = 1
+    baseline: float = 0.9
+
+    needs: ClassVar[dict[str, str]] = {
+        "log_prob": "a log-derivative gradient needs drawn points with their probability; use relax = Categorical",
+        "logits": "the step is Adam's, which no simplex holds; use domain = Logits",
+    }
+
+    def remember(self, alpha: Alpha) -> State:
+        """Return Adam over alpha, and the running mean (None before the first loss)."""
+        return {"alpha": torch.optim.Adam(list(alpha.values()), lr=self.lr, betas=self.betas, fused=True), "mean": None}
+
+    def step(self, context: StepContext, state: State) -> None:
+        """Draw points, and step alpha against what was worse than usual."""
+        mixtures = [context.mixture() for _ in range(self.samples)]
+        losses: list[Tensor] = []
+
+        def loss() -> Tensor:
+            losses.extend(context.validation_loss(mixture) for mixture in mixtures)
+            return torch.stack(losses).mean()
+
+        if context.space.continuous():
+            self.slopes(context, loss, [], state)
+        else:
+            with torch.no_grad():
+                loss()
+        mean = float(torch.stack(losses).detach().mean())
+        tensors = list(context.alpha.values())
+        log_probs = [mixture.log_prob for mixture in mixtures if mixture.log_prob is not None]
+        usual = mean if state["mean"] is None else state["mean"]
+        step_architecture(tensors, score_gradient(losses, log_probs, tensors, usual), state["alpha"])
+        state["mean"] = self.baseline * usual + (1 - self.baseline) * mean
+
+    def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
+        """Take no gradient of a mixture."""

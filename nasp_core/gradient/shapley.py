@@ -1,0 +1,129 @@
+"""What each candidate contributes to the supernet: Shapley values in place of a gradient."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.gradient.steps import ByRule
+from nasp_core.network import Space
+from nasp_core.strategy import StepContext
+from nasp_core.types import Alpha, Mixture, State, group_names
+
+__all__ = ["Shapley", "shapley_exact", "shapley_sampled"]
+
+Value = Callable[[frozenset[int]], float]
+
+
+def shapley_exact(players: int, value: Value) -> list[float]:
+    """Return the Shapley values of a game of `players`, from all its 2^players coalitions.
+
+    phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! * (v(S + i) - v(S)); they sum to v(all) - v(none).
+    """
+    worth = {
+        frozenset(members): value(frozenset(members))
+        for size in range(players + 1)
+        for members in itertools.combinations(range(players), size)
+    }
+    phi = [0.0] * players
+    for members, before in worth.items():
+        for player in set(range(players)) - members:
+            share = math.factorial(len(members)) * math.factorial(players - len(members) - 1)
+            phi[player] += share / math.factorial(players) * (worth[members | {player}] - before)
+    return phi
+
+
+def shapley_sampled(
+    players: int, value: Value, permutations: int, generator: torch.Generator, floor: float = -math.inf
+) -> list[float]:
+    """Return estimates of the Shapley values: the mean loss at a player's leaving, over random orders of leaving.
+
+    Unbiased while no coalition falls to `floor` or below; there an order is cut off and those left share the rest alike
+    (they all count for what keeps the network above chance). Sums to v(all) - v(none) either way.
+    """
+    phi, nothing = [0.0] * players, value(frozenset())
+    whole = value(frozenset(range(players)))
+    for _ in range(permutations):
+        members, before = set(range(players)), whole
+        for player in torch.randperm(players, generator=generator).tolist():
+            if before <= floor:
+                break
+            members.discard(player)
+            after = value(frozenset(members)) if members else nothing
+            phi[player] += (before - after) / permutations
+            before = after
+        for player in members:
+            phi[player] += (before - nothing) / len(members) / permutations
+    return phi
+
+
+@dataclass(frozen=True)
+class Shapley(ByRule):
+    """alpha <- alpha + `rate` * s / ||s||, s a running mean of Shapley values (Xiao et al. 2022, eq. 9).
+
+    The players are all candidates of all choices that a slope reaches, the value of a coalition is minus the validation
+    loss of the supernet with the other candidates' weights set to zero. Exact for up to `exact` players, else from
+    `permutations` random orders; taken every `every` steps, without any graph.
+    """
+
+    rate: float = 0.1
+    momentum: float = 0.8
+    permutations: int = 10
+    every: int = 25
+    exact: int = 6
+
+    needs: ClassVar[dict[str, str]] = {
+        "smooth": "a candidate's contribution is measured in the dense mixture; use relax = Softmax",
+    }
+
+    def remember(self, alpha: Alpha) -> State:
+        """Return the running mean of the values, per group."""
+        return {"values": {name: torch.zeros_like(alpha[name]).detach() for name in group_names(alpha)}}
+
+    def step(self, context: StepContext, state: State) -> None:
+        """Step the continuous parameters; in every `every`-th step measure the values and move alpha."""
+        self.slopes(context, context.validation_loss, [], state)
+        if context.step % self.every == 0:
+            with torch.no_grad():
+                self._learn(context, state)
+
+    def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
+        """Take no gradient of a mixture."""
+
+    def _learn(self, context: StepContext, state: State) -> None:
+        space = context.space
+        assert isinstance(space, Space)
+        weights = {name: w.detach() for name, w in (context.mixture().weights or {}).items()}
+        players = [
+            (group.name, row, column)
+            for group in space.groups
+            for row in range(group.choices)
+            for column, name in enumerate(group.candidates)
+            if name not in space.silent and len(group.candidates) > 1
+        ]
+
+        def value(members: frozenset[int]) -> float:
+            left = {name: w.clone() for name, w in weights.items()}
+            for number, (name, row, column) in enumerate(players):
+                if number not in members:
+                    left[name][row, column] = 0.0
+            return -float(context.validation_loss(Mixture(weights=left)))
+
+        if len(players) <= self.exact:
+            phi = shapley_exact(len(players), value)
+        else:
+            phi = shapley_sampled(len(players), value, self.permutations, context.generator)
+        measured = {name: torch.zeros(w.shape) for name, w in weights.items()}
+        for (name, row, column), one in zip(players, phi, strict=True):
+            measured[name][row, column] = one
+        for name, new in measured.items():
+            old = state["values"][name].cpu()
+            state["values"][name] = old = self.momentum * old + (1 - self.momentum) * new
+            tensor = context.alpha[name]
+            tensor.add_((self.rate * old / old.norm().clamp_min(1e-12)).to(tensor.device))

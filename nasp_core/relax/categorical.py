@@ -1,0 +1,55 @@
+"""Points drawn from alpha's distribution, with their probability: for gradients that need no slope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.network import Space
+from nasp_core.relax.alive import masked
+from nasp_core.relax.gumbel import gumbel_like
+from nasp_core.relax.one_hot import on_host
+from nasp_core.strategy import Relax
+from nasp_core.types import Alpha, Mixture, Phase, State
+
+__all__ = ["Categorical"]
+
+
+@dataclass(frozen=True)
+class Categorical(Relax):
+    """One live candidate per choice, drawn with probability softmax(alpha), or alpha itself (`probabilities`).
+
+    Drawn by Gumbel noise on normalised logits. Where edges compete for a node, those with the largest noise stay: their
+    size is independent of alpha and of what was drawn, so that which edges stay is drawn evenly, and the
+    log-probability of the live candidates is all that depends on alpha. A validation sees the most probable point.
+    """
+
+    probabilities: bool = False
+
+    gives: ClassVar[frozenset[str]] = frozenset({"discrete", "log_prob", "random", "shares"})
+
+    def logs(self, alpha: Alpha, state: State) -> dict[str, Tensor]:
+        """Return log-probabilities `[choices, candidates]`, with alpha's graph."""
+        if self.probabilities:
+            kept = masked(alpha, state, dead=0.0)
+            return {name: (p / p.sum(-1, keepdim=True)).clamp_min(1e-30).log() for name, p in kept.items()}
+        return {name: torch.log_softmax(t, -1) for name, t in masked(alpha, state).items()}
+
+    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+        """Return the probabilities."""
+        return {name: log.exp() for name, log in self.logs(alpha, state).items()}
+
+    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+        """Return a drawn point; in the architecture step with its log-probability."""
+        logs = self.logs(alpha, state)
+        if phase == "valid":
+            return Mixture(active=space.constrain(on_host(logs)))
+        with torch.no_grad():
+            active = space.constrain(on_host({name: t + gumbel_like(t, generator) for name, t in logs.items()}))
+        if phase == "weight":
+            return Mixture(active=active)
+        live = [logs[name][row, pick] for name, picks in active.items() for row, pick in enumerate(picks) if pick >= 0]
+        return Mixture(active=active, log_prob=torch.stack(live).sum())

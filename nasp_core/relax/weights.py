@@ -1,0 +1,42 @@
+"""Alpha itself as the weights of the mixture: GAEA's relaxation, and BayesNAS' switches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.network import Space
+from nasp_core.relax.alive import masked
+from nasp_core.relax.softmax import Softmax
+from nasp_core.types import Alpha, State
+
+__all__ = ["Gates", "Weights"]
+
+
+@dataclass(frozen=True)
+class Weights(Softmax):
+    """Mix all candidates with alpha as it stands (Li et al. 2021, section 3; Zhou et al. 2019, eq. 3)."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "shares"})
+    needs: ClassVar[dict[str, str]] = {
+        "simplex|switches": "weights that no function bounds need a domain that does; use domain = Simplex or Switches"
+    }
+
+    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+        """Return alpha, zero where pruned."""
+        return masked(alpha, state, dead=0.0)
+
+
+@dataclass(frozen=True)
+class Gates(Softmax):
+    """Mix all candidates with weights sigmoid(alpha): candidates do not compete (Bi et al. 2020, arXiv:2007.03331)."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "shares", "gates"})
+    needs: ClassVar[dict[str, str]] = {"switches": "gates are switches of their own; use domain = Switches"}
+
+    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+        """Return the gates, zero where pruned."""
+        return {name: torch.sigmoid(t) for name, t in masked(alpha, state).items()}

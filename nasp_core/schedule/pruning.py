@@ -1,0 +1,126 @@
+"""Candidates that leave the search for good: ASAP's and GOLD-NAS' thresholds, shrinking, DOTS' second stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.errors import StrategyError
+from nasp_core.network import Space
+from nasp_core.relax.alive import ALIVE, alive_of
+from nasp_core.relax.grouped import PAIRED, with_parameters
+from nasp_core.relax.one_hot import on_host
+from nasp_core.strategy import Schedule, SearchView
+from nasp_core.types import State
+
+__all__ = ["BestOfEach", "Prune", "Shrink", "prune"]
+
+
+def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Tensor]) -> None:
+    """Leave alive what is alive and in `keep`; never the last: the strongest audible candidate of a choice stays.
+
+    Shapes: `keep` bool and `shares` float `[choices, candidates]` per group, on the CPU. What is dead stays dead.
+    """
+    assert isinstance(view.space, Space)
+    before, after = alive_of(view.relax_state), dict[str, Tensor]()
+    for group in view.space.groups:
+        alive = torch.ones(group.shape, dtype=torch.bool) if before is None else before[group.name]
+        audible = torch.tensor([name not in view.space.silent for name in group.candidates])
+        rivals = alive & audible if bool(audible.any()) else alive
+        strongest = shares[group.name].masked_fill(~rivals, -torch.inf).argmax(-1, keepdim=True)
+        last = torch.zeros_like(alive).scatter_(1, strongest, True)  # noqa: FBT003
+        after[group.name] = (alive & keep[group.name]) | last
+    view.relax_state[ALIVE] = after
+
+
+def _shares(view: SearchView) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return on_host(view.relax.shares(view.alpha, view.space, view.relax_state))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Prune(Schedule):
+    """Drop candidates whose share is below a threshold, for good (Noy et al. 2020, ASAP, algorithm 1).
+
+    The threshold grows linearly from `first` to `last`, from `after` of the search to its end, asked every `every`
+    steps. It is in units of an even share among the candidates alive, or with `absolute` in the shares' own unit
+    (GOLD-NAS' gates, Bi et al. 2020, section 3.3).
+    """
+
+    first: float = 0.4
+    last: float = 0.9
+    after: float = 0.1
+    every: int = 10
+    absolute: bool = False
+
+    needs: ClassVar[dict[str, str]] = {"shares": "pruning compares what candidates weigh; use relax = Softmax"}
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that nothing or everything is below."""
+        if not 0 <= self.first <= self.last or not 0 <= self.after < 1 or self.every < 1:
+            raise StrategyError(f"{self.describe()}: needs 0 <= first <= last, after in [0, 1), every >= 1")
+
+    def advance(self, view: SearchView, state: State) -> None:
+        """Prune, if it is time."""
+        if view.progress < self.after or view.step % self.every:
+            return
+        share = (view.progress - self.after) / (1 - self.after)
+        threshold, shares = self.first + (self.last - self.first) * share, _shares(view)
+        alive = alive_of(view.relax_state) or {name: torch.ones_like(s, dtype=torch.bool) for name, s in shares.items()}
+        even = {name: 1.0 if self.absolute else 1.0 / row.sum(-1, keepdim=True) for name, row in alive.items()}
+        prune(view, {name: s >= threshold * even[name] for name, s in shares.items()}, shares)
+
+
+@dataclass(frozen=True)
+class Shrink(Schedule):
+    """At each share of the search in `at`, leave the `keep` strongest candidates of each choice (P-DARTS' shrinking)."""
+
+    at: tuple[float, ...] = (0.5,)
+    keep: tuple[int, ...] = (4,)
+
+    needs: ClassVar[dict[str, str]] = {"shares": "shrinking compares what candidates weigh; use relax = Softmax"}
+
+    def __post_init__(self) -> None:
+        """Refuse stages that do not go together."""
+        if len(self.at) != len(self.keep) or list(self.at) != sorted(self.at) or any(k < 1 for k in self.keep):
+            raise StrategyError(f"{self.describe()}: needs one keep >= 1 for each at, and at in order")
+
+    def init(self) -> State:
+        """Return the number of stages done."""
+        return {"done": 0}
+
+    def advance(self, view: SearchView, state: State) -> None:
+        """Shrink, where a stage begins."""
+        while state["done"] < len(self.at) and view.progress >= self.at[state["done"]]:
+            shares, keep = _shares(view), self.keep[state["done"]]
+            rank = {name: s.argsort(-1, descending=True).argsort(-1) for name, s in shares.items()}
+            prune(view, {name: places < keep for name, places in rank.items()}, shares)
+            state["done"] += 1
+
+
+@dataclass(frozen=True)
+class BestOfEach(Schedule):
+    """From `at` on: of each choice the best candidate with parameters and the best without, and edges by pairs (DOTS)."""
+
+    at: float = 0.4
+
+    needs: ClassVar[dict[str, str]] = {"stages": "the second stage weighs pairs of edges; use relax = Grouped"}
+
+    def advance(self, view: SearchView, state: State) -> None:
+        """Begin the second stage, where it is time."""
+        if view.progress < self.at or view.relax_state.get(PAIRED):
+            return
+        assert isinstance(view.space, Space)
+        shares, keep = _shares(view), dict[str, Tensor]()
+        for name, big in with_parameters(view.space).items():
+            kept = torch.zeros_like(big)
+            for members in (big, ~big):
+                best = shares[name].masked_fill(~members, -1.0).argmax(-1, keepdim=True)
+                kept |= torch.zeros_like(big).scatter_(1, best, True) & members  # noqa: FBT003
+            keep[name] = kept
+        prune(view, keep, shares)
+        view.relax_state[PAIRED] = True

@@ -1,0 +1,85 @@
+"""Choices discretised one by one, by what the supernet loses without a candidate: DARTS-PT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nasp_core.errors import SearchError
+from nasp_core.network import Space
+from nasp_core.strategy import Select, SelectContext
+from nasp_core.types import Active, Mixture, derive_seed
+
+__all__ = ["Perturbation"]
+
+
+@dataclass(frozen=True)
+class Perturbation(Select):
+    """Keep the candidate whose removal costs the supernet most, choice by choice in random order (Wang et al. 2021).
+
+    A removed candidate weighs nothing, the others keep their weights; where candidates were to fall together the
+    scores decide. Between two decisions the supernet is trained on for `tune` epochs (0: not at all). Then, where edges
+    compete, edges are removed from each node whose loss costs least, until as many are left as the space keeps
+    (arXiv:2108.04392, algorithm 1). `seed` is the search's.
+    """
+
+    tune: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse negative trainings."""
+        if self.tune < 0:
+            raise SearchError(f"{self.describe()}: tune must be 0 or more")
+
+    def select(self, context: SelectContext) -> Active:
+        """Return the point that is left."""
+        space = context.space
+        weights = {name: score.detach().clone() for name, score in context.scores.items()}
+        self._decide_candidates(context, weights)
+        kept = {name: w.clone() for name, w in weights.items()}
+        if space.keeps is not None:
+            self._drop_edges(context, kept)
+        return space.constrain(kept)
+
+    def _decide_candidates(self, context: SelectContext, weights: dict[str, Tensor]) -> None:
+        space, generator = context.space, torch.Generator().manual_seed(derive_seed(context.seed, "perturbation"))
+        places = [(group, row) for group in space.groups for row in range(group.choices) if len(group.candidates) > 1]
+        for turn, number in enumerate(torch.randperm(len(places), generator=generator).tolist()):
+            group, row = places[number]
+            if turn and self.tune:
+                context.tune(self._mixture(space, weights), self.tune)
+            audible = [i for i, name in enumerate(group.candidates) if name not in space.silent]
+            rivals = audible or list(range(len(group.candidates)))
+            without = []
+            for index in rivals:
+                table = weights[group.name].clone()
+                table[row, index] = 0.0
+                metric = context.mixture_metric(self._mixture(space, {**weights, group.name: table}))
+                loss = -metric if context.task.maximise else metric
+                without.append((loss, float(weights[group.name][row, index]), index))
+            best = max(without, key=lambda entry: entry[:2])[2]
+            weights[group.name][row] = torch.nn.functional.one_hot(torch.tensor(best), len(group.candidates)).float()
+
+    def _drop_edges(self, context: SelectContext, weights: dict[str, Tensor]) -> None:
+        space = context.space
+        assert space.keeps is not None
+        for name, nodes in space.node_inputs().items():
+            for edges in nodes:
+                left = list(edges)
+                while len(left) > space.keeps:
+                    costs = []
+                    for edge in left:
+                        table = weights[name].clone()
+                        table[edge] = 0.0
+                        metric = context.mixture_metric(self._mixture(space, {**weights, name: table}))
+                        costs.append((-metric if context.task.maximise else metric, edge))
+                    gone = min(costs)[1]
+                    weights[name][gone] = 0.0
+                    left.remove(gone)
+
+    @staticmethod
+    def _mixture(space: Space, weights: dict[str, Tensor]) -> Mixture:
+        device = next(space.parameters()).device
+        kept = {name: tuple(tuple(row.nonzero()[:, 0].tolist()) for row in table) for name, table in weights.items()}
+        return Mixture(weights={name: table.to(device) for name, table in weights.items()}, kept=kept)

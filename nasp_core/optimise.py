@@ -157,6 +157,16 @@ class Training:
         fewer = round(self.min_steps / gain)
         return replace(self, epochs=epochs, optimiser=faster, patience=None, min_steps=fewer)
 
+    def rest(self, epochs: int) -> Training:
+        """Return a training of weights that are trained already: `epochs` at a tenth of the learning rate."""
+        slow = replace(
+            self.optimiser,
+            learning_rate=self.optimiser.learning_rate / 10,
+            schedule="constant",
+            final_learning_rate=0.0,
+        )
+        return replace(self, epochs=epochs, optimiser=slow, patience=None, min_steps=0, evaluate_every=0)
+
     def stretched(self, steps_per_epoch: int) -> Training:
         """Return this training with epochs and validation interval times the least factor that gives `min_steps`.
 

@@ -17,6 +17,7 @@ from nasp_core.loop import Loop, Observer
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
 from nasp_core.relax import Pinned, on_host
+from nasp_core.relax.alive import masked
 from nasp_core.select import Argmax
 from nasp_core.state import pack, restore
 from nasp_core.strategy import Gradient, SelectContext, Strategy
@@ -87,7 +88,7 @@ class PointTrainer:
         """
         genotype, quiet = self.space.genotype(active), _Quiet(self.observer)
         if self.space.continuous():
-            pinned = Strategy(Box(), Pinned(tuple(active.items())), self.gradient, Argmax(), name="pinned")
+            pinned = Strategy(Box(), Pinned(tuple(active.items())), self.gradient.pinned(), Argmax(), name="pinned")
             label = f"search {genotype.key()}"
             seed = derive_seed(self.seed, "point", genotype.key())
             Loop(self.space, self.task, self.search, strategy=pinned, seed=seed, observer=quiet, label=label).run()
@@ -165,7 +166,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
     diverged: list[SearchError] = []
 
     def supernet_metric(active: Active) -> float:
-        return evaluate(space, task, Mixture(active=active), precision=trainer.search.precision)[task.metric]
+        return mixture_metric(Mixture(active=active))
 
     def trained_metric(active: Active, schedule: Training) -> float:
         genotype = space.genotype(active)
@@ -193,8 +194,29 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         scores[genotype.key()] = float(state["finals"][name])
         return scores[genotype.key()]
 
-    final_scores = strategy.domain.scores(on_host(state["alpha"]))
-    context = SelectContext(space, task, final_scores, supernet_metric, trained_metric, trainer.final, trainer.seed)
+    def mixture_metric(mixture: Mixture) -> float:
+        return evaluate(space, task, mixture, precision=trainer.search.precision)[task.metric]
+
+    tuned = 0
+
+    def tune(mixture: Mixture, epochs: int) -> None:
+        nonlocal tuned
+        tuned += 1
+        rest, seed = trainer.search.rest(epochs), derive_seed(trainer.seed, "tune", tuned)
+        Loop(space, task, rest, seed=seed, observer=_Quiet(observer), fresh=False, label="tune", mixture=mixture).run()
+
+    final_scores = masked(strategy.domain.scores(on_host(state["alpha"]), space), state["relax"])
+    context = SelectContext(
+        space,
+        task,
+        final_scores,
+        supernet_metric,
+        trained_metric,
+        trainer.final,
+        trainer.seed,
+        mixture_metric,
+        tune,
+    )
     active = strategy.select.select(context)
     genotype = space.genotype(active)
     metric = scores[genotype.key()] if genotype.key() in scores else supernet_metric(active)

@@ -209,7 +209,7 @@ class SelectContext:
     mixture_metric: Callable[[Mixture], float] = _absent
     """Validation metric of the supernet under any mixture."""
     tune: Callable[[Mixture, int], None] = _absent
-    """Trains the supernet's weights on under one mixture, for a number of epochs, at the rate it ended with."""
+    """Trains the supernet's weights on under one mixture, for a number of epochs (`Training.rest`)."""
 
 
 class Select(Part):

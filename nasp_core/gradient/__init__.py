@@ -7,6 +7,7 @@ from nasp_core.gradient.greedy_filter import GreedyFilter
 from nasp_core.gradient.implicit import Amended, Implicit
 from nasp_core.gradient.natural import Natural
 from nasp_core.gradient.no_gradient import NoGradient
+from nasp_core.gradient.saliency import Saliency
 from nasp_core.gradient.score_function import ScoreFunction
 from nasp_core.gradient.shapley import Shapley
 from nasp_core.gradient.single_level import SingleLevel
@@ -22,6 +23,7 @@ __all__ = [
     "Implicit",
     "Natural",
     "NoGradient",
+    "Saliency",
     "ScoreFunction",
     "Shapley",
     "SingleLevel",

@@ -33,8 +33,8 @@ class _Affine(Attached):
 class NormOnly(Hook):
     """Leave convolutions as they were drawn; train batch norms, all with scale and shift, and the classifier.
 
-    So a candidate cannot win by learning faster than others (Zhang et al. 2023, RF-DARTS, arXiv:2208.08835, section 3.2).
-    On a space without batch norm, nothing: all weights are trained.
+    So a candidate cannot win by learning faster than others (Zhang et al. 2023, arXiv:2208.08835, section 3.2). On a
+    space without batch norm, nothing: all weights are trained.
     """
 
     def attach(self, space: Space) -> Attached:

@@ -27,8 +27,8 @@ class _Narrowed(Attached):
 class PartialChannels(Hook):
     """Candidates see the first 1 / `share` of the channels, the others pass by, then all are shuffled (Xu et al. 2020).
 
-    Memory and time of an edge fall by as much (arXiv:1907.05737, section 3.2). Where a cell has too few channels for the
-    share, the largest that leaves an even number. On a space without such edges, nothing.
+    Memory and time of an edge fall by as much (arXiv:1907.05737, section 3.2). Where a cell has too few channels for
+    the share, the largest that leaves an even number. On a space without such edges, nothing.
     """
 
     share: int = 4

@@ -77,8 +77,8 @@ class _Handles(Attached):
 class AuxiliarySkip(Hook):
     """Add beta * identity to every edge, beta from 1 to 0 over the search (Chu et al. 2021, DARTS-, eq. 5).
 
-    What helps gradients flow then comes from the auxiliary identity, and not from the candidate that competes. At stride
-    2 the identity is DARTS' factorised reduction. On a space without such edges, nothing.
+    What helps gradients flow then comes from the auxiliary identity, not from the candidate that competes. At stride 2
+    the identity is DARTS' factorised reduction. On a space without such edges, nothing.
     """
 
     def attach(self, space: Space) -> Attached:
@@ -88,7 +88,7 @@ class AuxiliarySkip(Hook):
 
 @dataclass(frozen=True)
 class NoisySkip(Hook):
-    """Add Gaussian noise of `factor` times its standard deviation to what an identity passes on (Chu et al. 2020, eq. 6).
+    """Add Gaussian noise of `factor` times its standard deviation to what an identity passes on (Chu and Zhang 2021).
 
     In training only. On a space without identities, nothing.
     """

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from nasp_core.types import Alpha, State, group_names
 
-__all__ = ["ALIVE", "alive_of", "kept_of", "masked", "temperature_of"]
+__all__ = ["alive_of", "kept_of", "masked", "set_alive", "temperature_of"]
 
 ALIVE = "alive"
+KEPT = "kept"
 TEMPERATURE = "temperature"
 
 
@@ -32,10 +33,15 @@ def masked(alpha: Alpha, state: State, dead: float = -torch.inf) -> dict[str, Te
 
 def kept_of(state: State) -> Mapping[str, tuple[tuple[int, ...], ...]] | None:
     """Return the candidates that are alive as `Mixture.kept`; None where all are."""
-    alive = alive_of(state)
-    if alive is None:
+    if ALIVE not in state:
         return None
-    return {name: tuple(tuple(row.nonzero()[:, 0].tolist()) for row in table) for name, table in alive.items()}
+    return {name: tuple(map(tuple, rows)) for name, rows in state[KEPT].items()}
+
+
+def set_alive(state: State, alive: Mapping[str, Tensor]) -> None:
+    """Say which candidates are alive from now on: bool `[choices, candidates]` per group, on the CPU."""
+    state[ALIVE] = dict(alive)
+    state[KEPT] = {name: [row.nonzero()[:, 0].tolist() for row in table] for name, table in alive.items()}
 
 
 def temperature_of(state: State, default: float) -> float:

@@ -48,7 +48,7 @@ class Grouped(Softmax):
                 inside = logits.masked_fill(~members, -torch.inf)
                 there = inside.amax(-1, keepdim=True) > -torch.inf
                 safe = torch.where(there, inside, torch.zeros_like(inside))
-                parts = parts + torch.softmax(safe / temperature, -1) * there
+                parts = parts + torch.softmax(safe / self.temperature, -1) * there
                 present = present + there
             weights[name] = parts / present
         if state.get(PAIRED):

@@ -20,7 +20,7 @@ __all__ = ["DirichletPrior", "GatePrice", "Relevance"]
 
 @dataclass(frozen=True)
 class DirichletPrior(Schedule):
-    """Add `weight` * KL(Dir(concentrations) || Dir(1)) to the loss (Chen et al. 2021, section 3.2, with its distance)."""
+    """Add `weight` * KL(Dir(concentrations) || Dir(1)) to the loss (Chen et al. 2021, section 3.2)."""
 
     weight: float = 1e-3
 
@@ -73,7 +73,9 @@ class Relevance(Schedule):
     threshold: float = 1e-3
     momentum: float = 0.9
 
-    needs: ClassVar[dict[str, str]] = {"switches": "relevance is of switches that do not compete; use domain = Switches"}
+    needs: ClassVar[dict[str, str]] = {
+        "switches": "relevance is of switches that do not compete; use domain = Switches"
+    }
 
     def init(self) -> State:
         """Return the curvature and omega, empty until there are slopes."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.relax.alive import ALIVE, alive_of
+from nasp_core.relax.alive import alive_of, set_alive
 from nasp_core.relax.grouped import PAIRED, with_parameters
 from nasp_core.relax.one_hot import on_host
 from nasp_core.strategy import Schedule, SearchView
@@ -32,9 +32,9 @@ def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Ten
         audible = torch.tensor([name not in view.space.silent for name in group.candidates])
         rivals = alive & audible if bool(audible.any()) else alive
         strongest = shares[group.name].masked_fill(~rivals, -torch.inf).argmax(-1, keepdim=True)
-        last = torch.zeros_like(alive).scatter_(1, strongest, True)  # noqa: FBT003
+        last = torch.zeros_like(alive).scatter_(1, strongest, True)
         after[group.name] = (alive & keep[group.name]) | last
-    view.relax_state[ALIVE] = after
+    set_alive(view.relax_state, after)
 
 
 def _shares(view: SearchView) -> dict[str, Tensor]:
@@ -77,7 +77,7 @@ class Prune(Schedule):
 
 @dataclass(frozen=True)
 class Shrink(Schedule):
-    """At each share of the search in `at`, leave the `keep` strongest candidates of each choice (P-DARTS' shrinking)."""
+    """At each share of the search in `at`, leave the `keep` strongest candidates of each choice."""
 
     at: tuple[float, ...] = (0.5,)
     keep: tuple[int, ...] = (4,)
@@ -104,7 +104,7 @@ class Shrink(Schedule):
 
 @dataclass(frozen=True)
 class BestOfEach(Schedule):
-    """From `at` on: of each choice the best candidate with parameters and the best without, and edges by pairs (DOTS)."""
+    """From `at` on: of each choice the best candidate with parameters and the best without, edges by pairs (DOTS)."""
 
     at: float = 0.4
 
@@ -120,7 +120,7 @@ class BestOfEach(Schedule):
             kept = torch.zeros_like(big)
             for members in (big, ~big):
                 best = shares[name].masked_fill(~members, -1.0).argmax(-1, keepdim=True)
-                kept |= torch.zeros_like(big).scatter_(1, best, True) & members  # noqa: FBT003
+                kept |= torch.zeros_like(big).scatter_(1, best, True) & members
             keep[name] = kept
         prune(view, keep, shares)
         view.relax_state[PAIRED] = True

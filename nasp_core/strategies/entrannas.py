@@ -1,0 +1,43 @@
+"""EnTranNAS: one cell a kind is a mixture, the others what it stands for.  Yang et al., CVPR 2021, arXiv:2101.11342."""
+
+from nasp_core.domain import Logits
+from nasp_core.gradient import FirstOrder
+from nasp_core.hook import Transit
+from nasp_core.relax import Softmax
+from nasp_core.select import Argmax
+from nasp_core.strategy import Paper, Strategy
+
+__all__ = ["PAPER", "entrannas"]
+
+PAPER = Paper(
+    title="Towards Improving the Consistency, Efficiency, and Flexibility of Differentiable Neural Architecture Search",
+    authors="Yibo Yang, Shan You, Hongyang Li, Fei Wang, Chen Qian, Zhouchen Lin",
+    venue="IEEE/CVF Conference on Computer Vision and Pattern Recognition",
+    year=2021,
+    arxiv="2101.11342",
+)
+
+
+def entrannas(
+    *,
+    alpha_lr: float = 3e-4,
+    betas: tuple[float, float] = (0.5, 0.999),
+    weight_decay: float = 1e-3,
+) -> Strategy:
+    """Search as DARTS does in one engine cell of each kind; the others run the network derived so far (section 3.2).
+
+    Parts: domain=Logits, relax=Softmax, gradient=FirstOrder, select=Argmax; hook Transit.
+    Shapes: alpha `[choices, candidates]` float32, unbounded; loss scalar, mean per batch.
+    Departs from the paper: no feature sharing between the edges of the engine cell, no sparse variant (EnTranNAS-DST).
+    On spaces without several cells of a kind it is DARTS.
+    Fails when: the first network derived is poor and the other cells train it on.
+    """
+    return Strategy(
+        domain=Logits(),
+        relax=Softmax(),
+        gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
+        select=Argmax(),
+        hooks=(Transit(),),
+        name="entrannas",
+        papers=(PAPER,),
+    )

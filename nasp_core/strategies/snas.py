@@ -1,0 +1,48 @@
+"""SNAS: one level, weights drawn by Gumbel noise that cools down.  Xie et al., ICLR 2019, arXiv:1812.09926."""
+
+from nasp_core.domain import Logits
+from nasp_core.gradient import SingleLevel
+from nasp_core.relax import GumbelSoftmax
+from nasp_core.schedule import Complexity, Temperature
+from nasp_core.select import Argmax
+from nasp_core.strategy import Paper, Strategy
+
+__all__ = ["PAPER", "snas"]
+
+PAPER = Paper(
+    title="SNAS: Stochastic Neural Architecture Search",
+    authors="Sirui Xie, Hehui Zheng, Chunxiao Liu, Liang Lin",
+    venue="International Conference on Learning Representations",
+    year=2019,
+    arxiv="1812.09926",
+)
+
+
+def snas(
+    *,
+    alpha_lr: float = 3e-3,
+    betas: tuple[float, float] = (0.5, 0.999),
+    weight_decay: float = 1e-3,
+    start: float = 1.0,
+    end: float = 0.03,
+    eta: float = 0.0,
+) -> Strategy:
+    """Search by the training gradient of drawn mixtures, whose temperature falls from `start` to `end` (eqs. 5 to 8).
+
+    Weights and alpha learn from the same batch; `eta` prices size (the paper's resource constraint, in expectation).
+
+    Parts: domain=Logits, relax=GumbelSoftmax, gradient=SingleLevel, select=Argmax; schedules Temperature and, with
+    `eta`, Complexity.
+    Shapes: alpha `[choices, candidates]` float32, unbounded; loss scalar, mean per batch.
+    Departs from the paper: the price is on the drawn weights, by the path-wise gradient, not by a policy gradient.
+    Fails when: the training data alone favours what fits it soonest; on validation that may be another candidate.
+    """
+    return Strategy(
+        domain=Logits(),
+        relax=GumbelSoftmax(start),
+        gradient=SingleLevel(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
+        select=Argmax(),
+        schedules=(Temperature(start, end), *((Complexity(eta),) if eta else ())),
+        name="snas",
+        papers=(PAPER,),
+    )

@@ -269,6 +269,8 @@ class Loop:
         with autocast(self.device, self.training.precision):
             strategy.gradient.step(context, self.state["gradient"])
         strategy.domain.retract(self.state["alpha"])
+        for number, schedule in enumerate(strategy.schedules):
+            schedule.learned(view, self.state["schedules"][str(number)])
         self._carry("valid", context.left)
 
     def _memory(self, step: int) -> dict[str, Tensor]:

@@ -244,6 +244,9 @@ class Schedule(Part):
     def advance(self, view: SearchView, state: State) -> None:
         """Change what is to change before a step, such as the relaxation's temperature; nothing by default."""
 
+    def learned(self, view: SearchView, state: State) -> None:
+        """Hear that an architecture step is done; the gradients of alpha are still in `grad`. Nothing by default."""
+
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether this step has an architecture step; the first schedule that says no decides."""
         return True

@@ -78,6 +78,7 @@ class Shapley(ByRule):
     every: int = 25
     exact: int = 6
 
+    gives: ClassVar[frozenset[str]] = frozenset({"rule", "random"})
     needs: ClassVar[dict[str, str]] = {
         "smooth": "a candidate's contribution is measured in the dense mixture; use relax = Softmax",
     }

@@ -31,20 +31,23 @@ class Categorical(Relax):
 
     gives: ClassVar[frozenset[str]] = frozenset({"discrete", "log_prob", "random", "shares"})
 
-    def logs(self, alpha: Alpha, state: State) -> dict[str, Tensor]:
-        """Return log-probabilities `[choices, candidates]`, with alpha's graph."""
-        if self.probabilities:
-            kept = masked(alpha, state, dead=0.0)
-            return {name: (p / p.sum(-1, keepdim=True)).clamp_min(1e-30).log() for name, p in kept.items()}
-        return {name: torch.log_softmax(t, -1) for name, t in masked(alpha, state).items()}
+    def logs(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+        """Return log-probabilities `[choices, candidates]`, with alpha's graph; -inf for what cannot be drawn."""
+        alive = masked(alpha, state, dead=0.0 if self.probabilities else -torch.inf)
+        logits = {name: t.clamp_min(1e-30).log() if self.probabilities else t for name, t in alive.items()}
+        if space.may_drop:  # where edges are dropped, nothing that adds nothing is kept
+            for group in space.groups:
+                silent = torch.tensor([name in space.silent for name in group.candidates])
+                logits[group.name] = logits[group.name].masked_fill(silent.to(logits[group.name].device), -torch.inf)
+        return {name: torch.log_softmax(t, -1) for name, t in logits.items()}
 
     def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
         """Return the probabilities."""
-        return {name: log.exp() for name, log in self.logs(alpha, state).items()}
+        return {name: log.exp() for name, log in self.logs(alpha, space, state).items()}
 
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
         """Return a drawn point; in the architecture step with its log-probability."""
-        logs = self.logs(alpha, state)
+        logs = self.logs(alpha, space, state)
         if phase == "valid":
             return Mixture(active=space.constrain(on_host(logs)))
         with torch.no_grad():

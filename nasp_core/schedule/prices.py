@@ -81,15 +81,18 @@ class Relevance(Schedule):
         """Return the curvature and omega, empty until there are slopes."""
         return {"curvature": {}, "omega": {}}
 
-    @torch.no_grad()
-    def advance(self, view: SearchView, state: State) -> None:
-        """Learn the curvature; once an epoch re-weight and prune."""
+    def learned(self, view: SearchView, state: State) -> None:
+        """Take the slopes into the curvature."""
         for name in group_names(view.alpha):
             slope = view.alpha[name].grad
             if slope is not None:
                 squared, old = slope.detach().cpu().square(), state["curvature"].get(name)
                 kept = squared if old is None else self.momentum * old + (1 - self.momentum) * squared
                 state["curvature"][name] = kept
+
+    @torch.no_grad()
+    def advance(self, view: SearchView, state: State) -> None:
+        """Once an epoch re-weight and prune."""
         if view.step == 0 or view.step % view.epoch_steps or not state["curvature"]:
             return
         keep, sizes = {}, {}

@@ -25,7 +25,7 @@ from nasp_core.state import pack
 from nasp_core.strategy import StepContext, Strategy
 from nasp_core.testing.cases import Case, fresh_space
 from nasp_core.trials import Arena, TrialStrategy
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, State, group_names
 
 __all__ = ["Check", "checks_of", "refusal", "same"]
 
@@ -92,16 +92,38 @@ def _alpha(strategy: Strategy, space: Space, seed: int = 1) -> Alpha:
     return strategy.domain.init(space, torch.Generator().manual_seed(seed), torch.device("cpu"))
 
 
+def _supernet(strategy: Strategy, case: Case) -> Space:
+    """Return the case's space with the strategy's hooks and drawn weights."""
+    space = case.space()
+    space.attached = tuple(hook.attach(space) for hook in strategy.hooks)
+    space.reset(torch.Generator().manual_seed(0))
+    return space
+
+
 def _context(strategy: Strategy, case: Case, space: Space, alpha: Alpha) -> StepContext:
     task, state, optimiser = case.task(), strategy.relax.init(), _TRAINING.optimiser
 
-    def mixture() -> Mixture:
-        return strategy.relax.mixture(alpha, space, "arch", state, torch.Generator().manual_seed(5))
+    def paths() -> tuple[Mixture, ...]:
+        return strategy.relax.paths(alpha, space, "arch", state, torch.Generator().manual_seed(5))
 
     train, valid = (task.stream(split, 24, 0).batch(0) for split in ("train", "valid"))
     weights = space.weights()
-    adam = optimiser.create(weights)
-    return StepContext(space, task, alpha, mixture, train, valid, optimiser, adam, optimiser.learning_rate, weights)
+    for hook in strategy.hooks:
+        weights = hook.trained(space, weights)
+    return StepContext(
+        space,
+        task,
+        alpha,
+        lambda: paths()[0],
+        train,
+        valid,
+        optimiser,
+        optimiser.create(weights),
+        optimiser.learning_rate,
+        weights,
+        paths=paths,
+        relax_state=state,
+    )
 
 
 @contextmanager
@@ -197,61 +219,83 @@ def found_belongs_to_space(strategy: AnyStrategy, case: Case) -> None:
 def gradient_reaches_alpha(strategy: Strategy, case: Case) -> None:
     """The validation loss has a finite slope in every alpha and continuous parameter.
 
-    It is not zero for any candidate but those that are silent.
+    It is not zero for any candidate but those that are silent; where mixtures are drawn, not for all of them.
     """
-    space = fresh_space(case)
+    space = _supernet(strategy, case)
     alpha = _alpha(strategy, space)
-    tensors = {**alpha, **{f"continuous[{i}]": p for i, p in enumerate(space.continuous())}}
+    groups = {name: alpha[name] for name in group_names(alpha)}
+    tensors = {**groups, **{f"continuous[{i}]": p for i, p in enumerate(space.continuous())}}
     with _same_dropout():
         loss = _context(strategy, case, space, alpha).validation_loss()
     grads = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
+    drawn = "random" in strategy.gives
+    reached = [name for name, grad in zip(tensors, grads, strict=True) if grad is not None and bool((grad != 0).any())]
+    assert set(reached) & set(groups), f"no slope in any of {', '.join(groups)}"
     for name, grad in zip(tensors, grads, strict=True):
         assert grad is not None, f"no gradient reaches {name}"
         assert bool(grad.isfinite().all()), f"gradient of {name} is {grad}"
-        moved = (grad[:, _audible(space, name)] != 0).all() if name in alpha else (grad != 0).any()
-        assert bool(moved), f"gradient of {name} is {grad}"
+        heard = _audible(space, name) if name in groups else [0]
+        moved = name in reached if name not in groups else bool((grad[:, heard] != 0).all())
+        assert moved or (drawn and name in groups) or not heard, f"gradient of {name} is {grad}"
 
 
 def step_moves_alpha(strategy: Strategy, case: Case) -> None:
-    """An architecture step changes every alpha and continuous parameter, and no weight."""
-    space = fresh_space(case)
+    """An architecture step changes every continuous parameter and no weight.
+
+    Along the path-wise gradient of mixtures that are not drawn it changes every alpha too.
+    """
+    space = _supernet(strategy, case)
     alpha = _alpha(strategy, space)
     weights = [w.detach().clone() for w in space.weights()]
-    before = {name: tensor.detach().clone() for name, tensor in alpha.items()}
+    before = {name: alpha[name].detach().clone() for name in group_names(alpha)}
     continuous = [p.detach().clone() for p in space.continuous()]
     with _same_dropout():
         strategy.gradient.step(_context(strategy, case, space, alpha), strategy.gradient.init(alpha, space))
     assert all(map(torch.equal, weights, space.weights())), "the architecture step changed a weight"
     for name, old in before.items():
+        assert bool(alpha[name].isfinite().all()), f"alpha {name} became {alpha[name]}"
         moved = (alpha[name] != old)[:, _audible(space, name)]
-        assert bool(moved.all()), f"alpha {name} stayed at {old} in part: {alpha[name]}"
+        if "pathwise" in strategy.gives and "random" not in strategy.gives:
+            assert bool(moved.all()), f"alpha {name} stayed at {old} in part: {alpha[name]}"
     for old, new in zip(continuous, space.continuous(), strict=True):
         assert not torch.equal(old, new), "a continuous parameter did not move"
 
 
 def mixtures_are_valid(strategy: Strategy, case: Case) -> None:
-    """Every mixture is a point of the space or weights that sum to one, and where it is both, the two agree."""
-    space = fresh_space(case)
+    """Every mixture is a point of the space or weights, and where it is both, the two agree.
+
+    Weights sum to one where the relaxation says so (`convex`), and are zero for candidates that take no part.
+    """
+    space = _supernet(strategy, case)
     alpha, state, generator = _alpha(strategy, space), strategy.relax.init(), torch.Generator().manual_seed(2)
     for phase in _PHASES * 4:
-        mixture = strategy.relax.mixture(alpha, space, phase, state, generator)
-        assert mixture.active is not None or mixture.weights is not None, f"empty mixture in {phase}"
-        for group in space.groups:
-            for choice in range(group.choices):
-                active, row = mixture.row(group.name, choice)
-                weights = None if row is None else row.detach()
-                assert active is None or -1 <= active < len(group.candidates), f"candidate {active} in {phase}"
-                if weights is None:
-                    continue
-                total = 0.0 if active == -1 else 1.0
+        made = alpha, space, phase, state, generator
+        for mixture in (strategy.relax.mixture(*made), *strategy.relax.paths(*made)):
+            _check_mixture(strategy, space, phase, mixture)
+
+
+def _check_mixture(strategy: Strategy, space: Space, phase: Phase, mixture: Mixture) -> None:
+    assert mixture.active is not None or mixture.weights is not None, f"empty mixture in {phase}"
+    for group in space.groups:
+        for choice in range(group.choices):
+            active, row = mixture.row(group.name, choice)
+            weights = None if row is None else row.detach()
+            assert active is None or -1 <= active < len(group.candidates), f"candidate {active} in {phase}"
+            if weights is None:
+                continue
+            total = 0.0 if active == -1 else 1.0
+            if "convex" in strategy.relax.gives or active is not None:
                 assert abs(float(weights.sum()) - total) < 1e-5, (
                     f"{phase} weights {weights} sum to {float(weights.sum())}"
                 )
-                assert bool((weights >= 0).all()), f"{phase} weights {weights}"
-                if active is not None:
-                    assert active == -1 or float(weights[active]) == 1.0, f"{active} is live, but weighs {weights}"
-        if mixture.weights is not None and phase == "weight":
-            assert not any(w.requires_grad for w in mixture.weights.values()), "the weight step carries alpha's graph"
+            assert bool((weights >= 0).all()) or "switches" in strategy.gives, f"{phase} weights {weights}"
+            present = mixture.present(group.name, choice)
+            absent = [i for i in range(len(group.candidates)) if present is not None and i not in present]
+            assert bool((weights[absent] == 0).all()), f"{phase} weights {weights}, though only {present} take part"
+            if active is not None:
+                assert active == -1 or float(weights[active]) == 1.0, f"{active} is live, but weighs {weights}"
+    if mixture.weights is not None and phase == "weight":
+        assert not any(w.requires_grad for w in mixture.weights.values()), "the weight step carries alpha's graph"
 
 
 def domain_is_a_projection(strategy: Strategy, case: Case) -> None:
@@ -275,7 +319,7 @@ def domain_is_a_projection(strategy: Strategy, case: Case) -> None:
 
 def permuting_candidates_permutes_the_step(strategy: Strategy, case: Case) -> None:
     """With candidates, weights and alpha in another order, one step gives the same alpha in that order."""
-    if case.permuted is None:
+    if case.permuted is None or "random" in strategy.gives or strategy.hooks:  # draws are tied to the order
         return
     space = fresh_space(case)
     (count,) = {len(group.candidates) for group in space.groups} - {1}
@@ -283,7 +327,10 @@ def permuting_candidates_permutes_the_step(strategy: Strategy, case: Case) -> No
     other = case.permuted(space, order)
     alpha = _alpha(strategy, space)
     orders = {name: [old for old in order if old < tensor.shape[1]] for name, tensor in alpha.items()}
-    moved = {name: tensor.detach()[:, orders[name]].clone().requires_grad_() for name, tensor in alpha.items()}
+    moved = {
+        name: tensor.detach()[:, orders[name]].clone().requires_grad_(tensor.requires_grad)
+        for name, tensor in alpha.items()
+    }
     pairs = ((space, alpha), (other, moved))
     for at, values in pairs:
         with _same_dropout():
@@ -293,7 +340,9 @@ def permuting_candidates_permutes_the_step(strategy: Strategy, case: Case) -> No
         expected = tensor.detach()[:, orders[name]]
         error = float((moved[name].detach() - expected).abs().max())
         assert error < 1e-5, f"alpha {expected} became {moved[name]}"
-    chosen = [s.genotype(s.constrain({name: t.detach() for name, t in a.items()})) for s, a in pairs]
+    plain = [{name: t.detach() for name, t in values.items()} for _, values in pairs]
+    scores = [strategy.domain.scores(a, at) for (at, _), a in zip(pairs, plain, strict=True)]
+    chosen = [at.genotype(at.constrain(score)) for (at, _), score in zip(pairs, scores, strict=True)]
     assert chosen[0].key() == chosen[1].key(), f"{chosen[0].key()} became {chosen[1].key()}"
 
 
@@ -304,8 +353,8 @@ _COMMON: Mapping[str, Check] = {
     "state_is_plain": state_is_plain,
     "found_belongs_to_space": found_belongs_to_space,
 }
+_SLOPED: Mapping[str, Check] = {"gradient_reaches_alpha": gradient_reaches_alpha}
 _RELAXING: Mapping[str, Check] = {
-    "gradient_reaches_alpha": gradient_reaches_alpha,
     "step_moves_alpha": step_moves_alpha,
     "mixtures_are_valid": mixtures_are_valid,
     "domain_is_a_projection": domain_is_a_projection,
@@ -326,4 +375,6 @@ def refusal(strategy: AnyStrategy, case: Case) -> str | None:
 
 def checks_of(strategy: AnyStrategy) -> Mapping[str, Check]:
     """Return the checks that a strategy must pass on every case, by name."""
-    return {**_COMMON, **_RELAXING} if isinstance(strategy, Strategy) else _COMMON
+    if not isinstance(strategy, Strategy):
+        return _COMMON
+    return {**_COMMON, **_RELAXING, **(_SLOPED if "slope" in strategy.gives else {})}

@@ -203,7 +203,7 @@ def test_the_dead_keep_weights_momentum_and_statistics_bit_for_bit_in_a_weight_s
     lives = set()
     for step in range(4):
         loop._step(step)
-        before, active = snapshot(), loop._mixture("weight").active  # type: ignore[union-attr]
+        before, active = snapshot(), loop._paths("weight")[0].active  # type: ignore[union-attr]
         assert active is not None
         loop._weight_step(loop.stream.batch(step))
         after = snapshot()

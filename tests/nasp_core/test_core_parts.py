@@ -215,11 +215,12 @@ def test_finalists_of_a_cell_keep_other_edges_too() -> None:
 def test_darts_reads_edges_off_the_mixtures_weights() -> None:
     """Two rows, one with a strong `none`: its best operation has the larger logit, but the smaller weight."""
     alpha = {"edge": torch.tensor([[3.0, 1.0, 0.0], [0.0, 0.9, 0.0]])}
-    scores = Logits().scores(alpha)
+    space = CASES["interaction"].space()
+    scores = Logits().scores(alpha, space)
     torch.testing.assert_close(scores["edge"], torch.softmax(alpha["edge"], dim=-1))
     assert float(alpha["edge"][0, 1]) > float(alpha["edge"][1, 1])
     assert float(scores["edge"][0, 1]) < float(scores["edge"][1, 1])
-    assert Box().scores(alpha) is alpha
+    assert Box().scores(alpha | {"edge/more": torch.zeros(1)}, space) == alpha
 
 
 def test_fair_turns_give_every_candidate_that_can_be_heard_its_turn() -> None:

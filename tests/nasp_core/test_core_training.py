@@ -19,7 +19,7 @@ from nasp_core.relax import OneHot, one_hot
 from nasp_core.schedule import Complexity
 from nasp_core.select import Argmax
 from nasp_core.strategies import nasp
-from nasp_core.strategy import Strategy
+from nasp_core.strategy import SearchView, Strategy
 from nasp_core.testing import CASES, PlantedPictures
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
@@ -168,12 +168,16 @@ def test_a_networks_own_penalty_is_trained_on_but_not_reported():
     assert done.trace[0]["loss"] == pytest.approx(1.0)
 
 
+def view_of(space: Network) -> SearchView:
+    return SearchView(space, {}, {}, 0, 0.0, OneHot())
+
+
 def test_the_price_of_size_pushes_down_the_live_candidates_alone():
     case = CASES["conv-cell"]
     space = case.space()
     alpha = Box().init(space, torch.Generator().manual_seed(0), torch.device("cpu"))
     mixture = OneHot().mixture(alpha, space, "arch", {}, torch.Generator())
-    penalty = Complexity(0.5).penalty(mixture, space, 0.0)
+    penalty = Complexity(0.5).penalty(mixture, view_of(space), {})
     assert penalty is not None
     grads = torch.autograd.grad(penalty, list(alpha.values()))
     assert mixture.weights is not None
@@ -186,8 +190,8 @@ def test_where_size_does_not_depend_on_choices_it_has_no_price():
     case = CASES["interaction"]
     space = case.space()
     weights = {"operation": torch.ones(1, 5)}
-    assert Complexity(1.0).penalty(Mixture(weights=weights), space, 0.0) is None
-    assert Complexity(0.0).penalty(Mixture(weights=weights), CASES["conv-cell"].space(), 0.0) is None
+    assert Complexity(1.0).penalty(Mixture(weights=weights), view_of(space), {}) is None
+    assert Complexity(0.0).penalty(Mixture(weights=weights), view_of(CASES["conv-cell"].space()), {}) is None
     with pytest.raises(StrategyError, match=r"^eta = -1"):
         Complexity(-1)
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.gradient import FirstOrder, Unrolled
-from nasp_core.gradient.first_order import architecture_tensors
+from nasp_core.gradient.steps import architecture_tensors
 from nasp_core.optimise import Optimiser
 from nasp_core.relax import Softmax
 from nasp_core.relax.one_hot import sloped_point

@@ -130,11 +130,13 @@ class InteractionTableArena:
     with its space and schedule, under the same budget in real seconds of one processor core.
     """
 
-    def __init__(self, table: InteractionTable, task: str, budget: Budget, root: Path | None = None) -> None:
-        """Take the table; data of one-shot strategies are looked for in `root` when the first is asked for."""
+    def __init__(
+        self, table: InteractionTable, task: str, budget: Budget, *, data: str = "", root: Path | None = None
+    ) -> None:
+        """Take the table; one-shot strategies need its `data`: a file, by default looked for by name in `root`."""
         if task and task not in table.tasks:
             raise RaceError(f"--task {task!r}: the table has {', '.join(table.tasks)}")
-        self.table, self.budget, self.root = table, budget, root
+        self.table, self.budget, self.data, self.root = table, budget, data, root
         self.task: TaskName = task or table.tasks[0]  # type: ignore[assignment]
         plan = table.made["plans"][self.task]
         schedule, ranking = _tuples(plan["training"]), plan["ranking"]
@@ -238,10 +240,10 @@ class InteractionTableArena:
         """Return the table's data, space and schedule, for one-shot strategies; `DataError` where data differ."""
         if self._loaded is None:
             made = self.table.made
-            data = read(made["data"], root=self.root)
+            data = read(self.data or made["data"], root=self.root)
             if data.fingerprint() != made["fingerprint"]:
                 raise DataError(
-                    f"{made['data']} is not what the table was made on: fingerprint {data.fingerprint()}, "
+                    f"{data.source} is not what the table was made on: fingerprint {data.fingerprint()}, "
                     f"there {made['fingerprint']}"
                 )
             task, _ = arena_of(data, self.trained)

@@ -44,13 +44,15 @@ def recipe_arena(
 
 
 def table_arena(
-    name: str, budget: Budget, *, table: str = "", task: str = "", root: Path | None = None
+    name: str, budget: Budget, *, table: str = "", task: str = "", data: str = "", root: Path | None = None
 ) -> CellTableArena | InteractionTableArena:
     """Return the arena of a table: `nas-bench-201` with its file, or `interaction-table` (default: the shipped)."""
     if name not in TABLES:
         raise RaceError(f"--space {name}: tables are {' and '.join(TABLES)}; to race on data give --recipe")
     if name == "interaction-table":
-        return InteractionTableArena(InteractionTable.load(table or None), task, budget, root)
+        return InteractionTableArena(InteractionTable.load(table or None), task, budget, data=data, root=root)
+    if data:
+        raise RaceError("--data are what one-shot strategies train on; --space nas-bench-201 has accuracies alone")
     if not table:
         raise RaceError("--space nas-bench-201 needs the file of true accuracies: --table FILE (docs/cells.md)")
     return CellTableArena(Path(table), task, budget)

@@ -45,7 +45,9 @@ def benchmark(
             help="Of each search: 60s, 2m, 200evaluations, 24epochs (default: 30s; on tables 200evaluations)."
         ),
     ] = "",
-    data: Annotated[str, typer.Option(help="Data to use instead of the recipe's.")] = "",
+    data: Annotated[
+        str, typer.Option(help="Data to use instead of the recipe's, or those the table was made on.")
+    ] = "",
     table: Annotated[str, typer.Option(help="File of the table (interaction-table: by default the one shipped).")] = "",
     task: Annotated[str, typer.Option(help="What a table is asked for: cifar10 and the like; rating or ranking.")] = "",
     scores: Annotated[
@@ -73,9 +75,9 @@ def benchmark(
         entrants = arena.with_own_settings(entrants)
         threads: Any = threads_for(arena.recipe, arena.task.device)
     else:
-        if others or data:
-            raise RaceError(f"{'--data' if data else '--set ' + others[0]} is for a recipe; --space {space} is a table")
-        arena, threads = table_arena(space, amount, table=table, task=task, root=data_root()), nullcontext()
+        if others:
+            raise RaceError(f"--set {others[0]} changes a recipe, and --space {space} is a table; leave it out")
+        arena, threads = table_arena(space, amount, table=table, task=task, data=data, root=data_root()), nullcontext()
     ranked = None
     if scores:
         names = tuple(name.strip() for name in scores.split(",") if name.strip())

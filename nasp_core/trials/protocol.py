@@ -55,7 +55,7 @@ class TrialStrategy(Protocol):
         ...
 
     def ask(self, arena: Arena, state: State) -> Proposal | None:
-        """Return the next point to try, or None when the search is over (and None again when asked again)."""
+        """Return the next point to try, or None when the search is over."""
         ...
 
     def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:

@@ -20,7 +20,8 @@ __all__ = ["doctor"]
 EXTRAS = {
     "implicit": ("implicit", "to compare with its models; optional"),
     "recbole": ("recbole", "its copy of MovieLens 100K; optional"),
-    "optuna": ("optuna", "to tune recipes with it; optional"),
+    "optuna": ("optuna", "for the strategies tpe and asha; optional"),
+    "scikit-learn": ("sklearn", "for the strategy weak-predictor; optional"),
     "plot": ("matplotlib", "to plot results; optional"),
     "pandas": ("pandas", "pandas frames as data; optional"),
     "images": ("PIL", "JPEG and PNG pictures as data; optional"),

@@ -3,25 +3,45 @@
 import pytest
 
 from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.strategy import Strategy
 from nasp_core.testing import CASES, checks_of, refusal, space_checks
+from nasp_core.trials import TrialStrategy
+
+SMALL: dict[str, dict[str, object]] = {
+    "evolution": {"trials": 3, "population": 2, "sample": 2},
+    "local-search": {"trials": 3, "starts": 1},
+    "reinforce": {"trials": 3, "hidden": 4},
+    "tpe": {"trials": 3, "startup": 1, "candidates": 2},
+    "asha": {"trials": 2, "rungs": 2},
+    "weak-predictor": {"trials": 3, "startup": 2, "batch": 1, "pool": 6, "trees": 3},
+    "bayes-wl": {"trials": 3, "startup": 2, "batch": 1, "pool": 6},
+    "anasod": {"trials": 3, "startup": 2, "batch": 1, "pool": 6},
+    "nao": {"trials": 3, "startup": 2, "batch": 1, "hidden": 4, "epochs": 2},
+}
+"""Budgets of the trial strategies here: as small as they begin to learn with."""
+
+
+def small(name: str) -> Strategy | TrialStrategy:
+    return make_strategy(name, **SMALL.get(name, {}))
+
 
 COMBINATIONS = [
     pytest.param(name, case, check, id=f"{name}-{case}-{check}")
     for name in STRATEGIES
     for case in CASES
-    if refusal(make_strategy(name), CASES[case]) is None
-    for check in checks_of(make_strategy(name))
+    if refusal(small(name), CASES[case]) is None
+    for check in checks_of(small(name))
 ]
 
 
 @pytest.mark.parametrize(("name", "case", "check"), COMBINATIONS)
 def test_strategy_conforms(name: str, case: str, check: str) -> None:
-    strategy = make_strategy(name)
+    strategy = small(name)
     checks_of(strategy)[check](strategy, CASES[case])
 
 
 def test_only_too_many_points_are_refused() -> None:
-    refused = {(name, case): refusal(make_strategy(name), CASES[case]) for name in STRATEGIES for case in CASES}
+    refused = {(name, case): refusal(small(name), CASES[case]) for name in STRATEGIES for case in CASES}
     reasons = {key: reason for key, reason in refused.items() if reason is not None}
     assert {name for name, _ in reasons} == {"enumerate"}
     assert {case for _, case in reasons} == {"conv-cell", "nas-bench-201"}

@@ -12,6 +12,7 @@ from nasp_core.relax import FairTurns, OneHot, Pinned, Softmax
 from nasp_core.select import Argmax, Ranking
 from nasp_core.strategies import STRATEGIES, make_strategy, nasp
 from nasp_core.strategy import Domain, Paper, Relax, Schedule, Strategy
+from nasp_core.trials import TRIALS
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,15 @@ SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("darts-2nd", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "virtual_lr": 0.9}),
     ("random", {"trials": 7}),
     ("enumerate", {"limit": 7}),
+    ("evolution", {"trials": 7, "population": 9, "sample": 3}),
+    ("local-search", {"trials": 7, "whole": True, "starts": 3}),
+    ("reinforce", {"trials": 7, "learning_rate": 0.25, "decay": 0.75, "hidden": 9}),
+    ("tpe", {"trials": 7, "startup": 9, "candidates": 3, "multivariate": False}),
+    ("asha", {"trials": 7, "rungs": 4, "reduction": 2}),
+    ("weak-predictor", {"trials": 7, "startup": 9, "batch": 3, "top": 8, "pool": 77, "trees": 11}),
+    ("bayes-wl", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "iterations": 1}),
+    ("anasod", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "spread": 0.5}),
+    ("nao", {"trials": 7, "startup": 9, "batch": 3, "seeds": 8, "hidden": 6, "epochs": 11, "learning_rate": 0.25}),
 ]
 
 
@@ -146,7 +156,7 @@ def test_every_setting_reaches_a_part(name: str, key: str, value: object) -> Non
     assert str(value) in changed
 
 
-@pytest.mark.parametrize("name", ["random", "enumerate"])
+@pytest.mark.parametrize("name", TRIALS)
 def test_trial_strategies_describe_their_gradient(name: str) -> None:
     assert make_strategy(name, gradient=FirstOrder(lr=0.5)).describe() != make_strategy(name).describe()
 

@@ -1,0 +1,154 @@
+"""What trial strategies with a budget share: the count of trainings, and the history of what they were told."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nasp_core.errors import SearchError
+from nasp_core.gradient import FirstOrder
+from nasp_core.strategy import Gradient, Paper
+from nasp_core.trials.points import active_of, key_of, saved_point
+from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.types import Active, State
+
+__all__ = [
+    "Budgeted",
+    "Memo",
+    "best_first",
+    "finite_scores",
+    "known_keys",
+    "normal_scores",
+    "points_told",
+    "required",
+    "seeded",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budgeted:
+    """A trial strategy with a budget of `trials` whole trainings (shares summed up), and a history.
+
+    The state is `generator`, `told` (what it was told, in order: key, point, share, score) and what a strategy's
+    `begin` adds. A strategy says in `propose` what to try next; whole trainings unless it says otherwise.
+    """
+
+    trials: int = 50
+    gradient: Gradient = FirstOrder()
+    name: str = ""
+    papers: tuple[Paper, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse counts below their least."""
+        wrong = [
+            f"{name} = {getattr(self, name)}" for name, least in self.least().items() if getattr(self, name) < least
+        ]
+        if wrong:
+            rule = ", ".join(f"{name} {least} or more" for name, least in self.least().items())
+            raise SearchError(f"{self.name}: {', '.join(wrong)}; it must be: {rule}")
+
+    def least(self) -> dict[str, float]:
+        """Return the least value that a setting may have, by name."""
+        return {"trials": 1}
+
+    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+        """Return what a strategy keeps besides its history; nothing by default."""
+        return {}
+
+    def propose(self, arena: Arena, state: State) -> Proposal | None:
+        """Return what to try next, None when there is nothing left."""
+        raise NotImplementedError
+
+    def init(self, arena: Arena, generator: torch.Generator) -> State:
+        """Return the first state: an empty history, and what `begin` adds."""
+        return {"generator": generator, "told": [], **self.begin(arena, generator)}
+
+    def ask(self, arena: Arena, state: State) -> Proposal | None:
+        """Return the next proposal, None when the budget is spent or nothing new is left."""
+        spent = sum(each["share"] for each in state["told"])
+        if spent + 1e-9 >= self.trials:
+            return None
+        proposal = self.propose(arena, state)
+        return None if proposal is None or spent + proposal.share > self.trials + 1e-9 else proposal
+
+    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+        """Put a score on record."""
+        point = saved_point(proposal.active)
+        state["told"].append({"key": key_of(proposal.active), "point": point, "share": proposal.share, "score": score})
+
+    def describe(self) -> dict[str, str]:
+        """Return the settings as text."""
+        own = [field.name for field in fields(self) if field.name not in ("gradient", "name", "papers")]
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in own)
+        return {"trials": f"{type(self).__name__}({settings})", "gradient": self.gradient.describe()}
+
+
+class Memo(dict[str, Any]):
+    """What can be worked out again from the rest of a state: kept in `value` between asks, and saved as nothing.
+
+    It must never decide: a strategy without its memo proposes the same points, only slower.
+    """
+
+    value: Any = None
+
+
+def points_told(state: State) -> list[Active]:
+    """Return the points of the history, in order."""
+    return [active_of(each["point"]) for each in state["told"]]
+
+
+def known_keys(state: State) -> set[str]:
+    """Return the keys of the points that were told."""
+    return {each["key"] for each in state["told"]}
+
+
+def finite_scores(state: State) -> list[float]:
+    """Return the scores of the history, with the worst of the finite ones (0 where there is none) for -inf."""
+    scores = [float(each["score"]) for each in state["told"]]
+    worst = min((score for score in scores if math.isfinite(score)), default=0.0)
+    return [score if math.isfinite(score) else worst for score in scores]
+
+
+def best_first(state: State) -> list[int]:
+    """Return the places of the history from the best score to the worst; equals in their order."""
+    return sorted(range(len(state["told"])), key=lambda place: -state["told"][place]["score"])
+
+
+def normal_scores(scores: list[float]) -> Tensor:
+    """Return the scores' ranks as quantiles of the standard normal, equals alike: float64 `[n]`.
+
+    So a model sees the same targets whatever a metric's unit, and failures far below the rest do not set its scale.
+    """
+    table = torch.tensor(scores, dtype=torch.float64)
+    below = (table[None, :] < table[:, None]).sum(dim=1)
+    equal = (table[None, :] == table[:, None]).sum(dim=1)
+    quantile = (below + 0.5 * equal) / max(1, len(scores))
+    normal: Tensor = torch.special.ndtri(quantile.double())
+    return normal
+
+
+def required(module: str, package: str, extra: str, strategy: str) -> ModuleType:
+    """Return an optional module; raises `SearchError` with the way to install it where it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise SearchError(
+            f"strategy {strategy!r} needs {package}, which is not installed: pip install 'sif-nas[{extra}]'"
+        ) from None
+
+
+@contextmanager
+def seeded(generator: torch.Generator) -> Iterator[None]:
+    """Let modules draw their weights as `generator` says; torch's global generator stays as it was."""
+    seed = int(torch.randint(2**31, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

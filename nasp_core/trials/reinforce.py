@@ -1,0 +1,130 @@
+"""A controller writes points token by token and learns from scores.  Zoph & Le, ICLR 2017, arXiv:1611.01578."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nasp_core.strategy import Paper
+from nasp_core.trials.budgeted import Budgeted, finite_scores, known_keys, seeded
+from nasp_core.trials.points import fresh_point, key_of, point_of, vocabulary
+from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.types import State
+
+__all__ = ["Controller", "Reinforce", "policy_loss"]
+
+PAPER = Paper(
+    title="Neural Architecture Search with Reinforcement Learning",
+    authors="Barret Zoph, Quoc V. Le",
+    venue="International Conference on Learning Representations",
+    year=2017,
+    arxiv="1611.01578",
+)
+_REDRAWS = 10
+
+
+def policy_loss(log_probability: Tensor, score: Tensor, baseline: float) -> Tensor:
+    """Return -(score - baseline) log p(draw), the mean over the draws: shapes `[draws]` to a scalar.
+
+    Where the draws are the policy's own, the expectation of its gradient is minus that of E[score], whatever the
+    baseline, as long as it does not depend on the draw (Williams 1992, theorem 1; Zoph & Le 2017, section 3.2).
+    """
+    return -((score - baseline) * log_probability).mean()
+
+
+class Controller(nn.Module):
+    """An LSTM that reads the token drawn last and gives the logits of the next: an autoregressive policy.
+
+    `sizes` are the numbers of tokens, place by place.
+    """
+
+    def __init__(self, sizes: Sequence[int], hidden: int) -> None:
+        super().__init__()
+        self.sizes = list(sizes)
+        self.embedding = nn.ModuleList(nn.Embedding(size, hidden) for size in [1, *sizes[:-1]])
+        self.cell = nn.LSTMCell(hidden, hidden)
+        self.heads = nn.ModuleList(nn.Linear(hidden, size) for size in sizes)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.08, 0.08)  # section 4.1
+
+    def forward(
+        self, given: Sequence[int] | None, generator: torch.Generator | None = None
+    ) -> tuple[list[int], Tensor]:
+        """Return the tokens (those `given`, else drawn) and the log-probability of the whole sequence, a scalar."""
+        state: tuple[Tensor, Tensor] | None = None
+        tokens, total = [0], torch.zeros(())
+        for place, (embedding, head) in enumerate(zip(self.embedding, self.heads, strict=True)):
+            state = self.cell(embedding(torch.tensor([tokens[-1]])), state)
+            logits = head(state[0]).squeeze(0).log_softmax(dim=0)
+            if given is None:
+                tokens.append(int(torch.multinomial(logits.detach().exp(), 1, generator=generator)))
+            else:
+                tokens.append(given[place])
+            total = total + logits[tokens[-1]]
+        return tokens[1:], total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reinforce(Budgeted):
+    """Draw points from a recurrent policy; after each score, make what beat the moving average more likely.
+
+    Parts: an LSTM policy over one token a choice (`hidden` units), a moving average of the scores as baseline
+    (`decay`), Adam with `learning_rate`. NASNet and SIF's rival learn with the same rule.
+    Shapes: a token sequence `[choices]`; its log-probability a scalar.
+    Departs from the paper: the score that learns is the share of earlier ones that it beats, so that no metric's unit
+    or failed training sets the step; one controller, one draw a step, no entropy bonus. A point drawn a second time is
+    not trained: its score is remembered and teaches again. In a space that drops choices, "dropped" is one more token,
+    and the point nearest to the sequence is trained (`point_of`).
+    Fails when: trials are so few that the policy is still close to uniform (below about 100): random search, then.
+    """
+
+    learning_rate: float = 0.01
+    decay: float = 0.9
+    hidden: int = 32
+    name: str = "reinforce"
+    papers: tuple[Paper, ...] = (PAPER,)
+
+    def least(self) -> dict[str, float]:
+        """Return the least value that a setting may have, by name."""
+        return {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "hidden": 1}
+
+    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+        """Return the controller, its optimiser, the baseline, and the tokens of the point that was asked last."""
+        with seeded(generator):
+            controller = Controller(vocabulary(arena.space), self.hidden)
+        adam = torch.optim.Adam(controller.parameters(), lr=self.learning_rate, fused=True)
+        return {"controller": controller, "adam": adam, "baseline": None, "tokens": None}
+
+    def propose(self, arena: Arena, state: State) -> Proposal | None:
+        """Return the first draw that was not trained yet; known ones on the way teach without a training."""
+        scores = {each["key"]: score for each, score in zip(state["told"], finite_scores(state), strict=True)}
+        for _ in range(_REDRAWS):
+            with torch.no_grad():
+                state["tokens"], _ = state["controller"](None, state["generator"])
+            active = point_of(arena.space, state["tokens"], state["generator"])
+            if key_of(active) not in scores:
+                return Proposal(active)
+            self._learn(state, scores[key_of(active)])
+        state["tokens"] = None  # the policy knows only one thing any more: what follows does not teach it
+        fresh = fresh_point(arena.space, known_keys(state), state["generator"])
+        return None if fresh is None else Proposal(fresh)
+
+    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+        """Put a score on record, and take a step."""
+        super().tell(arena, state, proposal, score)
+        if state["tokens"] is not None:
+            self._learn(state, finite_scores(state)[-1])
+
+    def _learn(self, state: State, score: float) -> None:
+        scores = finite_scores(state)
+        beaten = sum((score > other) + 0.5 * (score == other) for other in scores) / len(scores)
+        baseline = beaten if state["baseline"] is None else state["baseline"]
+        _, log_probability = state["controller"](state["tokens"])
+        state["adam"].zero_grad()
+        loss = policy_loss(log_probability[None], torch.tensor([beaten]), baseline)
+        loss.backward()  # type: ignore[no-untyped-call]
+        state["adam"].step()
+        state["baseline"] = self.decay * baseline + (1 - self.decay) * beaten

@@ -8,7 +8,7 @@ from nasp_core.scores.jacob_cov import JacobCov
 from nasp_core.scores.linear_regions import LinearRegions
 from nasp_core.scores.naswot import Naswot
 from nasp_core.scores.ntk import Ntk
-from nasp_core.scores.points import SupernetScore, score_point
+from nasp_core.scores.points import SupernetScore, score_judge, score_point
 from nasp_core.scores.protocol import Score
 from nasp_core.scores.snip import Snip
 from nasp_core.scores.synflow import Synflow
@@ -30,6 +30,7 @@ __all__ = [
     "Synflow",
     "make_score",
     "saliency",
+    "score_judge",
     "score_point",
     "summed",
 ]

@@ -1,17 +1,21 @@
-"""The score of a point of a space: of its network freshly drawn, or of the supernet, as the score asks."""
+"""The score of a point of a space, of its network freshly drawn or of the supernet; and trials judged by it."""
 
 from __future__ import annotations
 
 import copy
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 
 from nasp_core.network import Loss, Space
 from nasp_core.scores.protocol import Score
-from nasp_core.types import Active, Batch
+from nasp_core.types import Active, Batch, Task, derive_seed
 
-__all__ = ["SupernetScore", "score_point"]
+if TYPE_CHECKING:  # the strategies themselves are not needed to judge what they propose
+    from nasp_core.trials import Proposal
+
+__all__ = ["SupernetScore", "score_judge", "score_point"]
 
 
 @runtime_checkable
@@ -36,3 +40,24 @@ def score_point(score: Score, space: Space, active: Active, batch: Batch, loss: 
     network = space.build(space.genotype(active))
     network.reset(generator)
     return score.score(network, batch, loss)
+
+
+def score_judge(
+    score: Score, space: Space, task: Task, *, batch_size: int = 64, seed: int = 0
+) -> Callable[[Proposal], float]:
+    """Return a judge for `nasp_core.trials.explore`: what a trial strategy proposes is scored, not trained.
+
+    All points are judged by one training batch and weights of one seed; a point proposed again is not scored again. The
+    share of a proposal does not matter. The judge raises `ScoreError` where the score has no meaning for a point.
+    """
+    batch = task.stream("train", batch_size, derive_seed(seed, "score-judge", "batch")).batch(0)
+    weights = derive_seed(seed, "score-judge", "weights")
+    known: dict[tuple[tuple[int, ...], ...], float] = {}
+
+    def judge(proposal: Proposal) -> float:
+        key = tuple(proposal.active[group.name] for group in space.groups)
+        if key not in known:
+            known[key] = score_point(score, space, proposal.active, batch, task.loss, seed=weights)
+        return known[key]
+
+    return judge

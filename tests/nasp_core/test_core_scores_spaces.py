@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from nasp_core.errors import ScoreError
 from nasp_core.network import Network, Space
-from nasp_core.scores import SCORES, FreeDarts, make_score, saliency, score_point, summed
+from nasp_core.scores import SCORES, FreeDarts, make_score, saliency, score_judge, score_point, summed
 from nasp_core.scores.probing import apart
 from nasp_core.testing.cases import CASES, fresh_space
-from nasp_core.types import Active, Batch, Mixture, Task
+from nasp_core.trials import Arena, Enumerate, explore
+from nasp_core.types import Active, Batch, Mixture, Task, derive_seed
 
 IDS = "the inputs are ids, and "
 NO_RELU = "has no ReLU that sees the samples"
@@ -175,6 +176,22 @@ def test_freedarts_sums_the_saliency_of_a_points_candidates():
     assert summed(salient, active) == pytest.approx(expected)
     assert score_point(FreeDarts(), space, active, batch, task.loss, seed=5) == pytest.approx(expected)
     assert any(pick < 0 for picks in active.values() for pick in picks), "a dropped choice adds nothing"
+
+
+def test_a_trial_strategy_finds_the_point_that_scores_best():
+    case = CASES["interaction"]
+    space, task = fresh_space(case), case.task()
+    judge = score_judge(make_score("grad-norm"), space, task, batch_size=12, seed=3)
+    told = explore(Arena(space), Enumerate(), judge, seed=0)
+    assert len(told) == sum(1 for _ in space.points())
+    batch = task.stream("train", 12, derive_seed(3, "score-judge", "batch")).batch(0)
+    seed = derive_seed(3, "score-judge", "weights")
+    for each in told:
+        active = each.proposal.active
+        assert each.score == score_point(make_score("grad-norm"), space, active, batch, task.loss, seed=seed)
+    assert judge(told[0].proposal) == told[0].score
+    with pytest.raises(ScoreError, match=NO_RELU):
+        score_judge(make_score("naswot"), space, task)(told[0].proposal)
 
 
 def test_freedarts_of_a_plain_network_says_what_to_do():

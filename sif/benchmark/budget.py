@@ -46,7 +46,7 @@ class Budget:
         """Return the budget of `60s`, `2m`, `1h`, `200evaluations` or `24epochs`; raises `RaceError` for others."""
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text)
         word = found[2] if found else ""
-        unit = _UNITS.get(word) or _UNITS.get(word.removesuffix("s") if len(word) > 1 else "")
+        unit = _UNITS.get(word) or _UNITS.get(word.removesuffix("s") if len(word) > 2 else "")
         if found is None or unit is None:
             raise RaceError(
                 f"--budget {text!r} is no budget; give seconds (60s, 2m, 1h), trainings of points (200evaluations), "

@@ -68,9 +68,18 @@ def benchmark(
     amount = Budget.parse(budget or ("30s" if recipe else "200evaluations"))
     settings, others = settings_of(changes or [])
     entrants = entrants_of([name.strip() for name in strategies.split(",") if name.strip()], settings)
+    ranked = None
+    if scores:
+        names = tuple(name.strip() for name in scores.split(",") if name.strip())
+        if space != "nas-bench-201":
+            raise RaceError(
+                "--scores are compared with the accuracies of cells: give --space nas-bench-201 --table FILE"
+            )
+        ranked = ScoreRace(names, table, cells, device=device, root=data_root())
+        ranked.check()
     if recipe:
-        if table or task or scores:
-            raise RaceError("--table, --task and --scores are for a race on a table (--space), not on a recipe")
+        if table or task:
+            raise RaceError("--table and --task are for a race on a table (--space), not on a recipe; leave them out")
         arena: Any = recipe_arena(recipe, amount, data=data, changes=others, device=device, root=data_root())
         entrants = arena.with_own_settings(entrants)
         threads: Any = threads_for(arena.recipe, arena.task.device)
@@ -78,13 +87,6 @@ def benchmark(
         if others:
             raise RaceError(f"--set {others[0]} changes a recipe, and --space {space} is a table; leave it out")
         arena, threads = table_arena(space, amount, table=table, task=task, data=data, root=data_root()), nullcontext()
-    ranked = None
-    if scores:
-        names = tuple(name.strip() for name in scores.split(",") if name.strip())
-        if space != "nas-bench-201":
-            raise RaceError(f"--scores are compared with the accuracies of nas-bench-201, not with --space {space}")
-        ranked = ScoreRace(names, table, cells, device=device, root=data_root())
-        ranked.check()
     folder = out or folder_of(Path(recipe).stem or space, arena, amount)
     try:
         with TerminalProgress() as progress, threads:

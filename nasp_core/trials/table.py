@@ -14,6 +14,7 @@ from nasp_core.trials.nao import Nao
 from nasp_core.trials.protocol import TrialStrategy
 from nasp_core.trials.random import Random
 from nasp_core.trials.reinforce import Reinforce
+from nasp_core.trials.screen import Screen
 from nasp_core.trials.tpe import Tpe
 from nasp_core.trials.weak_predictor import WeakPredictor
 
@@ -31,4 +32,5 @@ TRIALS: Mapping[str, Callable[..., TrialStrategy]] = {
     "bayes-wl": BayesWl,
     "anasod": Anasod,
     "nao": Nao,
+    "screen": Screen,
 }

@@ -143,6 +143,7 @@ SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("weak-predictor", {"trials": 7, "startup": 9, "batch": 3, "top": 8, "pool": 77, "trees": 11}),
     ("bayes-wl", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "iterations": 1}),
     ("anasod", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "spread": 0.5}),
+    ("screen", {"trials": 7, "score": "grad-norm", "pool": 77, "batch_size": 9}),
     ("nao", {"trials": 7, "startup": 9, "batch": 3, "seeds": 8, "hidden": 6, "epochs": 11, "learning_rate": 0.25}),
 ]
 

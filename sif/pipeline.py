@@ -12,7 +12,6 @@ import torch
 from nasp_core.errors import NaspError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.genotype import Genotype
-from nasp_core.gradient import FirstOrder, Unrolled
 from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.search import search
@@ -195,14 +194,8 @@ class Pipeline:
         return self.search(Random(trials=trials, gradient=self._pinned_gradient()), "random")
 
     def _pinned_gradient(self) -> Gradient:
-        """Return how a point alone learns its element-wise networks: as in the search, but never unrolled.
-
-        Unrolling differentiates through the weight step along the choice's slope, which a pinned choice lacks.
-        """
-        own = self.recipe.make_strategy().gradient
-        if isinstance(own, Unrolled):
-            return FirstOrder(own.lr, own.betas, own.weight_decay, own.continuous_lr)
-        return own
+        """Return how a point alone learns its element-wise networks: as in the search, where that can be."""
+        return self.recipe.make_strategy().gradient.pinned()
 
     @property
     def most_epochs(self) -> int:

@@ -11,7 +11,8 @@ from nasp_core.errors import SearchError
 from nasp_core.evaluation import better
 from nasp_core.network import Space
 from nasp_core.strategy import Select, SelectContext
-from nasp_core.types import Active, ChoiceGroup, Task, derive_seed
+from nasp_core.trials.neighbours import changes
+from nasp_core.types import Active, Task, derive_seed
 
 __all__ = ["Shortlist", "climb"]
 
@@ -33,7 +34,7 @@ def climb(
     while value is not None and rests < len(places):
         for group, choice in places:
             best, best_value = here, value
-            for changed in _changes(space, here, group, choice):
+            for changed in changes(space, here, group, choice):
                 seen = metric(changed)
                 if seen is None:
                     return
@@ -41,25 +42,6 @@ def climb(
                     best, best_value = changed, seen
             rests = rests + 1 if best is here else 0
             here, value = best, best_value
-
-
-def _changes(space: Space, point: Active, group: ChoiceGroup, choice: int) -> list[Active]:
-    """Return the allowed points nearest to those that take another candidate in one choice."""
-    changes = []
-    for candidate in range(len(group.candidates)):
-        if candidate != point[group.name][choice]:
-            scores = {g.name: _one_hot(point[g.name], g.shape) for g in space.groups}
-            scores[group.name][choice, candidate] = 3.0  # more than what the change costs elsewhere
-            changes.append(space.constrain(scores))
-    return changes
-
-
-def _one_hot(picks: tuple[int, ...], shape: tuple[int, int]) -> torch.Tensor:
-    scores = torch.zeros(shape)
-    for row, pick in enumerate(picks):
-        if pick >= 0:
-            scores[row, pick] = 1.0
-    return scores
 
 
 @dataclass(frozen=True)

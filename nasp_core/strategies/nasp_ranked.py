@@ -4,18 +4,11 @@ from nasp_core.domain import Box
 from nasp_core.gradient import FirstOrder
 from nasp_core.relax import FairTurns
 from nasp_core.select import Ranking
+from nasp_core.strategies.fairnas import PAPER as FAIRNAS
 from nasp_core.strategies.nasp import PAPER
-from nasp_core.strategy import Paper, Strategy
+from nasp_core.strategy import Strategy
 
 __all__ = ["nasp_ranked"]
-
-FAIRNAS = Paper(
-    title="FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural Architecture Search",
-    authors="Xiangxiang Chu, Bo Zhang, Ruijun Xu",
-    venue="IEEE/CVF International Conference on Computer Vision",
-    year=2021,
-    arxiv="1907.01845",
-)
 
 
 def nasp_ranked(*, alpha_lr: float = 3e-3, noise: float = 1e-3, finalists: int = 8, shorten: float = 4.0) -> Strategy:

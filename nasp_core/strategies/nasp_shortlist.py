@@ -4,19 +4,12 @@ from nasp_core.domain import Box
 from nasp_core.gradient import FirstOrder
 from nasp_core.relax import FairTurns
 from nasp_core.select import Shortlist
+from nasp_core.strategies.fairnas import PAPER as FAIRNAS
 from nasp_core.strategies.nasp import PAPER
-from nasp_core.strategies.nasp_ranked import FAIRNAS
-from nasp_core.strategy import Paper, Strategy
+from nasp_core.strategies.spos import PAPER as SPOS
+from nasp_core.strategy import Strategy
 
 __all__ = ["nasp_shortlist"]
-
-SPOS = Paper(
-    title="Single Path One-Shot Neural Architecture Search with Uniform Sampling",
-    authors="Zichao Guo, Xiangyu Zhang, Haoyuan Mu, Wen Heng, Zechun Liu, Yichen Wei, Jian Sun",
-    venue="European Conference on Computer Vision",
-    year=2020,
-    arxiv="1904.00420",
-)
 
 
 def nasp_shortlist(

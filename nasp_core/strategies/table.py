@@ -20,10 +20,12 @@ from nasp_core.strategies.darts_pt import darts_pt
 from nasp_core.strategies.dots import dots
 from nasp_core.strategies.drnas import drnas
 from nasp_core.strategies.entrannas import entrannas
+from nasp_core.strategies.fairnas import fairnas
 from nasp_core.strategies.freedarts import freedarts
 from nasp_core.strategies.gaea import gaea
 from nasp_core.strategies.gdas import gdas
 from nasp_core.strategies.gold_nas import gold_nas
+from nasp_core.strategies.greedynas import greedynas
 from nasp_core.strategies.msg_das import msg_das
 from nasp_core.strategies.na_nas import na_nas
 from nasp_core.strategies.nasp import nasp
@@ -35,6 +37,7 @@ from nasp_core.strategies.rarts import rarts
 from nasp_core.strategies.rf_darts import rf_darts
 from nasp_core.strategies.shapley import shapley
 from nasp_core.strategies.snas import snas
+from nasp_core.strategies.spos import spos
 from nasp_core.strategies.tnd_nas import tnd_nas
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, TrialStrategy
@@ -63,6 +66,9 @@ STRATEGIES: Mapping[str, Callable[..., Strategy | TrialStrategy]] = {
     "darts-pt": darts_pt,
     "shapley": shapley,
     "freedarts": freedarts,
+    "spos": spos,
+    "fairnas": fairnas,
+    "greedynas": greedynas,
     "na-nas": na_nas,
     "darts-minus": darts_minus,
     "noisy-darts": noisy_darts,

@@ -8,6 +8,10 @@ from nasp_core.testing import CASES, checks_of, refusal, space_checks
 from nasp_core.trials import TrialStrategy
 
 SMALL: dict[str, dict[str, object]] = {
+    "spos": {"looks": 4, "population": 2, "sample": 2},
+    "fairnas": {"looks": 4, "population": 2, "sample": 2},
+    "greedynas": {"draws": 3, "keep": 2, "looks": 4, "population": 2, "sample": 2},
+    "shapley": {"permutations": 1, "every": 5},
     "evolution": {"trials": 3, "population": 2, "sample": 2},
     "local-search": {"trials": 3, "starts": 1},
     "reinforce": {"trials": 3, "hidden": 4},
@@ -19,7 +23,7 @@ SMALL: dict[str, dict[str, object]] = {
     "screen": {"trials": 2, "pool": 4, "batch_size": 8},
     "nao": {"trials": 3, "startup": 2, "batch": 1, "hidden": 4, "epochs": 2},
 }
-"""Budgets of the trial strategies here: as small as they begin to learn with."""
+"""Budgets of strategies here: as small as they begin to learn with."""
 
 
 def small(name: str) -> Strategy | TrialStrategy:

@@ -1,5 +1,6 @@
 """Strategies: what fits, what does not and why, names, citations."""
 
+import inspect
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -133,6 +134,57 @@ SETTINGS: list[tuple[str, dict[str, object]]] = [
     ),
     ("darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),
     ("darts-2nd", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "virtual_lr": 0.9}),
+    ("snas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "start": 2.5, "end": 0.25, "eta": 0.75}),
+    ("gdas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "start": 2.5, "end": 0.25}),
+    ("drnas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "prior": 0.75, "keep": 2, "share": 3}),
+    ("gaea", {"alpha_lr": 0.5, "floor": 0.25, "noise": 0.4}),
+    ("asng", {"rate": 0.5, "samples": 7, "trust": 2.5}),
+    ("balenas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "precision": 7.0, "data": 77.0}),
+    ("bayesnas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "relevance": 0.75, "threshold": 0.25}),
+    (
+        "msg-das",
+        {
+            "alpha_lr": 0.5,
+            "betas": (0.1, 0.2),
+            "weight_decay": 0.3,
+            "samples": 3,
+            "start": 2.5,
+            "end": 0.25,
+            "drop": 0.75,
+        },
+    ),
+    ("rarts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "coupling": 0.75, "share": 0.25}),
+    ("amended-darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "amendment": 0.75}),
+    ("gold-nas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "eta": 0.75, "threshold": 0.25, "noise": 0.4}),
+    (
+        "asap",
+        {"alpha_lr": 0.5, "betas": (0.1, 0.2), "start": 2.5, "end": 0.25, "first": 0.75, "last": 0.95, "warmup": 0.375},
+    ),
+    ("tnd-nas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "samples": 7, "baseline": 0.75, "eta": 0.25, "keep": (2, 1)}),
+    ("darts-pt", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "tune": 3}),
+    ("shapley", {"rate": 0.5, "momentum": 0.75, "permutations": 7, "every": 9, "exact": 3, "warmup": 0.375}),
+    ("freedarts", {"rounds": 7}),
+    ("spos", {"looks": 77, "population": 9, "sample": 3}),
+    ("fairnas", {"looks": 77, "population": 9, "sample": 3}),
+    ("greedynas", {"draws": 13, "keep": 3, "pool": 17, "greed": 0.75, "looks": 77, "population": 9, "sample": 3}),
+    ("na-nas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "radius": 0.75, "samples": 7}),
+    ("darts-minus", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),
+    ("noisy-darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "factor": 0.75}),
+    ("rf-darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),
+    ("pc-darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "share": 3, "warmup": 0.375}),
+    ("entrannas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),
+    (
+        "dots",
+        {
+            "alpha_lr": 0.5,
+            "betas": (0.1, 0.2),
+            "weight_decay": 0.3,
+            "warmup": 0.375,
+            "at": 0.75,
+            "start": 2.5,
+            "end": 0.25,
+        },
+    ),
     ("random", {"trials": 7}),
     ("enumerate", {"limit": 7}),
     ("evolution", {"trials": 7, "population": 9, "sample": 3}),
@@ -146,6 +198,15 @@ SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("screen", {"trials": 7, "score": "grad-norm", "pool": 77, "batch_size": 9}),
     ("nao", {"trials": 7, "startup": 9, "batch": 3, "seeds": 8, "hidden": 6, "epochs": 11, "learning_rate": 0.25}),
 ]
+
+
+def test_every_strategy_and_every_setting_is_in_that_list() -> None:
+    listed = {name: set(settings) for name, settings in SETTINGS}
+    parts = {"gradient", "name", "papers"}
+    owned = {name: set(inspect.signature(make).parameters) - parts for name, make in STRATEGIES.items()}
+    owned["nasp"] -= {"eta"}  # tested with its schedule
+    owned["nasp-shortlist"] -= {"trainings"}  # bound to finalists
+    assert listed == owned
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ from typing import Any
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
 from nasp_core.network import Space
 from nasp_core.strategies import STRATEGIES
-from nasp_core.strategy import Strategy
+from nasp_core.strategy import Gradient, Strategy
 from nasp_core.testing import Case, refusal
 from nasp_core.trials import Arena, TrialStrategy
 from nasp_core.types import Task
@@ -38,7 +37,7 @@ class Entrant:
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def strategy(self, trials: int | None = None, gradient: FirstOrder | None = None) -> AnyStrategy:
+    def strategy(self, trials: int | None = None, gradient: Gradient | None = None) -> AnyStrategy:
         """Return the strategy; a trial strategy gets the budget `trials` where it knows one and none was set.
 
         `gradient` is how trials learn a point's continuous parameters. Raises `StrategyError` for unknown settings.
@@ -105,9 +104,9 @@ def refused(strategy: AnyStrategy, space: Space, task: Task | None, *, shares: b
     arena = Arena(space, task)
     try:
         state = strategy.init(arena, torch.Generator().manual_seed(0))
-        first = None if shares else strategy.ask(arena, state)
+        first = strategy.ask(arena, state) if task is None else None  # on a table that costs nothing
     except SearchError as error:
         return str(error)
-    if first is not None and first.share < 1:
+    if first is not None and first.share < 1 and not shares:
         return "it begins with a share of a training, and this table has whole trainings alone"
     return None

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from nasp_core.evaluation import evaluate
-from nasp_core.gradient import FirstOrder
 from nasp_core.network import Network
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.strategy import Strategy
@@ -40,8 +39,7 @@ class RecipeArena:
         self._one_shot = OneShot(self.space, self.task, recipe.training("search"), self.final, budget, self.clock)
         self._training_seconds = math.nan
         self._finals: dict[str, dict[str, float]] = {}
-        own = recipe.make_strategy()
-        self._gradient = own.gradient if isinstance(own.gradient, FirstOrder) else FirstOrder()
+        self._gradient = recipe.make_strategy().gradient.pinned()
 
     def space(self) -> Any:
         """Return a new supernet."""

@@ -12,7 +12,6 @@ import torch
 
 from nasp_core.errors import SearchError
 from nasp_core.genotype import Genotype
-from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.spaces import NasBench201Settings, NasBench201Space
 from nasp_core.spaces.wide_settings import NAME, VERSION, settings_of
@@ -37,13 +36,13 @@ __all__ = ["CellTableArena", "InteractionTableArena"]
 
 
 def _found(
-    space: Space, strategy: TrialStrategy, judge: Callable[[Proposal], float], purse: Priced, seed: int
+    arena: Arena, strategy: TrialStrategy, judge: Callable[[Proposal], float], purse: Priced, seed: int
 ) -> tuple[Active, int]:
     """Return the best point of a search on a table, of those that were tried with the largest share; and how many were.
 
     Of equals the first wins. Raises `SearchError` where no point was tried, or none with success.
     """
-    told = explore(Arena(space), Bounded(strategy, purse), judge, seed=seed)
+    told = explore(arena, Bounded(strategy, purse), judge, seed=seed)
     best = max(told, key=lambda each: (each.proposal.share, each.score), default=None)
     if best is None or best.score == -math.inf:
         raise SearchError(f"{strategy.name} tried {len(told)} points, none of them with success")
@@ -94,7 +93,7 @@ class CellTableArena:
         """Search on the table."""
         strategy = entrant.strategy(int(plan["trials"]))
         assert not isinstance(strategy, Strategy)
-        active, count = _found(self.space, strategy, self._score, Priced(self.budget.amount), seed)
+        active, count = _found(Arena(self.space), strategy, self._score, Priced(self.budget.amount), seed)
         cell, accuracies = self._cell(active), self._accuracies(active)
         figures = accuracies | {"regret": self.best[self.task] - accuracies[self.task]}
         return Run(
@@ -172,7 +171,8 @@ class InteractionTableArena:
         if isinstance(strategy, Strategy):
             ground = self._ground()
             return refused(strategy, ground.space(), ground.task)
-        return refused(strategy, self.table.space(), None)
+        arena = self._arena(strategy)
+        return refused(strategy, arena.space, arena.task)
 
     def plan(self, entrant: Entrant) -> Sized:
         """Size a one-shot search to the budget; for trials, count what it pays for on the mean."""
@@ -207,7 +207,7 @@ class InteractionTableArena:
                 spent += seconds_of(proposal)
                 return judge(proposal)
 
-            point, count = _found(self.table.space(), strategy, score, purse, seed)
+            point, count = _found(self._arena(strategy), strategy, score, purse, seed)
             key, effort, seconds = self.table.space().genotype(point).key(), {"points": float(count)}, spent
         return Run(
             strategy=entrant.name,
@@ -221,6 +221,14 @@ class InteractionTableArena:
 
     def finish(self, runs: list[Run]) -> None:
         """Add nothing: the table knows the best point."""
+
+    def _arena(self, strategy: TrialStrategy) -> Arena:
+        """Return where a trial strategy proposes: the table alone, with its data for one that asks them too."""
+        bare = Arena(self.table.space())
+        if refused(strategy, *bare) is None:
+            return bare
+        ground = self._ground()
+        return Arena(ground.space(), ground.task)
 
     def _evaluations(self) -> float:
         return max(1.0, self.budget.evaluations(self.trained.training.epochs))

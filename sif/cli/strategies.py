@@ -20,11 +20,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON
 
 @strategies.command("ls")
 @guarded
-def list_strategies(as_json: JsonOption = False) -> None:
+def list_strategies(
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as docs/strategies.md has it.")] = False,
+) -> None:
     """List the strategies: paper, parts, the spaces they run on, and what a step costs beside one of nasp."""
     rows = strategy_rows()
     if as_json:
         emit(rows)
+        return
+    if markdown:
+        lines = [(f"`{row['name']}`", _paper(row), parts_in_short(row), _spaces(row), _cost(row)) for row in rows]
+        head = [("strategy", "paper", "parts", "spaces", "step"), ("---", "---", "---", "---", "--:")]
+        console.out("\n".join(f"| {' | '.join(line)} |" for line in [*head, *lines]), highlight=False)
         return
     table = Table("strategy", "paper", "parts", "spaces", "step")
     table.columns[-1].justify = "right"

@@ -24,7 +24,7 @@ from sif.errors import DataError
 from sif.models.build import make_space, parameters_of
 from sif.tabular.assemble import write_table
 from sif.tabular.journal import Journal
-from sif.tabular.keys import key_of
+from sif.tabular.keys import Key, key_of
 from sif.tabular.plans import PLANS, TASKS, Plan, TaskName
 from sif.tasks import RankingTask, RatingTask
 
@@ -93,16 +93,17 @@ def build_table(
     grounds = {name: _ground(data, plans[name], points) for name in tasks}
     header = _header(data, grounds, seeds)
     with Journal(journal_path(out), header) as journal, _one_thread():
-        done = {(record["task"], record["seed"], *record["point"]) for record in journal.records}
+        done = {(record["task"], record["seed"], *record["point"]): record for record in journal.records}
         wanted = list(_order(grounds, seeds))
         for name, seed, active in wanted:
             ground = grounds[name]
             key = key_of(ground.space, active)
             if (name, seed, *key) in done:
                 continue
-            record = _trained(ground, active, seed)
-            journal.add({"task": name, "seed": seed, "point": list(key)} | record)
-            done.add((name, seed, *key))
+            twin = done.get((name, seed, *_twin(key)))
+            record = (twin or _trained(ground, active, seed)) | {"task": name, "seed": seed, "point": list(key)}
+            journal.add(record)
+            done[name, seed, *key] = record
             if told is not None:
                 told(Progress(len(done), len(wanted), record["seconds"]))
         write_table(journal.records, header, out)
@@ -144,6 +145,11 @@ def _order(grounds: Mapping[TaskName, _Ground], seeds: int) -> Iterator[tuple[Ta
                     key = key_of(ground.space, active)
                     if max((place for place, each in enumerate(_LAST, 1) if each in key), default=0) == late:
                         yield name, seed, active
+
+
+def _twin(key: Key) -> Key:
+    """Return the point whose training is the same to the bit, if there is one: the sum of a `concat` is a `plus`."""
+    return tuple("plus" if name == "concat" and "sum" in key else name for name in key)
 
 
 def _trained(ground: _Ground, active: Active, seed: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nasp_core.errors import SearchError
 from nasp_core.search import search
 from nasp_core.spaces import Histories, WideSettings, WideSpace
 from nasp_core.spaces.wide_points import named
+from nasp_core.spaces.wide_settings import OFFERS
 from nasp_core.strategies import make_strategy
 from nasp_core.training import train
 from nasp_core.trials import Arena, Proposal, Random
@@ -146,6 +147,24 @@ def test_early_trainings_are_whole_seeds_of_what_can_be_missed_least(made: Path)
     places = [("mlp" in record["point"], record["seed"], TASKS.index(record["task"])) for record in records]
     assert places == sorted(places)
     assert len(set(places)) == 8
+
+
+def test_a_training_that_is_another_to_the_bit_is_not_done_twice(
+    planted: Interactions, plans: dict[Any, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers = {"operations": ("plus", "concat"), "predictors": ("sum", "linear"), "elementwise": OFFERS["elementwise"]}
+    twins = {name: replace(plan, settings=replace(plan.settings, **offers)) for name, plan in plans.items()}
+    from sif.tabular import build
+
+    calls, train = list[str](), build.train
+    monkeypatch.setattr(build, "train", lambda *args, **kwargs: calls.append("") or train(*args, **kwargs))
+    table = InteractionTable.load(build_table(planted, tmp_path / "copied.parquet", seeds=1, plans=twins))
+    assert len(calls) == 2 * (32 - 8)  # 8 points are a concat with sum
+    calls.clear()
+    monkeypatch.setattr(build, "_twin", lambda key: key)
+    built = InteractionTable.load(build_table(planted, tmp_path / "trained.parquet", seeds=1, plans=twins))
+    assert len(calls) == 2 * 32
+    assert built.frame.drop("seconds").equals(table.frame.drop("seconds"))
 
 
 def test_the_test_part_is_read_once_a_training_after_its_end(

@@ -60,19 +60,8 @@ class Natural(ByRule):
 
     def step(self, context: StepContext, state: State) -> None:
         """Draw points, rank them, and move the probabilities."""
-        mixtures = [context.mixture() for _ in range(self.samples)]
-        losses: list[Tensor] = []
-
-        def loss() -> Tensor:
-            losses.extend(context.validation_loss(mixture) for mixture in mixtures)
-            return torch.stack(losses).mean()
-
-        if context.space.continuous():
-            self.slopes(context, loss, [], state)
-        else:
-            with torch.no_grad():
-                loss()
-        order = torch.stack(losses).detach().argsort(stable=True).tolist()
+        mixtures, losses = self.drawn_losses(context, self.samples, state)
+        order = torch.stack(losses).argsort(stable=True).tolist()
         extreme = max(1, math.ceil(self.samples / 4))
         utilities = [0.0] * self.samples
         for place, index in enumerate(order):

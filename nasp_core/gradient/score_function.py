@@ -50,19 +50,8 @@ class ScoreFunction(ByRule):
 
     def step(self, context: StepContext, state: State) -> None:
         """Draw points, and step alpha against what was worse than usual."""
-        mixtures = [context.mixture() for _ in range(self.samples)]
-        losses: list[Tensor] = []
-
-        def loss() -> Tensor:
-            losses.extend(context.validation_loss(mixture) for mixture in mixtures)
-            return torch.stack(losses).mean()
-
-        if context.space.continuous():
-            self.slopes(context, loss, [], state)
-        else:
-            with torch.no_grad():
-                loss()
-        mean = float(torch.stack(losses).detach().mean())
+        mixtures, losses = self.drawn_losses(context, self.samples, state)
+        mean = float(torch.stack(losses).mean())
         tensors = list(context.alpha.values())
         log_probs = [mixture.log_prob for mixture in mixtures if mixture.log_prob is not None]
         usual = mean if state["mean"] is None else state["mean"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasp_core.network import Network, Space
 from nasp_core.strategy import Gradient, StepContext, frozen
-from nasp_core.types import Alpha, State
+from nasp_core.types import Alpha, Mixture, State
 
 __all__ = ["NEEDS_SLOPE", "ByAdam", "ByRule", "architecture_tensors", "step_architecture"]
 
@@ -103,6 +103,22 @@ class ByRule(Gradient):
         if continuous:
             step_architecture(continuous, grads[len(tensors) :], state["adam"])
         return grads[: len(tensors)]
+
+    def drawn_losses(self, context: StepContext, samples: int, state: State) -> tuple[list[Mixture], list[Tensor]]:
+        """Return drawn points and their validation losses, without graph; step the continuous parameters on them."""
+        mixtures = [context.mixture() for _ in range(samples)]
+        losses: list[Tensor] = []
+
+        def loss() -> Tensor:
+            losses.extend(context.validation_loss(mixture) for mixture in mixtures)
+            return torch.stack(losses).mean()
+
+        if context.space.continuous():
+            self.slopes(context, loss, [], state)
+        else:
+            with torch.no_grad():
+                loss()
+        return mixtures, [each.detach() for each in losses]
 
     def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
         """Change alpha in place, given its validation gradient by name; called without graph."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from nasp_core.errors import SearchError
 from nasp_core.strategy import Select, SelectContext
 from nasp_core.trials import Arena, Proposal, TrialStrategy, explore
+from nasp_core.trials.evolution import Evolution
 from nasp_core.types import Active
 
-__all__ = ["Explore"]
+__all__ = ["Explore", "evolve"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,8 @@ class Explore(Select):
         if not told:
             raise SearchError(f"{self.trial.name} asked the supernet nothing; give it one trial or more")
         return max(told, key=lambda each: each.score).proposal.active
+
+
+def evolve(looks: int, population: int, sample: int) -> Explore:
+    """Return ageing evolution on the supernet: `looks` points, a `population`, tournaments of `sample`."""
+    return Explore(Evolution(trials=looks, population=population, sample=sample), looks)

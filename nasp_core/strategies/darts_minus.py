@@ -1,10 +1,9 @@
 """DARTS-: an auxiliary identity, fading.  Chu et al., ICLR 2021, arXiv:2009.01027."""
 
-from nasp_core.domain import Logits
-from nasp_core.gradient import FirstOrder
+from dataclasses import replace
+
 from nasp_core.hook import AuxiliarySkip
-from nasp_core.relax import Softmax
-from nasp_core.select import Argmax
+from nasp_core.strategies.darts import darts
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "darts_minus"]
@@ -19,10 +18,7 @@ PAPER = Paper(
 
 
 def darts_minus(
-    *,
-    alpha_lr: float = 3e-4,
-    betas: tuple[float, float] = (0.5, 0.999),
-    weight_decay: float = 1e-3,
+    *, alpha_lr: float = 3e-4, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 1e-3
 ) -> Strategy:
     """Search as DARTS does, each edge with one identity more, whose factor falls linearly from 1 to 0 (equation 5).
 
@@ -32,12 +28,5 @@ def darts_minus(
     DARTS there.
     Fails when: the search is so short that the factor is still large when alpha has settled.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Softmax(),
-        gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
-        select=Argmax(),
-        hooks=(AuxiliarySkip(),),
-        name="darts-minus",
-        papers=(PAPER,),
-    )
+    base = darts(alpha_lr=alpha_lr, betas=betas, weight_decay=weight_decay)
+    return replace(base, hooks=(AuxiliarySkip(),), name="darts-minus", papers=(PAPER,))

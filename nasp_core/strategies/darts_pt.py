@@ -1,9 +1,9 @@
 """DARTS-PT: discretise by what the supernet loses.  Wang et al., ICLR 2021, arXiv:2108.04392."""
 
-from nasp_core.domain import Logits
-from nasp_core.gradient import FirstOrder
-from nasp_core.relax import Softmax
+from dataclasses import replace
+
 from nasp_core.select import Perturbation
+from nasp_core.strategies.darts import darts
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "darts_pt"]
@@ -31,11 +31,5 @@ def darts_pt(
     Departs from the paper: `tune` epochs between decisions (there 5 to 25), at a tenth of the learning rate.
     Fails when: candidates' outputs differ in scale: then the largest is missed most, not the best.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Softmax(),
-        gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
-        select=Perturbation(tune),
-        name="darts-pt",
-        papers=(PAPER,),
-    )
+    base = darts(alpha_lr=alpha_lr, betas=betas, weight_decay=weight_decay)
+    return replace(base, select=Perturbation(tune), name="darts-pt", papers=(PAPER,))

@@ -1,10 +1,9 @@
 """EnTranNAS: one cell a kind is a mixture, the others what it stands for.  Yang et al., CVPR 2021, arXiv:2101.11342."""
 
-from nasp_core.domain import Logits
-from nasp_core.gradient import FirstOrder
+from dataclasses import replace
+
 from nasp_core.hook import Transit
-from nasp_core.relax import Softmax
-from nasp_core.select import Argmax
+from nasp_core.strategies.darts import darts
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "entrannas"]
@@ -19,10 +18,7 @@ PAPER = Paper(
 
 
 def entrannas(
-    *,
-    alpha_lr: float = 3e-4,
-    betas: tuple[float, float] = (0.5, 0.999),
-    weight_decay: float = 1e-3,
+    *, alpha_lr: float = 3e-4, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 1e-3
 ) -> Strategy:
     """Search as DARTS does in one engine cell of each kind; the others run the network derived so far (section 3.2).
 
@@ -32,12 +28,5 @@ def entrannas(
     On spaces without several cells of a kind it is DARTS.
     Fails when: the first network derived is poor and the other cells train it on.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Softmax(),
-        gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
-        select=Argmax(),
-        hooks=(Transit(),),
-        name="entrannas",
-        papers=(PAPER,),
-    )
+    base = darts(alpha_lr=alpha_lr, betas=betas, weight_decay=weight_decay)
+    return replace(base, hooks=(Transit(),), name="entrannas", papers=(PAPER,))

@@ -3,9 +3,8 @@
 from nasp_core.domain import Logits
 from nasp_core.gradient import NoGradient
 from nasp_core.relax import FairRounds
-from nasp_core.select import Explore
+from nasp_core.select.explore import evolve
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.trials.evolution import Evolution
 
 __all__ = ["PAPER", "fairnas"]
 
@@ -18,12 +17,7 @@ PAPER = Paper(
 )
 
 
-def fairnas(
-    *,
-    looks: int = 200,
-    population: int = 50,
-    sample: int = 10,
-) -> Strategy:
+def fairnas(*, looks: int = 200, population: int = 50, sample: int = 10) -> Strategy:
     """Train by strictly fair rounds of single paths, one update a round; evolve points on the supernet.
 
     Parts: domain=Logits (unused), relax=FairRounds, gradient=NoGradient, select=Explore(Evolution).
@@ -31,11 +25,5 @@ def fairnas(
     Departs from the paper: ageing evolution in place of a multi-objective one; gradients of a round are averaged.
     Fails when: as `spos`; and a step costs as many paths as a choice has candidates.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=FairRounds(),
-        gradient=NoGradient(),
-        select=Explore(Evolution(trials=looks, population=population, sample=sample), looks),
-        name="fairnas",
-        papers=(PAPER,),
-    )
+    select = evolve(looks, population, sample)
+    return Strategy(Logits(), FairRounds(), NoGradient(), select, name="fairnas", papers=(PAPER,))

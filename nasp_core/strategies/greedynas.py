@@ -3,9 +3,8 @@
 from nasp_core.domain import Logits
 from nasp_core.gradient import GreedyFilter
 from nasp_core.relax import Pooled
-from nasp_core.select import Explore
+from nasp_core.select.explore import evolve
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.trials.evolution import Evolution
 
 __all__ = ["PAPER", "greedynas"]
 
@@ -38,11 +37,6 @@ def greedynas(
     search does not stop early when the pool stops changing.
     Fails when: what looks good early is what learns fast: the others are then trained too little to be judged.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Pooled(),
-        gradient=GreedyFilter(draws=draws, keep=keep, pool=pool, greed=greed),
-        select=Explore(Evolution(trials=looks, population=population, sample=sample), looks),
-        name="greedynas",
-        papers=(PAPER,),
-    )
+    filtered = GreedyFilter(draws=draws, keep=keep, pool=pool, greed=greed)
+    select = evolve(looks, population, sample)
+    return Strategy(Logits(), Pooled(), filtered, select, name="greedynas", papers=(PAPER,))

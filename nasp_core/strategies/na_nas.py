@@ -1,9 +1,9 @@
 """NA-NAS: follow the mean loss of a neighbourhood.  Wang et al., BMVC 2021, arXiv:2105.06369."""
 
-from nasp_core.domain import Logits
-from nasp_core.gradient import FirstOrder
+from dataclasses import replace
+
 from nasp_core.relax import Neighbourhood
-from nasp_core.select import Argmax
+from nasp_core.strategies.darts import darts
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "na_nas"]
@@ -32,11 +32,5 @@ def na_nas(
     Departs from the paper: neighbours are alpha plus Gaussian noise, not networks that differ in one operation.
     Fails when: as DARTS does; the mean is flatter, but of the same mixture.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Neighbourhood(radius=radius, samples=samples),
-        gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
-        select=Argmax(),
-        name="na-nas",
-        papers=(PAPER,),
-    )
+    base = darts(alpha_lr=alpha_lr, betas=betas, weight_decay=weight_decay)
+    return replace(base, relax=Neighbourhood(radius=radius, samples=samples), name="na-nas", papers=(PAPER,))

@@ -1,10 +1,9 @@
 """NoisyDARTS: noise behind identities.  Chu and Zhang, BMVC 2021, arXiv:2005.03566."""
 
-from nasp_core.domain import Logits
-from nasp_core.gradient import FirstOrder
+from dataclasses import replace
+
 from nasp_core.hook import NoisySkip
-from nasp_core.relax import Softmax
-from nasp_core.select import Argmax
+from nasp_core.strategies.darts import darts
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "noisy_darts"]
@@ -32,12 +31,5 @@ def noisy_darts(
     Departs from the paper: nothing on cells of convolutions. On other spaces there is no identity: it is DARTS there.
     Fails when: identities are right: the noise holds against them all the same.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Softmax(),
-        gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
-        select=Argmax(),
-        hooks=(NoisySkip(factor),),
-        name="noisy-darts",
-        papers=(PAPER,),
-    )
+    base = darts(alpha_lr=alpha_lr, betas=betas, weight_decay=weight_decay)
+    return replace(base, hooks=(NoisySkip(factor),), name="noisy-darts", papers=(PAPER,))

@@ -1,10 +1,9 @@
 """RF-DARTS: features stay random, batch norms learn.  Zhang et al., CVPR 2023, arXiv:2208.08835."""
 
-from nasp_core.domain import Logits
-from nasp_core.gradient import FirstOrder
+from dataclasses import replace
+
 from nasp_core.hook import NormOnly
-from nasp_core.relax import Softmax
-from nasp_core.select import Argmax
+from nasp_core.strategies.darts import darts
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "rf_darts"]
@@ -19,10 +18,7 @@ PAPER = Paper(
 
 
 def rf_darts(
-    *,
-    alpha_lr: float = 3e-4,
-    betas: tuple[float, float] = (0.5, 0.999),
-    weight_decay: float = 1e-3,
+    *, alpha_lr: float = 3e-4, betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 1e-3
 ) -> Strategy:
     """Search as DARTS does on convolutions that stay as they were drawn; norms and classifier learn (section 3.2).
 
@@ -31,12 +27,5 @@ def rf_darts(
     Departs from the paper: the classifier learns too. On spaces without batch norm it is DARTS.
     Fails when: what a candidate can learn is what counts, more than what it does at random weights.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Softmax(),
-        gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
-        select=Argmax(),
-        hooks=(NormOnly(),),
-        name="rf-darts",
-        papers=(PAPER,),
-    )
+    base = darts(alpha_lr=alpha_lr, betas=betas, weight_decay=weight_decay)
+    return replace(base, hooks=(NormOnly(),), name="rf-darts", papers=(PAPER,))

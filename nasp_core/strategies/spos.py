@@ -3,9 +3,8 @@
 from nasp_core.domain import Logits
 from nasp_core.gradient import NoGradient
 from nasp_core.relax import Uniform
-from nasp_core.select import Explore
+from nasp_core.select.explore import evolve
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.trials.evolution import Evolution
 
 __all__ = ["PAPER", "spos"]
 
@@ -18,12 +17,7 @@ PAPER = Paper(
 )
 
 
-def spos(
-    *,
-    looks: int = 200,
-    population: int = 50,
-    sample: int = 10,
-) -> Strategy:
+def spos(*, looks: int = 200, population: int = 50, sample: int = 10) -> Strategy:
     """Train a uniformly drawn point in each step; evolve points by the supernet's metric (sections 3.2, 3.4).
 
     Parts: domain=Logits (unused), relax=Uniform, gradient=NoGradient, select=Explore(Evolution).
@@ -32,11 +26,5 @@ def spos(
     running statistics (there they are measured anew for each point).
     Fails when: candidates that share weights spoil them for each other, so that the supernet ranks at random.
     """
-    return Strategy(
-        domain=Logits(),
-        relax=Uniform(),
-        gradient=NoGradient(),
-        select=Explore(Evolution(trials=looks, population=population, sample=sample), looks),
-        name="spos",
-        papers=(PAPER,),
-    )
+    select = evolve(looks, population, sample)
+    return Strategy(Logits(), Uniform(), NoGradient(), select, name="spos", papers=(PAPER,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -81,24 +82,22 @@ def _transfer_quadratic(space: Space, active: Active, network: Network) -> None:
     network.load_state_dict(space.state_dict())
 
 
-def _permute_quadratic(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, QuadraticSpace)
-    columns = tuple(space.settings.columns[old] for old in order)
-    other = QuadraticSpace(replace(space.settings, columns=columns))
-    other.load_state_dict(space.state_dict())
-    return other
+def _reordered(setting: str) -> Callable[[Space, tuple[int, ...]], Space]:
+    """Return the permutation of a space whose candidates are one setting, and whose weights do not depend on them."""
+
+    def permute(space: Space, order: tuple[int, ...]) -> Space:
+        settings: Any = space.settings
+        offered = getattr(settings, setting)
+        make: Callable[[Any], Space] = type(space)
+        other = make(replace(settings, **{setting: tuple(offered[old] for old in order)}))
+        other.load_state_dict(space.state_dict())
+        return other
+
+    return permute
 
 
 def _transfer_whole(space: Space, active: Active, network: Network) -> None:
     network.load_state_dict(space.state_dict())
-
-
-def _permute_recurrent(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, RecurrentCellSpace)
-    activations = tuple(space.settings.activations[old] for old in order)
-    other = RecurrentCellSpace(replace(space.settings, activations=activations))
-    other.load_state_dict(space.state_dict())
-    return other
 
 
 def _transfer_cells(space: Space, active: Active, network: Network) -> None:
@@ -263,7 +262,7 @@ _ALL = (
         lambda: RecurrentCellSpace(_RECURRENT),
         lambda: PlantedText(_RECURRENT.vocabulary),
         _transfer_whole,
-        _permute_recurrent,
+        _reordered("activations"),
     ),
     Case("conv-cell", lambda: ConvCellSpace(_CONV), PlantedPictures, _transfer_cells, _permute_conv),
     Case("nas-bench-201", lambda: NasBench201Space(_BENCH), PlantedPictures, _transfer_cells, _permute_bench),
@@ -272,7 +271,7 @@ _ALL = (
         lambda: QuadraticSpace(_QUADRATIC),
         lambda: QuadraticTask(_QUADRATIC, rows=96),
         _transfer_quadratic,
-        _permute_quadratic,
+        _reordered("columns"),
     ),
 )
 

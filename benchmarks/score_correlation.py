@@ -1,7 +1,9 @@
 """Rank correlation of training-free scores with the true accuracies of NAS-Bench-201, and seconds per cell.
 
-    python benchmarks/score_correlation.py --table nas-bench-201.csv.xz --scores naswot,synflow,grad-norm
-    python benchmarks/score_correlation.py --table nas-bench-201.csv.xz --scores grasp,ntk --batch 16 --cells 200
+    python benchmarks/score_correlation.py --table nas-bench-201.csv.xz \\
+        --scores naswot,synflow,grad-norm,jacob-cov,linear-regions,freedarts
+    python benchmarks/score_correlation.py --table nas-bench-201.csv.xz \\
+        --scores snip,grasp,fisher,ntk --batch 16 --cells 200
 
 The same random cells for every score, one CIFAR-10 batch, the benchmark's own network (16 channels, 5 cells a stage).
 CIFAR-10 is read where `sif datasets ls` finds it. Beside the scores stands the number of weights, for what size tells.

@@ -21,7 +21,7 @@ from nasp_core.trials.budgeted import (
     seeded,
 )
 from nasp_core.trials.points import key_of, point_of, tokens_of, vocabulary
-from nasp_core.trials.pool import next_of_batch
+from nasp_core.trials.pool import new_points, next_of_batch
 from nasp_core.trials.protocol import Arena, Proposal
 from nasp_core.types import Active, State
 
@@ -35,7 +35,7 @@ PAPER = Paper(
     arxiv="1808.07233",
 )
 _TRADE_OFF = 0.8  # lambda of equation 3
-_STEPS = 20
+_STEPS = tuple(0.25 * step for step in range(1, 17))
 
 
 class AutoEncoder(nn.Module):
@@ -65,11 +65,15 @@ class AutoEncoder(nn.Module):
         return value
 
     def loss(self, tokens: Tensor, beaten: Tensor) -> Tensor:
-        """Return lambda times the predictor's squared error plus 1 - lambda times the decoder's mean cross-entropy."""
+        """Return lambda times the predictor's squared error plus 1 - lambda times the decoder's mean cross-entropy.
+
+        Equation 3. The first sequences are those with targets `beaten`; the rest only learn to be decoded.
+        """
         code = self.encode(tokens)
         logits = self._logits(code, (tokens + self.offsets)[:, :-1])
         wrong = functional.cross_entropy(logits.flatten(0, 1), tokens.flatten())
-        return _TRADE_OFF * functional.mse_loss(self.predict(code), beaten) + (1 - _TRADE_OFF) * wrong
+        error = functional.mse_loss(self.predict(code[: len(beaten)]), beaten)
+        return _TRADE_OFF * error + (1 - _TRADE_OFF) * wrong
 
     def decode(self, code: Tensor) -> Tensor:
         """Return the most likely sequence, token by token: `[n, places]`."""
@@ -94,27 +98,38 @@ class Nao(Budgeted):
     """Encode points as vectors, learn to predict their scores from them, step uphill there, and decode new points.
 
     Parts: `startup` random points; encoder, predictor and decoder of `hidden` units, trained `epochs` full-batch steps
-    of Adam (`learning_rate`) whenever `batch` new scores came; from each of the best `seeds` points steps along the
-    predictor's gradient, longer and longer, until they decode to something new; the best `batch` by prediction are
-    tried.
+    of Adam (`learning_rate`) whenever `batch` new scores came; from each of the best `seeds` points steps of many
+    lengths along the predictor's gradient, decoded; the best `batch` of what is new, by prediction, are tried.
     Shapes: tokens `[told, choices]`, code `[told, choices, hidden]` float32.
     Departs from the paper: hundreds of evaluations there (1000 seeds, 300 a round), tens here; one small LSTM layer
-    each; the predictor's target is the share of points beaten, not the accuracy; learning goes on from round to round.
-    Fails when: the code is learned from too few points to mean anything, which then are changed at random.
+    each; encoder and decoder also read `unlabelled` random points, since tens are too few to learn to decode from; the
+    predictor's target is the share of points beaten, not the accuracy; learning goes on from round to round.
+    Fails when: the code is learned from too few points to mean anything; points near the best, which fill the rest of a
+    batch, then do the work.
     """
 
     startup: int = 15
     batch: int = 10
     seeds: int = 10
     hidden: int = 32
-    epochs: int = 30
+    epochs: int = 40
+    unlabelled: int = 100
     learning_rate: float = 0.01
     name: str = "nao"
     papers: tuple[Paper, ...] = (PAPER,)
 
     def least(self) -> dict[str, float]:
         """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "startup": 1, "batch": 1, "seeds": 1, "hidden": 1, "epochs": 1, "learning_rate": 0.0}
+        return {
+            "trials": 1,
+            "startup": 1,
+            "batch": 1,
+            "seeds": 1,
+            "hidden": 1,
+            "epochs": 1,
+            "unlabelled": 0,
+            "learning_rate": 0.0,
+        }
 
     def begin(self, arena: Arena, generator: torch.Generator) -> State:
         """Return the three networks, their optimiser, and the points that wait to be tried."""
@@ -129,27 +144,29 @@ class Nao(Budgeted):
     def _uphill(self, space: Space, state: State) -> list[Active]:
         net = state["net"]
         tokens = torch.tensor([tokens_of(space, point) for point in points_told(state)])
-        self._learn(state, tokens)
+        self._learn(space, state, tokens)
         code = net.encode(tokens[best_first(state)[: self.seeds]]).detach().requires_grad_()
         (slope,) = torch.autograd.grad(net.predict(code).sum(), code)
         slope = slope / slope.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
-        known, found, values = known_keys(state), dict[str, Active](), dict[str, float]()
-        waiting = set(range(len(code)))
-        for step in range(1, _STEPS + 1):
-            with torch.no_grad():
-                moved = code + 0.5 * step * slope
-                decoded, predicted = net.decode(moved).tolist(), net.predict(moved).tolist()
-            for place in sorted(waiting):
-                point = point_of(space, decoded[place], state["generator"])
-                if key_of(point) not in known | found.keys():
-                    found[key_of(point)], values[key_of(point)] = point, predicted[place]
-                    waiting.discard(place)
-        best = sorted(found, key=lambda key: -values[key])[: self.batch]
-        return [found[key] for key in best]
+        known, found = known_keys(state), dict[str, Active]()
+        with torch.no_grad():
+            moved = torch.cat([code + step * slope for step in _STEPS])
+            for decoded in net.decode(moved).unique(dim=0).tolist():
+                point = point_of(space, decoded, state["generator"])
+                if key_of(point) not in known:
+                    found[key_of(point)] = point
+            found |= {key_of(point): point for point in new_points(space, state, self.batch - len(found))}
+            points = list(found.values())
+            if not points:
+                return []
+            predicted = net.predict(net.encode(torch.tensor([tokens_of(space, point) for point in points])))
+        return [points[place] for place in predicted.argsort(descending=True, stable=True)[: self.batch].tolist()]
 
-    def _learn(self, state: State, tokens: Tensor) -> None:
+    def _learn(self, space: Space, state: State, tokens: Tensor) -> None:
         beaten = torch.special.ndtr(normal_scores(finite_scores(state))).float()
+        random = [tokens_of(space, space.random_point(state["generator"])) for _ in range(self.unlabelled)]
+        everything = torch.cat([tokens, torch.tensor(random, dtype=torch.long).reshape(-1, tokens.shape[1])])
         for _ in range(self.epochs):
             state["adam"].zero_grad()
-            state["net"].loss(tokens, beaten).backward()
+            state["net"].loss(everything, beaten).backward()
             state["adam"].step()

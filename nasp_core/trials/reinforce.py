@@ -23,7 +23,7 @@ PAPER = Paper(
     year=2017,
     arxiv="1611.01578",
 )
-_REDRAWS = 10
+_REDRAWS = 20
 
 
 def policy_loss(log_probability: Tensor, score: Tensor, baseline: float) -> Tensor:
@@ -52,10 +52,13 @@ class Controller(nn.Module):
 
     def forward(
         self, given: Sequence[int] | None, generator: torch.Generator | None = None
-    ) -> tuple[list[int], Tensor]:
-        """Return the tokens (those `given`, else drawn) and the log-probability of the whole sequence, a scalar."""
+    ) -> tuple[list[int], Tensor, Tensor]:
+        """Return tokens (those `given`, else drawn), the log-probability of them all, and the sum of the entropies.
+
+        The latter two are scalars; the entropies are of each token's distribution after the tokens before it.
+        """
         state: tuple[Tensor, Tensor] | None = None
-        tokens, total = [0], torch.zeros(())
+        tokens, total, entropy = [0], torch.zeros(()), torch.zeros(())
         for place, (embedding, head) in enumerate(zip(self.embedding, self.heads, strict=True)):
             state = self.cell(embedding(torch.tensor([tokens[-1]])), state)
             logits = head(state[0]).squeeze(0).log_softmax(dim=0)
@@ -64,7 +67,8 @@ class Controller(nn.Module):
             else:
                 tokens.append(given[place])
             total = total + logits[tokens[-1]]
-        return tokens[1:], total
+            entropy = entropy - (logits.exp() * logits).sum()
+        return tokens[1:], total, entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,59 +76,56 @@ class Reinforce(Budgeted):
     """Draw points from a recurrent policy; after each score, make what beat the moving average more likely.
 
     Parts: an LSTM policy over one token a choice (`hidden` units), a moving average of the scores as baseline
-    (`decay`), Adam with `learning_rate`. NASNet and SIF's rival learn with the same rule.
+    (`decay`), an `entropy` bonus, Adam with `learning_rate`. NASNet's controller and SIF's rival learn by this rule.
     Shapes: a token sequence `[choices]`; its log-probability a scalar.
-    Departs from the paper: the score that learns is the share of earlier ones that it beats, so that no metric's unit
-    or failed training sets the step; one controller, one draw a step, no entropy bonus. A point drawn a second time is
-    not trained: its score is remembered and teaches again. In a space that drops choices, "dropped" is one more token,
-    and the point nearest to the sequence is trained (`point_of`).
-    Fails when: trials are so few that the policy is still close to uniform (below about 100): random search, then.
+    Departs from the paper: what learns is the share of earlier scores that a score beats, so that no metric's unit or
+    failed training sets the step; one controller, one draw a step; an entropy bonus, as later controllers have. A point
+    drawn a second time is not trained again but drawn anew, so late steps follow the policy restricted to what is new.
+    In a space that drops choices, "dropped" is one more token, and the point nearest to the sequence is trained.
+    Fails when: trials are so few that the policy is still close to uniform (below about 50), or it settles too early.
     """
 
     learning_rate: float = 0.01
     decay: float = 0.9
+    entropy: float = 0.04
     hidden: int = 32
     name: str = "reinforce"
     papers: tuple[Paper, ...] = (PAPER,)
 
     def least(self) -> dict[str, float]:
         """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "hidden": 1}
+        return {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "entropy": 0.0, "hidden": 1}
 
     def begin(self, arena: Arena, generator: torch.Generator) -> State:
         """Return the controller, its optimiser, the baseline, and the tokens of the point that was asked last."""
         with seeded(generator):
             controller = Controller(vocabulary(arena.space), self.hidden)
         adam = torch.optim.Adam(controller.parameters(), lr=self.learning_rate, fused=True)
-        return {"controller": controller, "adam": adam, "baseline": None, "tokens": None}
+        return {"controller": controller, "adam": adam, "baseline": 0.5, "tokens": None}
 
     def propose(self, arena: Arena, state: State) -> Proposal | None:
-        """Return the first draw that was not trained yet; known ones on the way teach without a training."""
-        scores = {each["key"]: score for each, score in zip(state["told"], finite_scores(state), strict=True)}
+        """Return the first draw that was not trained yet; a random point where there is none."""
+        known = known_keys(state)
         for _ in range(_REDRAWS):
             with torch.no_grad():
-                state["tokens"], _ = state["controller"](None, state["generator"])
+                state["tokens"], _, _ = state["controller"](None, state["generator"])
             active = point_of(arena.space, state["tokens"], state["generator"])
-            if key_of(active) not in scores:
+            if key_of(active) not in known:
                 return Proposal(active)
-            self._learn(state, scores[key_of(active)])
-        state["tokens"] = None  # the policy knows only one thing any more: what follows does not teach it
-        fresh = fresh_point(arena.space, known_keys(state), state["generator"])
+        state["tokens"] = None  # not the policy's: it does not teach it
+        fresh = fresh_point(arena.space, known, state["generator"])
         return None if fresh is None else Proposal(fresh)
 
     def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
-        """Put a score on record, and take a step."""
+        """Put a score on record, and take a step along the gradient of what was drawn."""
         super().tell(arena, state, proposal, score)
-        if state["tokens"] is not None:
-            self._learn(state, finite_scores(state)[-1])
-
-    def _learn(self, state: State, score: float) -> None:
+        if state["tokens"] is None:
+            return
         scores = finite_scores(state)
-        beaten = sum((score > other) + 0.5 * (score == other) for other in scores) / len(scores)
-        baseline = beaten if state["baseline"] is None else state["baseline"]
-        _, log_probability = state["controller"](state["tokens"])
+        beaten = sum((scores[-1] > other) + 0.5 * (scores[-1] == other) for other in scores) / len(scores)
+        _, log_probability, entropy = state["controller"](state["tokens"])
         state["adam"].zero_grad()
-        loss = policy_loss(log_probability[None], torch.tensor([beaten]), baseline)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = policy_loss(log_probability[None], torch.tensor([beaten]), state["baseline"])
+        (loss - self.entropy * entropy).backward()
         state["adam"].step()
-        state["baseline"] = self.decay * baseline + (1 - self.decay) * beaten
+        state["baseline"] = self.decay * state["baseline"] + (1 - self.decay) * beaten

@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, object]] = {
     "bayes-wl": {"trials": 3, "startup": 2, "batch": 1, "pool": 6},
     "anasod": {"trials": 3, "startup": 2, "batch": 1, "pool": 6},
     "screen": {"trials": 2, "pool": 4, "batch_size": 8},
-    "nao": {"trials": 3, "startup": 2, "batch": 1, "hidden": 4, "epochs": 2},
+    "nao": {"trials": 3, "startup": 2, "batch": 1, "hidden": 4, "epochs": 2, "unlabelled": 3},
 }
 """Budgets of strategies here: as small as they begin to learn with."""
 

@@ -189,14 +189,26 @@ SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("enumerate", {"limit": 7}),
     ("evolution", {"trials": 7, "population": 9, "sample": 3}),
     ("local-search", {"trials": 7, "whole": True, "starts": 3}),
-    ("reinforce", {"trials": 7, "learning_rate": 0.25, "decay": 0.75, "hidden": 9}),
+    ("reinforce", {"trials": 7, "learning_rate": 0.25, "decay": 0.75, "entropy": 0.125, "hidden": 9}),
     ("tpe", {"trials": 7, "startup": 9, "candidates": 3, "multivariate": False}),
     ("asha", {"trials": 7, "rungs": 4, "reduction": 2}),
     ("weak-predictor", {"trials": 7, "startup": 9, "batch": 3, "top": 8, "pool": 77, "trees": 11}),
     ("bayes-wl", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "iterations": 1}),
     ("anasod", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "spread": 0.5}),
     ("screen", {"trials": 7, "score": "grad-norm", "pool": 77, "batch_size": 9}),
-    ("nao", {"trials": 7, "startup": 9, "batch": 3, "seeds": 8, "hidden": 6, "epochs": 11, "learning_rate": 0.25}),
+    (
+        "nao",
+        {
+            "trials": 7,
+            "startup": 9,
+            "batch": 3,
+            "seeds": 8,
+            "hidden": 6,
+            "epochs": 11,
+            "unlabelled": 5,
+            "learning_rate": 0.25,
+        },
+    ),
 ]
 
 

@@ -1,0 +1,31 @@
+"""Evolution on the real table of NAS-Bench-201, below SIF_DATA; benchmarks/evolution_nb201.py prints the figures."""
+
+import os
+import statistics
+from pathlib import Path
+
+import pytest
+
+from nasp_core.spaces import NasBench201Settings, NasBench201Space
+from nasp_core.trials import TRIALS, Arena, Proposal, explore
+from sif.cells.truth import TrueAccuracies
+
+
+@pytest.mark.realdata
+def test_evolution_with_300_looks_averages_94_percent_and_beats_random_search() -> None:
+    root = os.environ.get("SIF_DATA")
+    tables = sorted(Path(root).glob("nats-bench/*200epochs.csv*")) if root else []
+    if not tables:
+        pytest.skip("no nats-bench/*200epochs.csv below SIF_DATA: docs/cells.md says how to write one")
+    truth = TrueAccuracies.read(tables[0])
+    space = NasBench201Space(NasBench201Settings(channels=1, cells_per_stage=1))
+
+    def judge(proposal: Proposal) -> float:
+        return truth.of(space.arch_string(proposal.active))["cifar10"]
+
+    def mean(name: str) -> float:
+        searches = [explore(Arena(space), TRIALS[name](trials=300), judge, seed=seed) for seed in range(20)]
+        assert all(len(told) == 300 for told in searches)
+        return statistics.mean(max(each.score for each in told) for told in searches)
+
+    assert mean("evolution") >= 94.3 > mean("random")

@@ -8,6 +8,8 @@ from nasp_core.testing import CASES, checks_of, refusal, space_checks
 from nasp_core.trials import TrialStrategy
 
 SMALL: dict[str, dict[str, object]] = {
+    "nasp-ranked": {"finalists": 3},
+    "nasp-shortlist": {"looks": 8, "finalists": 2, "trainings": 3, "keep": 1},
     "spos": {"looks": 4, "population": 2, "sample": 2},
     "fairnas": {"looks": 4, "population": 2, "sample": 2},
     "greedynas": {"draws": 3, "keep": 2, "looks": 4, "population": 2, "sample": 2},

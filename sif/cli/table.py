@@ -12,7 +12,7 @@ from sif.cli.app import app, console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.datasets import read
 from sif.errors import DataError
-from sif.tabular import TASKS, InteractionTable, Progress, TaskName, build_table, journal_path, summary
+from sif.tabular import PLANS, TASKS, InteractionTable, Progress, TaskName, build_table, journal_path, summary
 
 __all__ = ["print_summary", "table"]
 
@@ -29,12 +29,17 @@ def build(
     task: Annotated[
         Literal["rating", "ranking", "both"], typer.Option(help="What the points are trained for.")
     ] = "both",
+    without: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Candidates to leave out of the space, such as minus,mlp.")
+    ] = "",
     points: Annotated[int | None, typer.Option(help="Train that many points, drawn at random (default: all).")] = None,
 ) -> None:
     """Train the points of the wide space on ratings; the same command goes on where it was stopped."""
     if not out.parent.is_dir():
         raise DataError(f"no folder {out.parent}; make it first")
     tasks: tuple[TaskName, ...] = TASKS if task == "both" else (task,)
+    names = [name.strip() for name in without.split(",") if name.strip()]
+    plans = {each: PLANS[each].without(names) for each in tasks}
     interactions = read(data, root=data_root())
     try:
         with TerminalProgress() as bar:
@@ -48,7 +53,7 @@ def build(
                     began = True
                 bar.step()
 
-            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, told=told)
+            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, told=told)
     except KeyboardInterrupt:
         errors.print("the same command goes on where this stopped")
         raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.spaces import WideSettings
+from nasp_core.spaces.wide_settings import OFFERS
+from sif.errors import DataError
 from sif.tasks.ranking_settings import RankingSettings
 
 __all__ = ["PLANS", "TASKS", "Plan", "TaskName"]
@@ -34,6 +36,21 @@ class Plan:
     settings: WideSettings
     training: Training
     ranking: RankingSettings | None = None
+
+    def without(self, names: Collection[str]) -> Plan:
+        """Return this plan in a smaller space, which does not offer the candidates `names`.
+
+        Raises `DataError` for a name that is no candidate, `SpaceError` where a choice has none left.
+        """
+        offers = {setting: getattr(self.settings, setting) for setting in OFFERS}
+        unknown = sorted(set(names) - {each for offered in offers.values() for each in offered})
+        if unknown:
+            known = ", ".join(each for offered in offers.values() for each in offered)
+            raise DataError(f"no candidate {', '.join(unknown)} to leave out; there are {known}")
+        left = {setting: tuple(each for each in offered if each not in names) for setting, offered in offers.items()}
+        settings = replace(self.settings, **left)
+        settings.check()
+        return replace(self, settings=settings)
 
     def describe(self) -> dict[str, Any]:
         """Return all values as plain data, ready for JSON."""

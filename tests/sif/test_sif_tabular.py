@@ -16,7 +16,7 @@ import pytest
 from sif_samples import write_ratings
 from typer.testing import CliRunner
 
-from nasp_core.errors import SearchError
+from nasp_core.errors import SearchError, SpaceError
 from nasp_core.search import search
 from nasp_core.spaces import Histories, WideSettings, WideSpace
 from nasp_core.spaces.wide_points import named
@@ -249,6 +249,16 @@ def test_an_empty_table_is_refused(planted: Interactions, tmp_path: Path, given:
         build_table(planted, tmp_path / "mine.parquet", **given)
 
 
+def test_candidates_are_left_out_of_the_space_by_name(plans: dict[Any, Plan]) -> None:
+    plan = plans["rating"].without(["max", "mlp"])
+    assert (plan.settings.operations, plan.settings.predictors) == (("multiply",), ("linear",))
+    assert plan.without([]) == plan
+    with pytest.raises(DataError, match="no candidate min to leave out; there are id, history, identity, multiply"):
+        plan.without(["min"])
+    with pytest.raises(SpaceError, match="biases offers nothing to choose from"):
+        plan.without(["on"])
+
+
 # --- looking up ---
 
 
@@ -414,12 +424,26 @@ def test_a_summary_names_the_best_points_first(table: InteractionTable) -> None:
 def test_table_commands_make_and_show_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data, runner = write_ratings(tmp_path / "mine.csv").name, CliRunner()
-    arguments = ["table", "build", "--data", data, "--out", "mine.parquet", "--points", "2", "--seeds", "2"]
+    arguments = [
+        "table",
+        "build",
+        "--data",
+        data,
+        "--out",
+        "mine.parquet",
+        "--points",
+        "2",
+        "--seeds",
+        "2",
+        "--without",
+        "mlp, minus",
+    ]
     made = runner.invoke(app, arguments)
     assert made.exit_code == 0, made.output
     assert "next    sif table show mine.parquet" in made.output
     shown = runner.invoke(app, ["table", "show", "mine.parquet", "--json"])
     assert json.loads(shown.stdout)["tasks"]["rating"]["best"][0]["test"] > 0
+    assert InteractionTable.load("mine.parquet").space().settings.predictors == ("sum", "linear", "distance")
     text = runner.invoke(app, ["table", "show", "mine.parquet"]).output
     assert "ranking: best points" in text
     assert "between rating, ranking" in text

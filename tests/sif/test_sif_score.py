@@ -191,7 +191,7 @@ def test_the_library_raises_what_the_command_prints(ratings: str):
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_scores_rank_the_real_cells_of_nas_bench_201():
-    """On 100 cells, wide of the figures of docs/scores.md (500 cells): the seed's deviation of rho is about 0.05."""
+    """On the first 50 cells of the 500 of docs/scores.md, with room for so few."""
     root, table = os.environ.get("SIF_DATA"), os.environ.get("SIF_NAS_BENCH_201")
     if not root or not table or locate(find_entry("cifar10"), Path(root)) is None:
         pytest.skip("needs CIFAR-10 below SIF_DATA and a table of NAS-Bench-201 as SIF_NAS_BENCH_201")
@@ -203,7 +203,7 @@ def test_scores_rank_the_real_cells_of_nas_bench_201():
     generator = torch.Generator().manual_seed(0)
     values: dict[str, list[float]] = {"naswot": [], "synflow": [], "grad-norm": []}
     accuracy = []
-    for _ in range(100):
+    for _ in range(50):
         active = space.random_point(generator)
         network = space.build(space.genotype(active))
         network.reset(torch.Generator().manual_seed(0))

@@ -108,7 +108,7 @@ def _print_task(name: str, task: dict[str, Any], split: str) -> None:
         "split": split,
         "quantiles": "best, quartiles, worst of the means: " + ", ".join(map(_number, task["quantiles"])),
         "published": "ranks of the models' points: " + (", ".join(published) or "-"),
-        "seeds": f"deviation over seeds {_number(task['noise'])}; "
+        "seeds": f"deviation over seeds, of the median point, {_number(task['noise'])}; "
         f"{task['within_noise'] or '-'} points are within it of the best",
         "one seed": f"validation orders the points as another seed's: Spearman {_number(task['seed_rho'])}, "
         f"Kendall {_number(task['seed_tau'])}",

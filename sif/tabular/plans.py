@@ -47,7 +47,9 @@ class Plan:
         if unknown:
             known = ", ".join(each for offered in offers.values() for each in offered)
             raise DataError(f"no candidate {', '.join(unknown)} to leave out; there are {known}")
-        left = {setting: tuple(each for each in offered if each not in names) for setting, offered in offers.items()}
+        left: dict[str, Any] = {
+            setting: tuple(each for each in offered if each not in names) for setting, offered in offers.items()
+        }
         settings = replace(self.settings, **left)
         settings.check()
         return replace(self, settings=settings)

@@ -49,7 +49,7 @@ def summary(table: InteractionTable, best: int = 10) -> dict[str, Any]:
     - `published`: rank and mean test metric of the published models that are points of the table (`NAMED`); histories
       are scaled as the table's plan says, whatever the model's own scale is.
     - `quantiles`: of the points' mean test metric: best, upper quartile, median, lower quartile, worst.
-    - `noise`: root mean square of the sample standard deviation over seeds.
+    - `noise`: the sample standard deviation over seeds, median of the points.
     - `within_noise`: how many points are no further than `noise` from the best.
     - `seed_rho`, `seed_tau`: how well one seed's validation metric orders the points as another's (mean over pairs).
     - `valid_rho`, `valid_tau`: how well the validation metric of one seed orders them by their mean test metric.
@@ -82,7 +82,7 @@ def _of_task(table: InteractionTable, task: Any, best: int) -> dict[str, Any]:
     means, sign = test.mean(axis=1), 1.0 if table.maximise(task) else -1.0
     order = np.argsort(-means, kind="stable")
     several, enough = test.shape[1] > 1, len(points) > 1
-    noise = float(np.sqrt(test.var(axis=1, ddof=1).mean())) if several and enough else None
+    noise = float(np.median(test.std(axis=1, ddof=1))) if several and enough else None
     curves = _curves(table, task, points)
     return {
         "metric": table.metrics(task)[0],

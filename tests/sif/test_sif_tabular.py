@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
+import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +28,7 @@ from nasp_core.strategies import make_strategy
 from nasp_core.training import train
 from nasp_core.trials import Arena, Proposal, Random
 from nasp_core.trials.explore import explore
-from sif import tabular
+from sif import resources, tabular
 from sif.cli import app
 from sif.datasets import Interactions
 from sif.errors import DataError
@@ -464,3 +467,64 @@ def test_a_one_shot_find_in_the_tables_arena_has_a_rank(
     network = space.build(found.genotype)
     trained = train(network, task, training, seed=1)
     assert trained.metrics["rmse"] == pytest.approx(table.metric("rating", found.genotype, "valid", 1), abs=1e-6)
+
+
+# --- the table that ships ---
+
+
+@pytest.fixture(scope="module")
+def shipped() -> InteractionTable:
+    return InteractionTable.load()
+
+
+def test_the_shipped_table_is_whole_and_small(shipped: InteractionTable) -> None:
+    assert (resources.resource_dir("data") / "tables" / "interactions-ml100k.parquet").stat().st_size < 2_000_000
+    assert len(shipped.points) >= 500
+    assert shipped.seeds == (0, 1, 2)
+    assert shipped.tasks == TASKS
+    assert shipped.points == tuple(shipped.space().points())
+    frame = shipped.frame
+    assert len(frame) == len(shipped.points) * 6
+    sound = frame.filter(~pl.col("failed"))
+    assert len(sound) >= 0.99 * len(frame)
+    for task, metric in (("rating", "rmse"), ("ranking", "ndcg@10")):
+        part = sound.filter(pl.col("task") == task)
+        assert part.select(f"valid_{metric}", f"test_{metric}").null_count().sum_horizontal().item() == 0
+        assert part[f"test_{metric}"].is_finite().all()
+
+
+def test_the_shipped_table_has_figures_of_trainings_alone(shipped: InteractionTable) -> None:
+    plain = {"task", *COLUMNS, "seed", "parameters", "seconds", "epoch", "failed", "curve"}
+    metrics = {f"{part}_{name}" for part in ("valid", "test") for task in TASKS for name in shipped.metrics(task)}
+    assert set(shipped.frame.columns) == plain | metrics
+    offered = shipped.space().settings
+    missing = {each for name in OFFERS for each in {*OFFERS[name]} - {*getattr(offered, name)}}
+    plans = {name: plan.without(missing).describe() for name, plan in PLANS.items()}
+    assert shipped.made["plans"] == json.loads(json.dumps(plans))
+
+
+def test_the_shipped_table_is_made_of_movielens_100k(shipped: InteractionTable) -> None:
+    assert (shipped.made["data"], shipped.made["sizes"]) == ("movielens-100k", [943, 1682])
+    biased_mf = named("biased-mf")
+    assert 0.90 < shipped.metric("rating", biased_mf) < 1.00
+    assert shipped.metric("ranking", named("gmf")) > shipped.mean("ranking")
+    assert 1 <= shipped.rank("rating", biased_mf) <= len(shipped.points)
+
+
+def test_look_ups_take_microseconds(shipped: InteractionTable) -> None:
+    judge = shipped.judge("rating")
+    proposals = [Proposal(point) for point in shipped.points]
+    began = time.perf_counter()
+    for proposal in proposals:
+        judge(proposal)
+    assert (time.perf_counter() - began) / len(proposals) < 1e-3
+
+
+def test_the_shipped_table_is_found_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(resources.__file__).resolve().parent.parent
+    wheel = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"]["data"] == "sif/_resources/data"
+    shutil.copytree(root / "data", tmp_path / "sif" / "_resources" / "data")
+    monkeypatch.setattr(resources, "__file__", str(tmp_path / "sif" / "resources.py"))
+    table = InteractionTable.load()
+    assert Path(table.source) == tmp_path / "sif" / "_resources" / "data" / "tables" / "interactions-ml100k.parquet"

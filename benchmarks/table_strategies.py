@@ -1,13 +1,14 @@
 """How good the find of each trial strategy truly is, on the table of interaction functions.
 
-    python benchmarks/table_strategies.py --seeds 20 --evaluations 50 200
+    python benchmarks/table_strategies.py --seeds 20 --evaluations 50 200 --data movielens
 
 A strategy with a budget of N evaluations asks for the validation metric of N whole trainings (shares summed up); seed s
 is answered with the trainings of seed s modulo 3. Its find is the best of those trained whole. The find is judged by
 what the strategy never saw: the mean test metric over the table's seeds. `true rank` is that of the find among all
 points (1 is the best), `regret` how much worse it is than the best point: means over the search seeds, each ± the
 sample standard deviation. `all points` picks by the validation metric of every point: what no budget goes beyond, but
-for luck. The regret of `blind` is that of the mean of all points.
+for luck. With `--data`, strategies that look at untrained networks (`screen`) have the task and the supernet of the
+table's plan to look at; without, they are refused. The regret of `blind` is that of the mean of all points.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from typing import Any
 
 from common import Timed, arguments, finish
 from nasp_core.errors import NaspError
+from nasp_core.spaces.wide_settings import OFFERS
 from nasp_core.trials import Arena
 from nasp_core.trials.explore import Told, explore
 from nasp_core.trials.table import TRIALS
 from nasp_core.types import Active
-from sif.tabular import InteractionTable, TaskName
+from sif.datasets import read
+from sif.tabular import PLANS, InteractionTable, TaskName, arena_of
 
 _WHOLE = "enumerate"
 
@@ -41,7 +44,19 @@ def judged(table: InteractionTable, task: TaskName, point: Active) -> dict[str, 
     return {"rank": table.rank(task, point), "regret": table.regret(task, point), "point": list(table.key(point))}
 
 
-def race(table: InteractionTable, task: TaskName, name: str, evaluations: int, seeds: int) -> dict[str, Any]:
+def arena(table: InteractionTable, task: TaskName, data: str) -> Arena:
+    """Return where strategies propose: the table's points, with the task behind them if there are data."""
+    if not data:
+        return Arena(table.space())
+    offered = table.space().settings
+    missing = {each for name in OFFERS for each in {*OFFERS[name]} - {*getattr(offered, name)}}
+    behind, space = arena_of(read(data), PLANS[task].without(missing))
+    return Arena(space, behind)
+
+
+def race(
+    table: InteractionTable, task: TaskName, where: Arena, name: str, evaluations: int, seeds: int
+) -> dict[str, Any]:
     """Return the finds of a strategy over seeds, or why it does not run here."""
     runs = []
     with Timed() as timed:
@@ -49,7 +64,7 @@ def race(table: InteractionTable, task: TaskName, name: str, evaluations: int, s
             try:
                 strategy = TRIALS[name](trials=evaluations)
                 judge = table.judge(task, seed)
-                told = explore(Arena(table.space()), strategy, judge, seed=seed, evaluations=evaluations)
+                told = explore(where, strategy, judge, seed=seed, evaluations=evaluations)
             except NaspError as error:
                 return {"refused": str(error)}
             runs.append(judged(table, task, found(told)) | {"asked": len(told)})
@@ -93,17 +108,19 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, nargs="+", default=[50, 200])
     parser.add_argument("--strategies", default=",".join(name for name in TRIALS if name != _WHOLE))
     parser.add_argument("--tasks", default="", help="names, separated by commas (default: all of the table)")
+    parser.add_argument("--data", default="", help="the table's data set, for strategies that look at networks")
     parser.add_argument("--table", type=Path, help="a table of your own (default: the one that ships)")
     options = parser.parse_args()
     table = InteractionTable.load(options.table)
     rows: list[tuple[Any, ...]] = []
     figures: dict[str, Any] = {}
     for task in options.tasks.split(",") if options.tasks else table.tasks:
+        where = arena(table, task, options.data)
         figures[task] = {"all points": every(table, task)}
         for evaluations in options.evaluations:
             lines = []
             for name in options.strategies.split(","):
-                outcome = race(table, task, name, evaluations, options.seeds)
+                outcome = race(table, task, where, name, evaluations, options.seeds)
                 figures[task].setdefault(name, {})[evaluations] = outcome
                 regrets = [run["regret"] for run in outcome.get("runs", [])]
                 lines.append((statistics.mean(regrets or [math.inf]), row(task, name, str(evaluations), outcome)))

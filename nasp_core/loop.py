@@ -17,10 +17,14 @@ from nasp_core.evaluation import better, evaluate
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training, autocast
 from nasp_core.state import pack, restore
-from nasp_core.strategy import SearchView, StepContext, Strategy, frozen
+from nasp_core.strategy import Hook, SearchView, StepContext, Strategy, frozen
 from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed
 
 __all__ = ["Loop", "Observer"]
+
+
+def _added(one: Tensor | None, two: Tensor | None) -> Tensor | None:
+    return two if one is None else one if two is None else one + two
 
 
 class Observer:
@@ -78,10 +82,11 @@ class Loop:
         fresh: bool = True,
         label: str = "train",
         mixture: Mixture | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> None:
         """Prepare the state; `fresh=False` keeps the network's weights instead of drawing them anew.
 
-        Without a strategy, `mixture` is what a space is trained under.
+        Without a strategy, `mixture` is what a space is trained under, and `hooks` (attached already) say what of it.
         """
         self.network, self.task, self.strategy = network, task, strategy
         self.observer, self.label, self.seed = observer or Observer(), label, seed
@@ -92,8 +97,9 @@ class Loop:
         if fresh:
             network.reset(generator)
         self.weights, self.continuous = network.weights(), network.continuous()
-        for hook in () if strategy is None else strategy.hooks:
-            self.weights = hook.trained(self.space, self.weights)
+        for hook in hooks if strategy is None else strategy.hooks:
+            assert isinstance(network, Space)
+            self.weights = hook.trained(network, self.weights)
         self.device = self.weights[0].device
         self.optimiser = training.optimiser.create(self.weights, together=strategy is None)
         self.stream = task.stream("train", training.batch_size, derive_seed(seed, label, "train"))
@@ -105,6 +111,7 @@ class Loop:
             "step": 0,
             "seconds": 0.0,
             "loss": torch.zeros((), device=self.device),
+            "trained": 0,
             "network": network,
             "optimiser": self.optimiser,
             "generator": generator,
@@ -290,31 +297,36 @@ class Loop:
         return sum(present[1:], present[0]) if present else None
 
     def _weight_step(self, batch: Batch) -> None:
-        mixtures, total = self._paths("weight"), None
-        for mixture in mixtures:
+        mixtures = self._paths("weight")
+        summed: tuple[Tensor | None, ...] | None = None
+        for mixture in mixtures:  # one graph at a time
             with autocast(self.device, self.training.precision):
                 loss, penalty = self.network.training_loss(batch, mixture, self.task.loss)
             self.state["loss"] += loss.detach() / len(mixtures)
-            loss = loss if penalty is None else loss + penalty
-            total = loss if total is None else total + loss
-        assert total is not None
-        total = total if len(mixtures) == 1 else total / len(mixtures)
-        grads = torch.autograd.grad(total, self.weights, allow_unused=True)
-        self.training.optimiser.apply(self.optimiser, self.weights, grads)
+            total = loss if penalty is None else loss + penalty
+            total = total if len(mixtures) == 1 else total / len(mixtures)
+            grads = torch.autograd.grad(total, self.weights, allow_unused=True)
+            summed = grads if summed is None else tuple(map(_added, summed, grads))
+        assert summed is not None
+        self.training.optimiser.apply(self.optimiser, self.weights, summed)
         for mixture in mixtures:
             self.network.project_weights(mixture)
         average(self.weights, self.state["average"])
+        self.state["trained"] += 1
 
     def _end_epoch(self, epoch: int) -> None:
-        loss = float(self.state["loss"]) / len(self.stream)
+        loss = float(self.state["loss"]) / max(1, self.state["trained"])
         self.state["loss"].zero_()
+        trained, self.state["trained"] = self.state["trained"], 0
         if not math.isfinite(loss):
             rate = self.training.optimiser.learning_rate
             raise SearchError(
                 f"the {self.label} loss stopped being finite in epoch {epoch} (learning rate {rate}); "
                 f"lower the learning rate, or set a gradient clip"
             )
-        record: dict[str, Any] = {"phase": self.label, "epoch": epoch, "loss": loss}
+        record: dict[str, Any] = {"phase": self.label, "epoch": epoch}
+        if trained:
+            record["loss"] = loss
         every = self.training.evaluate_every
         if every and (epoch % every == 0 or epoch == self.training.epochs):
             metrics = self._validate()

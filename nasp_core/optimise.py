@@ -92,14 +92,18 @@ class Optimiser:
 
         Untouched means no momentum and no weight decay either: the weights of a dead candidate stay as they are.
         """
-        live = [grad for grad in grads if grad is not None]
-        if self.clip is not None and live:
-            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(live)))
-            scaled = iter(torch._foreach_mul(live, (self.clip / (norm + 1e-6)).clamp_max_(1.0)))
-            grads = tuple(None if grad is None else next(scaled) for grad in grads)
-        for weight, slope in zip(weights, grads, strict=True):
+        for weight, slope in zip(weights, self.clipped(grads), strict=True):
             weight.grad = slope
         optimiser.step()
+
+    def clipped(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        """Return gradients whose total norm is at most `clip`."""
+        live = [grad for grad in grads if grad is not None]
+        if self.clip is None or not live:
+            return grads
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(live)))
+        scaled = iter(torch._foreach_mul(live, (self.clip / (norm + 1e-6)).clamp_max_(1.0)))
+        return tuple(None if grad is None else next(scaled) for grad in grads)
 
 
 @dataclass(frozen=True, slots=True)

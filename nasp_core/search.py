@@ -203,7 +203,8 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         nonlocal tuned
         tuned += 1
         rest, seed = trainer.search.rest(epochs), derive_seed(trainer.seed, "tune", tuned)
-        Loop(space, task, rest, seed=seed, observer=_Quiet(observer), fresh=False, label="tune", mixture=mixture).run()
+        options: dict[str, Any] = {"label": "tune", "mixture": mixture, "hooks": strategy.hooks, "fresh": False}
+        Loop(space, task, rest, seed=seed, observer=_Quiet(observer), **options).run()
 
     final_scores = masked(strategy.domain.scores(on_host(state["alpha"]), space), state["relax"])
     context = SelectContext(

@@ -245,7 +245,7 @@ class Schedule(Part):
         """Change what is to change before a step, such as the relaxation's temperature; nothing by default."""
 
     def learned(self, view: SearchView, state: State) -> None:
-        """Hear that an architecture step is done; the gradients of alpha are still in `grad`. Nothing by default."""
+        """Hear that an architecture step is done; a path-wise gradient is still in alpha's `grad`."""
 
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether this step has an architecture step; the first schedule that says no decides."""

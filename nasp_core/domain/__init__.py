@@ -4,7 +4,7 @@ from nasp_core.domain.box import Box
 from nasp_core.domain.gaussian import Gaussian
 from nasp_core.domain.logits import Logits
 from nasp_core.domain.simplex import Simplex
-from nasp_core.domain.switches import Switches
-from nasp_core.domain.topology import Topology
+from nasp_core.domain.switches import Gated, Switches
+from nasp_core.domain.topology import EdgeLogits, PairLogits
 
-__all__ = ["Box", "Gaussian", "Logits", "Simplex", "Switches", "Topology"]
+__all__ = ["Box", "EdgeLogits", "Gated", "Gaussian", "Logits", "PairLogits", "Simplex", "Switches"]

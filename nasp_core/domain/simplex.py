@@ -35,9 +35,9 @@ class Simplex(Domain):
             raise StrategyError(f"{self.describe()}: needs 0 <= floor < 0.5 and noise >= 0")
 
     def _least(self, choices: int, candidates: int) -> float:
-        even = 1.0 / candidates
+        """Return the floor of a row of so many candidates, in a space of so many choices in all."""
         floor = 1.0 / (choices * max(1, candidates - 1)) if self.floor is None else self.floor
-        return min(floor, 0.5 * even)
+        return min(floor, 0.5 / candidates)
 
     def init(self, space: Space, generator: torch.Generator, device: torch.device) -> Alpha:
         """Return even distributions, but for the noise; float32 `[choices, candidates]` per group."""
@@ -51,8 +51,9 @@ class Simplex(Domain):
     @torch.no_grad()
     def retract(self, alpha: Alpha) -> None:
         """Lift what is below the floor and rescale the rest, in place; a row that is a distribution stays as it is."""
+        choices = sum(tensor.shape[0] for tensor in alpha.values())
         for tensor in alpha.values():
-            least = self._least(*tensor.shape)
+            least = self._least(choices, tensor.shape[1])
             above = (tensor - least).clamp_min(0.0)
             room = 1.0 - least * tensor.shape[1]
             total = above.sum(-1, keepdim=True)

@@ -12,33 +12,47 @@ from nasp_core.network import Space
 from nasp_core.strategy import Domain
 from nasp_core.types import Alpha, group_names
 
-__all__ = ["Switches"]
+__all__ = ["Gated", "Switches"]
 
 
 @dataclass(frozen=True)
 class Switches(Domain):
-    """Alpha is a switch for each candidate: candidates do not compete for a sum of one.
+    """Alpha is a switch for each candidate, of either sign: candidates do not compete for a sum of one.
 
-    It starts at `start` / candidates plus noise (`even`), or at `start` itself. Candidates are compared by |alpha|, or
-    where `signed` by alpha.
+    It starts at 1 / candidates plus noise. Candidates are compared by |alpha|.
     """
 
-    start: float = 1.0
     noise: float = 1e-3
-    even: bool = True
-    signed: bool = False
 
-    gives: ClassVar[frozenset[str]] = frozenset({"switches", "logits"})
+    gives: ClassVar[frozenset[str]] = frozenset({"switches"})
 
     def init(self, space: Space, generator: torch.Generator, device: torch.device) -> Alpha:
-        """Return switches that are all on alike, but for the noise; float32 `[choices, candidates]` per group."""
+        """Return switches that are on alike, but for the noise; float32 `[choices, candidates]` per group."""
         alpha: Alpha = {}
         for group in space.groups:
-            level = self.start / len(group.candidates) if self.even else self.start
-            drawn = level + self.noise * torch.randn(group.shape, generator=generator)
+            drawn = self.start(len(group.candidates)) + self.noise * torch.randn(group.shape, generator=generator)
             alpha[group.name] = drawn.to(device).requires_grad_()
         return alpha
 
+    def start(self, candidates: int) -> float:
+        """Return where each switch starts."""
+        return 1.0 / candidates
+
     def scores(self, alpha: dict[str, Tensor], space: Space) -> dict[str, Tensor]:
         """Return how far each candidate is switched on."""
-        return {name: alpha[name] if self.signed else alpha[name].abs() for name in group_names(alpha)}
+        return {name: alpha[name].abs() for name in group_names(alpha)}
+
+
+@dataclass(frozen=True)
+class Gated(Switches):
+    """Alpha is the logit of a gate for each candidate, half open at first; the more, the more open."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"gated"})
+
+    def start(self, candidates: int) -> float:
+        """Return 0: half open."""
+        return 0.0
+
+    def scores(self, alpha: dict[str, Tensor], space: Space) -> dict[str, Tensor]:
+        """Return the logits."""
+        return {name: alpha[name] for name in group_names(alpha)}

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from nasp_core.domain.logits import Logits
-from nasp_core.errors import StrategyError
 from nasp_core.network import Space
 from nasp_core.types import Alpha
 
-__all__ = ["INPUTS", "Topology", "edge_weights", "subsets"]
+__all__ = ["INPUTS", "EdgeLogits", "PairLogits", "edge_weights", "subsets"]
 
 INPUTS = "inputs"
 
@@ -42,21 +41,21 @@ def edge_weights(
 
 
 @dataclass(frozen=True)
-class Topology(Logits):
-    """Logits, and for each set of `size` edges into a node one more: 1 for PC-DARTS' edges, 2 for DOTS' pairs.
+class EdgeLogits(Logits):
+    """Logits of the candidates, and one more for each edge into a node (Xu et al. 2020, PC-DARTS, section 3.3).
 
     Where a space has no nodes that edges enter, there are the logits alone. Candidates are compared by their softmax
-    times the weight of their edge (Xu et al. 2020, section 3.3). `size` None is what the space keeps.
+    times that of their edge.
     """
 
-    size: int | None = 1
+    gives: ClassVar[frozenset[str]] = frozenset({"logits", "edges"})
+    needs: ClassVar[dict[str, str]] = {
+        "weighs edges": "nothing would learn the edges' logits; use relax = WeightedEdges"
+    }
 
-    gives: ClassVar[frozenset[str]] = frozenset({"logits", "topology"})
-
-    def __post_init__(self) -> None:
-        """Refuse empty sets."""
-        if self.size is not None and self.size < 1:
-            raise StrategyError(f"{self.describe()}: a node needs one edge or more")
+    def size_on(self, space: Space) -> int:
+        """Return the size of the sets on a space."""
+        return 1
 
     def init(self, space: Space, generator: torch.Generator, device: torch.device) -> Alpha:
         """Return small random logits of candidates `[choices, candidates]` and of sets `[sets, 1]`."""
@@ -68,14 +67,36 @@ class Topology(Logits):
         return alpha
 
     def scores(self, alpha: dict[str, Tensor], space: Space) -> dict[str, Tensor]:
-        """Return softmax(alpha) times the weight of the candidate's edge."""
+        """Return softmax(alpha) times the softmax of the candidate's edge."""
         plain = super().scores(alpha, space)
         for name, nodes in space.node_inputs().items():
             table = plain[name]
-            edges = edge_weights(alpha[f"{name}/{INPUTS}"], nodes, self.size_on(space), 1.0, table.shape[0])
+            edges = edge_weights(alpha[f"{name}/{INPUTS}"], nodes, 1, 1.0, table.shape[0])
             plain[name] = table * edges.unsqueeze(1)
         return plain
 
+
+@dataclass(frozen=True)
+class PairLogits(EdgeLogits):
+    """Logits of the candidates, and one more for each set of as many edges into a node as the space keeps (DOTS).
+
+    The edges of the strongest set of a node come before all others (Gu et al. 2021, section 3.3).
+    """
+
+    gives: ClassVar[frozenset[str]] = frozenset({"logits", "pairs"})
+    needs: ClassVar[dict[str, str]] = {"weighs pairs": "nothing learns the pairs' logits; use relax = Grouped"}
+
     def size_on(self, space: Space) -> int:
-        """Return the size of the sets on a space."""
-        return (space.keeps or 1) if self.size is None else self.size
+        """Return how many edges the space keeps in a node."""
+        return space.keeps or 1
+
+    def scores(self, alpha: dict[str, Tensor], space: Space) -> dict[str, Tensor]:
+        """Return softmax(alpha), and 1 more on the edges of the strongest sets."""
+        plain = Logits.scores(self, alpha, space)
+        for name, nodes in space.node_inputs().items():
+            logits, start = alpha[f"{name}/{INPUTS}"][:, 0], 0
+            for sets in subsets(nodes, self.size_on(space)):
+                best = sets[int(logits[start : start + len(sets)].argmax())]
+                start += len(sets)
+                plain[name][list(best)] += 1.0
+        return plain

@@ -12,6 +12,21 @@ from nasp_core.strategy import StepContext
 __all__ = ["along", "norm_of"]
 
 
+class _Draws:
+    """The random numbers that a loss draws, to be drawn once more: torch's global ones and the search's own."""
+
+    def __init__(self, context: StepContext) -> None:
+        self.device, self.generator = context.weights[0].device, context.generator
+        self.own, self.everywhere = self.generator.get_state(), torch.get_rng_state()
+        self.there = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+
+    def rewind(self) -> None:
+        self.generator.set_state(self.own)
+        torch.set_rng_state(self.everywhere)
+        if self.there is not None:
+            torch.cuda.set_rng_state(self.there, self.device)
+
+
 def norm_of(direction: Sequence[Tensor | None]) -> Tensor:
     """Return the Euclidean norm of a direction, a scalar, never zero."""
     total = sum((part.square().sum() for part in direction if part is not None), torch.zeros(()))
@@ -24,13 +39,15 @@ def along(
     """Return d/dt of the training loss's gradient in `wrt`, at weights w + t * direction, t = 0 (DARTS, eq. 8).
 
     By central differences at a distance of `radius` in weight space. `wrt` may be the weights themselves: then this is
-    the Hessian's product with the direction. The weights end as they began.
+    the Hessian's product with the direction. Both ends draw the same dropout and the same mixtures, or the difference
+    would be mostly theirs. The weights end as they began.
     """
     weights = list(context.weights)
     backup = [weight.detach().clone() for weight in weights]
     step = radius / norm_of(direction)
-    ends = []
+    ends, again = [], _Draws(context)
     for shift in (step, -step):
+        again.rewind()
         with torch.no_grad():
             for weight, start, slope in zip(weights, backup, direction, strict=True):
                 weight.copy_(start if slope is None else start + shift * slope)

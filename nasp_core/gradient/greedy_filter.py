@@ -61,9 +61,9 @@ class GreedyFilter(ByRule):
         order = sorted(range(self.draws), key=lambda number: losses[number])
         plain = [{name: list(picks) for name, picks in drawn[number].items()} for number in order[: self.keep]]
         context.relax_state["paths"] = plain
-        known = {str(entry["point"]) for entry in state["pool"]}
-        scored = zip(plain, order, strict=False)
-        new = [{"loss": losses[number], "point": point} for point, number in scored if str(point) not in known]
+        known = {entry["key"] for entry in state["pool"]}
+        scored = ((str(point), point, losses[number]) for point, number in zip(plain, order, strict=False))
+        new = [{"key": key, "loss": loss, "point": point} for key, point, loss in scored if key not in known]
         state["pool"] = sorted([*state["pool"], *new], key=lambda entry: float(entry["loss"]))[: self.pool]
         best = Mixture(active=drawn[order[0]])
         self.slopes(context, lambda: context.validation_loss(best), [], state)

@@ -10,7 +10,7 @@ from torch import Tensor
 from nasp_core.gradient.steps import ByRule
 from nasp_core.network import Space
 from nasp_core.strategy import StepContext
-from nasp_core.types import Alpha, Mixture, State
+from nasp_core.types import Alpha, Mixture, State, group_names
 
 __all__ = ["Saliency"]
 
@@ -31,8 +31,8 @@ class Saliency(ByRule):
         space = context.space
         assert isinstance(space, Space)
         even = {
-            name: torch.full_like(tensor, 1.0 / tensor.shape[1]).requires_grad_()
-            for name, tensor in context.alpha.items()
+            name: torch.full_like(context.alpha[name], 1.0 / context.alpha[name].shape[1]).requires_grad_()
+            for name in group_names(context.alpha)
         }
         weights = [even[group.name] for group in space.groups]
         slopes = self.slopes(context, lambda: context.validation_loss(Mixture(weights=even)), weights, state)

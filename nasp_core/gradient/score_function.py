@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasp_core.gradient.steps import ByRule, step_architecture
 from nasp_core.strategy import StepContext
-from nasp_core.types import Alpha, State
+from nasp_core.types import Alpha, State, group_names
 
 __all__ = ["ScoreFunction", "score_gradient"]
 
@@ -46,13 +46,14 @@ class ScoreFunction(ByRule):
 
     def remember(self, alpha: Alpha) -> State:
         """Return Adam over alpha, and the running mean (None before the first loss)."""
-        return {"alpha": torch.optim.Adam(list(alpha.values()), lr=self.lr, betas=self.betas, fused=True), "mean": None}
+        learning = [alpha[name] for name in group_names(alpha)]
+        return {"alpha": torch.optim.Adam(learning, lr=self.lr, betas=self.betas, fused=True), "mean": None}
 
     def step(self, context: StepContext, state: State) -> None:
         """Draw points, and step alpha against what was worse than usual."""
         mixtures, losses = self.drawn_losses(context, self.samples, state)
         mean = float(torch.stack(losses).mean())
-        tensors = list(context.alpha.values())
+        tensors = [context.alpha[name] for name in group_names(context.alpha)]
         log_probs = [mixture.log_prob for mixture in mixtures if mixture.log_prob is not None]
         usual = mean if state["mean"] is None else state["mean"]
         step_architecture(tensors, score_gradient(losses, log_probs, tensors, usual), state["alpha"])

@@ -39,27 +39,20 @@ def shapley_exact(players: int, value: Value) -> list[float]:
     return phi
 
 
-def shapley_sampled(
-    players: int, value: Value, permutations: int, generator: torch.Generator, floor: float = -math.inf
-) -> list[float]:
-    """Return estimates of the Shapley values: the mean loss at a player's leaving, over random orders of leaving.
+def shapley_sampled(players: int, value: Value, permutations: int, generator: torch.Generator) -> list[float]:
+    """Return unbiased estimates of the Shapley values: the mean loss at a player's leaving, over random orders.
 
-    Unbiased while no coalition falls to `floor` or below; there an order is cut off and those left share the rest alike
-    (they all count for what keeps the network above chance). Sums to v(all) - v(none) either way.
+    Each order's losses sum to v(all) - v(none), and so do the estimates.
     """
-    phi, nothing = [0.0] * players, value(frozenset())
-    whole = value(frozenset(range(players)))
+    phi, everyone = [0.0] * players, frozenset(range(players))
+    whole = value(everyone)
     for _ in range(permutations):
-        members, before = set(range(players)), whole
+        members, before = everyone, whole
         for player in torch.randperm(players, generator=generator).tolist():
-            if before <= floor:
-                break
-            members.discard(player)
-            after = value(frozenset(members)) if members else nothing
+            members = members - {player}
+            after = value(members)
             phi[player] += (before - after) / permutations
             before = after
-        for player in members:
-            phi[player] += (before - nothing) / len(members) / permutations
     return phi
 
 
@@ -69,7 +62,7 @@ class Shapley(ByRule):
 
     The players are all candidates of all choices that a slope reaches, the value of a coalition is minus the validation
     loss of the supernet with the other candidates' weights set to zero. Exact for up to `exact` players, else from
-    `permutations` random orders; taken every `every` steps, without any graph.
+    `permutations` random orders; taken in every `every`-th architecture step, in evaluation mode, without any graph.
     """
 
     rate: float = 0.1
@@ -85,14 +78,18 @@ class Shapley(ByRule):
 
     def remember(self, alpha: Alpha) -> State:
         """Return the running mean of the values, per group."""
-        return {"values": {name: torch.zeros_like(alpha[name]).detach() for name in group_names(alpha)}}
+        return {"count": 0, "values": {name: torch.zeros_like(alpha[name]).detach() for name in group_names(alpha)}}
 
     def step(self, context: StepContext, state: State) -> None:
         """Step the continuous parameters; in every `every`-th step measure the values and move alpha."""
         self.slopes(context, context.validation_loss, [], state)
-        if context.step % self.every == 0:
+        if state["count"] % self.every == 0:
+            training = context.space.training
+            context.space.eval()  # coalitions leave the statistics of batch norms alone, and drop nothing
             with torch.no_grad():
                 self._learn(context, state)
+            context.space.train(training)
+        state["count"] += 1
 
     def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
         """Take no gradient of a mixture."""

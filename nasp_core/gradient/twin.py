@@ -25,8 +25,8 @@ class Twin(ByAdam):
 
     By turns (Xue et al. 2020, arXiv:2008.03901, algorithm 1): w <- w - h coupling (w - y), and the weight step of the
     search itself follows L_train; y <- y - h (dL_val/dy + coupling (y - w)); alpha follows dL_val(y)/da +
-    `share` * dL_train(w)/da. y starts as w; h is the weights' learning rate. Costs one more copy of the weights, and
-    one more pass than first order.
+    `share` * dL_train(w)/da. y starts as w; h is the weights' learning rate, and y's slope is clipped as theirs. The
+    weight step itself is not scaled by `share`. Costs two more copies of the weights, and a pass more than first order.
     """
 
     coupling: float = 0.1
@@ -36,8 +36,8 @@ class Twin(ByAdam):
     needs: ClassVar[dict[str, str]] = {"slope": NEEDS_SLOPE}
 
     def init(self, alpha: Alpha, space: Space) -> State:
-        """Return the state: Adam, and the twin of each weight."""
-        return {**super().init(alpha, space), "twin": [weight.detach().clone() for weight in space.weights()]}
+        """Return the state: Adam, and the twins, made of what the first step trains."""
+        return {**super().init(alpha, space), "twin": []}
 
     def gradient(self, context: StepContext, tensors: list[Tensor], state: State) -> Sequence[Tensor | None]:
         """Return the gradient of both losses in each tensor, and move the twins towards their data and each other."""
@@ -47,7 +47,7 @@ class Twin(ByAdam):
                 weight.sub_(rate * self.coupling * (weight - other))
         with _exchanged(weights, twin):
             both = torch.autograd.grad(context.validation_loss(), [*tensors, *weights], allow_unused=True)
-        valid, slopes = both[: len(tensors)], both[len(tensors) :]
+        valid, slopes = both[: len(tensors)], context.optimiser.clipped(both[len(tensors) :])
         with torch.no_grad():
             for weight, other, slope in zip(weights, twin, slopes, strict=True):
                 other.sub_(rate * (self.coupling * (other - weight) + (0.0 if slope is None else slope)))
@@ -57,9 +57,11 @@ class Twin(ByAdam):
         return [v if t is None else t if v is None else v + t for v, t in pairs]
 
     def _twin(self, context: StepContext, state: State) -> list[Tensor]:
-        """Return the twins on the weights' device: a state that was read from a file lies on the CPU."""
+        """Return the twins, on the weights' device: a state that was read from a file lies on the CPU."""
         weights = context.weights
-        if state["twin"] and state["twin"][0].device != weights[0].device:
+        if not state["twin"]:
+            state["twin"] = [weight.detach().clone() for weight in weights]
+        if state["twin"][0].device != weights[0].device:
             state["twin"] = [t.to(weights[0].device) for t in state["twin"]]
         twin: list[Tensor] = state["twin"]
         return twin

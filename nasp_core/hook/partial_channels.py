@@ -44,6 +44,10 @@ class PartialChannels(Hook):
         for parent in list(space.modules()):
             for name, edge in list(parent.named_children()):
                 if isinstance(edge, Edge):
+                    if edge.extra is not None or any(candidate._forward_hooks for candidate in edge):
+                        raise StrategyError(
+                            f"{self.describe()} puts new edges in place of those that another hook is on; give it first"
+                        )
                     channels = edge.place.channels
                     share = next(s for s in range(self.share, 0, -1) if channels % (2 * s) == 0 or s == 1)
                     narrow = Edge(edge.names, replace(edge.place, channels=channels // share), edge.candidate, share)

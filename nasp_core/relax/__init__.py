@@ -1,6 +1,6 @@
 """How alpha becomes a mixture: one relaxation a file."""
 
-from nasp_core.relax.categorical import Categorical
+from nasp_core.relax.categorical import Categorical, CategoricalShares
 from nasp_core.relax.dirichlet import Dirichlet
 from nasp_core.relax.fair_turns import FairTurns
 from nasp_core.relax.grouped import Grouped
@@ -15,6 +15,7 @@ from nasp_core.relax.weights import Gates, Weights
 
 __all__ = [
     "Categorical",
+    "CategoricalShares",
     "Dirichlet",
     "FairRounds",
     "FairTurns",

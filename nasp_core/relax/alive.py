@@ -40,6 +40,7 @@ def kept_of(state: State) -> Mapping[str, tuple[tuple[int, ...], ...]] | None:
 
 def set_alive(state: State, alive: Mapping[str, Tensor]) -> None:
     """Say which candidates are alive from now on: bool `[choices, candidates]` per group, on the CPU."""
+    state.pop("scores", None)  # of OneHot, from before
     state[ALIVE] = dict(alive)
     state[KEPT] = {name: [row.nonzero()[:, 0].tolist() for row in table] for name, table in alive.items()}
 

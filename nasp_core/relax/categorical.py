@@ -15,26 +15,30 @@ from nasp_core.relax.one_hot import on_host
 from nasp_core.strategy import Relax
 from nasp_core.types import Alpha, Mixture, Phase, State
 
-__all__ = ["Categorical"]
+__all__ = ["Categorical", "CategoricalShares"]
 
 
 @dataclass(frozen=True)
 class Categorical(Relax):
-    """One live candidate per choice, drawn with probability softmax(alpha), or alpha itself (`probabilities`).
+    """One live candidate per choice, drawn with probability softmax(alpha).
 
     Drawn by Gumbel noise on normalised logits. Where edges compete for a node, those with the largest noise stay: their
     size is independent of alpha and of what was drawn, so that which edges stay is drawn evenly, and the
     log-probability of the live candidates is all that depends on alpha. A validation sees the most probable point.
     """
 
-    probabilities: bool = False
-
     gives: ClassVar[frozenset[str]] = frozenset({"discrete", "log_prob", "random", "shares"})
+    needs: ClassVar[dict[str, str]] = {
+        "logits": "points are drawn with probability softmax(alpha); use domain = Logits, or relax = CategoricalShares"
+    }
+
+    def logits(self, alpha: Alpha, state: State) -> dict[str, Tensor]:
+        """Return unnormalised log-probabilities `[choices, candidates]`; -inf for what was pruned."""
+        return masked(alpha, state)
 
     def logs(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
         """Return log-probabilities `[choices, candidates]`, with alpha's graph; -inf for what cannot be drawn."""
-        alive = masked(alpha, state, dead=0.0 if self.probabilities else -torch.inf)
-        logits = {name: t.clamp_min(1e-30).log() if self.probabilities else t for name, t in alive.items()}
+        logits = self.logits(alpha, state)
         if space.may_drop:  # where edges are dropped, nothing that adds nothing is kept
             for group in space.groups:
                 silent = torch.tensor([name in space.silent for name in group.candidates])
@@ -56,3 +60,14 @@ class Categorical(Relax):
             return Mixture(active=active)
         live = [logs[name][row, pick] for name, picks in active.items() for row, pick in enumerate(picks) if pick >= 0]
         return Mixture(active=active, log_prob=torch.stack(live).sum())
+
+
+@dataclass(frozen=True)
+class CategoricalShares(Categorical):
+    """One live candidate per choice, drawn with alpha itself as its probability; see `Categorical`."""
+
+    needs: ClassVar[dict[str, str]] = {"simplex": "alpha itself is the probability; use domain = Simplex"}
+
+    def logits(self, alpha: Alpha, state: State) -> dict[str, Tensor]:
+        """Return log alpha, -inf for what was pruned."""
+        return {name: p.clamp_min(0.0).log() for name, p in masked(alpha, state, dead=0.0).items()}

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from nasp_core.network import Space
 from nasp_core.relax.alive import alive_of, kept_of
-from nasp_core.relax.softmax import Softmax
+from nasp_core.relax.softmax import Dense
 from nasp_core.types import Alpha, Mixture, Phase, State, group_names
 
 __all__ = ["Dirichlet", "concentration", "dirichlet_sample"]
@@ -33,10 +33,10 @@ def dirichlet_sample(concentrations: Tensor, generator: torch.Generator) -> Tens
 
 
 @dataclass(frozen=True)
-class Dirichlet(Softmax):
+class Dirichlet(Dense):
     """Weights ~ Dir(elu(alpha) + 1), drawn anew in every step (Chen et al. 2021, arXiv:2006.10355, eq. 2).
 
-    A validation of the supernet sees the mean. Pruned candidates have no part in the draw.
+    A validation of the supernet sees the mean. Pruned candidates draw next to nothing, and do not run.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "shares", "random", "dirichlet"})
@@ -50,9 +50,10 @@ class Dirichlet(Softmax):
         """Return a dense mixture of drawn weights."""
         if phase == "valid":
             return Mixture(weights=self.shares(alpha, space, state), kept=kept_of(state))
-        weights = {}
+        weights, alive = {}, alive_of(state)
         for name, c in self._concentrations(alpha, state).items():
-            weights[name] = dirichlet_sample(c.detach() if phase == "weight" else c, generator)
+            drawn = dirichlet_sample(c.detach() if phase == "weight" else c, generator)
+            weights[name] = drawn if alive is None else drawn * alive[name].to(drawn.device)
         return Mixture(weights=weights, kept=kept_of(state))
 
     @staticmethod

@@ -29,19 +29,22 @@ def with_parameters(space: Space) -> dict[str, Tensor]:
 class Grouped(Softmax):
     """A softmax within the candidates that have parameters and one within those that have none, of equal weight.
 
-    In the second stage (`BestOfEach`) one of each is left, and edges are weighted by the sets that contain them, at the
-    falling temperature (Gu et al. 2021, arXiv:2010.00969, sections 3.2 and 3.3). Where the candidates of a space do not
-    differ in parameters there is one group, and where no edges enter nodes no second softmax.
+    In the second stage (`BestOfEach`) one of each is left; the two share a softmax, and edges are weighted by the sets
+    that contain them, at the falling temperature (Gu et al. 2021, arXiv:2010.00969, sections 3.2 and 3.3). Where
+    candidates do not differ in parameters there is one group, and where no edges enter nodes no second softmax.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares", "stages"})
-    needs: ClassVar[dict[str, str]] = {"topology": "pairs of edges need logits of their own; use domain = Topology"}
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares", "stages", "weighs pairs"})
+    needs: ClassVar[dict[str, str]] = {"pairs": "sets of edges need logits of their own; use domain = PairLogits"}
 
     def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
         """Return the weights of the present stage, with alpha's graph."""
         temperature, weights = temperature_of(state, self.temperature), dict[str, Tensor]()
         parameters = with_parameters(space)
         for name, logits in masked(alpha, state).items():
+            if state.get(PAIRED):
+                weights[name] = torch.softmax(logits / self.temperature, -1)
+                continue
             big = parameters[name].to(logits.device)
             parts, present = torch.zeros_like(logits), torch.zeros_like(logits[:, :1])
             for members in (big, ~big):

@@ -49,10 +49,10 @@ class GumbelSoftmax(Softmax):
 class GumbelHard(Softmax):
     """One-hot samples of softmax(alpha), with the slope of their soft form (Dong and Yang 2019, eqs. 4 and 5).
 
-    In the architecture step only the drawn candidate runs, and only its weight has a slope; that slope reaches every
-    alpha of the choice through the softmax at `temperature`. `samples` > 1 draws as many disjoint points without
-    replacement, whose mean loss a step follows (MSG-DAS, Tan et al. 2021, arXiv:2107.04324). Choices draw by
-    themselves: no edge is dropped while searching. A validation of the supernet sees the most probable candidates.
+    In the architecture step only the drawn candidate need run (a recurrent cell runs all), and only its weight has a
+    slope; that reaches every alpha of the choice through the softmax at `temperature`. `samples` > 1 draws as many
+    disjoint points without replacement, whose mean loss a step follows (MSG-DAS, Tan et al. 2021, arXiv:2107.04324).
+    Choices draw by themselves: no edge is dropped while searching. A validation sees the most probable candidates.
     """
 
     temperature: float = 10.0

@@ -11,11 +11,23 @@ from nasp_core.relax.alive import kept_of, masked, temperature_of
 from nasp_core.strategy import Relax
 from nasp_core.types import Alpha, Mixture, Phase, State
 
-__all__ = ["Softmax"]
+__all__ = ["Dense", "Softmax"]
 
 
 @dataclass(frozen=True)
-class Softmax(Relax):
+class Dense(Relax):
+    """Mix all candidates that are alive, with weights that a subclass makes of alpha (`shares`)."""
+
+    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+        """Return the dense mixture; in the weight step without gradient to alpha."""
+        weights = self.shares(alpha, space, state)
+        if phase == "weight":
+            weights = {name: tensor.detach() for name, tensor in weights.items()}
+        return Mixture(weights=weights, kept=kept_of(state))
+
+
+@dataclass(frozen=True)
+class Softmax(Dense):
     """Mix all candidates with weights softmax(alpha / temperature) (DARTS, Liu et al. 2019, eq. 2)."""
 
     temperature: float = 1.0
@@ -26,10 +38,3 @@ class Softmax(Relax):
         """Return the weights, with alpha's graph."""
         temperature = temperature_of(state, self.temperature)
         return {name: torch.softmax(t / temperature, dim=-1) for name, t in masked(alpha, state).items()}
-
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
-        """Return the dense mixture; in the weight step without gradient to alpha."""
-        weights = self.shares(alpha, space, state)
-        if phase == "weight":
-            weights = {name: tensor.detach() for name, tensor in weights.items()}
-        return Mixture(weights=weights, kept=kept_of(state))

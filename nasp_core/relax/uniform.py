@@ -8,7 +8,9 @@ from typing import ClassVar
 import torch
 
 from nasp_core.network import Space
+from nasp_core.relax.alive import masked
 from nasp_core.relax.fair_turns import FairTurns
+from nasp_core.relax.one_hot import on_host
 from nasp_core.strategy import Relax
 from nasp_core.types import Alpha, Mixture, Phase, State
 
@@ -22,7 +24,9 @@ class Uniform(Relax):
     gives: ClassVar[frozenset[str]] = frozenset({"discrete", "random"})
 
     def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
-        """Return a new point."""
+        """Return a new point; in a validation one that draws nothing, nearest to alpha as it started."""
+        if phase == "valid":
+            return Mixture(active=space.constrain(on_host(masked(alpha, state))))
         return Mixture(active=space.random_point(generator))
 
 

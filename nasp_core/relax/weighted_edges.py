@@ -22,8 +22,8 @@ class WeightedEdges(Softmax):
     Where a space has no nodes that edges enter, this is a softmax.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares"})
-    needs: ClassVar[dict[str, str]] = {"topology": "edges need logits of their own; use domain = Topology"}
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares", "weighs edges"})
+    needs: ClassVar[dict[str, str]] = {"edges": "edges need logits of their own; use domain = EdgeLogits"}
 
     def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
         """Return the weights, with alpha's graph; those into a node sum to 1."""

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.relax.alive import masked
-from nasp_core.relax.softmax import Softmax
+from nasp_core.relax.softmax import Dense
 from nasp_core.types import Alpha, State
 
 __all__ = ["Gates", "Weights"]
 
 
 @dataclass(frozen=True)
-class Weights(Softmax):
+class Weights(Dense):
     """Mix all candidates with alpha as it stands (Li et al. 2021, section 3; Zhou et al. 2019, eq. 3)."""
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "shares"})
@@ -31,11 +31,11 @@ class Weights(Softmax):
 
 
 @dataclass(frozen=True)
-class Gates(Softmax):
+class Gates(Dense):
     """Mix all candidates with weights sigmoid(alpha): candidates do not compete (Bi et al. 2020, arXiv:2007.03331)."""
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "shares", "gates"})
-    needs: ClassVar[dict[str, str]] = {"switches": "gates are switches of their own; use domain = Switches"}
+    needs: ClassVar[dict[str, str]] = {"gated": "gates need logits of their own; use domain = Gated"}
 
     def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
         """Return the gates, zero where pruned."""

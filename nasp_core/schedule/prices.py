@@ -74,7 +74,8 @@ class Relevance(Schedule):
     momentum: float = 0.9
 
     needs: ClassVar[dict[str, str]] = {
-        "switches": "relevance is of switches that do not compete; use domain = Switches"
+        "switches": "relevance is that of switches; use domain = Switches",
+        "pathwise": "it learns from the slopes of the switches; use gradient = SingleLevel or FirstOrder",
     }
 
     def init(self) -> State:

@@ -39,7 +39,8 @@ def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Ten
 
 def _shares(view: SearchView) -> dict[str, Tensor]:
     with torch.no_grad():
-        return on_host(view.relax.shares(view.alpha, view.space, view.relax_state))  # type: ignore[arg-type]
+        shares = view.relax.shares(view.alpha, view.space, view.relax_state)  # type: ignore[arg-type]
+        return on_host({name: share.abs() for name, share in shares.items()})  # a switch may be below zero
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,11 @@ class Prune(Schedule):
         share = (view.progress - self.after) / (1 - self.after)
         threshold, shares = self.first + (self.last - self.first) * share, _shares(view)
         alive = alive_of(view.relax_state) or {name: torch.ones_like(s, dtype=torch.bool) for name, s in shares.items()}
-        even = {name: 1.0 if self.absolute else 1.0 / row.sum(-1, keepdim=True) for name, row in alive.items()}
-        prune(view, {name: s >= threshold * even[name] for name, s in shares.items()}, shares)
+        keep = {}
+        for name, table in shares.items():
+            unit = table.sum(-1, keepdim=True) / alive[name].sum(-1, keepdim=True)
+            keep[name] = table >= threshold * (torch.ones_like(unit) if self.absolute else unit)
+        prune(view, keep, shares)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ class ByScore(Select):
                 point = space.random_point(generator)
             else:
                 noise = {name: torch.rand(s.shape, generator=generator) for name, s in context.scores.items()}
-                noisy = {name: s - (-noise[name].clamp_min(1e-20).log()).log() for name, s in context.scores.items()}
+                logs = {name: score.clamp_min(1e-30).log() for name, score in context.scores.items()}
+                noisy = {name: s - (-noise[name].clamp_min(1e-20).log()).log() for name, s in logs.items()}
                 point = space.constrain(noisy)
             points.setdefault(space.family(point), point)
         return list(points.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,10 +23,14 @@ class Perturbation(Select):
     A removed candidate weighs nothing, the others keep their weights; where candidates were to fall together the
     scores decide. Between two decisions the supernet is trained on for `tune` epochs (0: not at all). Then, where edges
     compete, edges are removed from each node whose loss costs least, until as many are left as the space keeps
-    (arXiv:2108.04392, algorithm 1). `seed` is the search's.
+    (arXiv:2108.04392, algorithm 1).
     """
 
     tune: int = 1
+
+    needs: ClassVar[dict[str, str]] = {
+        "convex": "removals are from a mixture of shares that sum to one; use relax = Softmax"
+    }
 
     def __post_init__(self) -> None:
         """Refuse negative trainings."""
@@ -35,7 +40,8 @@ class Perturbation(Select):
     def select(self, context: SelectContext) -> Active:
         """Return the point that is left."""
         space = context.space
-        weights = {name: score.detach().clone() for name, score in context.scores.items()}
+        weights = {name: score.detach().clamp_min(0.0) for name, score in context.scores.items()}  # pruned: -inf
+        weights = {name: w / w.sum(-1, keepdim=True).clamp_min(1e-12) for name, w in weights.items()}
         self._decide_candidates(context, weights)
         kept = {name: w.clone() for name, w in weights.items()}
         if space.keeps is not None:
@@ -49,8 +55,9 @@ class Perturbation(Select):
             group, row = places[number]
             if turn and self.tune:
                 context.tune(self._mixture(space, weights), self.tune)
-            audible = [i for i, name in enumerate(group.candidates) if name not in space.silent]
-            rivals = audible or list(range(len(group.candidates)))
+            there = context.scores[group.name][row] > -torch.inf
+            alive = [index for index in range(len(group.candidates)) if bool(there[index])]
+            rivals = [index for index in alive if group.candidates[index] not in space.silent] or alive
             without = []
             for index in rivals:
                 table = weights[group.name].clone()

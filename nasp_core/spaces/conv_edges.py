@@ -114,7 +114,8 @@ def joined(edges: Sequence[Edge], rows: Sequence[Row], sources: Sequence[Source]
         if row.active != -1:
             passed = edge.passed(source) if row.total is None else edge.passed(source) * row.total
             rest = passed if rest is None else rest + passed
-    assert rest is not None
-    batch, _, height, width = total.shape
+    batch, channels, height, width = total.shape
+    if rest is None:  # every edge is dropped
+        rest = total.new_zeros(batch, channels * (share - 1), height, width)
     whole = torch.cat([total, rest], 1).view(batch, share, -1, height, width)
     return Source(whole.transpose(1, 2).reshape(batch, -1, height, width))

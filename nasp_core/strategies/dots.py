@@ -1,6 +1,6 @@
 """DOTS: operations first, then which edges.  Gu et al., CVPR 2021, arXiv:2010.00969."""
 
-from nasp_core.domain import Topology
+from nasp_core.domain import PairLogits
 from nasp_core.gradient import FirstOrder
 from nasp_core.relax import Grouped
 from nasp_core.schedule import BestOfEach, StartAt, Temperature
@@ -32,7 +32,7 @@ def dots(
 
     The pairs' temperature falls from `start` to `end` in the second stage.
 
-    Parts: domain=Topology(size the space keeps), relax=Grouped, gradient=FirstOrder, select=Argmax; schedules StartAt,
+    Parts: domain=PairLogits, relax=Grouped, gradient=FirstOrder, select=Argmax; schedules StartAt,
     BestOfEach and Temperature.
     Shapes: alpha `[choices, candidates]` float32 and one logit a set of edges, unbounded; loss scalar, mean per batch.
     Departs from the paper: the network keeps its depth in the second stage. Where candidates do not differ in
@@ -40,7 +40,7 @@ def dots(
     Fails when: the best of a group is decided before the weights are trained.
     """
     return Strategy(
-        domain=Topology(size=None),
+        domain=PairLogits(),
         relax=Grouped(),
         gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
         select=Argmax(),

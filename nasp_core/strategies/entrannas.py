@@ -24,8 +24,9 @@ def entrannas(
 
     Parts: domain=Logits, relax=Softmax, gradient=FirstOrder, select=Argmax; hook Transit.
     Shapes: alpha `[choices, candidates]` float32, unbounded; loss scalar, mean per batch.
-    Departs from the paper: no feature sharing between the edges of the engine cell, no sparse variant (EnTranNAS-DST).
-    On spaces without several cells of a kind it is DARTS.
+    Departs from the paper: one engine for all normal cells and one for all reduction cells (there one a stage); no
+    feature sharing between the edges of the engine cell, no sparse variant (EnTranNAS-DST). On spaces without several
+    cells of a kind it is DARTS.
     Fails when: the first network derived is poor and the other cells train it on.
     """
     base = darts(alpha_lr=alpha_lr, betas=betas, weight_decay=weight_decay)

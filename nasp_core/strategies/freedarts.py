@@ -29,7 +29,7 @@ def freedarts(*, rounds: int = 10) -> Strategy:
     says little.
     """
     return Strategy(
-        domain=Switches(signed=True),
+        domain=Switches(),
         relax=Weights(),
         gradient=Saliency(),
         select=Argmax(),

@@ -1,6 +1,6 @@
 """GOLD-NAS: gates that close one by one under a growing price.  Bi et al., 2020, arXiv:2007.03331."""
 
-from nasp_core.domain import Switches
+from nasp_core.domain import Gated
 from nasp_core.gradient import SingleLevel
 from nasp_core.relax import Gates
 from nasp_core.schedule import GatePrice, Prune
@@ -28,14 +28,14 @@ def gold_nas(
 ) -> Strategy:
     """Search by one-level training of sigmoid gates under a price that grows; gates below `threshold` close for good.
 
-    Parts: domain=Switches(signed), relax=Gates, gradient=SingleLevel, select=Argmax; schedules GatePrice and Prune.
+    Parts: domain=Gated, relax=Gates, gradient=SingleLevel, select=Argmax; schedules GatePrice and Prune.
     Shapes: alpha `[choices, candidates]` float32, unbounded; loss scalar, mean per batch.
     Departs from the paper: one network is read at the end, one candidate a choice (there, several may stay, and a
     Pareto set is collected on the way); edges have no gate of their own; the price grows linearly.
     Fails when: the price is too low to close gates within the budget: the largest gate is then read off a mixture.
     """
     return Strategy(
-        domain=Switches(start=0.0, noise=noise, even=False, signed=True),
+        domain=Gated(noise),
         relax=Gates(),
         gradient=SingleLevel(lr=alpha_lr, betas=betas),
         select=Argmax(),

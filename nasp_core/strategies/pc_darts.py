@@ -1,6 +1,6 @@
 """PC-DARTS: a share of the channels, and edges weighed too.  Xu et al., ICLR 2020, arXiv:1907.05737."""
 
-from nasp_core.domain import Topology
+from nasp_core.domain import EdgeLogits
 from nasp_core.gradient import FirstOrder
 from nasp_core.hook import PartialChannels
 from nasp_core.relax import WeightedEdges
@@ -31,7 +31,7 @@ def pc_darts(
 
     The weights train alone for the first `warmup` of the search (section 3).
 
-    Parts: domain=Topology, relax=WeightedEdges, gradient=FirstOrder, select=Argmax; schedule StartAt, hook
+    Parts: domain=EdgeLogits, relax=WeightedEdges, gradient=FirstOrder, select=Argmax; schedule StartAt, hook
     PartialChannels.
     Shapes: alpha `[choices, candidates]` float32 and one logit an edge, unbounded; loss scalar, mean per batch.
     Departs from the paper: nothing on cells of convolutions. On spaces without edges that enter nodes it is DARTS with
@@ -39,7 +39,7 @@ def pc_darts(
     Fails when: a cell has few channels: its share is then too narrow to judge a candidate by.
     """
     return Strategy(
-        domain=Topology(),
+        domain=EdgeLogits(),
         relax=WeightedEdges(),
         gradient=FirstOrder(lr=alpha_lr, betas=betas, weight_decay=weight_decay),
         select=Argmax(),

@@ -34,7 +34,8 @@ def shapley(
 
     Parts: domain=Logits, relax=Softmax, gradient=Shapley, select=Argmax; schedule StartAt.
     Shapes: alpha `[choices, candidates]` float32, unbounded; loss scalar, mean per batch.
-    Departs from the paper: the value of a coalition is minus the loss, not the accuracy, so that it fits every task.
+    Departs from the paper: the value of a coalition is minus the loss, not the accuracy, so that it fits every task; no
+    order is cut off early.
     Fails when: candidates stand in for each other: what others can replace is paid little, however good.
     """
     return Strategy(

@@ -106,6 +106,23 @@ def test_partial_channels_leave_the_untouched_channels_as_they_are(stride: int) 
     torch.testing.assert_close(plain[:, :4], 0.3 * seen[0] + 0.7 * seen[1])
 
 
+def test_partial_channels_pass_on_nothing_where_every_edge_is_dropped() -> None:
+    space = NasBench201Space(NasBench201Settings(channels=4, cells_per_stage=1, classes=3))
+    PartialChannels(2).attach(space)
+    drawn(space)
+    none = space.groups[0].candidates.index("none")
+    assert space(pictures(), Mixture(active={"edge": (none,) * 6})).isfinite().all()
+    assert space(pictures(), Mixture(active={"edge": (none, 1, 1, 1, 1, 1)})).isfinite().all()
+
+
+def test_partial_channels_come_before_hooks_on_edges() -> None:
+    for first in (AuxiliarySkip(), NoisySkip()):
+        space = conv()
+        first.attach(space)
+        with pytest.raises(StrategyError, match="give it first"):
+            PartialChannels(2).attach(space)
+
+
 def test_partial_channels_make_candidates_narrow_and_keep_an_even_number() -> None:
     space = conv(ConvSettings(channels=12, layers=3, nodes=1, stem_multiplier=1, classes=3))
     whole = sum(p.numel() for e in space.modules() if isinstance(e, Edge) for p in e.parameters())

@@ -8,14 +8,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.domain import Gaussian, Logits, Simplex, Switches, Topology
+from nasp_core.domain import EdgeLogits, Gaussian, Logits, PairLogits, Simplex, Switches
 from nasp_core.domain.topology import edge_weights, subsets
 from nasp_core.errors import SearchError, StrategyError
-from nasp_core.gradient import FirstOrder, GreedyFilter, NoGradient, Saliency, Shapley
+from nasp_core.gradient import (
+    FirstOrder,
+    GreedyFilter,
+    Natural,
+    NoGradient,
+    Saliency,
+    ScoreFunction,
+    Shapley,
+    Twin,
+)
+from nasp_core.hook import NormOnly
 from nasp_core.loop import Loop
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax import (
+    Categorical,
+    CategoricalShares,
     Dirichlet,
     FairRounds,
     Gates,
@@ -32,6 +44,7 @@ from nasp_core.relax.alive import alive_of, kept_of, set_alive
 from nasp_core.relax.grouped import with_parameters
 from nasp_core.schedule import (
     BestOfEach,
+    Complexity,
     DirichletPrior,
     GatePrice,
     Prune,
@@ -211,7 +224,7 @@ def test_edge_weights_sum_to_the_size_of_the_sets_in_each_node() -> None:
 
 
 def test_edge_normalisation_weighs_edges_and_decides_which_stay() -> None:
-    space, domain = drawn("conv-cell"), Topology(noise=0.0)
+    space, domain = drawn("conv-cell"), EdgeLogits(noise=0.0)
     alpha = domain.init(space, generator(), torch.device("cpu"))
     with torch.no_grad():
         alpha["normal/inputs"][2:5, 0] = torch.tensor([0.0, 3.0, 2.0])  # node 1 has the edges 2, 3, 4
@@ -229,7 +242,7 @@ def view(space: Space, alpha: Alpha, relax: Relax, step: int, progress: float, s
 
 
 def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
-    space, domain, relax = drawn("conv-cell"), Topology(size=None), Grouped()
+    space, domain, relax = drawn("conv-cell"), PairLogits(), Grouped()
     alpha = domain.init(space, generator(), torch.device("cpu"))
     with torch.no_grad():
         alpha["normal"].copy_(torch.randn(alpha["normal"].shape, generator=generator(2)))
@@ -246,6 +259,8 @@ def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
     assert alive["normal"][:, big].sum(-1).tolist() == [1] * 5
     assert alive["normal"][:, ~big].sum(-1).max() <= 2, "the best without parameters, and never the last audible one"
     second = relax.shares(alpha, space, state)["normal"]
+    living = torch.softmax(alpha["normal"].detach().masked_fill(~alive["normal"], -torch.inf), -1)
+    torch.testing.assert_close(second.detach() / second.detach().sum(-1, keepdim=True), living)
     for edges in space.node_inputs()["normal"]:
         assert float(second[list(edges)].detach().sum()) == pytest.approx(2.0)
 
@@ -318,7 +333,7 @@ def weights_after(strategy: Strategy) -> tuple[list[Tensor], list[Tensor], dict[
 
 
 def test_an_untrained_search_leaves_the_weights_and_stops_learning() -> None:
-    strategy = Strategy(Switches(signed=True), Weights(), Saliency(), Argmax(), schedules=(Untrained(3),))
+    strategy = Strategy(Switches(), Weights(), Saliency(), Argmax(), schedules=(Untrained(3),))
     before, after, state = weights_after(strategy)
     assert all(map(torch.equal, before, after))
     assert state["gradient"]["count"] == 3
@@ -357,7 +372,6 @@ def test_exact_shapley_values_move_alpha_by_the_rate() -> None:
     strategy.gradient.step(context, state)
     alpha = context.alpha["operation"].detach().clone()
     assert float(alpha.norm()) == pytest.approx(0.5)
-    context.step = 1
     strategy.gradient.step(context, state)
     assert torch.equal(context.alpha["operation"].detach(), alpha), "only every second step"
     whole = -float(context.validation_loss(Mixture(weights={"operation": torch.full((1, 5), 0.2)})))
@@ -402,6 +416,99 @@ def test_relevance_prunes_what_the_loss_does_not_need() -> None:
     living[0, 1] = 0.0
     assert price is not None
     assert float(price.detach()) == pytest.approx(0.1 * float(living.sum()), rel=1e-5)
+
+
+def test_the_size_of_a_drawn_point_is_a_cost() -> None:
+    space = drawn("conv-cell")
+    active = space.random_point(generator(11))
+    price = Complexity(3.0).penalty(Mixture(active=active), view(space, {}, Uniform(), 0, 0.0, {}), {})
+    burden = space.burden()
+    total = sum(
+        float(burden[n][row, pick]) for n, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
+    )
+    assert price is not None
+    assert float(price) == pytest.approx(3.0 * total)
+    finds = [
+        search(drawn("conv-cell"), CASES["conv-cell"].task(), make_strategy("tnd-nas", eta=eta), TRAINING).trace[-1]
+        for eta in (0.0, 1000.0)
+    ]
+    assert finds[0]["alpha"] != finds[1]["alpha"]
+
+
+def test_central_differences_draw_the_same_noise_at_both_ends() -> None:
+    """On a network with dropout the amended gradient is near the first order's, not a thousand times its spread."""
+    amended, plain = (make_strategy(name) for name in ("amended-darts", "darts"))
+    assert isinstance(amended, Strategy)
+    assert isinstance(plain, Strategy)
+    spreads = {}
+    for name, strategy in (("amended", amended), ("plain", plain)):
+        grads = []
+        for seed in range(6):
+            context, state = context_of("recurrent-cell", strategy)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                tensors = [context.alpha["node"]]
+                grads.append(strategy.gradient.gradient(context, tensors, state)[0])  # type: ignore[attr-defined]
+        stack = torch.stack([grad for grad in grads if grad is not None])
+        spreads[name] = float((stack - stack.mean(0)).norm(dim=(1, 2)).mean())
+    assert spreads["amended"] < 5 * spreads["plain"]
+
+
+def test_a_pruned_candidate_cannot_win_by_perturbation() -> None:
+    space = drawn("interaction")
+    asked: list[dict[str, Tensor]] = []
+
+    def metric(weights: dict[str, Tensor]) -> float:
+        asked.append(weights)
+        return float(weights["operation"][0] @ torch.tensor([1.0, -9.0, 3.0, 0.0, 0.0]))
+
+    context = select_context(space, metric, [])
+    context.scores = {"operation": torch.tensor([[0.3, -torch.inf, 0.7, -torch.inf, -torch.inf]])}
+    assert Perturbation(0).select(context) == {"operation": (0,)}, "without it the loss is 2.1, without the other .3"
+    assert all(bool(w["operation"].isfinite().all()) for w in asked)
+
+
+def test_twins_have_the_clip_of_the_weights_and_only_what_is_trained() -> None:
+    strategy = Strategy(Logits(), Softmax(), Twin(), Argmax(), hooks=(NormOnly(),))
+    context, state = context_of("conv-cell", strategy)
+    context.optimiser = Optimiser("sgd", 20.0, clip=0.25)
+    context.learning_rate = 20.0
+    strategy.gradient.step(context, state)
+    assert len(state["twin"]) == len(context.weights) < len(context.space.weights())
+    moved = torch.cat([(t - w.detach()).flatten() for t, w in zip(state["twin"], context.weights, strict=True)])
+    assert 0.0 < float(moved.norm()) <= 20.0 * 0.25 * 1.001
+
+
+def test_an_epoch_without_weight_steps_has_no_training_loss() -> None:
+    strategy = Strategy(Switches(), Weights(), Saliency(), Argmax(), schedules=(Untrained(3),))
+    *_, state = weights_after(strategy)
+    assert all("loss" not in record for record in state["trace"])
+
+
+def test_validating_a_uniform_supernet_does_not_change_the_search() -> None:
+    outcomes = []
+    for every in (0, 1):
+        space = CASES["interaction"].space()
+        strategy = Strategy(Logits(), Uniform(), NoGradient(), Argmax())
+        training = Training(epochs=2, batch_size=24, optimiser=Optimiser(learning_rate=0.05), evaluate_every=every)
+        Loop(space, CASES["interaction"].task(), training, strategy=strategy).run()
+        outcomes.append([p.detach().clone() for p in space.weights()])
+    assert all(map(torch.equal, *outcomes))
+
+
+@pytest.mark.parametrize(
+    ("parts", "lacks"),
+    [
+        ((EdgeLogits(), Softmax(), FirstOrder()), "weighs edges"),
+        ((PairLogits(), WeightedEdges(), FirstOrder()), "edges"),
+        ((Logits(), CategoricalShares(), ScoreFunction()), "simplex"),
+        ((Simplex(), Categorical(), Natural()), "logits"),
+        ((Switches(), Gates(), FirstOrder()), "gated"),
+    ],
+)
+def test_domains_and_relaxations_that_do_not_belong_together_are_refused(parts: Any, lacks: str) -> None:
+    with pytest.raises(StrategyError, match=f"lacks '{lacks}'"):
+        Strategy(*parts, Argmax())
 
 
 def test_gates_do_not_compete() -> None:
@@ -504,7 +611,6 @@ def test_no_gradient_on_a_space_without_continuous_parameters_runs_nothing() -> 
     [
         lambda: Simplex(floor=0.6),
         lambda: Gaussian(precision=0.0),
-        lambda: Topology(size=0),
         lambda: GumbelHard(samples=0),
         lambda: StartAt(1.0),
         lambda: Untrained(0),

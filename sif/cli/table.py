@@ -103,6 +103,11 @@ def _print_task(name: str, task: dict[str, Any], split: str) -> None:
         figures = f"{entry['test']:.4f}{spread}", f"{entry['valid']:.4f}", f"{entry['parameters']:,}"
         rows.add_row(", ".join(entry["point"]), *figures, f"{entry['seconds']:.2f}")
     console.print(rows)
+    predictors = list(dict.fromkeys(predictor for row in task["pairs"].values() for predictor in row))
+    pairs = Table("operation", *predictors, title=f"best test {metric} of each operation and predictor")
+    for operation, row in task["pairs"].items():
+        pairs.add_row(operation, *(_number(row.get(predictor)) for predictor in predictors))
+    console.print(pairs)
     published = (f"{model} {facts['rank']} ({facts['test']:.4f})" for model, facts in task["published"].items())
     lines = {
         "split": split,

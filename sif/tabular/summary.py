@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ def summary(table: InteractionTable, best: int = 10) -> dict[str, Any]:
     """Return what a table holds, as plain data, ready for JSON: sizes, how it was made, and for each task
 
     - `best`: the points of the best mean test metric, with its deviation over seeds, parameters and seconds.
+    - `pairs`: by operation and by predictor, the best mean test metric of the points that have both.
     - `published`: rank and mean test metric of the published models that are points of the table (`NAMED`); histories
       are scaled as the table's plan says, whatever the model's own scale is.
     - `quantiles`: of the points' mean test metric: best, upper quartile, median, lower quartile, worst.
@@ -87,6 +89,7 @@ def _of_task(table: InteractionTable, task: Any, best: int) -> dict[str, Any]:
     return {
         "metric": table.metrics(task)[0],
         "best": [_entry(table, task, points[index], test[index] * sign) for index in order[:best]],
+        "pairs": _pairs([table.key(point) for point in points], means * sign, max if table.maximise(task) else min),
         "published": _published(table, task),
         "quantiles": [float(value) * sign for value in np.quantile(means, [1, 0.75, 0.5, 0.25, 0])] if enough else [],
         "noise": noise,
@@ -102,6 +105,15 @@ def _of_task(table: InteractionTable, task: Any, best: int) -> dict[str, Any]:
         "failed": int((~sound).sum()),
         "seconds": sum(table.seconds(task, point) for point in table.points) * len(table.seeds),
     }
+
+
+def _pairs(keys: list[Key], means: Array, best: Callable[..., float]) -> dict[str, dict[str, float]]:
+    pairs: dict[str, dict[str, float]] = {}
+    for key, mean in zip(keys, means.tolist(), strict=True):
+        choice = dict(zip(COLUMNS, key, strict=True))
+        row = pairs.setdefault(choice["operation"], {})
+        row[choice["predictor"]] = best(mean, row.get(choice["predictor"], mean))
+    return pairs
 
 
 def _published(table: InteractionTable, task: Any) -> dict[str, dict[str, Any]]:

@@ -419,6 +419,9 @@ def test_a_summary_names_the_best_points_first(table: InteractionTable) -> None:
         gmf = named("gmf", WideSettings(biases=("off", "on")))
         assert not table.holds(gmf)
         assert facts["published"] == {}
+        pairs = [best for row in facts["pairs"].values() for best in row.values()]
+        assert len(pairs) == 4
+        assert (max if table.maximise(task) else min)(pairs) == pytest.approx(facts["best"][0]["test"])
 
 
 # --- the command line ---

@@ -20,9 +20,10 @@ from sif_samples import write_ratings
 from typer.testing import CliRunner
 
 from nasp_core.errors import SearchError, SpaceError
+from nasp_core.evaluation import evaluate
 from nasp_core.search import search
 from nasp_core.spaces import Histories, WideSettings, WideSpace
-from nasp_core.spaces.wide_points import named
+from nasp_core.spaces.wide_points import named, wide_genotype
 from nasp_core.spaces.wide_settings import OFFERS
 from nasp_core.strategies import make_strategy
 from nasp_core.training import train
@@ -30,7 +31,7 @@ from nasp_core.trials import Arena, Proposal, Random
 from nasp_core.trials.explore import explore
 from sif import resources, tabular
 from sif.cli import app
-from sif.datasets import Interactions
+from sif.datasets import Interactions, read
 from sif.errors import DataError
 from sif.tabular import (
     PLANS,
@@ -531,3 +532,19 @@ def test_the_shipped_table_is_found_in_a_wheel(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(resources, "__file__", str(tmp_path / "sif" / "resources.py"))
     table = InteractionTable.load()
     assert Path(table.source) == tmp_path / "sif" / "_resources" / "data" / "tables" / "interactions-ml100k.parquet"
+
+
+@pytest.mark.realdata
+def test_training_a_point_again_gives_the_shipped_figures(shipped: InteractionTable) -> None:
+    data = read("movielens")
+    assert data.fingerprint() == shipped.made["fingerprint"]
+    for task_name, point, tolerance in (("rating", named("biased-mf"), 0.002), ("ranking", named("mf"), 0.01)):
+        plan = PLANS[task_name].without(["mlp"])
+        task, space = arena_of(data, plan)
+        choices = {name: tuple(map(str, names)) for name, names in point.choices.items()}
+        network = space.build(wide_genotype(choices, plan.settings))
+        trained = train(network, task, plan.training, seed=1)
+        found = evaluate(trained.network, task, split="test")
+        for split, metrics in (("valid", trained.metrics), ("test", found)):
+            known = shipped.metric(task_name, point, split, 1)
+            assert metrics[plan.metric] == pytest.approx(known, abs=tolerance)

@@ -10,11 +10,24 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.search import Found, search
 from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
 from nasp_core.spaces.operations import OPERATIONS, TENSOR_OPERATIONS, family
-from nasp_core.strategies import nasp_ranked
+from nasp_core.strategies import make_strategy, nasp_ranked
 from nasp_core.testing import PlantedTask, ShuffledStream
 
 SETTINGS = InteractionSettings(
     embedding_dim=8, hidden=0, init_std=0.3, penalty="squared", l2=1e-4, max_norm=None, predictor_start="unit"
+)
+RATINGS = InteractionSettings(
+    operations=("plus", "minus", "multiply", "max", "min", "concat"),
+    embedding_dim=16,
+    hidden=0,
+    biases=True,
+    max_norm=1.0,
+    init_std=0.3,
+    predictor_start="unit",
+    penalty="squared",
+    l2=0.003,
+    bias_l2=0.02,
+    l2_frequency=0.5,
 )
 FINAL = Training(
     epochs=60, batch_size=128, optimiser=Optimiser(learning_rate=0.15, schedule="linear"), evaluate_every=0
@@ -122,3 +135,21 @@ def test_the_stream_visits_every_row_once_a_pass_and_can_be_sought() -> None:
     assert passes[0][0].target.tolist() != passes[1][0].target.tolist()
     assert torch.equal(ShuffledStream(inputs, target, 4, seed=1, axis=1).batch(4).target, passes[1][1].target)
     assert ShuffledStream(inputs, target, 4, seed=2, axis=1).batch(0).target.tolist() != passes[0][0].target.tolist()
+
+
+ALPHA = ("darts", "snas", "gaea", "balenas", "amended-darts", "asap", "tnd-nas", "na-nas", "fairnas", "spos")
+"""One-shot strategies that find what is planted by alpha or the supernet alone; benchmarks/planted.py counts them all."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["multiply", "max"])
+@pytest.mark.parametrize("name", ALPHA)
+def test_one_shot_strategies_find_what_is_planted_without_training_finalists(name: str, operation: str) -> None:
+    """The setting of benchmarks/planted.py: 500 x 400, two entries, 12 epochs of search."""
+    task = PlantedTask(operation, (500, 400), dim=2, density=0.2, seed=0)
+    ids = zip(task.parts["train"][0], task.sizes, strict=True)
+    counts = torch.cat([torch.bincount(each, minlength=size) for each, size in ids])
+    adam = Optimiser("adam", 0.01, betas=(0.9, 0.99))
+    training = Training(epochs=12, batch_size=512, optimiser=adam, evaluate_every=0)
+    found = search(InteractionSpace(task.sizes, RATINGS, counts), task, make_strategy(name), training, seed=0)
+    assert family(str(found.genotype.choices["operation"][0])) == family(operation)

@@ -138,7 +138,7 @@ def test_the_stream_visits_every_row_once_a_pass_and_can_be_sought() -> None:
 
 
 ALPHA = ("darts", "snas", "gaea", "balenas", "amended-darts", "asap", "tnd-nas", "na-nas", "fairnas", "spos")
-"""One-shot strategies that find what is planted by alpha or the supernet alone; benchmarks/planted.py counts them all."""
+"""Strategies that find what is planted by alpha or the supernet alone; benchmarks/planted.py counts them all."""
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,3 +111,11 @@ def test_parts_are_named_in_short():
     parts = {"domain": "Box(low=0.0)", "schedules": "Complexity(eta=(1, 2)), Prune(part=Inner(a=1))"}
     assert parts_in_short({"kind": "relaxing", "parts": parts}) == "Box, Complexity, Prune"
     assert parts_in_short({"kind": "trial", "parts": {"trials": "Random(trials=2)"}}) == "Random"
+
+
+def test_the_page_has_the_table_that_ls_prints():
+    """Where this fails: sif strategies ls --markdown, between the two comments of docs/strategies.md."""
+    page = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- table of strategies -->\n(.*)<!-- end of the table -->", page, re.S)
+    assert table is not None
+    assert table[1] == done("ls", "--markdown")

@@ -27,7 +27,7 @@ def done(*arguments: str) -> str:
 
 def test_ls_has_a_row_for_every_strategy():
     shown = done("ls")
-    rows = {match[1]: match[0] for match in re.finditer(r"│ ([\w-]+) .*", shown)}
+    rows = {match[1]: match[0] for match in re.finditer(r"(?m)^│ ([\w-]+) .*", shown)}
     assert list(rows) == list(STRATEGIES)
     assert "Box, OneHot, FirstOrder, Argmax" in rows["nasp"]
     assert "Yao et al. 2020" in rows["nasp"]

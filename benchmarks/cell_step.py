@@ -23,10 +23,10 @@ import torch
 from common import finish
 from nasp_core.loop import Loop
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import ConvCellSpace, ConvSettings
 from nasp_core.strategies import make_strategy
+from sif.cells.convolution.space import ConvCellSpace, ConvSettings
+from sif.cells.convolution.task import ImageTask
 from sif.datasets import Pictures
-from sif.tasks import ImageTask
 
 STRATEGIES = ("nasp", "darts", "darts-2nd")
 # As the published searches set them.

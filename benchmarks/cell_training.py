@@ -18,9 +18,10 @@ import torch
 from common import finish
 from nasp_core.loop import Loop
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import PUBLISHED_CELLS, CellNetwork, CellSettings
+from sif.cells.convolution.network import CellNetwork, CellSettings
+from sif.cells.convolution.published import PUBLISHED_CELLS
+from sif.cells.convolution.task import Augment, ImageTask
 from sif.datasets import Pictures
-from sif.tasks import Augment, ImageTask
 
 OPTIMISER = Optimiser("sgd", 0.025, momentum=0.9, weight_decay=3e-4, clip=5.0, schedule="cosine")
 

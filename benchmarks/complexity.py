@@ -16,8 +16,8 @@ import torch
 
 from common import Timed, arguments, finish
 from nasp_core.search import search
-from sif.cells import prepare_cells
 from sif.cells.cost import parameters
+from sif.cells.data import prepare_cells
 from sif.cells.networks import build_cells, make_space
 from sif.recipes import ConvCellRecipe, load_recipe
 

@@ -17,8 +17,8 @@ import torch
 
 from common import arguments, finish
 from nasp_core.errors import StrategyError
-from nasp_core.spaces import NasBench201Settings, NasBench201Space
 from nasp_core.trials import TRIALS, Arena, Proposal, explore
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.truth import TrueAccuracies
 
 _JUDGED = "cifar10"

@@ -8,7 +8,7 @@ trainings are longer (40 epochs, batches of 128) and less regularised than the r
 
 A hit is a find of the planted operation's family. Without element-wise networks some operations are one set of
 functions under several names and cannot be told apart by any data: plus, minus and concat (all f(user) + g(item)), and
-max and min (each is the other with embeddings and predictor negated); see `nasp_core.spaces.operations.family`.
+max and min (each is the other with embeddings and predictor negated); see `sif.operations.functions.family`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import torch
 from common import Timed, arguments, finish
 from nasp_core.errors import NaspError
 from nasp_core.search import search
-from nasp_core.spaces import OPERATIONS, InteractionSpace
-from nasp_core.spaces.operations import family
 from nasp_core.strategies import STRATEGIES, make_strategy
-from nasp_core.testing import PlantedTask
+from sif.operations.functions import OPERATIONS, family
 from sif.recipes import Recipe, load_recipe
+from sif.spaces.interaction import InteractionSpace
+from sif.testing.planted import PlantedTask
 
 SETTINGS = (
     "train.epochs=40",

@@ -31,10 +31,14 @@ from cell_step import resident
 from common import arguments, finish
 from nasp_core.loop import Loop, Observer
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import Histories, Queries, WideNetwork, WideSettings, named
 from sif.datasets import read, split
+from sif.encodings.histories import Histories
 from sif.evaluate import rank_metrics
+from sif.spaces.wide import WideNetwork
+from sif.spaces.wide_points import named
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingSettings, RankingTask
+from sif.tasks.queries import Queries
 
 T = TypeVar("T")
 STAGES = ("read", "split", "task", "batches", "epoch", "evaluate")

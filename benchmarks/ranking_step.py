@@ -21,9 +21,10 @@ from scipy import sparse
 from common import arguments, finish
 from nasp_core.loop import Loop
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import WideNetwork, WideSettings, named
-from nasp_core.spaces.wide_points import wide_genotype
 from sif.datasets import Split, read
+from sif.spaces.wide import WideNetwork
+from sif.spaces.wide_points import named, wide_genotype
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingSettings, RankingTask
 
 # Operation and predictor of functions of two ids, and published models with histories.

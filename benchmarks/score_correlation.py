@@ -20,14 +20,14 @@ from scipy import stats
 
 from common import arguments, finish
 from nasp_core.scores import SCORES, SupernetScore, make_score, saliency, summed
-from nasp_core.spaces import NasBench201Settings, NasBench201Space
 from nasp_core.types import Active, Batch
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
+from sif.cells.convolution.task import Augment, ImageTask
 from sif.cells.cost import parameters
 from sif.cells.truth import TrueAccuracies
 from sif.cli.app import data_root
 from sif.datasets import read_pictures
 from sif.scoring import correlations
-from sif.tasks import Augment, ImageTask
 
 _SIZE = "parameters"
 

@@ -28,12 +28,15 @@ import torch
 from scipy import sparse
 
 from common import Timed, arguments, finish
-from nasp_core.spaces import Histories, Queries, WideNetwork, WideSettings, named
-from nasp_core.spaces.wide_points import wide_genotype
 from sif.datasets import Interactions, read
+from sif.encodings.histories import Histories
 from sif.errors import RunError
 from sif.serve.export import FORMATS, Export, load_export
 from sif.serve.folding import Folded
+from sif.spaces.wide import WideNetwork
+from sif.spaces.wide_points import named, wide_genotype
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks.queries import Queries
 
 # Operation and predictor of functions of two ids, and published models.
 FUNCTIONS = (

@@ -21,12 +21,12 @@ from typing import Any
 
 from common import Timed, arguments, finish
 from nasp_core.errors import NaspError
-from nasp_core.spaces.wide_settings import OFFERS
 from nasp_core.trials import Arena
 from nasp_core.trials.explore import Told, explore
 from nasp_core.trials.table import TRIALS
 from nasp_core.types import Active
 from sif.datasets import read
+from sif.spaces.wide_settings import OFFERS
 from sif.tabular import PLANS, InteractionTable, TaskName, arena_of
 
 _WHOLE = "enumerate"

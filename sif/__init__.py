@@ -4,7 +4,8 @@ Cells of convolutional and recurrent networks: `sif.search_cells(recipe)`, `sif.
 """
 
 from sif.api import Run, load, search
-from sif.cells import CellRun, load_cells, search_cells
+from sif.cells.api import load_cells, search_cells
+from sif.cells.run import CellRun
 from sif.datasets import Interactions, read
 from sif.errors import SifError
 from sif.recommender import Recommender

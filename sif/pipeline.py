@@ -15,7 +15,6 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.search import search
-from nasp_core.spaces import InteractionSpace, WideSettings, WideSpace
 from nasp_core.strategy import Gradient, Strategy
 from nasp_core.trials import Arena, Enumerate, Random, TrialStrategy
 from nasp_core.types import State
@@ -24,6 +23,9 @@ from sif.models.baselines import Baseline, baseline_table
 from sif.models.build import build_network, make_space, small_space
 from sif.recipes import Recipe
 from sif.runs import Stages, searched, trained_stage
+from sif.spaces.interaction import InteractionSpace
+from sif.spaces.wide import WideSpace
+from sif.spaces.wide_settings import WideSettings
 
 __all__ = ["Pipeline", "check_recipe"]
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
-from nasp_core.spaces import InteractionNetwork, WideNetwork
 from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
 from sif.data import prepare
@@ -29,6 +28,8 @@ from sif.serve.fold_rules import encoded
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
 from sif.serve.topk import Ranked, top_k
+from sif.spaces.interaction import InteractionNetwork
+from sif.spaces.wide import WideNetwork
 from sif.tasks import Scale
 from sif.threads import threads_for
 

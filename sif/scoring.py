@@ -15,11 +15,12 @@ from nasp_core.errors import GenotypeError, ScoreError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network, Space
 from nasp_core.scores import Score, SupernetScore, make_score, score_point
-from nasp_core.spaces import arch_string
 from nasp_core.types import Batch, Task, derive_seed
-from sif.cells import check_cell_recipe, prepare_cells
+from sif.cells.convolution.nas_bench_201 import arch_string
+from sif.cells.data import prepare_cells
 from sif.cells.networks import build_cells
 from sif.cells.networks import make_space as make_cell_space
+from sif.cells.pipeline import check_cell_recipe
 from sif.cells.truth import TrueAccuracies
 from sif.data import prepare
 from sif.errors import DataError, RunError

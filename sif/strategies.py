@@ -23,10 +23,11 @@ from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.testing import CASES, Case, refusal
+from nasp_core.testing import Case, refusal
 from nasp_core.testing.stream import ShuffledStream
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import Active, ChoiceGroup, Mixture, Stream
+from sif.testing.cases import CASES
 
 __all__ = ["describe_strategy", "first_line", "parts_in_short", "spaces_of", "step_cost", "strategy_rows"]
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
+from nasp_core.edge import SupernetEdge
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.spaces.conv_edges import Edge
 from nasp_core.strategy import Attached, Hook
 
 __all__ = ["PartialChannels"]
 
 
 class _Narrowed(Attached):
-    def __init__(self, replaced: list[tuple[nn.Module, str, Edge]]) -> None:
+    def __init__(self, replaced: list[tuple[nn.Module, str, SupernetEdge]]) -> None:
         self.replaced = replaced
 
     def detach(self) -> None:
@@ -40,17 +40,15 @@ class PartialChannels(Hook):
 
     def attach(self, space: Space) -> Attached:
         """Put narrow edges in place of the whole ones."""
-        replaced: list[tuple[nn.Module, str, Edge]] = []
+        replaced: list[tuple[nn.Module, str, SupernetEdge]] = []
         for parent in list(space.modules()):
             for name, edge in list(parent.named_children()):
-                if isinstance(edge, Edge):
+                if isinstance(edge, SupernetEdge):
                     if edge.extra is not None or any(candidate._forward_hooks for candidate in edge):
                         raise StrategyError(
                             f"{self.describe()} puts new edges in place of those that another hook is on; give it first"
                         )
-                    channels = edge.place.channels
-                    share = next(s for s in range(self.share, 0, -1) if channels % (2 * s) == 0 or s == 1)
-                    narrow = Edge(edge.names, replace(edge.place, channels=channels // share), edge.candidate, share)
+                    narrow = edge.narrowed(self.share)
                     parent.register_module(name, narrow.to(next(space.parameters()).device))
                     replaced.append((parent, name, edge))
         return _Narrowed(replaced)

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nasp_core.edge import SupernetEdge
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.spaces.conv_edges import Edge
-from nasp_core.spaces.conv_operations import Source
 from nasp_core.strategy import Attached, Hook
 
 __all__ = ["AuxiliarySkip", "DropBlockSkip", "NoisySkip"]
@@ -21,8 +20,8 @@ __all__ = ["AuxiliarySkip", "DropBlockSkip", "NoisySkip"]
 SKIP = "skip_connect"
 
 
-def _edges(space: Space) -> list[Edge]:
-    return [module for module in space.modules() if isinstance(module, Edge)]
+def _edges(space: Space) -> list[SupernetEdge]:
+    return [module for module in space.modules() if isinstance(module, SupernetEdge)]
 
 
 def _skips(space: Space) -> Iterator[nn.Module]:
@@ -40,13 +39,13 @@ class _Auxiliary(Attached):
         self.space, self.edges, self.beta = space, _edges(space), 1.0
         if self.edges:
             device = next(space.parameters()).device
-            skips = nn.ModuleList(edge.candidate(SKIP, edge.place) for edge in self.edges).to(device)
+            skips = nn.ModuleList(edge.fresh(SKIP) for edge in self.edges).to(device)
             space.add_module(self.name, skips)
             for edge, skip in zip(self.edges, skips, strict=True):
                 edge.extra = self._weighted(skip)
 
     def _weighted(self, skip: nn.Module) -> Any:
-        def extra(source: Source) -> Tensor:
+        def extra(source: Any) -> Tensor:
             out: Tensor = skip(source)
             return self.beta * out
 

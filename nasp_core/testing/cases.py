@@ -1,35 +1,18 @@
-"""The spaces that the conformance suite runs every strategy on: small, each with a task."""
+"""A case of the conformance suite: a small space with a task; and the one that the core itself brings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from nasp_core.network import Network, Space
-from nasp_core.spaces import (
-    ConvCellSpace,
-    ConvSettings,
-    InteractionSettings,
-    InteractionSpace,
-    NasBench201Settings,
-    NasBench201Space,
-    RecurrentCellSpace,
-    RecurrentSettings,
-    TensorInteractionSpace,
-    WideSettings,
-    WideSpace,
-)
-from nasp_core.spaces.histories import Histories
-from nasp_core.testing.pictures import PlantedPictures
-from nasp_core.testing.planted import PlantedTask
 from nasp_core.testing.quadratic import QuadraticSettings, QuadraticSpace, QuadraticTask
-from nasp_core.testing.text import PlantedText
 from nasp_core.types import Active, Task
 
-__all__ = ["CASES", "Case"]
+__all__ = ["QUADRATIC", "Case", "fresh_space", "reordered", "transfer_whole"]
 
 
 @dataclass(frozen=True)
@@ -49,41 +32,8 @@ class Case:
     permuted: Callable[[Space, tuple[int, ...]], Space] | None = None
 
 
-def _transfer_interaction(space: Space, active: Active, network: Network) -> None:
-    live = f"predictors.{active['operation'][0]}."
-    state = {
-        key.replace(live, "predictors.0."): value
-        for key, value in space.state_dict().items()
-        if not key.startswith("predictors.") or key.startswith(live)
-    }
-    network.load_state_dict(state)
-
-
-def _permute_interaction(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, InteractionSpace)
-    operations = tuple(space.settings.operations[old] for old in order)
-    other = type(space)(space.sizes, replace(space.settings, operations=operations), space.counts)
-    state = space.state_dict()
-    for new, old in enumerate(order):
-        state[f"predictors.{new}.weight"] = space.state_dict()[f"predictors.{old}.weight"]
-    other.load_state_dict(state)
-    return other
-
-
-def _interaction(settings: InteractionSettings) -> Callable[[], Space]:
-    return lambda: InteractionSpace((14, 11), settings)
-
-
-def _tensor(settings: InteractionSettings) -> Callable[[], Space]:
-    return lambda: TensorInteractionSpace((9, 8, 3), settings)
-
-
-def _transfer_quadratic(space: Space, active: Active, network: Network) -> None:
-    network.load_state_dict(space.state_dict())
-
-
-def _reordered(setting: str) -> Callable[[Space, tuple[int, ...]], Space]:
-    """Return the permutation of a space whose candidates are one setting, and whose weights do not depend on them."""
+def reordered(setting: str) -> Callable[[Space, tuple[int, ...]], Space]:
+    """Return a `Case.permuted` of spaces whose candidates are one setting, and whose weights do not depend on them."""
 
     def permute(space: Space, order: tuple[int, ...]) -> Space:
         settings: Any = space.settings
@@ -96,187 +46,21 @@ def _reordered(setting: str) -> Callable[[Space, tuple[int, ...]], Space]:
     return permute
 
 
-def _transfer_whole(space: Space, active: Active, network: Network) -> None:
+def transfer_whole(space: Space, active: Active, network: Network) -> None:
+    """Copy all weights: a `Case.transfer` of spaces whose networks have the same ones."""
     network.load_state_dict(space.state_dict())
 
 
-def _transfer_cells(space: Space, active: Active, network: Network) -> None:
-    assert isinstance(space, ConvCellSpace | NasBench201Space)
-    network.load_state_dict(space.restricted_state(space.genotype(active)))
-
-
-def _permute_conv(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, ConvCellSpace)
-    operations, reduced = (tuple(group.candidates[old] for old in order) for group in space.groups)
-    other = ConvCellSpace(replace(space.settings, operations=operations, reduce_operations=reduced))
-    return _with_edges_of(space, other)
-
-
-def _permute_bench(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, NasBench201Space)
-    operations = tuple(space.settings.operations[old] for old in order)
-    return _with_edges_of(space, NasBench201Space(replace(space.settings, operations=operations)))
-
-
-def _with_edges_of(space: Space, other: Space) -> Space:
-    """Load into `other` the weights of `space`, whose edges list their candidates otherwise."""
-    names, moved = ([name for name in each.groups[0].candidates if name not in each.silent] for each in (space, other))
-    source = space.state_dict()
-    state = {}
-    for key in other.state_dict():
-        head, found, tail = key.partition(".edges.")
-        origin = key
-        if found:
-            edge, candidate, rest = tail.split(".", 2)
-            origin = f"{head}.edges.{edge}.{names.index(moved[int(candidate)])}.{rest}"
-        state[key] = source[origin]
-    other.load_state_dict(state)
-    return other
-
-
-_CONV = ConvSettings(
-    channels=4,
-    layers=3,
-    nodes=2,
-    stem_multiplier=1,
-    operations=("none", "skip_connect", "conv_1x1", "avg_pool_3x3"),
-    reduce_operations=("none", "skip_connect", "conv_1x1", "max_pool_3x3"),
-    classes=3,
-    in_channels=1,
-)
-_BENCH = NasBench201Settings(
-    channels=4,
-    cells_per_stage=1,
-    operations=("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3"),
-    classes=3,
-    in_channels=1,
-)
-_PLAIN = InteractionSettings(embedding_dim=3, hidden=0)
-_FULL = InteractionSettings(
-    embedding_dim=2, hidden=4, residual=True, biases=True, penalty="squared", l2=1e-3, bias_l2=1e-3, max_norm=None
-)
-_TENSOR = InteractionSettings(
-    embedding_dim=2, hidden=3, operations=("plus_plus", "0_max_concat", "2_multiply_min", "multiply_multiply")
-)
-_RECURRENT = RecurrentSettings(
-    vocabulary=7,
-    steps=2,
-    activations=("none", "tanh", "identity"),
-    embedding_dim=5,
-    hidden=5,
-    init_range=0.5,
-    dropout=0.1,
-    dropoutx=0.1,
-    dropouti=0.1,
-    dropoute=0.1,
-    weight_dropout=0.1,
-    activation_penalty=1e-3,
-)
 _QUADRATIC = QuadraticSettings()
 
-_WIDE = WideSettings(
-    embedding_dim=3,
-    hidden=3,
-    mlp=(4,),
-    encodings=("id", "id+history"),
-    operations=("multiply", "max"),
-    predictors=("mlp",),
-    biases=("on",),
-    init_std=0.5,
-    l2=1e-3,
-    bias_l2=1e-3,
+QUADRATIC = Case(
+    "quadratic",
+    lambda: QuadraticSpace(_QUADRATIC),
+    lambda: QuadraticTask(_QUADRATIC, rows=96),
+    transfer_whole,
+    reordered("columns"),
 )
-_PAIR = WideSettings(
-    embedding_dim=2,
-    branches=2,
-    encodings=("id+history",),
-    elementwise=("identity",),
-    operations=("concat", "min"),
-    predictors=("distance", "linear"),
-    init_std=0.5,
-    l2=1e-3,
-    l2_frequency=0.5,
-    additive=False,
-)
-
-
-def _wide(settings: WideSettings) -> Callable[[], Space]:
-    users, items = PlantedTask("max", (14, 11), density=0.8).parts["train"][0]
-    return lambda: WideSpace((14, 11), settings, Histories.of(users, items, (14, 11)))
-
-
-def _transfer_named(space: Space, active: Active, network: Network) -> None:
-    """Copy the weights that the network has, under the names that the space has for them too."""
-    state = space.state_dict()
-    network.load_state_dict({name: state[name] for name in network.state_dict()})
-
-
-def _permute_wide(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, WideSpace)
-    offers = {}
-    for setting in ("encodings", "elementwise", "operations", "predictors", "biases"):
-        offered = getattr(space.settings, setting)
-        offers[setting] = tuple(offered[old] for old in order if old < len(offered))
-    other = WideSpace((14, 11), replace(space.settings, **offers), space.histories)  # type: ignore[arg-type]
-    other.load_state_dict(space.state_dict())
-    return other
-
-
-_ALL = (
-    Case(
-        "interaction",
-        _interaction(_PLAIN),
-        lambda: PlantedTask("max", (14, 11), density=0.8),
-        _transfer_interaction,
-        _permute_interaction,
-    ),
-    Case(
-        "interaction-full",
-        _interaction(_FULL),
-        lambda: PlantedTask("plus", (14, 11), density=0.8),
-        _transfer_interaction,
-        _permute_interaction,
-    ),
-    Case(
-        "tensor-interaction",
-        _tensor(_TENSOR),
-        lambda: PlantedTask("0_max_plus", (9, 8, 3), density=0.6),
-        _transfer_interaction,
-        _permute_interaction,
-    ),
-    Case(
-        "interaction-wide",
-        _wide(_WIDE),
-        lambda: PlantedTask("max", (14, 11), density=0.8),
-        _transfer_named,
-        _permute_wide,
-    ),
-    Case(
-        "interaction-wide-pair",
-        _wide(_PAIR),
-        lambda: PlantedTask("min", (14, 11), density=0.8),
-        _transfer_named,
-    ),
-    Case(
-        "recurrent-cell",
-        lambda: RecurrentCellSpace(_RECURRENT),
-        lambda: PlantedText(_RECURRENT.vocabulary),
-        _transfer_whole,
-        _reordered("activations"),
-    ),
-    Case("conv-cell", lambda: ConvCellSpace(_CONV), PlantedPictures, _transfer_cells, _permute_conv),
-    Case("nas-bench-201", lambda: NasBench201Space(_BENCH), PlantedPictures, _transfer_cells, _permute_bench),
-    Case(
-        "quadratic",
-        lambda: QuadraticSpace(_QUADRATIC),
-        lambda: QuadraticTask(_QUADRATIC, rows=96),
-        _transfer_quadratic,
-        _reordered("columns"),
-    ),
-)
-
-CASES: Mapping[str, Case] = {case.name: case for case in _ALL}
-"""The conformance cases by name."""
+"""The quadratic bilevel problem, whose solution has a closed form."""
 
 
 def fresh_space(case: Case, seed: int = 0) -> Space:

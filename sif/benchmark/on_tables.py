@@ -13,8 +13,6 @@ import torch
 from nasp_core.errors import SearchError
 from nasp_core.genotype import Genotype
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import NasBench201Settings, NasBench201Space
-from nasp_core.spaces.wide_settings import NAME, VERSION, settings_of
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Arena, Proposal, TrialStrategy, explore
 from nasp_core.types import Active
@@ -24,11 +22,13 @@ from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
 from sif.benchmark.results import Column, Run
 from sif.benchmark.spending import Bounded, Priced
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.truth import TrueAccuracies
 from sif.datasets import read
 from sif.errors import DataError, RaceError
 from sif.models.build import make_space
 from sif.report.cells import cell_text
+from sif.spaces.wide_settings import NAME, VERSION, settings_of
 from sif.tabular import InteractionTable, Plan, TaskName, arena_of
 from sif.tasks.ranking_settings import RankingSettings
 

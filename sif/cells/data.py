@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from nasp_core.types import Task
+from sif.cells.convolution.task import Augment, ImageTask, cut_training
+from sif.cells.recurrent.task import TextTask
 from sif.cells.truth import TrueAccuracies
 from sif.data import resolve_device
 from sif.datasets.corpora import Corpus, read_corpus
 from sif.datasets.pictures import Pictures, read_pictures
 from sif.errors import DataError, RecipeError
 from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
-from sif.tasks.image import Augment, ImageTask, cut_training
-from sif.tasks.text import TextTask
 
 __all__ = ["CellData", "prepare_cells"]
 

@@ -7,19 +7,12 @@ from typing import Any
 
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network, Space
-from nasp_core.spaces import (
-    CellNetwork,
-    CellSettings,
-    ConvCellSpace,
-    ConvSettings,
-    NasBench201Settings,
-    NasBench201Space,
-    RecurrentCellSpace,
-    RecurrentNetwork,
-    RecurrentSettings,
-    cells_of,
-    pairs_of,
-)
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
+from sif.cells.convolution.network import CellNetwork, CellSettings, cells_of
+from sif.cells.convolution.space import ConvCellSpace, ConvSettings
+from sif.cells.recurrent.forms import pairs_of
+from sif.cells.recurrent.settings import RecurrentSettings
+from sif.cells.recurrent.space import RecurrentCellSpace, RecurrentNetwork
 from sif.errors import RunError
 from sif.recipes import CellRecipe
 

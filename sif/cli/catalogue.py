@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sif.cells import check_cell_recipe
+from sif.cells.pipeline import check_cell_recipe
 from sif.cli.app import app, console, data_root, emit, guarded
 from sif.datasets import (
     Corpus,

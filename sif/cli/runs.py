@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from sif.api import load, rank_run, retrain, score
-from sif.cells import retrain_cells, score_cells
+from sif.cells.retrain import retrain_cells, score_cells
 from sif.cli.app import app, console, data_root, emit, errors, guarded
 from sif.cli.cells import print_cell_score, print_trained_cell
 from sif.cli.progress import TerminalProgress

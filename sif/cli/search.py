@@ -12,7 +12,9 @@ import typer
 from rich.table import Table
 
 from sif.api import execute
-from sif.cells import check_cell_recipe, execute_cells, prepare_cells
+from sif.cells.data import prepare_cells
+from sif.cells.pipeline import check_cell_recipe
+from sif.cells.run import execute_cells
 from sif.cli.app import app, console, data_root, emit, errors, guarded
 from sif.cli.cells import print_cells
 from sif.cli.progress import TerminalProgress

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import Histories, Queries, WideNetwork, WideSettings, additive, additive_reason, named
+from sif.encodings.histories import Histories
 from sif.integrations import IntegrationError
 from sif.integrations.recbole_data import (
     RecBoleData,
@@ -27,6 +27,10 @@ from sif.integrations.recbole_data import (
 from sif.integrations.recbole_support import recbole_ready
 from sif.integrations.recbole_train import scores_from, train_model
 from sif.serve.folding import Folded
+from sif.spaces.wide import WideNetwork
+from sif.spaces.wide_points import additive, additive_reason, named
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import Marked, bce, bpr, softmax
 
 recbole_ready()
@@ -51,7 +55,7 @@ class SIF(GeneralRecommender):  # type: ignore[misc]
     """A function of the wide space as a general model of RecBole.
 
     Keys of RecBole's Config: `sif_genotype` (a genotype, its JSON, or the path of a `genotype.json`), or `sif_point`
-    (a name of `nasp_core.spaces.NAMED`, "mf" without either) with `sif_settings` (those of `WideSettings`, such as
+    (a name of `sif.spaces.wide_points.NAMED`, "mf" without either) with `sif_settings` (those of `WideSettings`:
     `{"embedding_dim": 64, "l2": 0.01}`); and `sif_loss`, of each positive of a batch with RecBole's sampled negative:
     "bpr" (default), "bce", or "softmax" over all items (the negative is then not used). Histories are those of the
     data set that the model is made with: give it the training part. While it trains, the history of a user lacks the

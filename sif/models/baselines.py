@@ -9,13 +9,8 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Network
-from nasp_core.spaces.histories import Histories
-from nasp_core.spaces.interaction import InteractionNetwork, InteractionSettings
-from nasp_core.spaces.sides import SideSettings
-from nasp_core.spaces.tensor_interaction import TensorInteractionNetwork
-from nasp_core.spaces.wide import WideSpace
-from nasp_core.spaces.wide_points import NAMED, named
-from nasp_core.spaces.wide_settings import WideSettings, settings_of
+from sif.encodings.histories import Histories
+from sif.encodings.sides import SideSettings
 from sif.models.fixed import (
     Biases,
     Conv,
@@ -32,6 +27,11 @@ from sif.models.fixed import (
     TensorNcf,
     Tucker,
 )
+from sif.spaces.interaction import InteractionNetwork, InteractionSettings
+from sif.spaces.tensor import TensorInteractionNetwork
+from sif.spaces.wide import WideSpace
+from sif.spaces.wide_points import NAMED, named
+from sif.spaces.wide_settings import WideSettings, settings_of
 
 __all__ = ["BASELINES", "RANKING_BASELINES", "TENSOR_BASELINES", "Baseline", "baseline_table"]
 

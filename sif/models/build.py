@@ -9,20 +9,14 @@ import torch
 
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network
-from nasp_core.spaces import (
-    Histories,
-    InteractionNetwork,
-    InteractionSettings,
-    InteractionSpace,
-    TensorInteractionSpace,
-    WideNetwork,
-    WideSettings,
-    WideSpace,
-)
-from nasp_core.spaces.operations import family
-from nasp_core.spaces.wide_points import additive
-from nasp_core.spaces.wide_settings import settings_of
+from sif.encodings.histories import Histories
 from sif.errors import RunError
+from sif.operations.functions import family
+from sif.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
+from sif.spaces.tensor import TensorInteractionSpace
+from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide_points import additive
+from sif.spaces.wide_settings import WideSettings, settings_of
 from sif.tasks import RankingTask, RatingTask
 
 __all__ = ["MODES", "build_network", "is_additive", "make_space", "parameters_of", "small_space"]

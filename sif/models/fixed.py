@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nasp_core.network import Network
-from nasp_core.spaces.queries import Queries
-from nasp_core.spaces.sides import SidedNetwork, SideSettings
 from nasp_core.types import Mixture
+from sif.encodings.sides import SidedNetwork, SideSettings
+from sif.tasks.queries import Queries
 
 __all__ = [
     "Biases",

@@ -8,10 +8,12 @@ from dataclasses import asdict
 from torch import Tensor
 
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import Histories, InteractionNetwork, WideNetwork, WideSpace
 from nasp_core.types import State
+from sif.encodings.histories import Histories
 from sif.errors import RunError
 from sif.models.build import build_network
+from sif.spaces.interaction import InteractionNetwork
+from sif.spaces.wide import WideNetwork, WideSpace
 from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
 
 __all__ = ["MODEL_FORMAT", "Goal", "goal_of", "goal_of_task", "model_tree", "network_of", "task_tree"]

@@ -7,12 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nasp_core.spaces import (
-    CellSettings,
-    ConvSettings,
-    NasBench201Settings,
-    RecurrentSettings,
-)
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings
+from sif.cells.convolution.network import CellSettings
+from sif.cells.convolution.space import ConvSettings
+from sif.cells.recurrent.settings import RecurrentSettings
 from sif.recipes.base import BaseRecipe
 from sif.recipes.closed import Closed, Count, Share, model_of
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nasp_core.optimise import Training
-from nasp_core.spaces import InteractionSettings, WideSettings
 from sif.recipes.base import BaseRecipe
 from sif.recipes.closed import Closed, Count, Size, model_of
+from sif.spaces.interaction import InteractionSettings
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks.ranking_settings import RankingSettings
 
 __all__ = ["TABLE_RECIPES", "RankingRecipe", "Recipe", "WideRecipe"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import OPERATIONS, TENSOR_OPERATIONS
-from nasp_core.spaces.wide_points import wide_formula
+from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS
+from sif.spaces.wide_points import wide_formula
 
 __all__ = ["formula"]
 

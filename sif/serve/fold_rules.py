@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nasp_core.spaces.interaction import InteractionNetwork
 from sif.serve.tables import Deep, Side, Tables
+from sif.spaces.interaction import InteractionNetwork
 
 __all__ = ["encoded", "fold", "fold_side"]
 

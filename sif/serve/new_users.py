@@ -9,11 +9,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from nasp_core.spaces import InteractionNetwork, WideNetwork
-from nasp_core.spaces.wide_encoding import SideEncoder, bag
+from sif.encodings.side import SideEncoder, bag
 from sif.serve.fold_rules import encoded, fold_side
 from sif.serve.row_losses import Asks, Ranking, Rows
 from sif.serve.tables import Side
+from sif.spaces.interaction import InteractionNetwork
+from sif.spaces.wide import WideNetwork
 from sif.tasks import RankingSettings, Scale
 
 __all__ = ["solve_users"]

@@ -15,13 +15,13 @@ import torch
 import sif
 from nasp_core.errors import SearchError
 from nasp_core.evaluation import evaluate
-from nasp_core.spaces import WideSpace
-from nasp_core.spaces.wide_settings import NAME
 from nasp_core.training import train
 from nasp_core.types import Active
 from sif.datasets import Interactions, check_rating_task, split
 from sif.errors import DataError
 from sif.models.build import make_space, parameters_of
+from sif.spaces.wide import WideSpace
+from sif.spaces.wide_settings import NAME
 from sif.tabular.assemble import write_table
 from sif.tabular.journal import Journal
 from sif.tabular.keys import Key, key_of

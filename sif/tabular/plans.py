@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import WideSettings
-from nasp_core.spaces.wide_settings import OFFERS
 from sif.errors import DataError
+from sif.spaces.wide_settings import OFFERS, WideSettings
 from sif.tasks.ranking_settings import RankingSettings
 
 __all__ = ["PLANS", "TASKS", "Plan", "TaskName"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasp_core.spaces.wide_points import NAMED, named
+from sif.spaces.wide_points import NAMED, named
 from sif.tabular.keys import COLUMNS, Key
 from sif.tabular.measures import kendall_tau, spearman
 from sif.tabular.table import InteractionTable

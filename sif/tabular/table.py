@@ -14,13 +14,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import WideSpace
-from nasp_core.spaces.wide_settings import NAME, VERSION, groups_of, settings_of
 from nasp_core.trials import Proposal
 from nasp_core.types import Active
 from sif.errors import DataError
 from sif.models.build import small_space
 from sif.resources import resource_dir
+from sif.spaces.wide import WideSpace
+from sif.spaces.wide_settings import NAME, VERSION, groups_of, settings_of
 from sif.tabular.assemble import MADE
 from sif.tabular.keys import COLUMNS, Key, key_of
 from sif.tabular.plans import TaskName

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from nasp_core.spaces.histories import Histories
-from nasp_core.spaces.queries import Queries
 from nasp_core.types import Stream
 from sif.datasets import Interactions, Split
+from sif.encodings.histories import Histories
 from sif.errors import DataError
 from sif.evaluate import rank_metrics
+from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import LOSSES
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.ranking_streams import PairStream, UserStream

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasp_core.spaces.queries import Queries
 from nasp_core.types import Batch, derive_seed
 from sif.errors import DataError
+from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import Marked
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.sampling import Pairs, Sampler

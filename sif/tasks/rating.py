@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nasp_core.spaces.histories import Histories
 from nasp_core.types import Stream
 from sif.datasets import Interactions, Split
+from sif.encodings.histories import Histories
 from sif.errors import DataError
 from sif.tasks.stream import TensorStream
 

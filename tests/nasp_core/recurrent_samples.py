@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nasp_core.spaces import (
-    RecurrentCellSpace,
-    RecurrentSettings,
-)
+from sif.cells.recurrent.settings import RecurrentSettings
+from sif.cells.recurrent.space import RecurrentCellSpace
 
 PLAIN = RecurrentSettings(
     vocabulary=11,

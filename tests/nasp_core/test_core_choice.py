@@ -13,10 +13,11 @@ from nasp_core.loop import Loop, Observer
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax.one_hot import sloped_point
-from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
 from nasp_core.strategies import nasp, nasp_ranked
-from nasp_core.testing import PlantedTask
 from nasp_core.types import Mixture
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.spaces.tensor import TensorInteractionSpace
+from sif.testing.planted import PlantedTask
 
 SETTINGS = [
     InteractionSettings(embedding_dim=3, hidden=hidden, biases=biases, residual=residual)

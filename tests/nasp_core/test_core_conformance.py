@@ -4,8 +4,9 @@ import pytest
 
 from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
-from nasp_core.testing import CASES, checks_of, refusal, space_checks
+from nasp_core.testing import checks_of, refusal, space_checks
 from nasp_core.trials import TrialStrategy
+from sif.testing.cases import CASES
 
 SMALL: dict[str, dict[str, object]] = {
     "nasp-ranked": {"finalists": 3},

@@ -18,17 +18,20 @@ from nasp_core.loop import Loop
 from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax.one_hot import sloped_point
-from nasp_core.spaces import (
-    NASP_NORMAL_OPERATIONS,
-    NASP_REDUCE_OPERATIONS,
-    ConvCellSpace,
-    ConvSettings,
-)
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, FactorizedReduce, Place, Source
 from nasp_core.strategies import make_strategy
 from nasp_core.strategy import frozen
-from nasp_core.testing import CASES, PlantedPictures
 from nasp_core.types import Active, Mixture
+from sif.cells.convolution.operations import (
+    CONV_OPERATIONS,
+    NASP_NORMAL_OPERATIONS,
+    NASP_REDUCE_OPERATIONS,
+    FactorizedReduce,
+    Place,
+    Source,
+)
+from sif.cells.convolution.space import ConvCellSpace, ConvSettings
+from sif.testing.cases import CASES
+from sif.testing.pictures import PlantedPictures
 
 DARTS = ConvSettings(channels=4, layers=3, nodes=3, classes=3, in_channels=2)
 NASP = replace(DARTS, operations=NASP_NORMAL_OPERATIONS, reduce_operations=NASP_REDUCE_OPERATIONS)

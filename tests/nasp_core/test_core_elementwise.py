@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.spaces.elementwise import Elementwise
+from sif.encodings.elementwise import Elementwise
 
 
 def make(hidden: int = 5, *, residual: bool = False) -> Elementwise:

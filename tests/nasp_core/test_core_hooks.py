@@ -15,12 +15,13 @@ from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax import Softmax
 from nasp_core.select import Argmax
-from nasp_core.spaces import ConvCellSpace, ConvSettings, NasBench201Settings, NasBench201Space
-from nasp_core.spaces.conv_edges import Edge, Row, branches_of, joined
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, Place, Skip, Source
 from nasp_core.strategy import Hook, Strategy
-from nasp_core.testing import CASES
 from nasp_core.types import Mixture
+from sif.cells.convolution.edges import Edge, Row, branches_of, joined
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
+from sif.cells.convolution.operations import CONV_OPERATIONS, Place, Skip, Source
+from sif.cells.convolution.space import ConvCellSpace, ConvSettings
+from sif.testing.cases import CASES
 
 HOOKS = [AuxiliarySkip(), DropBlockSkip(), NoisySkip(), NormOnly(), PartialChannels(2), Transit()]
 SETTINGS = ConvSettings(

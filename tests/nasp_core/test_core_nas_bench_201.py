@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.relax.one_hot import sloped_point
-from nasp_core.spaces import NasBench201Settings, NasBench201Space, arch_string, operations_of
 from nasp_core.types import Mixture
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space, arch_string, operations_of
 
 SMALL = NasBench201Settings(channels=4, cells_per_stage=1, classes=3, in_channels=2)
 STRINGS = [

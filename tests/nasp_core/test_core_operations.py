@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.spaces.operations import OPERATIONS, TENSOR_OPERATIONS, Operation, family
+from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS, Operation, family
 
 FAMILIES = {name: family(name) for name in TENSOR_OPERATIONS}
 

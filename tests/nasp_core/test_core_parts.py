@@ -13,10 +13,12 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax import FairTurns, OneHot, Pinned, Softmax
 from nasp_core.select import Argmax, Ranking
 from nasp_core.select.ranking import finalists
-from nasp_core.spaces import InteractionSettings, InteractionSpace
 from nasp_core.strategy import SelectContext
-from nasp_core.testing import CASES, PlantedTask, QuadraticSettings, QuadraticSpace
+from nasp_core.testing import QuadraticSettings, QuadraticSpace
 from nasp_core.types import Active, ChoiceGroup, Phase
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.testing.cases import CASES
+from sif.testing.planted import PlantedTask
 
 FLOATS = st.floats(-50, 50, width=32)
 ROWS = st.lists(st.lists(FLOATS, min_size=4, max_size=4), min_size=1, max_size=3)

@@ -8,10 +8,12 @@ import torch
 from nasp_core.errors import SpaceError
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.search import Found, search
-from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
-from nasp_core.spaces.operations import OPERATIONS, TENSOR_OPERATIONS, family
 from nasp_core.strategies import make_strategy, nasp_ranked
-from nasp_core.testing import PlantedTask, ShuffledStream
+from nasp_core.testing import ShuffledStream
+from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS, family
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.spaces.tensor import TensorInteractionSpace
+from sif.testing.planted import PlantedTask
 
 SETTINGS = InteractionSettings(
     embedding_dim=8, hidden=0, init_std=0.3, penalty="squared", l2=1e-4, max_norm=None, predictor_start="unit"

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.errors import SpaceError
-from nasp_core.testing import PlantedText
+from sif.testing.text import PlantedText
 
 
 def test_words_follow_the_rule_but_for_the_noise() -> None:

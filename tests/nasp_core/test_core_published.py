@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import PUBLISHED_CELLS, CellNetwork, Cells, CellSettings, ConvCellSpace, ConvSettings, cells_of
-from nasp_core.spaces import cell_network as module
-from nasp_core.spaces.conv_operations import Skip
-from nasp_core.testing import PlantedPictures
 from nasp_core.training import train
 from nasp_core.types import Batch
+from sif.cells.convolution import network as module
+from sif.cells.convolution.network import CellNetwork, Cells, CellSettings, cells_of
+from sif.cells.convolution.operations import Skip
+from sif.cells.convolution.published import PUBLISHED_CELLS
+from sif.cells.convolution.space import ConvCellSpace, ConvSettings
+from sif.testing.pictures import PlantedPictures
 
 TINY = CellSettings(channels=4, layers=3, stem_multiplier=1, classes=3, in_channels=1)
 _SKIPS = tuple(("skip_connect", source) for source in (0, 1))

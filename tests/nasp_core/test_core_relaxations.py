@@ -59,10 +59,10 @@ from nasp_core.search import search
 from nasp_core.select import Argmax, Explore, Perturbation
 from nasp_core.strategies import make_strategy
 from nasp_core.strategy import Relax, Schedule, SearchView, SelectContext, Strategy
-from nasp_core.testing import CASES
 from nasp_core.trials.evolution import Evolution
 from nasp_core.trials.random import Random
 from nasp_core.types import Active, Alpha, Mixture, State
+from sif.testing.cases import CASES
 
 TRAINING = Training(epochs=3, batch_size=24, optimiser=Optimiser(learning_rate=0.05), evaluate_every=0)
 

@@ -25,8 +25,8 @@ from nasp_core.scores import (
     Synflow,
 )
 from nasp_core.scores.jacob_cov import correlation_score
-from nasp_core.spaces import NasBench201Settings, NasBench201Space
 from nasp_core.types import Batch, Mixture
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 
 
 class Plain(Network):

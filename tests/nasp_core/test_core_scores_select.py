@@ -14,8 +14,9 @@ from nasp_core.network import Loss, Network
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.select.by_score import ByScore
 from nasp_core.strategy import Paper, SelectContext
-from nasp_core.testing.cases import CASES, fresh_space
+from nasp_core.testing.cases import fresh_space
 from nasp_core.types import Active, Batch
+from sif.testing.cases import CASES
 
 
 def context(scores: list[float], case: str = "quadratic", seed: int = 0) -> SelectContext:

@@ -13,9 +13,10 @@ from nasp_core.errors import ScoreError
 from nasp_core.network import Network, Space
 from nasp_core.scores import SCORES, FreeDarts, make_score, saliency, score_judge, score_point, summed
 from nasp_core.scores.probing import apart
-from nasp_core.testing.cases import CASES, fresh_space
+from nasp_core.testing.cases import fresh_space
 from nasp_core.trials import Arena, Enumerate, explore
 from nasp_core.types import Active, Batch, Mixture, Task, derive_seed
+from sif.testing.cases import CASES
 
 IDS = "the inputs are ids, and "
 NO_RELU = "has no ReLU that sees the samples"

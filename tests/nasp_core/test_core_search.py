@@ -16,14 +16,15 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.relax import OneHot
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.select import Argmax
-from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
 from nasp_core.state import pack
 from nasp_core.strategies import darts, nasp, nasp_ranked
 from nasp_core.strategy import SelectContext, Strategy
-from nasp_core.testing import PlantedTask
 from nasp_core.testing.conformance import same
 from nasp_core.trials import Enumerate, Random, TrialStrategy
 from nasp_core.types import Active, Mixture, State
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.spaces.tensor import TensorInteractionSpace
+from sif.testing.planted import PlantedTask
 
 SHORT = Training(epochs=2, batch_size=16, optimiser=Optimiser(learning_rate=0.1))
 

@@ -11,10 +11,12 @@ from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.select import Shortlist
 from nasp_core.select.shortlist import climb
-from nasp_core.spaces import Histories, WideSettings, WideSpace
 from nasp_core.strategy import SelectContext
-from nasp_core.testing import PlantedTask
 from nasp_core.types import Active
+from sif.encodings.histories import Histories
+from sif.spaces.wide import WideSpace
+from sif.spaces.wide_settings import WideSettings
+from sif.testing.planted import PlantedTask
 
 FINAL = Training(epochs=12, optimiser=Optimiser(learning_rate=0.1))
 

@@ -8,8 +8,9 @@ import torch
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import InteractionSettings, InteractionSpace, TensorInteractionSpace
 from nasp_core.types import Mixture
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.spaces.tensor import TensorInteractionSpace
 
 
 def make(**changes: Any) -> InteractionSpace:

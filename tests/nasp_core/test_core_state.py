@@ -9,12 +9,12 @@ from torch import nn
 from nasp_core.errors import ResumeError
 from nasp_core.loop import Loop, Observer
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import InteractionSettings, InteractionSpace
 from nasp_core.state import pack, restore
 from nasp_core.strategies import darts, nasp, nasp_ranked
 from nasp_core.strategy import Strategy
-from nasp_core.testing import PlantedTask
 from nasp_core.testing.conformance import same
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.testing.planted import PlantedTask
 
 
 def test_pack_copies_to_plain_values() -> None:

@@ -13,12 +13,13 @@ from nasp_core.network import Network, Space
 from nasp_core.relax import OneHot, Softmax
 from nasp_core.search import Found, search
 from nasp_core.select import Argmax
-from nasp_core.spaces import InteractionSpace
 from nasp_core.strategies import nasp, nasp_ranked
 from nasp_core.strategy import Domain, Gradient, Relax, Strategy
-from nasp_core.testing import CASES, Case, checks_of, conformance, space_checks
+from nasp_core.testing import Case, checks_of, conformance, space_checks
 from nasp_core.trials import Random
 from nasp_core.types import Active, Alpha, Mixture, Phase, State
+from sif.spaces.interaction import InteractionSpace
+from sif.testing.cases import CASES
 
 
 @dataclass(frozen=True)

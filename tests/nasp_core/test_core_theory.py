@@ -31,8 +31,9 @@ from nasp_core.relax.dirichlet import concentration, dirichlet_sample
 from nasp_core.relax.one_hot import on_host
 from nasp_core.select import Argmax
 from nasp_core.strategy import StepContext, Strategy
-from nasp_core.testing import CASES, QuadraticSettings, QuadraticSpace, QuadraticTask
+from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.types import Alpha, Mixture
+from sif.testing.cases import CASES
 
 ARMS = QuadraticSettings(size=3, continuous=0, columns=(0, 1, 2))
 

@@ -20,9 +20,10 @@ from nasp_core.schedule import Complexity
 from nasp_core.select import Argmax
 from nasp_core.strategies import nasp
 from nasp_core.strategy import SearchView, Strategy
-from nasp_core.testing import CASES, PlantedPictures
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
+from sif.testing.cases import CASES
+from sif.testing.pictures import PlantedPictures
 
 SGD = Optimiser("sgd", 0.1)
 

@@ -12,12 +12,12 @@ from nasp_core.errors import SearchError
 from nasp_core.gradient import FirstOrder
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.search import search, train_genotype
-from nasp_core.spaces import InteractionSettings, InteractionSpace
 from nasp_core.state import pack
 from nasp_core.strategy import Gradient, Paper
-from nasp_core.testing import PlantedTask
 from nasp_core.trials import Arena, Enumerate, Proposal, Random, TrialStrategy, explore
 from nasp_core.types import State
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.testing.planted import PlantedTask
 
 SHORT = Training(epochs=4, batch_size=16, optimiser=Optimiser(learning_rate=0.1))
 

@@ -12,10 +12,10 @@ from trial_samples import LEARNERS, PlantedTable, bench_space, valid
 from nasp_core.errors import SearchError
 from nasp_core.state import pack, restore
 from nasp_core.strategies import make_strategy
-from nasp_core.testing import CASES
 from nasp_core.testing.conformance import same
 from nasp_core.trials import TRIALS, Arena, Proposal, TrialStrategy, explore
 from nasp_core.trials.points import key_of
+from sif.testing.cases import CASES
 
 TABLE = PlantedTable()
 SCREEN = {"pool": 6, "batch_size": 8}

@@ -9,9 +9,7 @@ from torch import Tensor
 from trial_samples import PlantedTable, bench_space
 
 from nasp_core.network import Space
-from nasp_core.spaces import ConvCellSpace, ConvSettings, RecurrentCellSpace, RecurrentSettings
 from nasp_core.state import pack
-from nasp_core.testing import CASES
 from nasp_core.trials import TRIALS, Arena, Proposal, explore
 from nasp_core.trials.anasod import histograms
 from nasp_core.trials.budgeted import normal_scores
@@ -23,6 +21,10 @@ from nasp_core.trials.neighbours import changes, mutated, neighbours
 from nasp_core.trials.points import key_of, point_of, tokens_of, vocabulary
 from nasp_core.trials.reinforce import Controller, policy_loss
 from nasp_core.types import Active
+from sif.cells.convolution.space import ConvCellSpace, ConvSettings
+from sif.cells.recurrent.settings import RecurrentSettings
+from sif.cells.recurrent.space import RecurrentCellSpace
+from sif.testing.cases import CASES
 
 REWARDS = torch.tensor([1.0, -0.5, 2.0], dtype=torch.float64)
 

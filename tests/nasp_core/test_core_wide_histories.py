@@ -18,7 +18,11 @@ from wide_samples import (
 )
 
 from nasp_core.errors import SpaceError
-from nasp_core.spaces import Histories, Queries, WideNetwork, named, wide_encoding
+from sif.encodings import side as wide_encoding
+from sif.encodings.histories import Histories
+from sif.spaces.wide import WideNetwork
+from sif.spaces.wide_points import named
+from sif.tasks.queries import Queries
 
 ENCODINGS = [(user, item) for user in ("id", "history", "id+history") for item in ("id", "history", "id+history")]
 

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 from wide_samples import HISTORIES, ITEMS, SETTINGS, USERS, network, triples
 
-from nasp_core.spaces import wide_elementwise, wide_rows
-from nasp_core.spaces.elementwise import Elementwise
-from nasp_core.spaces.operations import OPERATIONS
-from nasp_core.spaces.wide_elementwise import entrywise, start_near_identity
-from nasp_core.spaces.wide_encoding import Ask, Encoding, SideEncoder
-from nasp_core.spaces.wide_kernels import Distance, Reader, Tower, Weighted, read_pairs
-from nasp_core.spaces.wide_rows import Rows, inner
-from nasp_core.spaces.wide_sums import Lists, bag, row_penalty
+from sif.encodings import entrywise as wide_elementwise
+from sif.encodings import rows as wide_rows
+from sif.encodings.elementwise import Elementwise
+from sif.encodings.entrywise import entrywise, start_near_identity
+from sif.encodings.rows import Rows, inner
+from sif.encodings.side import Ask, Encoding, SideEncoder
+from sif.encodings.sums import Lists, bag, row_penalty
+from sif.operations.functions import OPERATIONS
+from sif.operations.kernels import Distance, Reader, Tower, Weighted, read_pairs
 
 DIM = 4
 N, K, M = 5, 3, 6

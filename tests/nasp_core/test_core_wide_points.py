@@ -23,18 +23,11 @@ from wide_samples import (
 )
 
 from nasp_core.errors import GenotypeError
-from nasp_core.spaces import (
-    NAMED,
-    Histories,
-    Queries,
-    WideNetwork,
-    WideSettings,
-    WideSpace,
-    additive,
-    named,
-    wide_formula,
-)
-from nasp_core.spaces.wide_points import family_of, wide_genotype
+from sif.encodings.histories import Histories
+from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide_points import NAMED, additive, family_of, named, wide_formula, wide_genotype
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks.queries import Queries
 
 SEEN = torch.zeros(USERS, ITEMS).index_put_((KNOWN[0], KNOWN[1]), torch.ones(()))
 

@@ -14,10 +14,13 @@ from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.relax import FairTurns
 from nasp_core.relax.one_hot import sloped_point
-from nasp_core.spaces import Queries, WideNetwork, WideSettings, WideSpace, named, settings_of, wide_encoding
-from nasp_core.spaces.wide_branch import WideBranch
-from nasp_core.spaces.wide_points import additive, wide_genotype
 from nasp_core.types import Active, Batch, Mixture
+from sif.encodings import side as wide_encoding
+from sif.spaces.branch import WideBranch
+from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide_points import additive, named, wide_genotype
+from sif.spaces.wide_settings import WideSettings, settings_of
+from sif.tasks.queries import Queries
 
 BATCHES: dict[str, Queries | Tensor] = {
     "pairs": KNOWN,

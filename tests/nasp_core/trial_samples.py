@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from nasp_core.network import Space
-from nasp_core.spaces import NasBench201Settings, NasBench201Space
 from nasp_core.trials import Proposal
 from nasp_core.types import derive_seed
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 
 LEARNERS: Mapping[str, dict[str, Any]] = {
     "evolution": {"population": 10, "sample": 4},

@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasp_core.spaces import Histories, Queries, WideNetwork, WideSettings, WideSpace
-from nasp_core.spaces.wide_points import wide_genotype
+from sif.encodings.histories import Histories
+from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide_points import wide_genotype
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks.queries import Queries
 
 USERS, ITEMS = 9, 7
 SIZES = (USERS, ITEMS)

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasp_core.spaces import Histories, WideBranch, WideNetwork, WideSettings, WideSpace
-from nasp_core.spaces.wide_points import wide_genotype
-from nasp_core.spaces.wide_settings import OFFERS
+from sif.encodings.histories import Histories
+from sif.spaces.branch import WideBranch
+from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide_points import wide_genotype
+from sif.spaces.wide_settings import OFFERS, WideSettings
 
 SIZES, DIM = (7, 9), 6
 

@@ -21,7 +21,9 @@ from typing import Any
 import torch
 
 from sif.api import execute
-from sif.cells import execute_cells, prepare_cells, retrain_cells
+from sif.cells.data import prepare_cells
+from sif.cells.retrain import retrain_cells
+from sif.cells.run import execute_cells
 from sif.cli.app import app
 from sif.data import prepare
 from sif.recipes import CellRecipe, load_recipe

@@ -11,9 +11,9 @@ from sif_samples import TINY, planted_rows
 
 import sif
 from nasp_core.network import Network
-from nasp_core.spaces import InteractionSettings
 from sif.models.baselines import BASELINES, TENSOR_BASELINES
 from sif.models.build import parameters_of
+from sif.spaces.interaction import InteractionSettings
 
 DIM = 4
 SIZES = (5, 6)

@@ -14,10 +14,8 @@ from sif_samples import TINY, sets, write_ratings
 from typer.testing import CliRunner
 
 from nasp_core.errors import SearchError
-from nasp_core.spaces import InteractionSettings, InteractionSpace, NasBench201Space, WideSettings
 from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
-from nasp_core.testing import PlantedTask
 from nasp_core.trials import TRIALS, Arena, Proposal, Random, explore
 from sif.benchmark import Budget, CellTableArena, Entrant, InteractionTableArena, entrants_of, race, settings_of
 from sif.benchmark import entrants as entrants_module
@@ -25,11 +23,15 @@ from sif.benchmark.budget import Sizing
 from sif.benchmark.one_shot import OneShot, passes_of
 from sif.benchmark.results import Column, Run, spread
 from sif.benchmark.spending import Bounded, Priced, Timed
+from sif.cells.convolution.nas_bench_201 import NasBench201Space
 from sif.cells.truth import COLUMNS
 from sif.cli import app
 from sif.datasets import read
 from sif.errors import RaceError
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.spaces.wide_settings import WideSettings
 from sif.tabular import PLANS, InteractionTable, build_table
+from sif.testing.planted import PlantedTask
 
 POINT = {"operation": (0,)}
 
@@ -494,7 +496,7 @@ def test_what_does_not_fit_is_one_clear_error(words: list[str], message: str):
 @pytest.fixture(scope="module")
 def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of all cells: 50 % on CIFAR-10, three for each 3 x 3 convolution, and a little to tell them apart."""
-    from nasp_core.spaces import NasBench201Settings
+    from sif.cells.convolution.nas_bench_201 import NasBench201Settings
 
     names = list(COLUMNS.values())
     space = NasBench201Space(NasBench201Settings(channels=1, cells_per_stage=1))

@@ -14,9 +14,10 @@ import sif.cells.cost
 import sif.recipes
 from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
-from sif.cells import prepare_cells, retrain_cells, score_cells
 from sif.cells.cost import multiply_adds
+from sif.cells.data import prepare_cells
 from sif.cells.results import CellResult
+from sif.cells.retrain import retrain_cells, score_cells
 from sif.cells.truth import TrueAccuracies
 from sif.errors import DataError, RecipeError, RunError
 from sif.report.cells import cell_text

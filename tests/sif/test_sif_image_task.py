@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sif.cells.convolution.task import Augment, ImageTask, cut_training
 from sif.datasets import Pictures
 from sif.errors import DataError
-from sif.tasks import Augment, ImageTask, cut_training
 
 
 def pictures(count: int = 40, shape: Sequence[int] = (3, 8, 6), classes: int = 7, seed: int = 0) -> Pictures:

@@ -12,14 +12,18 @@ from scipy import sparse
 from sif_samples import TINY, sets
 
 import sif
-from nasp_core.spaces import NAMED, Histories, Queries, WideNetwork, WideSettings, named
-from nasp_core.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.datasets import Interactions
+from sif.encodings.histories import Histories
 from sif.errors import DataError
 from sif.integrations import IntegrationError
 from sif.recipes import load_recipe
 from sif.serve.folding import Folded
 from sif.serve.tables import Side, Tables
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
+from sif.spaces.wide import WideNetwork
+from sif.spaces.wide_points import NAMED, named
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks.queries import Queries
 
 pytest.importorskip("implicit", reason="implicit is not installed: pip install implicit")
 from sif.integrations.implicit import FoldedModel, factors_model, to_implicit

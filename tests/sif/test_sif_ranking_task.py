@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces.histories import Histories
-from nasp_core.spaces.queries import Queries
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
 from sif.datasets import Interactions, Split, split
+from sif.encodings.histories import Histories
 from sif.errors import DataError
 from sif.evaluate import rank_metrics
 from sif.tasks import RankingSettings, RankingTask
+from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import Marked
 
 PAIR_LOSSES = ("sampled-softmax", "bpr", "bce")

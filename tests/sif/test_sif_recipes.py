@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sif_samples import TINY, planted_rows, sets, text_of
 
 import sif
-from sif.cells import check_cell_recipe
+from sif.cells.pipeline import check_cell_recipe
 from sif.errors import RecipeError
 from sif.pipeline import check_recipe
 from sif.recipes import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
@@ -171,7 +171,7 @@ def test_none_is_written_as_text_and_read_back():
 
 def test_defaults_are_those_of_the_core():
     from nasp_core.optimise import Training
-    from nasp_core.spaces import InteractionSettings
+    from sif.spaces.interaction import InteractionSettings
 
     recipe = Recipe()
     assert recipe.settings() == InteractionSettings()

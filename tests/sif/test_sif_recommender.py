@@ -14,8 +14,6 @@ from sif_samples import TINY, sets
 
 import sif
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import Queries, WideNetwork, WideSettings, WideSpace
-from nasp_core.spaces.wide_points import wide_genotype
 from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
 from sif.datasets import Interactions, Vocabulary, split
@@ -24,7 +22,11 @@ from sif.models.saved import task_tree
 from sif.recipes import load_recipe
 from sif.recommender import Recommender
 from sif.serve.fold_rules import encoded
+from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide_points import wide_genotype
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingTask
+from sif.tasks.queries import Queries
 
 Model = Any
 USERS, ITEMS = 24, 18

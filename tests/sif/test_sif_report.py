@@ -8,7 +8,7 @@ import pytest
 
 import sif
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import OPERATIONS, TENSOR_OPERATIONS
+from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS
 from sif.report.formula import formula
 from sif.report.html import report
 from sif.report.table import comparison, headings

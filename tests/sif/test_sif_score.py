@@ -15,13 +15,13 @@ from typer.testing import CliRunner, Result
 import sif
 from nasp_core.errors import ScoreError
 from nasp_core.scores import make_score
-from nasp_core.spaces import NasBench201Settings, NasBench201Space
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
+from sif.cells.convolution.task import Augment, ImageTask
 from sif.cells.truth import TrueAccuracies
 from sif.cli.app import app
 from sif.datasets import find_entry, locate, read_pictures
 from sif.errors import DataError
 from sif.scoring import correlations, score_points
-from sif.tasks import Augment, ImageTask
 
 
 def run(*words: str) -> Result:

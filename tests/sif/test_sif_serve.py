@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from nasp_core.genotype import Genotype
-from nasp_core.spaces import OPERATIONS, InteractionNetwork, InteractionSettings, InteractionSpace
 from sif.models.build import build_network
+from sif.operations.functions import OPERATIONS
 from sif.serve import topk
 from sif.serve.folding import Folded
 from sif.serve.topk import top_k, top_k_of
+from sif.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
 
 SIZES = (7, 9)
 

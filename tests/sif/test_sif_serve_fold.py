@@ -8,11 +8,11 @@ import torch
 from scipy import sparse
 from sif_functions import DIM, POINTS, SIZES, function_of, name_of, scores_of, wide_network
 
-from nasp_core.spaces import Queries
-from nasp_core.spaces.wide_settings import ADDITIVE_PAIRS
 from sif.serve import folding
 from sif.serve.fold_rules import fold_side
 from sif.serve.folding import Folded
+from sif.spaces.wide_settings import ADDITIVE_PAIRS
+from sif.tasks.queries import Queries
 
 EVERY = torch.arange(SIZES[0])
 

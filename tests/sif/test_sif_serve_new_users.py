@@ -10,9 +10,6 @@ import torch
 from scipy import sparse
 
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.spaces import InteractionNetwork, InteractionSettings, InteractionSpace, WideNetwork, WideSettings
-from nasp_core.spaces.wide import WideSpace
-from nasp_core.spaces.wide_points import wide_genotype
 from nasp_core.training import train
 from sif.datasets import Interactions, Split, Vocabulary, split
 from sif.evaluate import rank_metrics
@@ -21,6 +18,10 @@ from sif.serve import row_losses
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
 from sif.serve.row_losses import Asks, Ranking, Rows
+from sif.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
+from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide_points import wide_genotype
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
 from sif.tasks.ranking_losses import bce, bpr
 

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
-from nasp_core.testing import CASES, refusal
+from nasp_core.testing import refusal
 from sif.cli import app
 from sif.strategies import describe_strategy, parts_in_short, step_cost, strategy_rows
+from sif.testing.cases import CASES
 
 
 def run(*arguments: str) -> Any:

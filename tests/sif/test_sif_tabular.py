@@ -22,9 +22,6 @@ from typer.testing import CliRunner
 from nasp_core.errors import SearchError, SpaceError
 from nasp_core.evaluation import evaluate
 from nasp_core.search import search
-from nasp_core.spaces import Histories, WideSettings, WideSpace
-from nasp_core.spaces.wide_points import named, wide_genotype
-from nasp_core.spaces.wide_settings import OFFERS
 from nasp_core.strategies import make_strategy
 from nasp_core.training import train
 from nasp_core.trials import Arena, Proposal, Random
@@ -32,7 +29,11 @@ from nasp_core.trials.explore import explore
 from sif import resources, tabular
 from sif.cli import app
 from sif.datasets import Interactions, read
+from sif.encodings.histories import Histories
 from sif.errors import DataError
+from sif.spaces.wide import WideSpace
+from sif.spaces.wide_points import named, wide_genotype
+from sif.spaces.wide_settings import OFFERS, WideSettings
 from sif.tabular import (
     PLANS,
     TASKS,

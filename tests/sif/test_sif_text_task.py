@@ -7,10 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sif.cells.recurrent.task import TextStream, TextTask
 from sif.datasets import Corpus
 from sif.errors import DataError
-from sif.tasks import TextTask
-from sif.tasks.text import TextStream
 
 
 def corpus(train: int = 1000, valid: int = 300, test: int = 200, words: int = 11) -> Corpus:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nasp_core.spaces import NasBench201Settings, NasBench201Space
 from nasp_core.trials import TRIALS, Arena, Proposal, explore
+from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.truth import TrueAccuracies
 
 

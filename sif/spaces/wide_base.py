@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from nasp_core.choice import mix
 from nasp_core.errors import SpaceError
 from nasp_core.network import Loss, Network
-from nasp_core.spaces.elementwise import Elementwise
-from nasp_core.spaces.histories import Histories
-from nasp_core.spaces.queries import Queries
-from nasp_core.spaces.sides import gather
-from nasp_core.spaces.wide_branch import WideBranch
-from nasp_core.spaces.wide_elementwise import entrywise, start_near_identity
-from nasp_core.spaces.wide_encoding import Ask, Encoding, SideEncoder
-from nasp_core.spaces.wide_questions import Asked, Shares, ask_pairs, ask_queries, held
-from nasp_core.spaces.wide_rows import Rows
-from nasp_core.spaces.wide_settings import WideSettings
-from nasp_core.spaces.wide_sums import Lists
 from nasp_core.types import Batch, Mixture
+from sif.encodings.elementwise import Elementwise
+from sif.encodings.entrywise import entrywise, start_near_identity
+from sif.encodings.histories import Histories
+from sif.encodings.rows import Rows
+from sif.encodings.side import Ask, Encoding, SideEncoder
+from sif.encodings.sides import gather
+from sif.encodings.sums import Lists
+from sif.spaces.branch import WideBranch
+from sif.spaces.lookups import Asked, Shares, ask_pairs, ask_queries, held
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks.queries import Queries
 
 __all__ = ["WideBase"]
 

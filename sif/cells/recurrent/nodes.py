@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.choice import probe
-from nasp_core.spaces.recurrent_settings import ACTIVATIONS
+from sif.cells.recurrent.settings import ACTIVATIONS
 
 __all__ = ["Edges", "Rule", "dense", "discrete", "first_edge", "probed"]
 

@@ -11,13 +11,13 @@ from torch import Tensor
 from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.spaces.histories import Histories
-from nasp_core.spaces.wide_base import WideBase
-from nasp_core.spaces.wide_branch import WideBranch
-from nasp_core.spaces.wide_encoding import Ask, SideEncoder
-from nasp_core.spaces.wide_points import additive, additive_reason, family_of, wide_genotype
-from nasp_core.spaces.wide_settings import ADDITIVE_PAIRS, NAME, VERSION, WideSettings, groups_of, settings_of
 from nasp_core.types import Active, Mixture
+from sif.encodings.histories import Histories
+from sif.encodings.side import Ask, SideEncoder
+from sif.spaces.branch import WideBranch
+from sif.spaces.wide_base import WideBase
+from sif.spaces.wide_points import additive, additive_reason, family_of, wide_genotype
+from sif.spaces.wide_settings import ADDITIVE_PAIRS, NAME, VERSION, WideSettings, groups_of, settings_of
 
 __all__ = ["WideNetwork", "WideSpace"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nasp_core.spaces.cell_network import Cells
+from sif.cells.convolution.network import Cells
 
 __all__ = ["PUBLISHED_CELLS"]
 

@@ -12,9 +12,9 @@ from torch.nn import functional
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Loss
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Skip, Source
-from nasp_core.spaces.conv_skeleton import CellShape, PictureNetwork, cell_shapes, check_least, pooled, preprocess, stem
 from nasp_core.types import Batch, Mixture
+from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Skip, Source
+from sif.cells.convolution.skeleton import CellShape, PictureNetwork, cell_shapes, check_least, pooled, preprocess, stem
 
 __all__ = ["CellNetwork", "CellSettings", "Cells", "cells_of"]
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.spaces.cell_network import CellNetwork, CellSettings, cells_of
-from nasp_core.spaces.conv_edges import Edge, Rows, branches_of, joined, rows_of
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, Linear, Place, Source
-from nasp_core.spaces.conv_skeleton import (
+from nasp_core.types import Active, ChoiceGroup, Mixture
+from sif.cells.convolution.edges import Edge, Rows, branches_of, joined, rows_of
+from sif.cells.convolution.network import CellNetwork, CellSettings, cells_of
+from sif.cells.convolution.operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, Linear, Place, Source
+from sif.cells.convolution.skeleton import (
     CellShape,
     PictureNetwork,
     cell_shapes,
@@ -26,7 +27,6 @@ from nasp_core.spaces.conv_skeleton import (
     stem,
     unknown_names,
 )
-from nasp_core.types import Active, ChoiceGroup, Mixture
 
 __all__ = ["ConvCellSpace", "ConvSettings"]
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasp_core.spaces.operations import OPERATIONS
-from nasp_core.spaces.sides import gather
-from nasp_core.spaces.wide_kernels import Distance, Tower, Weighted, read_pairs
-from nasp_core.spaces.wide_rows import Rows, inner
-from nasp_core.spaces.wide_settings import ADDITIVE_PAIRS, WideSettings
+from sif.encodings.rows import Rows, inner
+from sif.encodings.sides import gather
+from sif.operations.functions import OPERATIONS
+from sif.operations.kernels import Distance, Tower, Weighted, read_pairs
+from sif.spaces.wide_settings import ADDITIVE_PAIRS, WideSettings
 
 __all__ = ["WideBranch"]
 

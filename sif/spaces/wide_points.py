@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 
 from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
-from nasp_core.spaces.operations import OPERATIONS
-from nasp_core.spaces.wide_settings import ADDITIVE_PAIRS, NAME, OFFERS, VERSION, WideSettings
+from sif.operations.functions import OPERATIONS
+from sif.spaces.wide_settings import ADDITIVE_PAIRS, NAME, OFFERS, VERSION, WideSettings
 
 __all__ = ["NAMED", "NamedPoint", "additive", "additive_reason", "family_of", "named", "wide_formula", "wide_genotype"]
 

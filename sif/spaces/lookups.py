@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nasp_core.spaces.histories import Histories
-from nasp_core.spaces.queries import Queries
-from nasp_core.spaces.wide_encoding import Ask
+from sif.encodings.histories import Histories
+from sif.encodings.side import Ask
+from sif.tasks.queries import Queries
 
 __all__ = ["Asked", "Shares", "ask_pairs", "ask_queries", "held"]
 

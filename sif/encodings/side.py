@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nasp_core.spaces.sides import gather
-from nasp_core.spaces.wide_rows import Rows
-from nasp_core.spaces.wide_sums import Left, Lists, bag, leave_one, lists_of_rows, row_penalty, sums_of
+from sif.encodings.rows import Rows
+from sif.encodings.sides import gather
+from sif.encodings.sums import Left, Lists, bag, leave_one, lists_of_rows, row_penalty, sums_of
 
 __all__ = ["Ask", "Encoding", "SideEncoder", "bag"]
 

@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from nasp_core.errors import SpaceError
 from nasp_core.network import Loss, Network
-from nasp_core.spaces.recurrent_nodes import Rule
-from nasp_core.spaces.recurrent_settings import RecurrentSettings
 from nasp_core.types import Batch, Mixture
+from sif.cells.recurrent.nodes import Rule
+from sif.cells.recurrent.settings import RecurrentSettings
 
 __all__ = ["RecurrentModel"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.spaces.sides import SideSettings
 from nasp_core.types import ChoiceGroup
+from sif.encodings.sides import SideSettings
 
 __all__ = ["ADDITIVE_PAIRS", "NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nasp_core.spaces.elementwise import Elementwise
+from sif.encodings.elementwise import Elementwise
 
 __all__ = ["entrywise", "start_near_identity"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nasp_core.spaces.sides import gather
+from sif.encodings.sides import gather
 
 __all__ = ["Rows", "block_entries", "cuts", "inner", "sums_by"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nasp_core.errors import SpaceError
 from nasp_core.network import Network
-from nasp_core.spaces.conv_operations import Conv, FactorizedReduce, Rectified, Source
+from sif.cells.convolution.operations import Conv, FactorizedReduce, Rectified, Source
 
 __all__ = ["CellShape", "PictureNetwork", "cell_shapes", "check_least", "pooled", "preprocess", "stem", "unknown_names"]
 

@@ -13,10 +13,10 @@ from nasp_core.choice import mix
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.spaces.elementwise import Elementwise
-from nasp_core.spaces.operations import OPERATIONS, Operation, family
-from nasp_core.spaces.sides import SidedNetwork, SideSettings
 from nasp_core.types import Active, ChoiceGroup, Mixture
+from sif.encodings.elementwise import Elementwise
+from sif.encodings.sides import SidedNetwork, SideSettings
+from sif.operations.functions import OPERATIONS, Operation, family
 
 __all__ = ["InteractionNetwork", "InteractionSettings", "InteractionSpace"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from nasp_core.spaces.interaction import InteractionNetwork, InteractionSpace
-from nasp_core.spaces.operations import TENSOR_OPERATIONS, Operation
+from sif.operations.functions import TENSOR_OPERATIONS, Operation
+from sif.spaces.interaction import InteractionNetwork, InteractionSpace
 
 __all__ = ["TensorInteractionNetwork", "TensorInteractionSpace"]
 
@@ -19,7 +19,7 @@ class TensorInteractionNetwork(InteractionNetwork):
 class TensorInteractionSpace(InteractionSpace):
     """Search which two operations, in which order, join three embeddings (Yao et al., WWW 2020, section 3.4).
 
-    Its 53 candidates are all distinct compositions; see `nasp_core.spaces.operations`.
+    Its 53 candidates are all distinct compositions; see `sif.operations.functions`.
     """
 
     name: ClassVar[str] = "tensor-interaction"

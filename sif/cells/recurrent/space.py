@@ -12,11 +12,11 @@ from torch import Tensor
 from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.spaces.recurrent_forms import Pairs, check_pairs, pairs_of, tree_of
-from nasp_core.spaces.recurrent_model import RecurrentModel
-from nasp_core.spaces.recurrent_nodes import Edges, Rule, dense, discrete, first_edge, probed
-from nasp_core.spaces.recurrent_settings import RecurrentSettings
 from nasp_core.types import Active, ChoiceGroup, Mixture
+from sif.cells.recurrent.forms import Pairs, check_pairs, pairs_of, tree_of
+from sif.cells.recurrent.model import RecurrentModel
+from sif.cells.recurrent.nodes import Edges, Rule, dense, discrete, first_edge, probed
+from sif.cells.recurrent.settings import RecurrentSettings
 
 __all__ = ["RecurrentCellSpace", "RecurrentNetwork"]
 
@@ -38,7 +38,7 @@ class RecurrentCellSpace(RecurrentModel, Space):
     """Search the cell of a recurrent language model (Liu et al., ICLR 2019, section 2.1 and appendix A.1.2).
 
     One choice for every edge from an earlier state into a node (36 for 8 nodes; edges are numbered node by node, see
-    `nasp_core.spaces.recurrent_nodes`), among the activations. One edge a node is kept: by DARTS at the end, by NASP
+    `sif.cells.recurrent.nodes`), among the activations. One edge a node is kept: by DARTS at the end, by NASP
     (Yao et al., AAAI 2020, section 4.2) in every step. All edges into a node share its matrix, so no edge has
     weights of its own, and size does not depend on the choice.
     """

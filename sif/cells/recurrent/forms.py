@@ -8,8 +8,8 @@ from typing import Any
 
 from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
-from nasp_core.spaces.recurrent_nodes import first_edge
-from nasp_core.spaces.recurrent_settings import RecurrentSettings
+from sif.cells.recurrent.nodes import first_edge
+from sif.cells.recurrent.settings import RecurrentSettings
 
 __all__ = ["DARTS_PTB", "DARTS_PTB_FIRST", "Pairs", "check_pairs", "from_pairs", "pairs_of", "resized", "tree_of"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nasp_core.choice import Branch, mix_sum
-from nasp_core.spaces.conv_operations import NONE, Place, Source
+from nasp_core.edge import SupernetEdge
 from nasp_core.types import ChoiceGroup, Mixture
+from sif.cells.convolution.operations import NONE, Place, Source
 
 __all__ = ["Edge", "Row", "Rows", "branches_of", "joined", "rows_of"]
 
@@ -55,11 +57,9 @@ def rows_of(mixture: Mixture, group: ChoiceGroup) -> Rows:
     return [Row(*row) for row in zip(active, weights, present, totals, strict=True)]
 
 
-class Edge(nn.ModuleList):
+class Edge(SupernetEdge):
     """The candidates of one edge at a place, `none` left out; each maps a `Source` to a tensor.
 
-    - `names`: the candidates' names.
-    - `extra`: what a hook adds to the edge's output while the supernet is searched; from the edge's source.
     - `share`: candidates see the first 1 / share of the source's channels, the others pass by (`place` says how many
       the candidates see).
     """
@@ -67,10 +67,19 @@ class Edge(nn.ModuleList):
     def __init__(
         self, names: Sequence[str], place: Place, candidate: Callable[[str, Place], nn.Module], share: int = 1
     ) -> None:
-        super().__init__(candidate(name, place) for name in names if name != NONE)
-        self.names, self.place, self.candidate = tuple(name for name in names if name != NONE), place, candidate
-        self.share = share
-        self.extra: Callable[[Source], Tensor] | None = None
+        kept = tuple(name for name in names if name != NONE)
+        super().__init__(kept, [candidate(name, place) for name in kept])
+        self.place, self.candidate, self.share = place, candidate, share
+
+    def fresh(self, name: str) -> nn.Module:
+        """Return a candidate at this edge's place, newly made."""
+        return self.candidate(name, self.place)
+
+    def narrowed(self, share: int) -> Edge:
+        """Return an edge whose candidates see 1 / `share` of the channels; a smaller share where too few are even."""
+        channels = self.place.channels
+        share = next(s for s in range(share, 0, -1) if channels % (2 * s) == 0 or s == 1)
+        return Edge(self.names, replace(self.place, channels=channels // share), self.candidate, share)
 
     def seen(self, source: Source) -> Source:
         """Return the part of a source that the candidates see."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nasp_core.spaces.wide_rows import Rows, cuts
+from sif.encodings.rows import Rows, cuts
 
 __all__ = ["Left", "Lists", "bag", "leave_one", "lists_of_rows", "row_penalty", "sums_of"]
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from nasp_core.errors import SpaceError
-from nasp_core.spaces import OPERATIONS, TENSOR_OPERATIONS
 from nasp_core.testing.stream import ShuffledStream
 from nasp_core.types import Stream, derive_seed
+from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS
 
 __all__ = ["PlantedTask"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nasp_core.spaces.wide_rows import Rows, block_entries
+from sif.encodings.rows import Rows, block_entries
 
 __all__ = ["Distance", "Reader", "Tower", "Weighted", "read_pairs"]
 

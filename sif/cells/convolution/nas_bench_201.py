@@ -15,10 +15,10 @@ from nasp_core.choice import Branch
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.spaces.conv_edges import Edge, Row, Rows, branches_of, joined, rows_of
-from nasp_core.spaces.conv_operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Rectified, Source
-from nasp_core.spaces.conv_skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
 from nasp_core.types import Active, ChoiceGroup, Mixture
+from sif.cells.convolution.edges import Edge, Row, Rows, branches_of, joined, rows_of
+from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Rectified, Source
+from sif.cells.convolution.skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
 
 __all__ = ["NasBench201Network", "NasBench201Settings", "NasBench201Space", "arch_string", "operations_of"]
 

@@ -1,0 +1,1 @@
+"""Convolutional cells: operations, edges, supernets, published cells, NAS-Bench-201."""

@@ -1,0 +1,1 @@
+"""Recurrent cells: their nodes, the supernet, published cells."""

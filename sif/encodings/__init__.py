@@ -1,0 +1,1 @@
+"""What a side, a user or an item, brings to an interaction function: embeddings, histories, element-wise networks."""

@@ -1,0 +1,1 @@
+"""Recommender spaces: which interaction function joins a user and an item."""

@@ -1,0 +1,1 @@
+"""Conformance cases of every space that ships, and planted problems whose right answer is known."""

@@ -63,7 +63,7 @@ def test_true_accuracies_are_printed(here: Path):
     assert told.exit_code == 0, told.output
     result = json.loads(Path("run/result.json").read_text())
     best = [f"{max(column):.2f}" for column in zip(*table.values(), strict=True)]
-    for text in (*best, *(f"{value:.2f}" for value in table[result["cell"]]), "the best of each"):
+    for text in (*best, *(f"{value:.2f}" for value in table[result["formula"]]), "the best of each"):
         assert text in told.stdout
         assert text in Path("run/report.html").read_text()
     assert "valid top1" not in told.stdout, "a column without a figure is left out"

@@ -124,9 +124,9 @@ def outcome(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Everything that a run leaves and that should be the same twice."""
     columns = {"columns.context": "weekday"} | settings.pop("columns", {})
     run = sif.search(path, settings=TINY | columns | settings, device="cpu")
-    kept = ("genotype", "metrics", "baselines", "enumeration", "split_fingerprint", "parameters", "test_reads")
+    kept = ("genotype", "metrics", "baselines", "enumeration", "fingerprint", "parameters", "test_reads")
     facts = {key: run.result[key] for key in kept}
-    for row in facts["baselines"].values():
+    for row in facts["rows"].values():
         del row["seconds"]
     weights = hashlib.sha256((run.path / "model.safetensors").read_bytes()).hexdigest()
     return facts | {"trace": lines_of(run.path / "trace.jsonl"), "weights": weights}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sif.api import load, rank_run, retrain, score
+from sif.api import Run, load, rank_run, retrain, score
 from sif.cli.app import app, console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.ranking import note_additive, print_ranking
@@ -117,6 +117,8 @@ def recommend(
 ) -> None:
     """Recommend items that the user does not have yet, best first."""
     opened = load(run)
+    if not isinstance(opened, Run):
+        raise RunError(f"run {run} is of {opened.result['task']} cells, and only runs of tables recommend items")
     items = opened.recommend(user, k, context=context or None, cold_items=not known)
     if as_json:
         emit({"user": user, "items": items})

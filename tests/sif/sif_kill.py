@@ -69,7 +69,7 @@ def finish(child: int) -> None:
 def left(folder: Path) -> dict[str, Any]:
     """What should not depend on kills: files byte by byte, the result without seconds and memory."""
     result = json.loads((folder / "result.json").read_text())
-    for table in (result, *result.get("baselines", {}).values(), *result.get("rows", {}).values()):
+    for table in (result, *result.get("rows", {}).values()):
         table.pop("seconds")
     (result.get("retrained") or {}).pop("seconds", None)
     del result["peak_memory_mb"]

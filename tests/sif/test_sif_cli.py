@@ -229,10 +229,10 @@ def test_progress_counts_every_step(ratings: str, monkeypatch: pytest.MonkeyPatc
         def stage(self, name: str) -> None:
             self.stages.append(name)
 
-        def steps(self, what: str, total: int, done: int) -> None:
-            self.total += total - done
+        def started(self, what: str, steps: int, done: int) -> None:
+            self.total += steps - done
 
-        def step(self) -> None:
+        def stepped(self) -> None:
             self.steps_done += 1
 
     from sif.api import execute

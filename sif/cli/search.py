@@ -84,6 +84,8 @@ def search(
 def _search_cells(recipe: CellRecipe, directory: RunDirectory | None, out: Path | None, device: str) -> RunDirectory:
     check_cell_recipe(recipe)
     data = prepare_cells(recipe, device=device, root=data_root())
+    for note in data.description["notes"]:
+        errors.print(f"note: {note}", markup=False)
     made = directory or RunDirectory.create(out, data.name)
     _to_the_end(made, lambda progress: execute_cells(recipe, data, made, progress=progress))
     return made

@@ -14,7 +14,7 @@ import pooch
 from sif.datasets.entries import Download, Entry, PicturesEntry, RatingsEntry
 from sif.errors import DataError
 
-__all__ = ["data_root", "fetch", "locate", "ratings_file"]
+__all__ = ["data_root", "fetch", "is_archive", "locate", "ratings_file"]
 
 _TIMEOUT_SECONDS = 30
 
@@ -98,12 +98,13 @@ def _digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def _is_archive(path: Path) -> bool:
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a zip or a tar archive, going by its bytes."""
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
 def _whole(path: Path, expected: Download) -> bool:
-    if not path.is_file() or not _is_archive(path):
+    if not path.is_file() or not is_archive(path):
         return False
     algorithm, _, digest = (expected.checksum or "").partition(":")
     return not digest or _digest(path, algorithm) == digest
@@ -130,7 +131,7 @@ def _download(entry: Entry, base: Path) -> Path:
             raise DataError(_unreachable(entry, base, error)) from error
     if archive is None:
         return folder
-    if not _is_archive(folder / archive.file):
+    if not is_archive(folder / archive.file):
         (folder / archive.file).unlink(missing_ok=True)
         kind = "zip" if archive.file.endswith(".zip") else "tar"
         raise DataError(_unreachable(entry, base, ValueError(f"what came is not a {kind} archive")))

@@ -68,15 +68,11 @@ def test_what_is_left_out_is_noted(here: Path):
     (here / "pics/train/cat/README.txt").write_text("cats")
     shutil.rmtree(here / "pics/test/dog")
     picture(here / "pics/val/cat/0.png", 300)
-    assert (
-        read_pictures("pics").notes
-        == (
-            "pics/train/emu holds no pictures of a class: it is none",
-            "1 file that is no picture of a class left out: train/cat/README.txt",
-            "pics/val is not read: pictures.holdout holds training pictures out instead",
-            "no test picture is of dog",
-            "4 of 4 test pictures are in the training part too, pixel for pixel",
-        )[:4]
+    assert read_pictures("pics").notes == (
+        "pics/train/emu holds no pictures of a class: it is none",
+        "1 file that is no picture of a class left out: train/cat/README.txt",
+        "pics/val is not read: pictures.holdout holds training pictures out instead",
+        "no test picture is of dog",
     )
 
 

@@ -28,6 +28,7 @@ from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.data import Prepared
 from sif.errors import RunError
+from sif.memory import in_words
 from sif.models.saved import task_tree
 from sif.recipes import AnyRecipe, load_recipe
 from sif.results import SCHEMA_VERSION
@@ -243,11 +244,13 @@ class Stages:
         """Return the outcome of stage `name`: from disk if it is done, else by `compute(observer, resume)`."""
         done, partial = self._files(name)
         if done.is_file():
-            outcome: State = load_tree(done)
-            return outcome
+            finished: State = load_tree(done)
+            return finished
         self._progress.stage(name)
         resume = load_tree(partial) if partial.is_file() else None
-        save_tree(done, compute(_Checkpointer(partial, self._progress, self._every), resume))
+        with in_words(name):
+            outcome = compute(_Checkpointer(partial, self._progress, self._every), resume)
+        save_tree(done, outcome)
         partial.unlink(missing_ok=True)
         outcome = load_tree(done)
         return outcome

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nasp_core.types import Task
 from sif.cells.convolution.task import Augment, Cut, ImageTask, cut_training
+from sif.cells.fits import Stage, check_cells
 from sif.cells.recurrent.task import TextTask
 from sif.cells.truth import TrueAccuracies
 from sif.data import resolve_device
@@ -21,7 +22,6 @@ from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, Recurrent
 
 __all__ = ["CellData", "prepare_cells"]
 
-_Stage = Literal["search", "train"]
 _Split = Literal["train", "valid"]
 
 
@@ -70,7 +70,7 @@ def prepare_cells(
 ) -> CellData:
     """Read, check and cut the data a recipe names; `source` (`Pictures`, `Corpus`, or a path) stands in for them.
 
-    With `table` the table of true accuracies that the recipe may name is read too (training needs none).
+    Without `table` they are for training alone: the table of true accuracies that a recipe may name is not read.
     """
     where = resolve_device(device)
     given = recipe.dataset if source is None else source
@@ -81,15 +81,15 @@ def prepare_cells(
         truth = TrueAccuracies.read(named) if named else None  # before the pictures: it is quickly refused
         size = recipe.pictures.size
         pictures = read_pictures(given, root, seed=recipe.seed, size=size) if isinstance(given, str | Path) else given
-        return replace(_checked(recipe, _pictures(recipe, pictures, where)), truth=truth)
+        return replace(_checked(recipe, _pictures(recipe, pictures, where), table), truth=truth)
     assert isinstance(recipe, RecurrentCellRecipe)
     corpus = read_corpus(given, root, vocabulary=recipe.text.vocabulary, min_count=recipe.text.min_count)
-    return _checked(recipe, _words(recipe, corpus, where))
+    return _checked(recipe, _words(recipe, corpus, where), table)
 
 
-def _checked(recipe: CellRecipe, data: CellData) -> CellData:
-    """Make every stream that the run will have, so that a part too small for its batches is told before anything."""
-    plans: tuple[tuple[_Stage, ImageTask | TextTask, tuple[_Split, ...]], ...]
+def _checked(recipe: CellRecipe, data: CellData, searches: bool) -> CellData:
+    """Tell before anything what parts are too small for their batches, and what networks too large for the machine."""
+    plans: tuple[tuple[Stage, ImageTask | TextTask, tuple[_Split, ...]], ...]
     plans = (("search", data.search, ("train", "valid")), ("train", data.final, ("train",)))
     problems = list[str]()
     for which, task, splits in plans:
@@ -105,6 +105,8 @@ def _checked(recipe: CellRecipe, data: CellData) -> CellData:
             why = "it leaves the search no pictures to choose the architecture on; --set pictures.share=0.5 halves them"
             problems.append(recipe.problem("pictures.share", why))
     recipe.refuse(problems)
+    trains: tuple[Stage, ...] = ("train",) if recipe.retrain or not searches else ()
+    check_cells(recipe, data.facts, data.example, (*(("search",) if searches else ()), *trains))
     return data
 
 

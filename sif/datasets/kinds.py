@@ -40,6 +40,8 @@ def _kind(path: Path) -> str | None:
     except (DataError, OSError):
         return None
     names = [file.lower().removesuffix(".gz") for file in files]
+    if "indices.npy" in names or "row.npy" in names:  # of a sparse matrix
+        return "ratings"
     if any(name.endswith((*SUFFIXES, "-ubyte", ".npy", "_batch.bin")) for name in names):
         return "pictures"
     if path.is_file() and files == [path.name]:

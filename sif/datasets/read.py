@@ -138,8 +138,9 @@ def _load_npz(path: Path) -> Any:
         return sparse.load_npz(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error) if isinstance(error, OSError) else "it holds something else"
+        reason += other_kind(path, "ratings")
         raise DataError(
-            f"{path} is not a saved sparse matrix: {reason}{other_kind(path, 'ratings')}\n  Write it with scipy.sparse.save_npz(path, user_items)."
+            f"{path} is not a saved sparse matrix: {reason}\n  Write it with scipy.sparse.save_npz(path, user_items)."
         ) from error
 
 

@@ -244,13 +244,13 @@ class Stages:
         """Return the outcome of stage `name`: from disk if it is done, else by `compute(observer, resume)`."""
         done, partial = self._files(name)
         if done.is_file():
-            finished: State = load_tree(done)
-            return finished
+            outcome: State = load_tree(done)
+            return outcome
         self._progress.stage(name)
         resume = load_tree(partial) if partial.is_file() else None
         with in_words(name):
-            outcome = compute(_Checkpointer(partial, self._progress, self._every), resume)
-        save_tree(done, outcome)
+            computed = compute(_Checkpointer(partial, self._progress, self._every), resume)
+        save_tree(done, computed)
         partial.unlink(missing_ok=True)
         outcome = load_tree(done)
         return outcome

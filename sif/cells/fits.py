@@ -91,7 +91,7 @@ def _bound(recipe: CellRecipe, stage: Stage, facts: Mapping[str, int], example: 
     if recipe.task == "text":
         each = 40 * values.hidden * 12 + 8 * facts["vocabulary"]
         fixed = 16 * values.hidden * (facts["vocabulary"] + 40 * values.hidden)
-        return FLOAT * (batch * example.numel() * each + fixed)
+        return int(FLOAT * (batch * example.numel() * each + fixed))
     layers = getattr(values, "layers", 0) or 3 * (values.cells_per_stage + 1)
     pixels = example.shape[-1] * example.shape[-2]
-    return FLOAT * values.channels * layers * (40 * batch * pixels + 4000 * values.channels)
+    return int(FLOAT * values.channels * layers * (40 * batch * pixels + 4000 * values.channels))

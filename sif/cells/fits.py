@@ -12,7 +12,6 @@ from nasp_core.network import Network
 from nasp_core.types import Mixture
 from sif.cells.networks import build_cells, make_space
 from sif.memory import FLOAT, available, check_fits, trained_bytes
-from sif.models.build import parameters_of
 from sif.recipes import CellRecipe
 
 __all__ = ["Stage", "check_cells"]
@@ -82,7 +81,8 @@ def _counted(recipe: CellRecipe, facts: dict[str, int], example: Tensor, stage: 
     saved = sum(storage.nbytes() for key, storage in kept.items() if key not in own)
     training = recipe.training(stage)
     half = 2 if training.precision != "float32" and example.device.type == "cuda" else 1
-    return trained_bytes(parameters_of(network), training), max(1, saved // (_TRACED * half))
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return trained_bytes(count, training), max(1, saved // (_TRACED * half))
 
 
 def _bound(recipe: CellRecipe, stage: Stage, facts: Mapping[str, int], example: Tensor, batch: int) -> int:

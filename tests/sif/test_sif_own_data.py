@@ -11,12 +11,12 @@ from sif_cell_samples import CONV, RECURRENT
 from typer.testing import CliRunner, Result
 
 from sif.cells import prepare_cells
+from sif.cells.convolution.task import Augment, ImageTask
 from sif.cli.app import app
 from sif.datasets import Pictures
 from sif.errors import RecipeError
 from sif.recipes import CellRecipe, load_recipe
 from sif.recipes.load import changes_of
-from sif.tasks import Augment, ImageTask
 
 FAST = {"retrain": False, "compare.random_epochs": "none"}
 

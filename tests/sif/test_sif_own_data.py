@@ -10,8 +10,8 @@ import torch
 from sif_cell_samples import CONV, RECURRENT
 from typer.testing import CliRunner, Result
 
-from sif.cells import prepare_cells
 from sif.cells.convolution.task import Augment, ImageTask
+from sif.cells.data import prepare_cells
 from sif.cli.app import app
 from sif.datasets import Pictures
 from sif.errors import RecipeError

@@ -22,6 +22,7 @@ from sif.datasets import (
 )
 from sif.datasets.vocabulary import RawId
 from sif.errors import DataError
+from sif.models.fits import check_tables
 from sif.recipes import RankingRecipe, Recipe
 from sif.tasks import RankingTask, RatingTask
 
@@ -80,6 +81,7 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
         check_rating_task(interactions)
     if cut is None:
         cut = split(interactions, recipe.split.kind, recipe.split.fractions, seed)
+    check_tables(recipe, (interactions.n_users, interactions.n_items), where)
     return Prepared(interactions, cut, make_task(recipe, interactions, cut, where), _titles(dataset, root))
 
 

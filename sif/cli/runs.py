@@ -118,7 +118,7 @@ def recommend(
     """Recommend items that the user does not have yet, best first."""
     opened = load(run)
     if not isinstance(opened, Run):
-        raise RunError(f"run {run} is of {opened.result['task']} cells, and only runs of tables recommend items")
+        raise RunError(f"run {run} is of cells, and only runs of tables recommend items")
     items = opened.recommend(user, k, context=context or None, cold_items=not known)
     if as_json:
         emit({"user": user, "items": items})

@@ -14,6 +14,7 @@ from sif.datasets.entries import Entry, RatingsEntry
 from sif.datasets.files import fetch, ratings_file
 from sif.datasets.frames import from_pandas, from_polars, is_pandas, read_parquet, to_frame
 from sif.datasets.interactions import Interactions
+from sif.datasets.kinds import other_kind
 from sif.datasets.layout import Layout
 from sif.datasets.table import Table
 from sif.datasets.text import read_text
@@ -79,8 +80,14 @@ def load_table(
     if path.suffix.lower() in (".parquet", ".pq"):
         return read_parquet(path, columns), None
     if path.suffix.lower() == ".zip":
-        raise DataError(f"{path} is a zip archive\n  Unpack it, and give the file of ratings in it.")
-    return read_text(path, columns), None
+        told = other_kind(path, "ratings")
+        raise DataError(f"{path} is a zip archive{told}\n  Unpack it, and give the file of ratings in it.")
+    try:
+        return read_text(path, columns), None
+    except DataError as error:
+        if not (columns or ColumnNames()).given() and (told := other_kind(path, "ratings")):
+            raise DataError(f"{path} is no table of ratings{told}\n  As a table: {error}") from None
+        raise
 
 
 def _existing(source: Any) -> Path | None:
@@ -121,7 +128,8 @@ def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[Table, Rating
     if other is not None and not isinstance(other, RatingsEntry):
         raise wrong_kind(other, RatingsEntry)
     raise DataError(
-        f"{path} is a folder, and not one of a data set that is known here\n  Give the file of ratings in it."
+        f"{path} is a folder, and not one of a data set that is known here{other_kind(path, 'ratings')}\n"
+        "  Give the file of ratings in it."
     )
 
 
@@ -130,6 +138,7 @@ def _load_npz(path: Path) -> Any:
         return sparse.load_npz(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error) if isinstance(error, OSError) else "it holds something else"
+        reason += other_kind(path, "ratings")
         raise DataError(
             f"{path} is not a saved sparse matrix: {reason}\n  Write it with scipy.sparse.save_npz(path, user_items)."
         ) from error

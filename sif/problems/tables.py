@@ -35,6 +35,7 @@ from sif.problems.table_sheet import table_sheet
 from sif.recipes.rating import Recipe
 from sif.report.formula import formula
 from sif.run_directory import RunDirectory
+from sif.serve.export import export_run
 from sif.sheet import Sheet
 from sif.spaces.interaction import InteractionSpace
 from sif.spaces.wide import WideSpace
@@ -89,6 +90,21 @@ class TableProblem(Problem):
     def sheet(self, result: Mapping[str, Any]) -> Sheet:
         """Return a result as people read it."""
         return table_sheet(result)
+
+    def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
+        """Write the folded tables of a run with the raw ids (`sif.serve.export`)."""
+        path, written = export_run(run, to, out, force=force)
+        folded = written.folded
+        return {
+            "path": str(path),
+            "format": to,
+            "bytes": path.stat().st_size,
+            "users": folded.n_users,
+            "items": folded.n_items,
+            "formula": written.facts["formula"],
+            "folded": folded.describe(),
+            "additive": folded.additive,
+        }
 
     def run(self, directory: RunDirectory, keep: Any = None) -> Any:
         """Return a finished run that recommends."""

@@ -71,6 +71,10 @@ class BaseRecipe(Closed):
         shown = toml_literal(value)
         return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
 
+    def was_set(self, key: str) -> bool:
+        """Return whether the caller set a value (`--set`, `settings=`) over what the recipe states."""
+        return self._source.places.get(key, "").startswith("--set")
+
     def refuse(self, problems: Sequence[str]) -> None:
         """Raise `RecipeError` with all problems; nothing when there is none."""
         if problems:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
 from sif.tasks import Scale
 
-__all__ = ["FORMATS", "Export", "export_run", "load_export"]
+__all__ = ["FORMATS", "Export", "export_run", "load_export", "write_export"]
 
 FORMATS: Mapping[str, str] = {
     "npz": ".npz",
@@ -107,20 +107,10 @@ class Export:
         Raises `RunError` where the file is there already (unless `force`), where it cannot be written, where `implicit`
         is asked of a function that is no inner product, and where `onnx` lacks its package.
         """
-        path = Path(path)
         if to not in FORMATS:
             raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
-        if path.is_dir():
-            raise RunError(f"{path} is a folder; give the name of a file")
-        if path.exists() and not force:
-            raise RunError(f"{path} exists; give another --out, or --force to replace it")
         make = {"npz": npz_file, "safetensors": safetensors_file, "onnx": onnx_file, "implicit": implicit_file}[to]
-        content = make(self.folded, self._meta())
-        try:
-            write_atomically(path, content)
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror}; give another --out") from None
-        return path
+        return write_export(Path(path), lambda: make(self.folded, self._meta()), force)
 
     def _meta(self) -> dict[str, Any]:
         users, items = self.users.to_list(), self.items.to_list()
@@ -134,6 +124,20 @@ class Export:
         if (numbers < 0).any():
             known.find(str(wanted[int(np.argmax(numbers < 0))]), what)  # raises, naming the nearest
         return torch.from_numpy(numbers)
+
+
+def write_export(path: Path, make: Callable[[], bytes], force: bool) -> Path:
+    """Write what `make` returns, whole or not at all; `RunError` where the file is there already or cannot be."""
+    if path.is_dir():
+        raise RunError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not force:
+        raise RunError(f"{path} exists; give another --out, or --force to replace it")
+    content = make()
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}; give another --out") from None
+    return path
 
 
 def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, Export]:

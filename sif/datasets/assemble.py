@@ -7,10 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sif.datasets.ids import Ids, ids_from_text, typed_ids
 from sif.datasets.interactions import Interactions, last_of_each
 from sif.datasets.table import SHOWN, Table
-from sif.datasets.timestamps import to_seconds
-from sif.datasets.vocabulary import Vocabulary, ids_from_text, typed_ids
+from sif.datasets.timestamps import time_problem, to_seconds
+from sif.datasets.values import numbers_of, rating_problem
+from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
 __all__ = ["assemble"]
@@ -44,13 +46,13 @@ def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Intera
     problems = [_Problems(table) for table in tables]
     roles = ["user", "item"] + (["context"] if all("context" in table.roles for table in tables) else [])
     codes, vocabularies = dict[str, IntArray](), dict[str, Vocabulary]()
+    notes = [list(table.notes) for table in tables]
     for role in roles:
-        ids = [_ids(problem, role) for problem in problems]
+        ids = [_ids(problem, role, said) for problem, said in zip(problems, notes, strict=True)]
         lengths = [len(column) for column in ids]
         if not any(problem.total for problem in problems):
-            codes[role], vocabularies[role] = _encode(ids)
+            codes[role], vocabularies[role] = _encode(ids, role, notes[-1])
         del ids
-    notes = [list(table.notes) for table in tables]
     rating = _joined([_rating(problem) for problem in problems])
     timestamp = _joined([_timestamp(problem, said) for problem, said in zip(problems, notes, strict=True)])
     for problem, said in zip(problems, notes, strict=True):
@@ -122,11 +124,29 @@ def check_size(interactions: Interactions) -> Interactions:
     return interactions
 
 
-def _ids(problems: _Problems, role: str) -> pl.Series:
+def _ids(problems: _Problems, role: str, notes: list[str]) -> pl.Series:
     table = problems.table
-    ids = ids_from_text(table.column(role)) if table.text else typed_ids(table.column(role))
-    problems.add(ids.is_null(), lambda _: f"{role} is missing. Fill it in, or delete the {table.origin.unit}.")
+    raw = table.column(role)
+    if table.text:
+        ids, refused, said = ids_from_text(raw)
+    else:
+        ids, refused, said = _trimmed(typed_ids(raw))
+    notes += [f"{role} {note}" for note in said]
+    missing = f"{role} is missing. Fill it in, or delete the {table.origin.unit}."
+    problems.add(ids.is_null(), lambda row: f"{raw.name} {refused[row]}" if row in refused else missing)
     return ids
+
+
+def _trimmed(found: Ids) -> Ids:
+    """Text of a frame as a file would give it: no blanks around an id, and no id of no letters."""
+    ids = found.series
+    if ids.dtype != pl.String:
+        return found
+    bare = ids.str.strip_chars()
+    if not (bare != ids).any() and not (ids == "").any():
+        return found
+    said = (*found.notes, "ids have blanks around them, which are left out") if (bare != ids).any() else found.notes
+    return Ids(bare.set(bare == "", None), found.refused, said)
 
 
 def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
@@ -138,47 +158,27 @@ def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
         return None
     seconds, said = to_seconds(raw)
     notes += said
-    problems.add(seconds.is_null(), lambda row: _time_problem(raw[row]))
+    problems.add(seconds.is_null(), lambda row: time_problem(raw[row]))
     return seconds.to_numpy(writable=True)
 
 
 def _rating(problems: _Problems) -> NDArray[np.float32] | None:
     if "rating" not in problems.table.roles:
         return None
-    rating = raw = problems.table.column("rating")
-    if raw.dtype != pl.Float32:
-        numbers = raw if raw.dtype != pl.Object else pl.Series(raw.to_list(), strict=False)
-        rating = numbers.cast(pl.Float64, strict=False).cast(pl.Float32)
+    raw = problems.table.column("rating")
+    rating = numbers_of(raw)
     bad = rating.is_null() | ~rating.is_finite().fill_null(True)
-    problems.add(bad, lambda row: _rating_problem(raw[row], problems.table.origin.unit))
+    problems.add(bad, lambda row: rating_problem(raw[row], problems.table.origin.unit))
     return rating.to_numpy(writable=True).astype(np.float32, copy=False)
 
 
-def _rating_problem(value: object, unit: str) -> str:
-    if value is None or value != value:
-        return f"rating is missing. Fill it in, or delete the {unit}."
-    text = str(value).strip()
-    head, comma, tail = text.partition(",")
-    if comma and head.lstrip("+-").isdigit() and tail.isdigit():
-        return f'rating "{text}" has a decimal comma. Write {head}.{tail}'
-    try:
-        float(text)
-    except ValueError:
-        return f'rating "{text}" is not a number. Write a number, or do not use the column: rating = ""'
-    return f'rating "{text}" is not a finite number of single precision. Write a number between -3e38 and 3e38.'
-
-
-def _time_problem(value: object) -> str:
-    fix = 'or do not use the column: timestamp = ""'
-    if value is None or value != value:
-        return f"timestamp is missing. Fill it in, {fix}"
-    return f'timestamp "{value}" is neither epoch seconds nor an ISO date. Write it as 2020-01-31 12:00:00, {fix}'
-
-
-def _encode(columns: list[pl.Series]) -> tuple[IntArray, Vocabulary]:
+def _encode(columns: list[pl.Series], role: str, notes: list[str]) -> tuple[IntArray, Vocabulary]:
     if len({column.dtype for column in columns}) > 1:
         columns = [column.cast(pl.String) for column in columns]
     ids = pl.concat([column.alias("ids") for column in columns])
+    if len(columns) > 1:
+        ids, _, said = typed_ids(ids)
+        notes += [f"{role} {note}" for note in said]
     vocabulary = Vocabulary(ids)
     return vocabulary.encode(ids), vocabulary
 

@@ -12,7 +12,7 @@ from scipy import sparse
 from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
-__all__ = ["Interactions", "check_rating_task"]
+__all__ = ["Interactions"]
 
 IntArray = NDArray[np.int64]
 Order = NDArray[np.int32] | NDArray[np.int64]
@@ -131,6 +131,16 @@ class Interactions:
         labels = months.astype(str).tolist()
         contexts = Vocabulary(labels)
         return replace(self, context=contexts.encode(labels)[codes.reshape(-1)], contexts=contexts)
+
+    def without_context(self) -> "Interactions":
+        """Return the interactions without contexts: of the rows of one user and item the latest (a note counts)."""
+        if self.context is None:
+            return self
+        kept = last_of_each(pair_key(self), self.timestamp)
+        notes = (*self.notes, "contexts are not used")
+        if len(kept) < len(self):
+            notes += (f"{len(self) - len(kept)} duplicate (user, item) pairs dropped: kept the latest of each",)
+        return replace(self, context=None, contexts=None, notes=notes).take(kept)
 
     @classmethod
     def from_csr(
@@ -268,18 +278,3 @@ def _scale(rating: NDArray[np.float32]) -> dict[str, Any] | None:
         "step": float(np.diff(values).min()) if 1 < len(values) <= 1000 else None,
         "distinct": len(values),
     }
-
-
-def check_rating_task(interactions: Interactions) -> None:
-    """Raise DataError where ratings cannot be predicted: there are none, or all are equal."""
-    rating = interactions.rating
-    if rating is None:
-        why = "has no rating column that sif knows: as it stands it is implicit feedback (who met what)"
-    elif len(rating) and rating.min() == rating.max():
-        why = f"has {len(rating)} ratings, and all are {rating[0]:g}: that is implicit feedback (who met what)"
-    else:
-        return
-    raise DataError(
-        f"{interactions.source} {why}, and the rating task has nothing to learn\n"
-        '  Name the column of ratings: --set columns.rating="...". For clicks and purchases: --recipe clicks.'
-    )

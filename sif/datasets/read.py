@@ -52,7 +52,8 @@ def load_table(
 ) -> tuple[Table, RatingsEntry | None]:
     """Return the raw columns of a source, and its entry where it is a catalogued data set."""
     if isinstance(source, Interactions):
-        return from_polars(to_frame(source), None, source.source), None
+        given = ColumnNames(context=None if source.context is None else "context")
+        return from_polars(to_frame(source), given, source.source), None
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
     if isinstance(source, pl.DataFrame):

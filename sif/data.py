@@ -83,14 +83,12 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
 
 def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Interactions, Split | None]:
     """What the recipe names, with the context that it uses and no other; and the parts, where they are files."""
+    notes = list[str]()
     given: dict[str, Any] = {str(role): name for role, name in recipe.columns.items()}
     if recipe.context == "column":
         given.setdefault("context", True)
     elif unused := given.pop("context", None):
-        raise DataError(
-            f'columns.context = "{unused}", and the recipe says context = "{recipe.context}"; '
-            "leave it out, or use --set context=column"
-        )
+        notes.append(f'"{unused}" is not used as context: the recipe says context = "{recipe.context}"')
     if isinstance(dataset, Interactions) and recipe.context != "column":
         dataset = dataset.without_context()
     columns = ColumnNames(**given)
@@ -101,7 +99,7 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         )
     else:
         found = read(dataset, columns=columns, root=root), None
-    interactions, cut = found
+    interactions, cut = replace(found[0], notes=(*found[0].notes, *notes)), found[1]
     if recipe.context == "month":
         return interactions.with_month_context(), cut
     if recipe.context == "column" and interactions.context is None:

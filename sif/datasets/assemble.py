@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sif.datasets.ids import Ids, ids_from_text, typed_ids
+from sif.datasets.ids import Ids, ids_from_text, one_form, typed_ids
 from sif.datasets.interactions import Interactions, last_of_each
 from sif.datasets.table import SHOWN, Table
 from sif.datasets.timestamps import time_problem, to_seconds
-from sif.datasets.values import numbers_of, rating_problem
+from sif.datasets.values import cell_of, numbers_of, rating_problem
 from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
@@ -130,7 +130,7 @@ def _ids(problems: _Problems, role: str, notes: list[str]) -> pl.Series:
     if table.text:
         ids, refused, said = ids_from_text(raw)
     else:
-        ids, refused, said = _trimmed(typed_ids(raw))
+        ids, refused, said = one_form(_trimmed(typed_ids(raw)))
     notes += [f"{role} {note}" for note in said]
     missing = f"{role} is missing. Fill it in, or delete the {table.origin.unit}."
     problems.add(ids.is_null(), lambda row: f"{raw.name} {refused[row]}" if row in refused else missing)
@@ -145,8 +145,7 @@ def _trimmed(found: Ids) -> Ids:
     bare = ids.str.strip_chars()
     if not (bare != ids).any() and not (ids == "").any():
         return found
-    said = (*found.notes, "ids have blanks around them, which are left out") if (bare != ids).any() else found.notes
-    return Ids(bare.set(bare == "", None), found.refused, said)
+    return Ids(bare.set(bare == "", None), found.refused)
 
 
 def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
@@ -158,7 +157,7 @@ def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
         return None
     seconds, said = to_seconds(raw)
     notes += said
-    problems.add(seconds.is_null(), lambda row: time_problem(raw[row]))
+    problems.add(seconds.is_null(), lambda row: time_problem(cell_of(raw, row)))
     return seconds.to_numpy(writable=True)
 
 
@@ -168,7 +167,7 @@ def _rating(problems: _Problems) -> NDArray[np.float32] | None:
     raw = problems.table.column("rating")
     rating = numbers_of(raw)
     bad = rating.is_null() | ~rating.is_finite().fill_null(True)
-    problems.add(bad, lambda row: rating_problem(raw[row], problems.table.origin.unit))
+    problems.add(bad, lambda row: rating_problem(cell_of(raw, row), problems.table.origin.unit))
     return rating.to_numpy(writable=True).astype(np.float32, copy=False)
 
 
@@ -177,7 +176,7 @@ def _encode(columns: list[pl.Series], role: str, notes: list[str]) -> tuple[IntA
         columns = [column.cast(pl.String) for column in columns]
     ids = pl.concat([column.alias("ids") for column in columns])
     if len(columns) > 1:
-        ids, _, said = typed_ids(ids)
+        ids, _, said = one_form(Ids(ids))
         notes += [f"{role} {note}" for note in said]
     vocabulary = Vocabulary(ids)
     return vocabulary.encode(ids), vocabulary

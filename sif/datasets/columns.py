@@ -17,6 +17,12 @@ LABELS = (
     *("purchased", "ispurchase", "ispurchased", "bought", "converted", "conversion", "watched"),
 )
 
+# How often something was met; noted where it is not used.
+COUNTS = (
+    *("weight", "weights", "count", "counts", "plays", "playcount", "quantity", "qty", "purchases", "purchasecount"),
+    *("frequency", "freq", "listens", "listencount", "views", "viewcount", "clicks", "clickcount", "implicitweight"),
+)
+
 # Spellings without case, separators and a RecBole type; the first that is present wins.
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "user": (
@@ -87,6 +93,13 @@ def recognise(names: Sequence[str], columns: ColumnNames | None, where: str) -> 
             notes += [f'"{name}" is not used as context' for name in names if normal(name) in _SPELLINGS[role]]
         elif wanted is None or wanted is True:
             _choose(role, names, found, notes, problems)
+    if "rating" not in found and columns.rating is None:
+        notes += [
+            f'"{name}" is not used: each row is one interaction; to leave out rows of 0 or less: '
+            f'--set columns.rating="{name}"'
+            for name in names
+            if normal(name) in COUNTS
+        ]
     problems.extend(_clashes(found, names))
     if problems and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names):
         problems.append('If there is no header, name the columns by position: user = "1", item = "2", rating = "3".')

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-__all__ = ["Ids", "ids_from_text", "other_form", "plain_integers", "series_of", "typed_ids"]
+__all__ = ["Ids", "ids_from_text", "one_form", "other_form", "plain_integers", "series_of", "typed_ids"]
 
 EXACT_FLOAT = 2**53  # from here on a float no longer names one integer
 _LOSSY = r"^\d(\.\d+)?[eE]\+\d\d$"  # how spreadsheets and floats write large integers
 _AS_TEXT = (uuid.UUID, datetime.date)  # a datetime is a date
-_FLOAT = "is a float beyond 2**53, which no longer names one whole number. Read the column as text or as integers"
+_FLOAT = "is a float beyond 2**53, which no longer names one whole number. Read the column as text (dtype=str)"
 
 
 class Ids(NamedTuple):
@@ -35,7 +35,7 @@ def typed_ids(raw: pl.Series) -> Ids:
     if dtype == pl.Int64:
         return Ids(raw)
     if dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum):
-        return _text(raw.cast(pl.String))
+        return Ids(raw.cast(pl.String))
     if dtype.is_integer() or dtype == pl.Null or (isinstance(dtype, pl.Decimal) and dtype.scale == 0):
         whole = raw.cast(pl.Int64, strict=False)
         return Ids(whole if whole.null_count() == raw.null_count() else raw.cast(pl.String))
@@ -53,7 +53,7 @@ def ids_from_text(texts: pl.Series) -> Ids:
     numbers = plain_integers(texts)
     if numbers.null_count() == texts.null_count():
         return Ids(numbers)
-    found = _text(texts)
+    found = one_form(Ids(texts))
     numbers = plain_integers(found.series.str.strip_suffix(".0"))
     if numbers.null_count() > texts.null_count():
         return found
@@ -65,6 +65,29 @@ def ids_from_text(texts: pl.Series) -> Ids:
 
 
 _BOTH = 'ids are written with and without ".0", and read as whole numbers'
+
+
+def one_form(found: Ids) -> Ids:
+    """Return the ids of a whole column, whole numbers in one form, with notes on what may be one id in two forms."""
+    texts = found.series
+    if texts.dtype != pl.String:
+        return found
+    notes = []
+    pointed = texts.filter(texts.str.ends_with(".0")).unique()
+    twice = pointed.filter(pointed.str.strip_suffix(".0").is_in(texts.unique().implode()))
+    if len(twice):
+        whole = texts.str.strip_suffix(".0")
+        if plain_integers(whole).null_count() == texts.null_count():
+            return Ids(whole, found.refused, (_BOTH,))
+        first = str(twice.sort()[0])
+        notes.append(f'both "{first}" and "{first[:-2]}" stand there, and are two ids')
+    lossy = texts.filter(texts.str.contains(_LOSSY))
+    if len(lossy):
+        notes.append(f'ids such as "{lossy[0]}" are rounded numbers, which may have made one of several')
+    wide = texts.filter(texts.str.len_bytes() != texts.str.len_chars()).unique()
+    if len(wide) and (alike := len(wide) - wide.str.normalize("NFC").n_unique()):
+        notes.append(f"{alike} ids are written in two forms of Unicode, and are two ids each: normalise them (NFC)")
+    return Ids(texts, found.refused, tuple(notes))
 
 
 def plain_integers(texts: pl.Series) -> pl.Series:
@@ -106,26 +129,6 @@ def _floats(raw: pl.Series) -> Ids:
     return Ids(raw.cast(pl.Int64) if bool((raw == raw.round()).all()) else raw.cast(pl.String))
 
 
-def _text(texts: pl.Series) -> Ids:
-    """Text as it stands, but for whole numbers in two forms; and notes on what may be one id in two forms."""
-    notes = []
-    pointed = texts.filter(texts.str.ends_with(".0")).unique()
-    twice = pointed.filter(pointed.str.strip_suffix(".0").is_in(texts.unique().implode()))
-    if len(twice):
-        whole = texts.str.strip_suffix(".0")
-        if plain_integers(whole).null_count() == texts.null_count():
-            return Ids(whole, {}, (_BOTH,))
-        first = twice.min()
-        notes.append(f'both "{first}" and "{str(first)[:-2]}" stand there, and are two ids')
-    lossy = texts.filter(texts.str.contains(_LOSSY))
-    if len(lossy):
-        notes.append(f'ids such as "{lossy[0]}" are rounded numbers, which may have made one of several')
-    wide = texts.filter(texts.str.len_bytes() != texts.str.len_chars()).unique()
-    if len(wide) and (alike := len(wide) - wide.str.normalize("NFC").n_unique()):
-        notes.append(f"{alike} ids are written in two forms of Unicode, and are two ids each: normalise them (NFC)")
-    return Ids(texts, {}, tuple(notes))
-
-
 def _objects(values: Sequence[Any]) -> Ids:
     if values and all(value is None or type(value) in (float, np.float64) for value in values):
         return _floats(pl.Series(values, dtype=pl.Float64).fill_nan(None))
@@ -138,9 +141,9 @@ def _objects(values: Sequence[Any]) -> Ids:
             refused[row] = str(error)
             cells.append(None)
     if all(cell is None for cell in cells) or objects("ids", cells).dtype == pl.Int64:
-        return Ids(pl.Series("ids", cells, dtype=pl.Int64))
+        return Ids(pl.Series("ids", cells, dtype=pl.Int64), refused)
     texts = pl.Series("ids", [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
-    return _text(texts)._replace(refused=refused)
+    return Ids(texts, refused)
 
 
 def _plain(value: Any) -> int | str | None:
@@ -159,7 +162,8 @@ def _plain(value: Any) -> int | str | None:
         try:
             return bytes(value).decode()
         except UnicodeDecodeError:
-            raise ValueError(f"{bytes(value)!r} is bytes that are no text. Write them as text, such as hex") from None
+            shown = repr(bytes(value))
+            raise ValueError(f"{shown} is bytes that are no text. Write them as text, such as hex") from None
     if isinstance(value, _AS_TEXT):
         return str(value)
     kind, shown = type(value).__name__, repr(value)
@@ -174,5 +178,5 @@ def _number(value: float | decimal.Decimal) -> int | str | None:
     if isinstance(value, float) and abs(value) >= EXACT_FLOAT:
         raise ValueError(f"{value!r} {_FLOAT}")
     if not decimal.Decimal(value).is_finite():
-        raise ValueError(f"{value} is no id. Write a whole number or text")
+        raise ValueError(f"{value!r} is no id. Write a whole number or text")
     return int(value) if value == int(value) else str(value)

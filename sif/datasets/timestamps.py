@@ -78,8 +78,8 @@ def to_seconds(times: pl.Series) -> tuple[pl.Series, list[str]]:
 
 def time_problem(value: object) -> str:
     """Return what is wrong with a time that cannot be read, and the fix."""
-    fix = 'or do not use the column: timestamp = ""'
-    if value is None or value != value:
+    fix = 'or do not use the column: --set columns.timestamp=""'
+    if value is None:
         return f"timestamp is missing. Fill it in, {fix}"
     text = str(value)
     if text.startswith("0000-00-00"):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 
-__all__ = ["numbers_of", "rating_problem"]
+__all__ = ["cell_of", "numbers_of", "rating_problem"]
 
 
 def numbers_of(raw: pl.Series) -> pl.Series:
@@ -21,9 +21,17 @@ def numbers_of(raw: pl.Series) -> pl.Series:
     return raw.cast(pl.Float64, strict=False).cast(pl.Float32)
 
 
+def cell_of(raw: pl.Series, row: int) -> object:
+    """Return what stands in a row, as a plain object; None where nothing does."""
+    value = raw[row]
+    value = value.to_list() if isinstance(value, pl.Series) else value
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return None if isinstance(value, float) and value != value else value
+
+
 def rating_problem(value: object, unit: str) -> str:
     """Return what is wrong with a rating that cannot be read, and the fix."""
-    if value is None or value != value:
+    if value is None:
         return f"rating is missing. Fill it in, or delete the {unit}."
     text = (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
     if fix := _comma(text):
@@ -31,7 +39,7 @@ def rating_problem(value: object, unit: str) -> str:
     try:
         float(text)
     except ValueError:
-        return f'rating "{text}" is not a number. Write a number, or do not use the column: rating = ""'
+        return f'rating "{text}" is not a number. Write a number, or do not use the column: --set columns.rating=""'
     return f'rating "{text}" is not a finite number of single precision. Write a number between -3e38 and 3e38.'
 
 

@@ -150,9 +150,9 @@ class Interactions:
 
         Ids are the row and column numbers, empty ones included, unless vocabularies are given. Stored zeros are
         dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback.
-        Raises DataError for values that are not finite, and for vocabularies of another length than the matrix.
+        Raises DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies of another length than the matrix.
         """
-        coo = sparse.coo_array(matrix)
+        coo = _coo(matrix, name)
         users = users if users is not None else Vocabulary(np.arange(coo.shape[0]))
         items = items if items is not None else Vocabulary(np.arange(coo.shape[1]))
         if (len(users), len(items)) != coo.shape:
@@ -190,6 +190,17 @@ class Interactions:
             source=name,
             notes=tuple(notes),
         )
+
+
+def _coo(matrix: Any, name: str) -> Any:
+    why = f"has {matrix.ndim} dimensions" if matrix.ndim != 2 else ""
+    why = why or ("holds complex numbers" if matrix.dtype.kind == "c" else "")
+    try:
+        if not why:
+            return sparse.coo_array(matrix)
+    except ValueError:
+        why = f"holds values of type {matrix.dtype}"
+    raise DataError(f"{name} {why}\n  Give a scipy sparse matrix [users, items] of real numbers.")
 
 
 def pair_key(interactions: Interactions) -> IntArray:

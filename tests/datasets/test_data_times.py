@@ -91,7 +91,10 @@ def test_pandas_times_of_every_unit():
         plain.astype("datetime64[s]").dt.tz_localize("UTC"), plain.astype(object), plain.astype("category"),
     ]  # fmt: skip
     try:
-        columns += [plain.astype("timestamp[s][pyarrow]"), plain.dt.tz_localize("UTC").astype("timestamp[us, UTC][pyarrow]")]
+        columns += [
+            plain.astype("timestamp[s][pyarrow]"),
+            plain.dt.tz_localize("UTC").astype("timestamp[us, UTC][pyarrow]"),
+        ]
     except ImportError:
         pass
     for column in columns:

@@ -149,8 +149,9 @@ class Interactions:
         """Take a scipy sparse matrix [users, items], of any format.
 
         Ids are the row and column numbers, empty ones included, unless vocabularies are given. Stored zeros are
-        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback.
-        Raises DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies of another length than the matrix.
+        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback. Raises
+        DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies of
+        another length than the matrix.
         """
         coo = _coo(matrix, name)
         users = users if users is not None else Vocabulary(np.arange(coo.shape[0]))

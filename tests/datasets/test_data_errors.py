@@ -41,7 +41,8 @@ BAD_ROWS = {
         'Write it as 2020-01-31 12:00:00, or do not use the column: --set columns.timestamp=""'
     ),
     "u1,i9,3,\n": (
-        'line 22  u1,i9,3,\n           timestamp is missing. Fill it in, or do not use the column: --set columns.timestamp=""'
+        "line 22  u1,i9,3,\n           timestamp is missing. Fill it in, "
+        'or do not use the column: --set columns.timestamp=""'
     ),
     "u1,i9,3\n": (
         "line 22  u1,i9,3\n           3 fields, the header has 4. Fill in the missing fields, or delete the line."

@@ -83,7 +83,7 @@ def test_what_is_no_id_is_named_with_its_row(cell, why):
 @pytest.mark.parametrize(
     "column",
     [
-        pl.Series([[1], [2]]), pl.Series([{"a": 1}, {"a": 2}]), pl.Series([[1, 2], [3, 4]], dtype=pl.Array(pl.Int64, 2)),
+        pl.Series([[1], [2]]), pl.Series([{"a": 1}, {"a": 2}]), pl.Series([[1], [3]], dtype=pl.Array(pl.Int64, 1)),
         pl.Series([datetime.timedelta(1), datetime.timedelta(2)]), pl.Series([datetime.time(1), datetime.time(2)]),
         pl.Series([float(BIG), 1.0]), pl.Series([b"\xff", b"\xfe"]),
     ],

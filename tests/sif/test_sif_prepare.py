@@ -1,4 +1,4 @@
-"""From raw columns to what a task learns from: contexts, rows that are no interaction, titles; and the printed fixes."""
+"""From raw columns to what a task learns from: contexts, rows that are no interaction, titles; and printed fixes."""
 
 import re
 import shlex
@@ -260,10 +260,11 @@ def test_titles_where_the_user_says(tmp_path):
 
 
 @pytest.mark.parametrize("text", [
-    "id;name\n1;Heat\n", "item_id\ttitle\n1\tHeat\n", "\ufeffArtist ID|Artist Name\n1|Heat\n", '"id","name"\n"1","Heat"\n',
+    "id;name\n1;Heat\n", "item_id\ttitle\n1\tHeat\n", "\ufeffartist_id|artist_name\n1|Heat\n",
+    '"id","name"\n"1","Heat"\n',
     "item_id:token\tmovie_title:token_seq\n1\tHeat\n", "id,name\n1.0,Heat\n"])  # fmt: skip
 def test_tables_of_titles(tmp_path, text):
-    path = movies(tmp_path, text.replace("Artist ID", "artist_id").replace("Artist Name", "artist_name"))
+    path = movies(tmp_path, text)
     assert ready(None, dataset=str(artists(tmp_path)), titles=str(path)).titles == {1: "Heat"}
 
 
@@ -295,7 +296,7 @@ def test_titles_that_cannot_be_used(tmp_path, text, why):
 
 
 def test_titles_of_no_file(tmp_path):
-    with pytest.raises(DataError, match="titles = nowhere.csv: there is no such file"):
+    with pytest.raises(DataError, match=r"titles = nowhere\.csv: there is no such file"):
         ready(None, dataset=str(artists(tmp_path)), titles="nowhere.csv")
 
 

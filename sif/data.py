@@ -71,8 +71,7 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
     if not isinstance(recipe, RankingRecipe):
         check_rating_task(interactions)
     elif recipe.ranking_settings().threshold is None:
-        interactions, cut = only_met(interactions, cut)
-        check_size(interactions)
+        interactions = check_size(only_met(interactions))
     if cut is None:
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         cut = split(interactions, recipe.split.kind, recipe.split.fractions, seed)
@@ -91,7 +90,8 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         notes.append(f'"{unused}" is not used as context: the recipe says context = "{recipe.context}"')
     if isinstance(dataset, Interactions) and recipe.context != "column":
         dataset = dataset.without_context()
-    columns = ColumnNames(**given)
+    met = isinstance(recipe, RankingRecipe) and recipe.ranking_settings().threshold is None
+    columns = ColumnNames(**given, only_met=met)
     if recipe.valid or recipe.test:
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         found: tuple[Interactions, Split | None] = read_parts(

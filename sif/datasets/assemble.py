@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sif.datasets.feedback import met
 from sif.datasets.ids import Ids, ids_from_text, one_form, typed_ids
 from sif.datasets.interactions import Interactions, last_of_each
 from sif.datasets.table import SHOWN, Table
@@ -36,7 +37,9 @@ class _Problems:
         self.listed += zip(self.table.numbers(first), map(text, first.to_list()), strict=True)
 
 
-def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Interactions, NDArray[np.int8]]:
+def assemble(
+    tables: Sequence[Table], *, name: str, source: str, only_met: bool = False
+) -> tuple[Interactions, NDArray[np.int8]]:
     """Check the tables, give them shared vocabularies, and drop duplicates within each.
 
     Returns the interactions (tables one after the other) and, int8 [n], the table each row came from.
@@ -53,7 +56,7 @@ def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Intera
         if not any(problem.total for problem in problems):
             codes[role], vocabularies[role] = _encode(ids, role, notes[-1])
         del ids
-    rating = _joined([_rating(problem) for problem in problems])
+    ratings = [_rating(problem) for problem in problems]
     timestamp = _joined([_timestamp(problem, said) for problem, said in zip(problems, notes, strict=True)])
     for problem, said in zip(problems, notes, strict=True):
         if problem.total:
@@ -61,6 +64,11 @@ def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Intera
         if "rating" not in problem.table.roles:
             said.append("no rating column: read as implicit feedback")
     label = np.repeat(np.arange(len(tables), dtype=np.int8), lengths)
+    rating = _joined(ratings)
+    if only_met and rating is not None:
+        rows = _met(ratings, tables, notes)
+        codes = {role: codes.pop(role)[rows] for role in roles}
+        rating, label, timestamp = rating[rows], label[rows], None if timestamp is None else timestamp[rows]
     keep = _kept(codes, vocabularies, timestamp, label if len(tables) > 1 else None)
     remarks = [remark for said in notes for remark in said]
     if len(keep) < len(label):
@@ -85,6 +93,18 @@ def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Intera
         notes=tuple(dict.fromkeys(remarks)),
     )
     return made, label
+
+
+def _met(ratings: Sequence[NDArray[np.float32] | None], tables: Sequence[Table], notes: list[list[str]]) -> IntArray:
+    """The rows of all tables, one after the other, that are rated above 0."""
+    found, start = [], 0
+    for rating, table, said in zip(ratings, tables, notes, strict=True):
+        assert rating is not None
+        rows, told = met(rating, table.origin.name)
+        found.append(rows + start)
+        start += len(rating)
+        said += told
+    return np.concatenate(found)
 
 
 def _kept(

@@ -51,7 +51,8 @@ class ColumnNames:
     """Names of the columns; None means "recognise it", an empty string "do not use one".
 
     A context is used only where it is named, or True: recognise it. Rows of one user and item are one pair else. In a
-    text file without header the names are the positions, from "1".
+    text file without header the names are the positions, from "1". With `only_met` rows rated 0 or less are left out,
+    before repeated pairs are: a later impression does not undo a click.
     """
 
     user: str | None = None
@@ -59,6 +60,7 @@ class ColumnNames:
     rating: str | None = None
     timestamp: str | None = None
     context: str | bool | None = None
+    only_met: bool = False
 
     def given(self) -> dict[str, str]:
         """Return role -> name for the names that were given and are in use."""

@@ -3,39 +3,41 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sif.datasets.interactions import Interactions
-from sif.datasets.splits import Split
 from sif.errors import DataError
 
-__all__ = ["check_rating_task", "only_met"]
+__all__ = ["check_rating_task", "met", "only_met"]
 
 
-def only_met(interactions: Interactions, cut: Split | None = None) -> tuple[Interactions, Split | None]:
-    """Return the rows that say that a user met an item: rated above 0, or all where nothing is rated. A note counts.
+def met(rating: NDArray[np.float32], source: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the rows, int64, that say that a user met an item, those rated above 0, and a note where some are not.
 
     A shown item that was not clicked, a dislike and a return are written as 0 or less; a sparse matrix has no entry.
-    A `cut` into parts goes along. Raises DataError where no row, or none of a part, is left.
+    Raises DataError where no row is left.
     """
-    rating, size = interactions.rating, len(interactions)
-    rows = np.arange(size) if rating is None else np.flatnonzero(rating > 0)
-    if rating is None or len(rows) == size:
-        return interactions, cut
+    rows = np.flatnonzero(rating > 0).astype(np.int64, copy=False)
+    if len(rows) == len(rating):
+        return rows, []
     every = 'where every row counts: --set columns.rating=""'
-    for name in ("train", "valid", "test"):
-        part = np.arange(size) if cut is None else getattr(cut, name)
-        if len(part) and not len(np.intersect1d(part, rows)):
-            where = "" if cut is None else f" of the {name} part"
-            raise DataError(
-                f"{interactions.source}: all {len(part)} ratings{where} are 0 or less, so that nothing was met\n"
-                f"  Say from which rating on a pair counts: --set ranking.threshold={rating[part].min():g}; {every}"
-            )
-    note = (
-        f"{size - len(rows)} of {size} ratings are 0 or less and are left out; to count from another rating on: "
-        f"--set ranking.threshold={rating[rows].min():g}; {every}"
-    )
-    made = replace(interactions.take(rows), notes=(*interactions.notes, note))
-    return made, None if cut is None else cut.of_rows(made, rows)
+    if not len(rows):
+        raise DataError(
+            f"{source}: all {len(rating)} ratings are 0 or less, so that nothing was met\n"
+            f"  Say from which rating on a pair counts: --set ranking.threshold={rating.min():g}; {every}"
+        )
+    return rows, [
+        f"{len(rating) - len(rows)} of {len(rating)} ratings are 0 or less and are left out; to count from another "
+        f"rating on: --set ranking.threshold={rating[rows].min():g}; {every}"
+    ]
+
+
+def only_met(interactions: Interactions) -> Interactions:
+    """Return the rows that `met` finds, or all where nothing is rated."""
+    if interactions.rating is None:
+        return interactions
+    rows, notes = met(interactions.rating, interactions.source)
+    return replace(interactions.take(rows), notes=(*interactions.notes, *notes)) if notes else interactions
 
 
 def check_rating_task(interactions: Interactions) -> None:

@@ -74,7 +74,7 @@ def one_form(found: Ids) -> Ids:
         return found
     notes = []
     pointed = texts.filter(texts.str.ends_with(".0")).unique()
-    twice = pointed.filter(pointed.str.strip_suffix(".0").is_in(texts.unique().implode()))
+    twice = pointed.filter(pointed.str.strip_suffix(".0").is_in(texts.unique().implode())) if len(pointed) else pointed
     if len(twice):
         whole = texts.str.strip_suffix(".0")
         if plain_integers(whole).null_count() == texts.null_count():

@@ -43,7 +43,8 @@ def read(
         return check_size(Interactions.from_csr(_load_npz(path), name=name or str(path)))
     table, entry = load_table(source, columns, root)
     title = name or (entry.name if entry else path.name.split(".")[0] if path else table.origin.name)
-    made, _ = assemble([table], name=title, source=table.origin.name)
+    only_met = columns is not None and columns.only_met
+    made, _ = assemble([table], name=title, source=table.origin.name, only_met=only_met)
     return _check_whole(check_size(made), entry)
 
 

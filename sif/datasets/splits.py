@@ -18,7 +18,6 @@ IntArray = NDArray[np.int64]
 SplitKind = Literal["random", "user", "leave-last-out", "temporal"]
 KINDS: tuple[SplitKind, ...] = ("random", "user", "leave-last-out", "temporal")
 _PARTS = ("train", "valid", "test")
-_UNSEEN = "do not occur in train"
 _BLOCK = 1 << 22  # rows of whole users that are put in order at once
 
 
@@ -38,15 +37,6 @@ class Split:
     fractions: tuple[float, float, float] | None
     fingerprint: str
     notes: tuple[str, ...] = ()
-
-    def of_rows(self, made: Interactions, rows: IntArray) -> "Split":
-        """Return the same cut of `made`, which are the rows `rows` (int64, ascending) of what was cut."""
-        labels = np.empty(sum(len(getattr(self, part)) for part in _PARTS), np.int8)
-        for number, part in enumerate(_PARTS):
-            labels[getattr(self, part)] = number
-        order = canonical_order(made)
-        notes = [note for note in self.notes if _UNSEEN not in note]
-        return from_labels(made, order, labels[rows][order], (self.kind, self.seed, self.fractions), notes)
 
     def describe(self) -> dict[str, Any]:
         """Return kind, seed, fractions, sizes, fingerprint and notes as plain data, ready for JSON."""
@@ -230,5 +220,5 @@ def _unseen(interactions: Interactions, train: IntArray, valid: IntArray, test: 
         seen[codes[train]] = True
         for name, part in (("validation", valid), ("test", test)):
             if unseen := len(np.unique(codes[part][~seen[codes[part]]])):
-                notes.append(f"{unseen} {what} of the {name} part {_UNSEEN}")
+                notes.append(f"{unseen} {what} of the {name} part do not occur in train")
     return notes

@@ -139,7 +139,7 @@ def test_zeros_in_parts(tmp_path):
     made = ready(None, "clicks", dataset=str(tmp_path / "train.csv"), **names)
     assert [len(getattr(made.split, part)) for part in PARTS] == [90, 30, 30]
     frame.filter(frame["part"] == 0).with_columns(rating=pl.lit(0)).write_csv(tmp_path / "test.csv")
-    with pytest.raises(DataError, match="all 120 ratings of the test part are 0 or less"):
+    with pytest.raises(DataError, match=r"test\.csv: all 120 ratings are 0 or less"):
         ready(None, "clicks", dataset=str(tmp_path / "train.csv"), **names)
 
 
@@ -150,6 +150,17 @@ def test_the_task_itself_takes_no_zeros():
     positive = [len(part) - int((data.rating[part] == 0).sum()) for part in (cut.train, cut.valid, cut.test)]
     assert [task.positives(part).nnz for part in PARTS] == positive
     assert task.seen("valid").nnz == positive[0]
+
+
+def test_a_later_impression_does_not_undo_a_click(tmp_path):
+    rows = [(k % 10, k // 10, 1, 1_600_000_000 + k) for k in range(100)]
+    rows += [(user, item, 0, time + 1000) for user, item, _, time in rows[:50]]
+    frame = pl.DataFrame(rows, schema=["user", "item", "click", "time"], orient="row")
+    assert len(ready(frame, "clicks").interactions) == 100
+    frame.filter(pl.col("item") < 8).write_csv(tmp_path / "train.csv")
+    frame.filter(pl.col("item") >= 8).write_csv(tmp_path / "test.csv")
+    names = {"dataset": str(tmp_path / "train.csv"), "test": str(tmp_path / "test.csv")}
+    assert len(ready(None, "clicks", **names).interactions) == 100
 
 
 def test_ratings_are_not_touched():

@@ -114,6 +114,7 @@ def search(
     recipe: str | Path | BaseRecipe = "ratings",
     budget: str = "",
     settings: Mapping[str, Any] | None = None,
+    titles: str | Path | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
     device: str = "auto",
@@ -128,6 +129,7 @@ def search(
         recipe: a name, a file, or a recipe.
         budget: of recipes that have budgets: `smoke`, `quick` or `full`.
         settings: overrides the recipe by dotted key (`{"search.epochs": 5}`).
+        titles: a table of item ids and titles, for what `recommend` shows.
         seed: instead of the recipe's.
         out: the run directory to make. Without it the run lies in a temporary folder that lives as long as the
             returned object.
@@ -141,7 +143,8 @@ def search(
         DataError: the data cannot be used; before anything is written.
         RecipeError: the recipe has problems; before anything is written.
     """
-    changes = changes_of(settings, strategy, seed)
+    named = {} if titles is None else {"titles": str(titles)}
+    changes = changes_of({**(settings or {}), **named}, strategy, seed)
     if isinstance(recipe, BaseRecipe):
         if changes or budget:
             raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")

@@ -63,7 +63,7 @@ class RecipeArena:
     def describe(self) -> dict[str, Any]:
         """Return the recipe, the data and the split."""
         described = self.instance.describe()
-        values = self.recipe.model_dump(mode="json", exclude={"baselines", "tune", "strategy", "compare"})
+        values = self.recipe.model_dump(mode="json", exclude={"baselines", "tune", "strategy", "compare", "titles"})
         return {
             "kind": "recipe",
             "recipe": values,

@@ -34,6 +34,7 @@ def search(
     data: Annotated[str, typer.Option(help="Data to use instead of the recipe's: a file, folder or data set.")] = "",
     valid: Annotated[str, typer.Option(help="A file with the validation part; --data is then the training part.")] = "",
     test: Annotated[str, typer.Option(help="A file with the test part; --data is then the training part.")] = "",
+    titles: Annotated[str, typer.Option(help="A table of item ids and titles, for what is recommended.")] = "",
     recipe: Annotated[str, typer.Option(help="A recipe file, or the name of one.")] = "",
     strategy: Annotated[str, typer.Option(help="Search strategy, by name.")] = "",
     changes: Annotated[
@@ -49,7 +50,7 @@ def search(
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     if resume is not None:
-        others = (target, data, valid, test, recipe, strategy, changes, out, seed is not None, budget, table)
+        others = (target, data, valid, test, titles, recipe, strategy, changes, out, seed is not None, budget, table)
         directory, resolved = _reopened(resume, any(others))
     else:
         overrides = list(changes or [])
@@ -57,6 +58,8 @@ def search(
             overrides.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
         if seed is not None:
             overrides.append(f"seed={seed}")
+        if titles:
+            overrides.append(f"titles={json.dumps(titles, ensure_ascii=False)}")
         if table:
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
         resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides, budget)

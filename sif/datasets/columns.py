@@ -11,6 +11,18 @@ __all__ = ["ColumnNames", "recognise"]
 
 ROLES = ("user", "item", "rating", "timestamp", "context")
 
+# What a row says of an interaction that may not have been one: 0 or less is none.
+LABELS = (
+    *("label", "labels", "click", "clicked", "isclick", "isclicked", "like", "liked", "islike", "isliked", "implicit"),
+    *("purchased", "ispurchase", "ispurchased", "bought", "converted", "conversion", "watched"),
+)
+
+# How often something was met; noted where it is not used.
+COUNTS = (
+    *("weight", "weights", "count", "counts", "plays", "playcount", "quantity", "qty", "purchases", "purchasecount"),
+    *("frequency", "freq", "listens", "listencount", "views", "viewcount", "clicks", "clickcount", "implicitweight"),
+)
+
 # Spellings without case, separators and a RecBole type; the first that is present wins.
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "user": (
@@ -24,7 +36,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     ),
     "rating": (
         *("rating", "ratings", "score", "scores", "stars", "star", "starrating", "overall", "userrating"),
-        *("reviewscore", "reviewrating", "bookrating", "preference"),
+        *("reviewscore", "reviewrating", "bookrating", "preference", *LABELS),
     ),
     "timestamp": (
         *("timestamp", "ts", "unixtime", "unixreviewtime", "time", "datetime", "date", "ratedat", "createdat"),
@@ -38,19 +50,22 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
 class ColumnNames:
     """Names of the columns; None means "recognise it", an empty string "do not use one".
 
-    In a text file without header the names are the positions, from "1".
+    A context is used only where it is named, or True: recognise it. Rows of one user and item are one pair else. In a
+    text file without header the names are the positions, from "1". With `only_met` rows rated 0 or less are left out,
+    before repeated pairs are: a later impression does not undo a click.
     """
 
     user: str | None = None
     item: str | None = None
     rating: str | None = None
     timestamp: str | None = None
-    context: str | None = None
+    context: str | bool | None = None
+    only_met: bool = False
 
     def given(self) -> dict[str, str]:
         """Return role -> name for the names that were given and are in use."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {role: name for role, name in named.items() if name}
+        return {role: name for role, name in named.items() if name and isinstance(name, str)}
 
 
 def normal(name: str) -> str:
@@ -70,14 +85,23 @@ def recognise(names: Sequence[str], columns: ColumnNames | None, where: str) -> 
     problems: list[str] = []
     for role in ROLES:
         wanted = getattr(columns, role)
-        if wanted:
+        if isinstance(wanted, str) and wanted:
             matches = [place for place, name in enumerate(names) if wanted in (name, name.split(":")[0])]
             if len(matches) == 1:
                 found[role] = matches[0]
             else:
                 problems.append(_not_given(role, wanted, names, len(matches)))
-        elif wanted is None:
+        elif role == "context" and wanted is None:
+            notes += [f'"{name}" is not used as context' for name in names if normal(name) in _SPELLINGS[role]]
+        elif wanted is None or wanted is True:
             _choose(role, names, found, notes, problems)
+    if "rating" not in found and columns.rating is None:
+        notes += [
+            f'"{name}" is not used: each row is one interaction; to leave out rows of 0 or less: '
+            f'--set columns.rating="{name}"'
+            for name in names
+            if normal(name) in COUNTS
+        ]
     problems.extend(_clashes(found, names))
     if problems and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names):
         problems.append('If there is no header, name the columns by position: user = "1", item = "2", rating = "3".')
@@ -85,6 +109,11 @@ def recognise(names: Sequence[str], columns: ColumnNames | None, where: str) -> 
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         raise DataError("\n  ".join([f"{where}: the columns are {shown}", *problems]))
     return found, notes
+
+
+def spelt(role: str) -> tuple[str, ...]:
+    """The spellings of a role, as `normal` gives them, the likeliest first."""
+    return _SPELLINGS[role]
 
 
 def recognised(names: Sequence[str]) -> int:
@@ -108,6 +137,8 @@ def _choose(role: str, names: Sequence[str], found: dict[str, int], notes: list[
         problems.append(f"{same} could both be the {role}: name one, {role} = ...")
         return
     found[role] = places[0]
+    if spellings[0] in LABELS:
+        notes.append(f'"{names[places[0]]}" was taken as rating')
     if len(spellings) > 1:
         others = ", ".join(f'"{names[plain.index(spelling)]}"' for spelling in spellings[1:])
         notes.append(f'"{names[places[0]]}" was taken as {role}, not {others}')

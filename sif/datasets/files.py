@@ -75,7 +75,7 @@ def _recbole_folder(entry: RatingsEntry) -> Path | None:
         return None
     for place in (spec.submodule_search_locations or []) if spec else []:
         folder = Path(place) / "dataset_example" / entry.recbole.folder
-        if _sha256(folder / entry.recbole.ratings) == entry.recbole.sha256:
+        if digest_of(folder / entry.recbole.ratings) == entry.recbole.sha256:
             return folder
     return None
 
@@ -90,7 +90,8 @@ def _holds(folder: Path, entry: Entry) -> bool:
     return (folder / entry.marks).is_file() or (folder / entry.marks.removesuffix(".gz")).is_file()
 
 
-def _sha256(path: Path) -> str | None:
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 of a file in hex; None where there is none."""
     return _digest(path, "sha256") if path.is_file() else None
 
 

@@ -42,7 +42,8 @@ def read_parts(
     tables = [load_table(sources[part], columns)[0] for part in part_of]
     notes = _same_columns(tables)
     origin = " + ".join(table.origin.name for table in tables)
-    made, table_of = assemble(tables, name=tables[0].origin.name, source=origin)
+    only_met = columns is not None and columns.only_met
+    made, table_of = assemble(tables, name=tables[0].origin.name, source=origin, only_met=only_met)
     for place, table in enumerate(tables):
         if not (table_of == place).any():
             raise DataError(

@@ -44,7 +44,8 @@ def read(
         return check_size(Interactions.from_csr(_load_npz(path), name=name or str(path)))
     table, entry = load_table(source, columns, root)
     title = name or (entry.name if entry else path.name.split(".")[0] if path else table.origin.name)
-    made, _ = assemble([table], name=title, source=table.origin.name)
+    only_met = columns is not None and columns.only_met
+    made, _ = assemble([table], name=title, source=table.origin.name, only_met=only_met)
     return _check_whole(check_size(made), entry)
 
 
@@ -53,7 +54,8 @@ def load_table(
 ) -> tuple[Table, RatingsEntry | None]:
     """Return the raw columns of a source, and its entry where it is a catalogued data set."""
     if isinstance(source, Interactions):
-        return from_polars(to_frame(source), None, source.source), None
+        given = ColumnNames(context=None if source.context is None else "context")
+        return from_polars(to_frame(source), given, source.source), None
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
     if isinstance(source, pl.DataFrame):

@@ -62,6 +62,7 @@ class Recipe(BaseRecipe):
     task: Literal["rating", "ranking"] = "rating"
     valid: str = ""
     test: str = ""
+    titles: str = ""
     columns: dict[Literal["user", "item", "rating", "timestamp", "context"], str] = Field(default_factory=dict)
     context: Literal["none", "month", "column"] = "none"
     split: SplitRecipe = SplitRecipe()

@@ -115,6 +115,7 @@ def arena_of(data: Interactions, plan: Plan) -> tuple[RatingTask | RankingTask, 
 
     The find of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
     """
+    data = data.without_context()
     if plan.ranking is None:
         check_rating_task(data)
     cut = split(data, "random", plan.fractions, _SPLIT_SEED)

@@ -27,7 +27,7 @@ BAD_ROWS = {
     'u1,i9,"3,5",1\n': 'line 22  u1,i9,"3,5",1\n           rating "3,5" has a decimal comma. Write 3.5',
     "u1,i9,good,1\n": (
         "line 22  u1,i9,good,1\n"
-        '           rating "good" is not a number. Write a number, or do not use the column: rating = ""'
+        '           rating "good" is not a number. Write a number, or do not use the column: --set columns.rating=""'
     ),
     "u1,i9,inf,1\n": (
         'line 22  u1,i9,inf,1\n           rating "inf" is not a finite number of single precision. '
@@ -38,10 +38,11 @@ BAD_ROWS = {
     "u1,NaN,3,1\n": "line 22  u1,NaN,3,1\n           item is missing. Fill it in, or delete the line.",
     "u1,i9,3,31/01/2020\n": (
         'line 22  u1,i9,3,31/01/2020\n           timestamp "31/01/2020" is neither epoch seconds nor an ISO date. '
-        'Write it as 2020-01-31 12:00:00, or do not use the column: timestamp = ""'
+        'Write it as 2020-01-31 12:00:00, or do not use the column: --set columns.timestamp=""'
     ),
     "u1,i9,3,\n": (
-        'line 22  u1,i9,3,\n           timestamp is missing. Fill it in, or do not use the column: timestamp = ""'
+        "line 22  u1,i9,3,\n           timestamp is missing. Fill it in, "
+        'or do not use the column: --set columns.timestamp=""'
     ),
     "u1,i9,3\n": (
         "line 22  u1,i9,3\n           3 fields, the header has 4. Fill in the missing fields, or delete the line."

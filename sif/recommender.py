@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,9 @@ class Recommender:
         loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe or "ratings")
         self.recipe, self._given = loaded.model_copy(update={"seed": seed}), recipe is not None
         self.device, self.cold_items = device, cold_items
+        self._clear()
+
+    def _clear(self) -> None:
         self.genotype: Genotype | None = None
         self._network: InteractionNetwork | WideNetwork | None = None
         self._folded: Folded | None = None
@@ -240,16 +243,41 @@ class Recommender:
         save_tree(Path(file), model_tree(self._network, self.genotype, self._goal, counts=self._counts))
 
     @classmethod
+    @shielded(draws=True)
     def load(cls, file: str | Path) -> Recommender:
         """Return what `save` wrote; raises `RunError` when the file is something else."""
-        tree = load_tree(Path(file))
-        try:
-            goal, network = goal_of(tree), network_of(tree)
-        except RunError as error:
-            raise RunError(f"{file} is {error}") from None
         made = cls()
-        made._take(Genotype.from_json(tree["genotype"]), network, goal, tree.get("counts"))
+        try:
+            made._restore(load_tree(Path(file)))
+        except (RunError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            ours = isinstance(error, RunError)
+            if ours and str(file) in str(error):
+                raise
+            raise RunError(
+                f"{file} is {error if ours else 'damaged, or of another version of sif; save it again'}"
+            ) from None
         return made
+
+    def _restore(self, tree: dict[str, Any]) -> None:
+        goal, network = goal_of(tree), network_of(tree)
+        self._take(Genotype.from_json(tree["genotype"]), network, goal, tree.get("counts"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings, and the model as `save` writes it, by numpy: tensors would bring torch's state along."""
+        made = ("genotype", "_network", "_folded", "_goal", "_counts")
+        state = {key: value for key, value in vars(self).items() if key not in made}
+        if self._network is None or self.genotype is None:
+            return state
+        tree = model_tree(self._network, self.genotype, self._goal, counts=self._counts)
+        return state | {"_tree": _each(tree, Tensor, lambda tensor: tensor.detach().cpu().numpy())}
+
+    @shielded(draws=True)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        tree = state.pop("_tree", None)
+        self._clear()
+        vars(self).update(state)
+        if tree is not None:
+            self._restore(_each(tree, np.ndarray, lambda array: torch.from_numpy(array.copy())))
 
     @property
     def parameters(self) -> int:
@@ -268,3 +296,10 @@ class _Callback(Observer):
         if self._callback is not None:
             self._callback(record["epoch"] - 1, now - self._last, record["loss"])
         self._last = now
+
+
+def _each(tree: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """Return nested dicts with every value of the kind changed."""
+    if isinstance(tree, Mapping):
+        return {key: _each(value, kind, change) for key, value in tree.items()}
+    return change(tree) if isinstance(tree, kind) else tree

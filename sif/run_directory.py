@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
 from sif.checkpoint import write_atomically
 from sif.errors import RunError
+from sif.host import TemporaryFolder
 from sif.results import SCHEMA_VERSION, upgraded
 from sif.toml import dump_toml
 
@@ -127,9 +127,10 @@ def _made(path: Path) -> bool:
 class FinishedRun:
     """A finished run: its directory, its result and what was found. `sif.Run` and `sif.CellRun` add the model."""
 
-    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, directory: RunDirectory, keep: TemporaryFolder | None = None) -> None:
         """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
-        self.directory, self._keep = directory, keep
+        self.directory = RunDirectory(directory.path.absolute())  # the program may change its working directory
+        self._keep = keep
         self.result = directory.result()
         self.genotype = directory.genotype()
 

@@ -4,7 +4,7 @@ import logging
 
 import pooch
 
-from sif.cli import benchmark, catalogue, compare, doctor, export, runs, score, search, strategies, table
+from sif.cli import benchmark, catalogue, compare, doctor, export, recommend, runs, score, search, strategies, table
 from sif.cli.app import app
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "doctor",
     "export",
     "main",
+    "recommend",
     "runs",
     "score",
     "search",

@@ -132,11 +132,7 @@ def write_export(path: Path, make: Callable[[], bytes], force: bool) -> Path:
         raise RunError(f"{path} is a folder; give the name of a file")
     if path.exists() and not force:
         raise RunError(f"{path} exists; give another --out, or --force to replace it")
-    content = make()
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}; give another --out") from None
+    write_atomically(path, make(), fix="give another --out")
     return path
 
 

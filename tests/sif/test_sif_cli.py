@@ -127,7 +127,7 @@ def test_recommend_scores_are_predicted_ratings(finished: sif.Run):
     """The score is the network's forward, in stars."""
     import torch
 
-    from sif.api import load_tree
+    from sif.checkpoint import load_tree
     from sif.models.build import build_network
 
     tree = load_tree(finished.path / "model.safetensors")

@@ -9,6 +9,7 @@ from typing import Any
 
 from sif.checkpoint import load_tree
 from sif.errors import RunError
+from sif.host import shielded
 from sif.problems import problem
 from sif.problems.base import Instance
 from sif.recipes.budgets import FULL
@@ -62,6 +63,7 @@ def judged(directory: RunDirectory, device: str = "auto", root: Path | None = No
     return reopened(directory, device, root, retrained.get("budget") or result["budget"] or "")
 
 
+@shielded(draws=True)
 def retrain(
     run: str | Path,
     *,
@@ -134,6 +136,7 @@ def retrain(
     return facts | {"valid": valid}
 
 
+@shielded(draws=True)
 def score(run: str | Path, *, device: str = "auto", root: Path | None = None) -> dict[str, Any]:
     """Return the metrics of a run's model on validation and test; fills them in where retraining left them open.
 

@@ -15,6 +15,7 @@ from nasp_core.search import search
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import State
+from sif.host import shielded
 from sif.problems import problem_of
 from sif.problems.base import Candidate, Changes, Instance, Rival
 from sif.report.html import report
@@ -116,6 +117,7 @@ class Engine:
         return best[0], best[1] | {"seconds": seconds}
 
 
+@shielded(draws=True)
 def execute(
     instance: Instance,
     directory: RunDirectory,

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from sif.checkpoint import load_tree, write_atomically
 from sif.datasets import RawId, Vocabulary
-from sif.errors import DataError, RunError
+from sif.errors import RunError
+from sif.host import shielded
 from sif.models.saved import goal_of, network_of
 from sif.run_directory import RunDirectory
+from sif.serve.asked import count_of, in_a_list
 from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
@@ -49,6 +51,7 @@ class Export:
     facts: Mapping[str, Any]
 
     @classmethod
+    @shielded(draws=True)
     def of(cls, run: str | Path) -> Export:
         """Fold the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
         directory = RunDirectory.open(run, needs="result.json")
@@ -71,6 +74,7 @@ class Export:
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         return cls(Folded(network_of(tree)), users, items, ids.get("titles") or {}, facts)
 
+    @shielded()
     def scores(self, users: Iterable[RawId], items: Iterable[RawId] | None = None) -> Tensor:
         """Return scores float32 `[users, items]` (all items by default) of raw ids, in the order of `items`.
 
@@ -80,15 +84,15 @@ class Export:
         wanted = None if items is None else self._numbers(self.items, items, "item")
         return self.folded.scores(self._numbers(self.users, users, "user"), wanted)
 
+    @shielded()
     def recommend(self, user: RawId, k: int = 10, *, seen: Iterable[RawId] = ()) -> list[dict[str, Any]]:
         """Return the k best items that are not among `seen`: item (raw id), score (a rating where there are), title.
 
         Unknown items in `seen` are ignored. Raises `DataError` for an unknown user, and for k below 1.
         """
-        if k < 1:
-            raise DataError(f"k = {k}; ask for 1 item or more")
+        k = count_of(k, "k", len(self.items))
         row = torch.tensor([self.users.find(str(user), "user")])
-        numbers = self.items.encode(list(seen))
+        numbers = self.items.encode(in_a_list(seen, "item", "seen"))
         numbers = np.unique(numbers[numbers >= 0])
         has = sparse.csr_array(
             (np.ones(len(numbers), bool), numbers, np.array([0, len(numbers)])), shape=(1, len(self.items))
@@ -101,6 +105,7 @@ class Export:
             for item, score in zip(self.items.decode(found[0][keep].astype(np.int64)), scores[0][keep], strict=True)
         ]
 
+    @shielded()
     def write(self, path: str | Path, to: str, *, force: bool = False) -> Path:
         """Write the model as `to`, one of `FORMATS`, whole or not at all; return the path.
 
@@ -119,7 +124,7 @@ class Export:
 
     @staticmethod
     def _numbers(known: Vocabulary, ids: Iterable[RawId], what: str) -> Tensor:
-        wanted = list(ids)
+        wanted = in_a_list(ids, what, f"{what}s")
         numbers = known.encode(wanted)
         if (numbers < 0).any():
             known.find(str(wanted[int(np.argmax(numbers < 0))]), what)  # raises, naming the nearest
@@ -147,6 +152,7 @@ def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force
     return export.write(out or Path(run).resolve().name + FORMATS[to], to, force=force), export
 
 
+@shielded(draws=True)
 def load_export(path: str | Path) -> Export:
     """Read what `sif export --to npz` or `--to safetensors` wrote; raises `RunError` for any other file."""
     path = Path(path)

@@ -81,9 +81,7 @@ def _array(asked: Any, what: str, name: str, ordered: bool) -> NDArray[Any]:
     if isinstance(asked, str | bytes | Mapping) or sparse.issparse(asked) or asked is None:
         raise DataError(_refused(asked, what, name))
     if ordered and isinstance(asked, Set):
-        raise DataError(
-            f"{name} is a set, which has no order, and answers come in the order of the {what}s; give a list"
-        )
+        raise DataError(f"{name} is a set, and answers come in the order of the {what}s; give a list")
     if isinstance(asked, Tensor):
         asked = asked.detach().cpu()
         asked = asked.double().numpy() if asked.is_floating_point() else asked.numpy()

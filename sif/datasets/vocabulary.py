@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -130,11 +131,15 @@ class Vocabulary:
     @classmethod
     def from_list(cls, ids: Sequence[RawId]) -> "Vocabulary":
         """Rebuild from `to_list()`; raises DataError where the list is not sorted and free of repeats."""
-        made = cls(ids)
-        if made.to_list() != list(ids):
+        listed: list[Any] = list(ids)
+        kinds = {type(each) for each in listed}
+        if len(kinds) > 1 or not kinds <= {int, str} or any(after <= one for one, after in pairwise(listed)):
             raise DataError(
                 "these ids are not a saved vocabulary: they must be sorted, of one type, and without repeats"
             )
+        made = cls.__new__(cls)  # without sorting: polars' threads are not there in a forked process, and it would hang
+        made._ids = pl.Series("ids", listed, dtype=pl.String if str in kinds else pl.Int64)
+        made._categories = pl.Enum(made._ids) if str in kinds else None
         return made
 
 

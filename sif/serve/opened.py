@@ -59,12 +59,13 @@ class Opened:
 
     def row_of(self, user: Any) -> int:
         """Return the number of a raw id; raises `DataError` naming the nearest for an unknown one, or for no id."""
-        text = str(user).strip()
-        if (row := self.rows.get(text)) is not None and not isinstance(user, bool | np.bool_):
+        flag, text = isinstance(user, bool | np.bool_), str(user)
+        row = None if flag else self.rows.get(text, self.rows.get(text.strip()))
+        if row is not None:
             return row
         if isinstance(user, float | np.floating) and float(user).is_integer():  # a column with a gap makes floats
             return self.row_of(int(user))
-        if user is None or isinstance(user, bool | np.bool_ | float | np.floating) or np.ndim(user):
+        if user is None or flag or isinstance(user, float | np.floating) or np.ndim(user):
             raise DataError(f"user = {user!r}; give one id, as in the data")
         return self.users.find(text, "user")
 

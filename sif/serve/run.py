@@ -110,10 +110,10 @@ class Run(FinishedRun):
             rows = np.arange(len(opened.users))
         else:
             rows = np.array([opened.row_of(user) for user in in_a_list(users, "user", "users")], np.int64)
-        raw = [pl.Series("user", opened.users.to_list()), pl.Series("item", opened.item_ids)]
+        users_ids, items_ids = pl.Series(opened.users.to_list()), pl.Series(opened.item_ids)
         titles = None if opened.titles is None else pl.Series("title", opened.titles, dtype=pl.String)
         return (
-            _frame(opened, rows[start : start + _BLOCK], places, context, cold_items, (*raw, titles))
+            _frame(opened, rows[start : start + _BLOCK], places, context, cold_items, (users_ids, items_ids, titles))
             for start in range(0, max(1, len(rows)), _BLOCK)
         )
 

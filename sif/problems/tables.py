@@ -108,7 +108,7 @@ class TableProblem(Problem):
 
     def run(self, directory: RunDirectory, keep: Any = None) -> Any:
         """Return a finished run that recommends."""
-        from sif.api import Run
+        from sif.serve.run import Run
 
         return Run(directory, keep)
 

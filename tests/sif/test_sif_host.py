@@ -173,7 +173,7 @@ def test_long_doors_with_everything_set(finished: sif.Run, tmp_path: Path):
     plain = sif.search(str(file), settings=TINY, out=tmp_path / "plain", device="cpu")
     assert run.genotype == plain.genotype
     assert run.result["metrics"] == plain.result["metrics"]
-    assert run.result["split_fingerprint"] == plain.result["split_fingerprint"]
+    assert run.result["fingerprint"] == plain.result["fingerprint"]
     assert scored == score(plain.path)
     assert ranked["parts"] == rank_run(plain.path, k=(3,))["parts"]
     assert trained["valid"] == plain.result["metrics"]["valid"]

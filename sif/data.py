@@ -16,6 +16,7 @@ from sif.datasets import (
     Split,
     check_rating_task,
     find_entry,
+    is_path,
     item_titles,
     read,
     read_parts,
@@ -127,7 +128,7 @@ def _titles(
         return titles_from(Path(recipe.titles).expanduser(), data, recipe.columns.get("item"))
     if not isinstance(dataset, str | Path):
         return None, []
-    known = dataset if Path(dataset).expanduser().exists() else find_entry(str(dataset))
+    known = dataset if is_path(dataset) else find_entry(str(dataset))
     titles = item_titles(known, root)
     if titles is None:
         return None, []

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class RunDirectory:
         header = f"# Resolved by sif: every value of this run. Run it again with: {again}\n"
         values = dict(values)
         for key in ("dataset", "valid", "test", "table"):
-            if values.get(key) and Path(values[key]).exists():
+            if values.get(key) and (Path(values[key]).exists() or has_magic(values[key])):  # a glob of part files
                 values[key] = str(Path(values[key]).resolve())
         self.write("recipe.toml", header + dump_toml(values))
 

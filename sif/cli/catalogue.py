@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from sif.cli.app import app, console, data_root, emit, guarded
 from sif.datasets import (
+    ColumnNames,
     Corpus,
     CorpusEntry,
     Interactions,
@@ -19,12 +20,14 @@ from sif.datasets import (
     catalogue,
     fetch,
     find_entry,
+    is_path,
     locate,
     read,
     read_corpus,
     read_pictures,
 )
-from sif.errors import RecipeError
+from sif.datasets.columns import ROLES
+from sif.errors import DataError, RecipeError
 from sif.problems import check_recipe
 from sif.recipes import load_recipe, recipe_names, recipe_text
 
@@ -115,14 +118,22 @@ def fetch_dataset(name: str) -> None:
 
 @datasets.command("describe")
 @guarded
-def describe_dataset(source: str, as_json: JsonOption = False) -> None:
+def describe_dataset(
+    source: str,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="columns.ROLE=NAME", help="Name a column: columns.user=reader, columns.item=2."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Describe a data set, or a file of ratings of your own: sizes, scales, and the rules that reading applied."""
     reader: Callable[..., Interactions | Pictures | Corpus] = read
-    if not Path(source).exists():
+    named: dict[str, Any] = dict(map(_column, changes or []))
+    if not is_path(source):
         entry = find_entry(source)
         reader = read_pictures if isinstance(entry, PicturesEntry) else reader
         reader = read_corpus if isinstance(entry, CorpusEntry) else reader
-    data = reader(source, root=data_root())
+    data = reader(source, root=data_root(), **({"columns": ColumnNames(**named)} if reader is read else {}))
     facts = data.describe() | {"fingerprint": data.fingerprint()}
     if as_json:
         emit(facts)
@@ -135,3 +146,14 @@ def describe_dataset(source: str, as_json: JsonOption = False) -> None:
             value = "\n".join(map(str, value))
         table.add_row(key, str(value))
     console.print(table)
+
+
+def _column(change: str) -> tuple[str, str]:
+    """The role and the name that `--set columns.ROLE=NAME` gives."""
+    key, sign, name = change.partition("=")
+    table, _, role = key.strip().partition(".")
+    roles = (*ROLES, "header")
+    if not sign or table != "columns" or role not in roles:
+        raise DataError(f"--set {change} names no column\n  Give columns.ROLE=NAME; roles are {', '.join(roles)}.")
+    name = name.strip()
+    return role, name[1:-1] if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'" else name

@@ -13,7 +13,7 @@ import typer
 from sif.cli.app import app, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.show import note, print_result
-from sif.datasets import catalogue
+from sif.datasets import catalogue, is_path
 from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
 from sif.recipes import load_recipe, recipe_names
@@ -115,7 +115,7 @@ def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrid
     if source and not (named and source == target):
         update["dataset"] = source
         known = {name for entry in catalogue().values() for name in (entry.name, *entry.aliases)}
-        if not Path(source).exists() and source not in known:
+        if not is_path(source) and source not in known:
             names = sorted({*recipe_names(), *known})
             near = difflib.get_close_matches(source, names, n=1)
             hint = f"Did you mean {near[0]}? " if near else ""

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 from sif.datasets.catalogue import E, entries, entry_at, find
+from sif.datasets.content import BROKEN
 from sif.datasets.entries import FilesEntry
 from sif.datasets.files import fetch
-from sif.datasets.layout import BROKEN
 from sif.errors import DataError
 
 __all__ = ["PARTS", "Bundle", "altered", "is_junk", "located"]

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from sif.datasets.columns import ColumnNames, recognise
+from sif.datasets.content import Content
 from sif.datasets.ids import objects
 from sif.datasets.interactions import Interactions
 from sif.datasets.table import Origin, Table
@@ -56,15 +57,16 @@ def _pandas_series(series: Any, name: str) -> pl.Series:
     return objects(name, cells)
 
 
-def read_parquet(path: Path, columns: ColumnNames | None = None) -> Table:
+def read_parquet(content: Content, columns: ColumnNames | None = None) -> Table:
     """Find the columns that matter in a Parquet file, each read when it is asked for; rows in errors count from 0."""
-    names = list(_parquet(path, lambda: pl.read_parquet_schema(path)))
-    found, notes = recognise(names, columns, str(path))
+    path = content.path
+    names = list(_parquet(path, lambda: pl.read_parquet_schema(content.source())))
+    found, notes = recognise(names, columns, str(path), door="parquet")
 
     def column(role: str) -> pl.Series:
-        return _parquet(path, lambda: pl.read_parquet(path, columns=[names[found[role]]]).to_series())
+        return _parquet(path, lambda: pl.read_parquet(content.source(), columns=[names[found[role]]]).to_series())
 
-    return Table(tuple(found), column, Origin(str(path)), False, tuple(notes))
+    return Table(tuple(found), column, Origin(str(path)), False, tuple(notes), None, tuple(names))
 
 
 def _parquet(path: Path, load: Callable[[], T]) -> T:

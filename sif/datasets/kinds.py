@@ -6,8 +6,9 @@ from pathlib import Path
 
 from sif.datasets.bundle import PARTS, Bundle
 from sif.datasets.columns import recognised
+from sif.datasets.content import load_content
 from sif.datasets.images.decode import SUFFIXES
-from sif.datasets.layout import fields_of, open_bytes
+from sif.datasets.layout import fields_of
 from sif.errors import DataError
 
 __all__ = ["other_kind"]
@@ -56,9 +57,9 @@ def _of_file(path: Path, name: str) -> str | None:
     if not name.endswith((*_PROSE, *_TABLES)):
         return None
     try:
-        with open_bytes(path) as stream:
-            first = stream.readline(1000).decode("utf-8-sig", errors="replace").strip()
-    except (OSError, EOFError):
+        content = load_content(path)
+        first = content.head.split(b"\n")[0][:1000].decode("utf-8-sig", errors="replace").strip()
+    except DataError:
         return None
     tabular = name.endswith(_TABLES) or any(recognised(fields_of(first, mark, False)) == 2 for mark in "\t,;| ")
     return "ratings" if tabular else "text"

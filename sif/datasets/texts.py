@@ -8,8 +8,8 @@ from itertools import accumulate
 
 from sif.datasets.bundle import PARTS as NAMES
 from sif.datasets.bundle import Bundle
+from sif.datasets.content import BROKEN
 from sif.datasets.kinds import other_kind
-from sif.datasets.layout import BROKEN
 from sif.errors import DataError
 
 __all__ = ["PARTS", "cut_lines", "find_parts", "lines_of"]

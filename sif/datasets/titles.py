@@ -6,11 +6,12 @@ import polars as pl
 
 from sif.datasets.catalogue import entries
 from sif.datasets.columns import normal, spelt
+from sif.datasets.content import BROKEN, load_content
 from sif.datasets.entries import Entry, RatingsEntry, TitlesFile
 from sif.datasets.files import digest_of, locate
 from sif.datasets.ids import Ids, ids_from_text, typed_ids
 from sif.datasets.interactions import Interactions
-from sif.datasets.layout import BROKEN, open_bytes, recognise_layout
+from sif.datasets.layout import recognise_layout
 from sif.datasets.vocabulary import RawId
 from sif.errors import DataError
 
@@ -91,17 +92,17 @@ def _columns(path: Path, item: str | None) -> tuple[Ids, pl.Series]:
 
 def _table(path: Path) -> tuple[pl.DataFrame, bool]:
     """All columns of a Parquet file, or of a text file with a header as text; and whether it is text."""
+    held = load_content(path)
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path), False
-        layout = recognise_layout(path, None)
-        with open_bytes(path) as stream:
-            lines = stream.read().decode("utf-8-sig").split("\n", max(layout.header - 1, 0))
+        if held.kind == "parquet":
+            return pl.read_parquet(held.source()), False
+        layout = recognise_layout(held, None)
+        lines = held.whole().decode("utf-8-sig").split("\n", max(layout.header - 1, 0))
         mark = layout.delimiter if len(layout.delimiter) == 1 else "\x1f"
         content = lines[-1].replace(layout.delimiter, mark).encode()
         quote = '"' if layout.quoted else None
         return pl.read_csv(content, separator=mark, quote_char=quote, infer_schema=False), True
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, *BROKEN) as error:
+    except (UnicodeDecodeError, *BROKEN) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is no table of titles: {reason}\n  Write it as UTF-8 CSV, or Parquet.") from error
 

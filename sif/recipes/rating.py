@@ -56,6 +56,9 @@ class TuneRecipe(Closed):
     learning_rate: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
 
+Column = Literal["user", "item", "rating", "timestamp", "context", "header"]
+
+
 class Recipe(BaseRecipe):
     """Every value of a run: data, split, space, strategy, the two trainings, the baselines."""
 
@@ -63,7 +66,7 @@ class Recipe(BaseRecipe):
     valid: str = ""
     test: str = ""
     titles: str = ""
-    columns: dict[Literal["user", "item", "rating", "timestamp", "context"], str] = Field(default_factory=dict)
+    columns: dict[Column, str] = Field(default_factory=dict)
     context: Literal["none", "month", "column"] = "none"
     split: SplitRecipe = SplitRecipe()
     space: SpaceRecipe = SpaceRecipe()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ScoreError, nearest
 from nasp_core.scores.fisher import Fisher
 from nasp_core.scores.freedarts import FreeDarts
 from nasp_core.scores.grad_norm import GradNorm
@@ -40,13 +39,13 @@ SCORES: Mapping[str, Callable[..., Score]] = {score.name: score for score in _AL
 def make_score(name: str, **settings: Any) -> Score:
     """Return the named score; raises `ScoreError` naming the nearest score or setting when one is unknown."""
     if name not in SCORES:
-        near = difflib.get_close_matches(name, SCORES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        near = nearest(name, SCORES)
+        hint = f"; did you mean {near!r}?" if near else "."
         raise ScoreError(f"unknown score {name!r}{hint} There are: {', '.join(SCORES)}")
     known = [field.name for field in fields(SCORES[name])]  # type: ignore[arg-type]
     for key in settings:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}"
+            near = nearest(key, known)
+            hint = f"Did you mean {near!r}?" if near else f"It has: {', '.join(known) or 'none'}"
             raise ScoreError(f"score {name!r} has no setting {key!r}. {hint}")
     return SCORES[name](**settings)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nasp_core.errors import StrategyError
+from nasp_core.errors import StrategyError, nearest
 from nasp_core.strategies.amended_darts import amended_darts
 from nasp_core.strategies.asap import asap
 from nasp_core.strategies.asng import asng
@@ -83,13 +82,13 @@ STRATEGIES: Mapping[str, Callable[..., Strategy | TrialStrategy]] = {
 def make_strategy(name: str, **settings: Any) -> Strategy | TrialStrategy:
     """Return the named strategy; raises `StrategyError` naming the nearest strategy or setting when one is unknown."""
     if name not in STRATEGIES:
-        near = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        near = nearest(name, STRATEGIES)
+        hint = f"; did you mean {near!r}?" if near else "."
         raise StrategyError(f"unknown strategy {name!r}{hint} There are: {', '.join(STRATEGIES)}")
     known = inspect.signature(STRATEGIES[name]).parameters
     for key in settings:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(known)}"
+            near = nearest(key, known)
+            hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(known)}"
             raise StrategyError(f"strategy {name!r} has no setting {key!r}.{hint}")
     return STRATEGIES[name](**settings)

@@ -1,12 +1,12 @@
 """Which column is the user, the item, the rating, the time, the context: given by name or position, or recognised."""
 
-import difflib
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from nasp_core.errors import nearest
 from sif.errors import DataError
 
 __all__ = ["ColumnNames", "recognise"]
@@ -260,12 +260,12 @@ def _find(
     elif wanted.isdigit():
         problems.append(f'{role} = "{short(wanted)}" is not a column. Positions go from 1 to {len(names)}.')
     else:
-        close = [name for name in names if normal(name) and normal(name) == normal(wanted)]
-        close = close or difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
-        hint = f'Did you mean "{short(close[0])}"?' if close else "Give one of the columns above."
+        alike = (name for name in names if normal(name) and normal(name) == normal(wanted))
+        close = next(alike, "") or nearest(wanted, names)
+        hint = f'Did you mean "{short(close)}"?' if close else "Give one of the columns above."
         problems.append(f'{role} = "{short(wanted)}" is not a column. {hint}')
         if close:
-            fix[role] = close[0]
+            fix[role] = close
 
 
 def _choose(
@@ -302,7 +302,7 @@ def _alike(role: str, names: Sequence[str]) -> str | None:
     taken = {spelling for spellings in _SPELLINGS.values() for spelling in spellings}
     for name in names:
         known = normal(name)
-        if known not in taken and difflib.get_close_matches(known, _SPELLINGS[role], n=1, cutoff=0.8):
+        if known not in taken and nearest(known, _SPELLINGS[role], cutoff=0.8):
             return name
     return None
 

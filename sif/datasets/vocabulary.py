@@ -1,6 +1,5 @@
 """Raw ids of users, items and contexts, and the numbers 0..n-1 that stand for them inside."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal
@@ -9,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from nasp_core.errors import nearest
 from sif.datasets.ids import other_form, plain_integers, series_of, typed_ids
 from sif.errors import DataError
 
@@ -113,9 +113,9 @@ class Vocabulary:
             place = int(np.searchsorted(self._ids.to_numpy(), number))
             near = self._ids.slice(max(place - 1, 0), 2).to_list()
             return f"{reach}. Nearest: {', '.join(map(str, near))}."
-        close = difflib.get_close_matches(text, self._ids.to_list(), n=3, cutoff=0.6)
+        close = nearest(text, self._ids.to_list(), count=3)
         if close:
-            return f"Did you mean {' or '.join(close)}?"
+            return f"Did you mean {close}?"
         return f"The {len(self)} {what}s have ids such as {', '.join(self._ids.head(3).to_list())}; give one of them."
 
     def blocks(self) -> Iterator[list[RawId]]:

@@ -22,7 +22,7 @@ __all__ = ["Run", "execute", "load", "load_cells", "rank_run", "retrain", "score
 @shielded(draws=True)
 def search(
     data: Any = None,
-    strategy: str | None = None,
+    strategy: Any = None,
     *,
     recipe: str | Path | BaseRecipe = "ratings",
     budget: str = "",
@@ -38,10 +38,12 @@ def search(
     Args:
         data: a path, frame, sparse matrix, `Interactions`, `Pictures`, `Corpus`, or name of a data set; None takes the
             recipe's own.
-        strategy: instead of the recipe's.
+        strategy: instead of the recipe's: a name, `package.module:object`, or a strategy of your own (an object, or
+            what makes one).
         recipe: a name, a file, or a recipe.
         budget: of recipes that have budgets: `smoke`, `quick` or `full`.
-        settings: overrides the recipe by dotted key (`{"search.epochs": 5}`).
+        settings: overrides the recipe by dotted key (`{"search.epochs": 5}`) or table (`{"search": {"epochs": 5}}`);
+            numbers may be numpy's or torch's.
         titles: a table of item ids and titles, for what `recommend` shows.
         seed: instead of the recipe's.
         out: the run directory to make. Without it the run lies in a temporary folder that lives as long as the

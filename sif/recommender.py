@@ -23,7 +23,7 @@ from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.models.build import build_network, parameters_of
 from sif.models.saved import Goal, goal_of, goal_of_task, model_tree, network_of
-from sif.recipes import Recipe, load_rating_recipe
+from sif.recipes import Recipe, changes_of, load_rating_recipe
 from sif.serve.asked import count_of, matrix_of, numbers_of, rows_of
 from sif.serve.fold_rules import encoded
 from sif.serve.folding import Folded
@@ -60,8 +60,9 @@ class Recommender:
 
         `cold_items`: whether `recommend` ranks items that training never met (`cold`) with the others.
         """
+        drawn = load_rating_recipe("ratings", changes_of(None, None, seed)).seed
         loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe or "ratings")
-        self.recipe, self._given = loaded.model_copy(update={"seed": seed}), recipe is not None
+        self.recipe, self._given = loaded.model_copy(update={"seed": drawn}), recipe is not None
         self.device, self.cold_items = device, cold_items
         self._clear()
 

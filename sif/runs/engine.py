@@ -136,7 +136,7 @@ def execute(
     Raises:
         RunError: the data are not those that the run began with.
     """
-    with instance.threads():
+    with directory.alone("searching"), instance.threads():
         directory.write_recipe(instance.recipe.model_dump())
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
         stages = Stages(directory, progress or Progress(), every)
@@ -186,7 +186,7 @@ def _result(
     return Result(
         schema_version=SCHEMA_VERSION,
         task=recipe.task,
-        strategy={"name": recipe.strategy.name, "parts": recipe.make_strategy().describe()},
+        strategy=recipe.strategy.describe(),
         recipe="recipe.toml",
         seed=recipe.seed,
         genotype=own.genotype or {},

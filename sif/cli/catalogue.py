@@ -9,34 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sif.cli.app import app, console, data_root, emit, guarded
-from sif.datasets import (
-    ColumnNames,
-    Corpus,
-    CorpusEntry,
-    Interactions,
-    Pictures,
-    PicturesEntry,
-    catalogue,
-    fetch,
-    find_entry,
-    is_path,
-    locate,
-    read,
-    read_corpus,
-    read_pictures,
-)
-from sif.datasets.columns import ROLES
+from sif.cli.app import console, data_root, emit, guarded
 from sif.errors import DataError, RecipeError
-from sif.problems import check_recipe
-from sif.recipes import load_recipe, recipe_names, recipe_text
+from sif.recipes import recipe_names, recipe_text
 
 __all__ = ["datasets", "recipes"]
 
 recipes = typer.Typer(help="List, print, copy and check recipes.", no_args_is_help=True)
 datasets = typer.Typer(help="List, fetch and describe data sets.", no_args_is_help=True)
-app.add_typer(recipes, name="recipes")
-app.add_typer(datasets, name="datasets")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
@@ -81,6 +61,9 @@ def copy_recipe(name: str, destination: Path) -> None:
 @guarded
 def validate_recipe(file: str) -> None:
     """Check a recipe file (or a shipped recipe) and report all of its problems."""
+    from sif.problems import check_recipe
+    from sif.recipes import load_recipe
+
     recipe = load_recipe(file)
     for budget in getattr(recipe, "budgets", None) or [""]:
         chosen = load_recipe(file, budget=budget)
@@ -92,6 +75,8 @@ def validate_recipe(file: str) -> None:
 @guarded
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the known data sets and whether a copy is on this machine."""
+    from sif.datasets import catalogue, locate
+
     rows = {
         entry.name: {
             "title": entry.title,
@@ -113,6 +98,8 @@ def list_datasets(as_json: JsonOption = False) -> None:
 @guarded
 def fetch_dataset(name: str) -> None:
     """Find or download a data set, checked, and say where it is."""
+    from sif.datasets import fetch, find_entry
+
     console.print(str(fetch(find_entry(name), data_root())), markup=False)
 
 
@@ -127,7 +114,21 @@ def describe_dataset(
     as_json: JsonOption = False,
 ) -> None:
     """Describe a data set, or a file of ratings of your own: sizes, scales, and the rules that reading applied."""
-    reader: Callable[..., Interactions | Pictures | Corpus] = read
+    from sif.cli.words import note_two_meanings
+    from sif.datasets import (
+        ColumnNames,
+        CorpusEntry,
+        PicturesEntry,
+        find_entry,
+        is_path,
+        read,
+        read_corpus,
+        read_pictures,
+    )
+
+    if not as_json:
+        note_two_meanings(source)
+    reader: Callable[..., Any] = read
     named: dict[str, Any] = dict(map(_column, changes or []))
     if not is_path(source):
         entry = find_entry(source)
@@ -150,6 +151,8 @@ def describe_dataset(
 
 def _column(change: str) -> tuple[str, str]:
     """The role and the name that `--set columns.ROLE=NAME` gives."""
+    from sif.datasets.columns import ROLES
+
     key, sign, name = change.partition("=")
     table, _, role = key.strip().partition(".")
     roles = (*ROLES, "header")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sif.cli.app import app, console, emit, guarded
+from sif.cli.app import console, emit, guarded
 from sif.cli.ranking import note_additive
 from sif.problems import problem
 from sif.run_directory import RunDirectory
@@ -16,7 +16,6 @@ from sif.serve.export import FORMATS
 __all__ = ["export"]
 
 
-@app.command()
 @guarded
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sif.api import load
-from sif.cli.app import app, console, emit, errors, guarded
+from sif.cli.app import console, emit, errors, guarded
 from sif.cli.ranking import note_additive
 from sif.cli.show import print_table
 from sif.errors import RunError
@@ -20,7 +20,6 @@ from sif.sheet import Line, Table
 __all__ = ["recommend"]
 
 
-@app.command()
 @guarded
 def recommend(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sif.api import load, rank_run, retrain, score
-from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.ranking import print_ranking
 from sif.cli.show import print_table
@@ -22,7 +22,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
-@app.command()
 @guarded
 def train(
     run: RunArgument,
@@ -31,6 +30,9 @@ def train(
     all_data: Annotated[
         bool, typer.Option("--all-data", help="Train on every rating, for serving: no honest test remains.")
     ] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the training: train.KEY=VALUE.")
+    ] = None,
     budget: Annotated[
         str, typer.Option(help="Runs of cells: the schedule to follow (default: full, that of the paper).")
     ] = "",
@@ -46,6 +48,7 @@ def train(
                 epochs=epochs,
                 seed=seed,
                 all_data=all_data,
+                changes=changes or (),
                 device=device,
                 root=data_root(),
                 progress=progress,
@@ -67,7 +70,6 @@ def train(
     )
 
 
-@app.command()
 @guarded
 def evaluate(
     run: RunArgument,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sif.cli.app import app, data_root, emit, errors, guarded
+from nasp_core.errors import nearest
+from sif.cli.app import data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.show import note, print_result
-from sif.datasets import catalogue, is_path
+from sif.cli.words import data_names, note_two_meanings
+from sif.datasets import is_path
 from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
 from sif.recipes import load_recipe, recipe_names
@@ -25,7 +26,6 @@ __all__ = ["search"]
 GENERIC = "ratings"
 
 
-@app.command()
 @guarded
 def search(
     target: Annotated[
@@ -62,6 +62,8 @@ def search(
             overrides.append(f"titles={json.dumps(titles, ensure_ascii=False)}")
         if table:
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
+        if not as_json:
+            note_two_meanings(data or target)
         resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides, budget)
         directory = None
     instance = open_recipe(resolved, device=device, root=data_root())
@@ -114,10 +116,10 @@ def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrid
     update: dict[str, Any] = {key: value for key, value in parts.items() if value}
     if source and not (named and source == target):
         update["dataset"] = source
-        known = {name for entry in catalogue().values() for name in (entry.name, *entry.aliases)}
+        known = data_names()
         if not is_path(source) and source not in known:
             names = sorted({*recipe_names(), *known})
-            near = difflib.get_close_matches(source, names, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            near = nearest(source, names)
+            hint = f"Did you mean {near}? " if near else ""
             raise RecipeError(f"no file, recipe or data set {source!r}. {hint}There are: {', '.join(names)}")
     return resolved.model_copy(update=update)

@@ -59,6 +59,7 @@ from nasp_core.search import search
 from nasp_core.select import Argmax, Explore, Perturbation
 from nasp_core.strategies import make_strategy
 from nasp_core.strategy import Relax, Schedule, SearchView, SelectContext, Strategy
+from nasp_core.testing.step_checks import drawn_alpha, step_context, step_supernet
 from nasp_core.trials.evolution import Evolution
 from nasp_core.trials.random import Random
 from nasp_core.types import Active, Alpha, Mixture, State
@@ -166,11 +167,9 @@ def test_uniform_paths_are_uniform() -> None:
 
 def context_of(case: str, strategy: Strategy) -> tuple[Any, State]:
     """Return a step context of a case under a strategy, and the gradient's state."""
-    from nasp_core.testing.conformance import _alpha, _context, _supernet
-
-    space = _supernet(strategy, CASES[case])
-    alpha = _alpha(strategy, space)
-    context = _context(strategy, CASES[case], space, alpha)
+    space = step_supernet(strategy, CASES[case])
+    alpha = drawn_alpha(strategy, space)
+    context = step_context(strategy, CASES[case], space, alpha)
     return context, strategy.gradient.init(alpha, space)
 
 

@@ -17,6 +17,7 @@ import torch
 
 from common import arguments, finish
 from nasp_core.errors import StrategyError
+from nasp_core.methods import STRATEGIES
 from nasp_core.trials import TRIALS, Arena, Proposal, explore
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.truth import TrueAccuracies
@@ -51,7 +52,7 @@ def main() -> None:
 
     rows, figures = [], {}
     for name in wanted(options.strategies):
-        strategy = TRIALS[name](trials=options.evaluations)
+        strategy = STRATEGIES[name](trials=options.evaluations)
         began = time.process_time()
         told = [explore(Arena(space), strategy, judge, seed=seed) for seed in range(options.seeds)]
         seconds = (time.process_time() - began) / options.seeds

@@ -19,7 +19,7 @@ import torch
 from scipy import stats
 
 from common import arguments, finish
-from nasp_core.scores import SCORES, SupernetScore, make_score, saliency, summed
+from nasp_core.proxies import SCORES, SupernetScore, make_score, saliency, summed
 from nasp_core.types import Active, Batch
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.convolution.task import Augment, ImageTask

@@ -21,6 +21,7 @@ from typing import Any
 
 from common import Timed, arguments, finish
 from nasp_core.errors import NaspError
+from nasp_core.methods import STRATEGIES
 from nasp_core.trials import Arena
 from nasp_core.trials.explore import Told, explore
 from nasp_core.trials.table import TRIALS
@@ -62,7 +63,7 @@ def race(
     with Timed() as timed:
         for seed in range(seeds):
             try:
-                strategy = TRIALS[name](trials=evaluations)
+                strategy = STRATEGIES[name](trials=evaluations)
                 judge = table.judge(task, seed)
                 told = explore(where, strategy, judge, seed=seed, evaluations=evaluations)
             except NaspError as error:

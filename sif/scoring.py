@@ -14,7 +14,7 @@ from scipy import stats
 from nasp_core.errors import GenotypeError, ScoreError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network, Space
-from nasp_core.scores import Score, SupernetScore, make_score, score_point
+from nasp_core.proxies import Score, SupernetScore, make_score, score_point
 from nasp_core.types import Batch, Task, derive_seed
 from sif.cells.convolution.nas_bench_201 import arch_string
 from sif.cells.data import prepare_cells
@@ -97,7 +97,7 @@ def score_points(
     """Score points of a space by one training batch, without training.
 
     `source` is a run, whose find is scored, or a recipe (a name or a file), of whose space `points` random points are;
-    `genotypes` are files of points to score instead. `scores` are names (`nasp_core.scores.SCORES`; by default naswot,
+    `genotypes` are files of points to score instead. `scores` are names (`nasp_core.proxies.SCORES`; by default naswot,
     synflow and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final network,
     under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a file of
     the true accuracies of NAS-Bench-201, to compare with.

@@ -19,9 +19,9 @@ from nasp_core.choice import mix
 from nasp_core.errors import NaspError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.testing import Case, refusal
 from nasp_core.testing.stream import ShuffledStream

@@ -85,7 +85,7 @@ def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
 
 
 def test_the_readme_names_every_strategy_and_recipe() -> None:
-    from nasp_core.strategies import STRATEGIES
+    from nasp_core.methods import STRATEGIES
     from sif.recipes import recipe_names
 
     readme = (ROOT / "README.md").read_text() + (ROOT / "CHANGELOG.md").read_text()

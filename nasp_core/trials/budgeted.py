@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
+from nasp_core.parts.first_order import FirstOrder
 from nasp_core.strategy import Gradient, Paper
 from nasp_core.trials.points import active_of, key_of, saved_point
 from nasp_core.trials.protocol import Arena, Proposal

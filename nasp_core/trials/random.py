@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
+from nasp_core.parts.first_order import FirstOrder
 from nasp_core.strategy import Gradient, Paper
 from nasp_core.trials.protocol import Arena, Proposal
 from nasp_core.types import State

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from nasp_core.errors import ScoreError, SearchError
-from nasp_core.scores import make_score, score_judge
+from nasp_core.proxies import make_score, score_judge
 from nasp_core.strategy import Paper
 from nasp_core.trials.budgeted import Budgeted
 from nasp_core.trials.points import active_of, fresh_point, key_of, saved_point
@@ -30,7 +30,7 @@ PAPER = Paper(
 class Screen(Budgeted):
     """Score a pool of untrained networks on one batch, and train those that score best, in that order.
 
-    Parts: `pool` different random points; the score named `score` (`nasp_core.scores`) of each with fresh weights of
+    Parts: `pool` different random points; the score named `score` (`nasp_core.proxies`) of each with fresh weights of
     one seed, on one training batch of `batch_size`; the first `trials` are trained.
     Shapes: one score a point.
     Departs from the paper: of its uses of a score, the warm-up pool alone; one score, no vote.

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from nasp_core.errors import SearchError
+from nasp_core.methods import STRATEGIES
 from nasp_core.network import Space
-from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Gradient, Strategy
 from nasp_core.testing import Case, refusal
 from nasp_core.trials import Arena, TrialStrategy

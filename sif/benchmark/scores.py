@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nasp_core.scores import make_score
+from nasp_core.proxies import make_score
 from sif.benchmark.results import ScoreRow, spread
 from sif.errors import RaceError
 

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from nasp_core.scores import SCORES
+from nasp_core.proxies import SCORES
 from sif.cli.app import app, console, data_root, emit, guarded
 from sif.scoring import PointScores, score_points
 

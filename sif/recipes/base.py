@@ -8,8 +8,8 @@ from typing import Any, Literal, get_type_hints
 from pydantic import BaseModel, Field, PrivateAttr, TypeAdapter, ValidationError
 
 from nasp_core.errors import NaspError, StrategyError
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from nasp_core.choice import mix
 from nasp_core.loop import Loop, Observer
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax.one_hot import sloped_point
-from nasp_core.strategies import nasp, nasp_ranked
+from nasp_core.parts.one_hot import sloped_point
 from nasp_core.types import Mixture
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.tensor import TensorInteractionSpace

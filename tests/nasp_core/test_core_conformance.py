@@ -2,7 +2,7 @@
 
 import pytest
 
-from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.testing import conform, refusal, space_checks
 from nasp_core.trials import TrialStrategy

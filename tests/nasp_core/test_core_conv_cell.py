@@ -15,10 +15,10 @@ from torch.nn import functional
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop
+from nasp_core.methods import make_strategy
 from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax.one_hot import sloped_point
-from nasp_core.strategies import make_strategy
+from nasp_core.parts.one_hot import sloped_point
 from nasp_core.strategy import frozen
 from nasp_core.types import Active, Mixture
 from sif.cells.convolution.operations import (

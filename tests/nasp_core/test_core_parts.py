@@ -6,13 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nasp_core.domain import Box, Logits
 from nasp_core.errors import SearchError
+from nasp_core.methods.nasp_ranked import Ranking, finalists
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax import FairTurns, OneHot, Pinned, Softmax
-from nasp_core.select import Argmax, Ranking
-from nasp_core.select.ranking import finalists
+from nasp_core.parts import Argmax, Box, FairTurns, Logits, OneHot, Pinned, Softmax
 from nasp_core.strategy import SelectContext
 from nasp_core.testing import QuadraticSettings, QuadraticSpace
 from nasp_core.types import Active, ChoiceGroup, Phase

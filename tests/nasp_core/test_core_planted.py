@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from nasp_core.errors import SpaceError
+from nasp_core.methods import make_strategy
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.search import Found, search
-from nasp_core.strategies import make_strategy, nasp_ranked
 from nasp_core.testing import ShuffledStream
 from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS, family
 from sif.spaces.interaction import InteractionSettings, InteractionSpace

@@ -8,59 +8,54 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.domain import EdgeLogits, Gaussian, Logits, PairLogits, Simplex, Switches
-from nasp_core.domain.topology import edge_weights, subsets
 from nasp_core.errors import SearchError, StrategyError
-from nasp_core.gradient import (
-    FirstOrder,
-    GreedyFilter,
-    Natural,
-    NoGradient,
-    Saliency,
-    ScoreFunction,
-    Shapley,
-    Twin,
-)
-from nasp_core.hook import NormOnly
 from nasp_core.loop import Loop
+from nasp_core.methods import make_strategy
+from nasp_core.methods.asng import CategoricalShares, Natural
+from nasp_core.methods.balenas import Gaussian
+from nasp_core.methods.bayesnas import Relevance
+from nasp_core.methods.darts_pt import Perturbation
+from nasp_core.methods.dots import BestOfEach, Grouped, PairLogits, with_parameters
+from nasp_core.methods.drnas import Dirichlet, DirichletPrior
+from nasp_core.methods.fairnas import FairRounds
+from nasp_core.methods.freedarts import Saliency, Untrained
+from nasp_core.methods.gold_nas import GatePrice, Gates
+from nasp_core.methods.greedynas import GreedyFilter, Pooled
+from nasp_core.methods.na_nas import Neighbourhood
+from nasp_core.methods.pc_darts import WeightedEdges
+from nasp_core.methods.rarts import Twin
+from nasp_core.methods.rf_darts import NormOnly
+from nasp_core.methods.shapley import Shapley
+from nasp_core.methods.tnd_nas import ScoreFunction
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax import (
+from nasp_core.parts import (
+    Argmax,
     Categorical,
-    CategoricalShares,
-    Dirichlet,
-    FairRounds,
-    Gates,
-    Grouped,
+    Complexity,
+    EdgeLogits,
+    FirstOrder,
     GumbelHard,
-    Neighbourhood,
-    Pooled,
+    Logits,
+    NoGradient,
+    Prune,
+    Shrink,
+    Simplex,
     Softmax,
+    StartAt,
+    Switches,
+    Temperature,
     Uniform,
-    WeightedEdges,
     Weights,
 )
-from nasp_core.relax.alive import alive_of, kept_of, set_alive
-from nasp_core.relax.grouped import with_parameters
-from nasp_core.schedule import (
-    BestOfEach,
-    Complexity,
-    DirichletPrior,
-    GatePrice,
-    Prune,
-    Relevance,
-    Shrink,
-    StartAt,
-    Temperature,
-    Untrained,
-)
-from nasp_core.schedule.pruning import prune
+from nasp_core.parts.alive import alive_of, kept_of, set_alive
+from nasp_core.parts.edges import edge_weights, subsets
+from nasp_core.parts.pruning import prune
 from nasp_core.search import search
-from nasp_core.select import Argmax, Explore, Perturbation
-from nasp_core.strategies import make_strategy
 from nasp_core.strategy import Relax, Schedule, SearchView, SelectContext, Strategy
 from nasp_core.testing.step_checks import drawn_alpha, step_context, step_supernet
 from nasp_core.trials.evolution import Evolution
+from nasp_core.trials.on_supernet import Explore
 from nasp_core.trials.random import Random
 from nasp_core.types import Active, Alpha, Mixture, State
 from sif.testing.cases import CASES

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from nasp_core.errors import ScoreError
 from nasp_core.network import Network
-from nasp_core.scores import (
+from nasp_core.proxies import (
     Fisher,
     GradNorm,
     Grasp,
@@ -24,7 +24,7 @@ from nasp_core.scores import (
     Snip,
     Synflow,
 )
-from nasp_core.scores.jacob_cov import correlation_score
+from nasp_core.proxies.jacob_cov import correlation_score
 from nasp_core.types import Batch, Mixture
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 

@@ -12,7 +12,7 @@ import torch
 from nasp_core.errors import SearchError
 from nasp_core.network import Loss, Network
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.select.by_score import ByScore
+from nasp_core.parts import ByScore
 from nasp_core.strategy import Paper, SelectContext
 from nasp_core.testing.cases import fresh_space
 from nasp_core.types import Active, Batch

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from nasp_core.errors import ScoreError
 from nasp_core.network import Network, Space
-from nasp_core.scores import SCORES, FreeDarts, make_score, saliency, score_judge, score_point, summed
-from nasp_core.scores.probing import apart
+from nasp_core.proxies import SCORES, FreeDarts, make_score, saliency, score_judge, score_point, summed
+from nasp_core.proxies.probing import apart
 from nasp_core.testing.cases import fresh_space
 from nasp_core.trials import Arena, Enumerate, explore
 from nasp_core.types import Active, Batch, Mixture, Task, derive_seed
@@ -197,7 +197,7 @@ def test_a_trial_strategy_finds_the_point_that_scores_best():
 
 def test_freedarts_of_a_plain_network_says_what_to_do():
     space, active, task, batch = prepared("nas-bench-201")
-    with pytest.raises(ScoreError, match=r"NasBench201Network has none; use nasp_core\.scores\.score_point"):
+    with pytest.raises(ScoreError, match=r"NasBench201Network has none; use nasp_core\.proxies\.score_point"):
         FreeDarts().score(space.build(space.genotype(active)), batch, task.loss)
 
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from nasp_core.errors import SearchError
+from nasp_core.methods.nasp_shortlist import Shortlist, climb
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.select import Shortlist
-from nasp_core.select.shortlist import climb
 from nasp_core.strategy import SelectContext
 from nasp_core.types import Active
 from sif.encodings.histories import Histories

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import pytest
 
-from nasp_core.domain import Box, Logits
 from nasp_core.errors import StrategyError
-from nasp_core.gradient import FirstOrder, Unrolled
-from nasp_core.relax import FairTurns, OneHot, Pinned, Softmax
-from nasp_core.select import Argmax, Ranking
-from nasp_core.strategies import STRATEGIES, make_strategy, nasp
+from nasp_core.methods import STRATEGIES, make_strategy
+from nasp_core.methods.darts_2nd import Unrolled
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import Ranking
+from nasp_core.parts import Argmax, Box, FairTurns, FirstOrder, Logits, OneHot, Pinned, Softmax
 from nasp_core.strategy import Domain, Paper, Relax, Schedule, Strategy
 from nasp_core.trials import TRIALS
 

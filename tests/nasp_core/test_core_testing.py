@@ -7,13 +7,11 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from nasp_core.domain import Box
-from nasp_core.gradient import FirstOrder
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.network import Network, Space
-from nasp_core.relax import OneHot, Softmax
+from nasp_core.parts import Argmax, Box, FirstOrder, OneHot, Softmax
 from nasp_core.search import Found, search
-from nasp_core.select import Argmax
-from nasp_core.strategies import nasp, nasp_ranked
 from nasp_core.strategy import Domain, Gradient, Relax, Strategy
 from nasp_core.testing import Case, Subject, checks_of, conform, conformance, space_checks
 from nasp_core.trials import Random

@@ -7,29 +7,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.domain import Gaussian, Logits, Simplex
 from nasp_core.errors import StrategyError
-from nasp_core.gradient import Amended, Bayesian, Exponentiated, Implicit, Natural, ScoreFunction, Twin
-from nasp_core.gradient.curvature import along
-from nasp_core.gradient.natural import natural_gradient
-from nasp_core.gradient.score_function import score_gradient
-from nasp_core.gradient.shapley import shapley_exact, shapley_sampled
-from nasp_core.gradient.steps import architecture_tensors
+from nasp_core.methods.amended_darts import Amended, Implicit
+from nasp_core.methods.asng import CategoricalShares, Natural, natural_gradient
+from nasp_core.methods.balenas import Bayesian, Gaussian, GaussianSoftmax
+from nasp_core.methods.drnas import Dirichlet, concentration, dirichlet_sample
+from nasp_core.methods.gaea import Exponentiated
+from nasp_core.methods.rarts import Twin
+from nasp_core.methods.shapley import shapley_exact, shapley_sampled
+from nasp_core.methods.snas import GumbelSoftmax
+from nasp_core.methods.tnd_nas import ScoreFunction, score_gradient
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser
-from nasp_core.relax import (
-    Categorical,
-    CategoricalShares,
-    Dirichlet,
-    GaussianSoftmax,
-    GumbelHard,
-    GumbelSoftmax,
-    Softmax,
-    Weights,
-)
-from nasp_core.relax.dirichlet import concentration, dirichlet_sample
-from nasp_core.relax.one_hot import on_host
-from nasp_core.select import Argmax
+from nasp_core.parts import Argmax, Categorical, GumbelHard, Logits, Simplex, Softmax, Weights
+from nasp_core.parts.by_adam import architecture_tensors
+from nasp_core.parts.curvature import along
+from nasp_core.parts.one_hot import on_host
 from nasp_core.strategy import StepContext, Strategy
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.types import Alpha, Mixture

@@ -8,17 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.averaging import average, averaged, put_back
-from nasp_core.domain import Box
 from nasp_core.errors import SearchError, StrategyError
 from nasp_core.evaluation import evaluate
-from nasp_core.gradient import FirstOrder
 from nasp_core.loop import Loop
+from nasp_core.methods.nasp import nasp
 from nasp_core.network import Loss, Network
 from nasp_core.optimise import Optimiser, Training, autocast
-from nasp_core.relax import OneHot, one_hot
-from nasp_core.schedule import Complexity
-from nasp_core.select import Argmax
-from nasp_core.strategies import nasp
+from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, one_hot
 from nasp_core.strategy import SearchView, Strategy
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture

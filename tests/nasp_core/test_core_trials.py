@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
 from nasp_core.optimise import Optimiser, Training
+from nasp_core.parts import FirstOrder
 from nasp_core.search import search, train_genotype
 from nasp_core.state import pack
 from nasp_core.strategy import Gradient, Paper

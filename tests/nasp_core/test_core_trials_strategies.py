@@ -10,8 +10,8 @@ import torch
 from trial_samples import LEARNERS, PlantedTable, bench_space, valid
 
 from nasp_core.errors import SearchError
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.state import pack, restore
-from nasp_core.strategies import make_strategy
 from nasp_core.testing.conformance import same
 from nasp_core.trials import TRIALS, Arena, Proposal, TrialStrategy, explore
 from nasp_core.trials.points import key_of
@@ -22,7 +22,7 @@ SCREEN = {"pool": 6, "batch_size": 8}
 
 
 def learner(name: str, trials: int) -> TrialStrategy:
-    return TRIALS[name](trials=trials, **LEARNERS[name])
+    return STRATEGIES[name](trials=trials, **LEARNERS[name])
 
 
 def quick(name: str) -> TrialStrategy:
@@ -31,7 +31,7 @@ def quick(name: str) -> TrialStrategy:
     small |= {"hidden": 4, "epochs": 2, "unlabelled": 2, "candidates": 3, "limit": 20, "trials": 8}
     known = make_strategy(name).describe()["trials"]
     own = {key: value for key, value in small.items() if f"{key}=" in known}
-    return TRIALS[name](**(own | SCREEN if name == "screen" else own))
+    return STRATEGIES[name](**(own | SCREEN if name == "screen" else own))
 
 
 def test_every_strategy_that_learns_is_planted() -> None:
@@ -96,7 +96,7 @@ def test_resuming_at_any_score_proposes_what_would_have_been_proposed(name: str)
 def test_learning_beats_drawing_on_a_planted_table(name: str) -> None:
     """Mean regret over 10 seeds at 40 trainings is at most 0.8 of that of random search (over 60 seeds)."""
     arena = Arena(bench_space())
-    drawn = [TABLE.regret(explore(arena, TRIALS["random"](trials=40), TABLE.judge, seed=s)) for s in range(60)]
+    drawn = [TABLE.regret(explore(arena, STRATEGIES["random"](trials=40), TABLE.judge, seed=s)) for s in range(60)]
     found = [TABLE.regret(explore(arena, learner(name, 40), TABLE.judge, seed=s)) for s in range(10)]
     assert statistics.mean(found) <= 0.8 * statistics.mean(drawn), (statistics.mean(found), statistics.mean(drawn))
 
@@ -158,13 +158,13 @@ def test_screen_needs_a_task_and_takes_the_best_scored_first() -> None:
         explore(Arena(bench_space()), make_strategy("screen", **SCREEN), TABLE.judge, seed=0)  # type: ignore[arg-type]
     case = CASES["nas-bench-201"]
     arena = Arena(case.space(), case.task())
-    strategy = TRIALS["screen"](trials=3, score="grad-norm", **SCREEN)
+    strategy = STRATEGIES["screen"](trials=3, score="grad-norm", **SCREEN)
     state = strategy.init(arena, torch.Generator().manual_seed(0))
     asked = []
     while (proposal := strategy.ask(arena, state)) is not None:
         asked.append(key_of(proposal.active))
         strategy.tell(arena, state, proposal, 0.0)
-    from nasp_core.scores import make_score, score_judge
+    from nasp_core.proxies import make_score, score_judge
 
     judge = score_judge(make_score("grad-norm"), *arena, batch_size=8, seed=state["seed"])  # type: ignore[arg-type]
     values = {key_of(point): judge(Proposal(point)) for point in map(_tuples, state["ranked"])}
@@ -178,6 +178,6 @@ def _tuples(saved: dict[str, list[int]]) -> dict[str, tuple[int, ...]]:
 
 def test_screen_says_why_a_score_fits_nothing() -> None:
     case = CASES["interaction"]
-    strategy = TRIALS["screen"](score="naswot", **SCREEN)
+    strategy = STRATEGIES["screen"](score="naswot", **SCREEN)
     with pytest.raises(SearchError, match="strategy 'screen': score 'naswot' fits no point of the pool: "):
         explore(Arena(case.space(), case.task()), strategy, lambda _: 0.0, seed=0)

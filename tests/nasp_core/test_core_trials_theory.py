@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from trial_samples import PlantedTable, bench_space
 
+from nasp_core.methods import STRATEGIES
 from nasp_core.network import Space
 from nasp_core.state import pack
-from nasp_core.trials import TRIALS, Arena, Proposal, explore
+from nasp_core.trials import Arena, Proposal, explore
 from nasp_core.trials.anasod import histograms
 from nasp_core.trials.budgeted import normal_scores
 from nasp_core.trials.evolution import Evolution, alive
@@ -138,7 +139,7 @@ def test_changes_take_the_other_candidates_of_one_choice() -> None:
 
 def test_local_search_ends_a_climb_at_a_top_and_no_neighbour_beats_it() -> None:
     table, space = PlantedTable(3), bench_space()
-    strategy = TRIALS["local-search"](trials=400, starts=1, whole=True)
+    strategy = STRATEGIES["local-search"](trials=400, starts=1, whole=True)
     told = explore(Arena(space), strategy, table.judge, seed=0)
     scores = {key_of(p.active): score for p, score in told}
     tops = [
@@ -299,7 +300,7 @@ def test_an_autoencoder_learns_to_decode_and_a_step_uphill_raises_the_prediction
 
 def test_halving_spends_shares_and_lets_the_best_third_go_on() -> None:
     space, table = bench_space(), PlantedTable()
-    told = explore(Arena(space), TRIALS["asha"](trials=40), table.judge, seed=0)
+    told = explore(Arena(space), STRATEGIES["asha"](trials=40), table.judge, seed=0)
     shares = sorted({round(p.share, 6) for p, _ in told})
     assert shares == [round(1 / 9, 6), round(1 / 3, 6), 1.0]
     counts = [sum(round(p.share, 6) == share for p, _ in told) for share in shares]
@@ -313,14 +314,14 @@ def test_halving_spends_shares_and_lets_the_best_third_go_on() -> None:
         if after is not None and p.share < 1:
             best = score >= sorted(seen, reverse=True)[max(1, len(seen) // 3) - 1]
             assert went_on == best, f"{score} among {len(seen)}"
-    failed = explore(Arena(space), TRIALS["asha"](trials=1), lambda _: -math.inf, seed=0)
+    failed = explore(Arena(space), STRATEGIES["asha"](trials=1), lambda _: -math.inf, seed=0)
     assert {p.share for p, _ in failed} == {1 / 9}
 
 
 def test_tpe_without_its_memory_draws_the_same() -> None:
     """What Optuna remembers is made from the history: thrown away between two asks, it changes nothing."""
     arena, table = Arena(bench_space()), PlantedTable()
-    strategy = TRIALS["tpe"](trials=16, startup=6)
+    strategy = STRATEGIES["tpe"](trials=16, startup=6)
     kept, forgetful = (strategy.init(arena, torch.Generator().manual_seed(0)) for _ in range(2))
     for _ in range(16):
         forgetful["study"].value = None

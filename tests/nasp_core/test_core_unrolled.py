@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.gradient import FirstOrder, Unrolled
-from nasp_core.gradient.steps import architecture_tensors
+from nasp_core.methods.darts_2nd import Unrolled
 from nasp_core.optimise import Optimiser
-from nasp_core.relax import Softmax
-from nasp_core.relax.one_hot import sloped_point
+from nasp_core.parts import FirstOrder, Softmax
+from nasp_core.parts.by_adam import architecture_tensors
+from nasp_core.parts.one_hot import sloped_point
 from nasp_core.strategy import StepContext
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.types import Mixture

@@ -12,8 +12,8 @@ from wide_samples import HISTORIES, ITEMS, KNOWN, PLAIN, SETTINGS, SIZES, USERS,
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.relax import FairTurns
-from nasp_core.relax.one_hot import sloped_point
+from nasp_core.parts import FairTurns
+from nasp_core.parts.one_hot import sloped_point
 from nasp_core.types import Active, Batch, Mixture
 from sif.encodings import side as wide_encoding
 from sif.spaces.branch import WideBranch

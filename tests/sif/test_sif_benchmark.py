@@ -14,7 +14,7 @@ from sif_samples import TINY, sets, write_ratings
 from typer.testing import CliRunner
 
 from nasp_core.errors import SearchError
-from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, Arena, Proposal, Random, explore
 from sif.benchmark import Budget, CellTableArena, Entrant, InteractionTableArena, entrants_of, race, settings_of

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import sif
 from nasp_core.errors import ScoreError
-from nasp_core.scores import make_score
+from nasp_core.proxies import make_score
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.convolution.task import Augment, ImageTask
 from sif.cells.truth import TrueAccuracies

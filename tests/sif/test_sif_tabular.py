@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 from nasp_core.errors import SearchError, SpaceError
 from nasp_core.evaluation import evaluate
+from nasp_core.methods import make_strategy
 from nasp_core.search import search
-from nasp_core.strategies import make_strategy
 from nasp_core.training import train
 from nasp_core.trials import Arena, Proposal, Random
 from nasp_core.trials.explore import explore

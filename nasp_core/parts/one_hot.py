@@ -1,0 +1,59 @@
+"""One live candidate per choice: NASP's relaxation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.network import Space
+from nasp_core.parts.alive import masked
+from nasp_core.strategy import Relax
+from nasp_core.types import Active, Alpha, Mixture, Phase, State, group_names
+
+__all__ = ["OneHot", "on_host", "sloped_point"]
+
+
+def sloped_point(active: Active, alpha: Alpha) -> Mixture:
+    """Return the mixture at a discrete point, one-hot in value, whose gradient reaches alpha unchanged."""
+    weights: dict[str, Tensor] = {}
+    for name in group_names(alpha):
+        tensor = alpha[name]
+        point = torch.zeros(tensor.shape, dtype=tensor.dtype)
+        rows = [row for row, index in enumerate(active[name]) if index >= 0]
+        point[rows, [active[name][row] for row in rows]] = 1.0
+        weights[name] = point.to(tensor.device, non_blocking=True) + (tensor - tensor.detach())
+    return Mixture(active=active, weights=weights)
+
+
+def on_host(alpha: Alpha) -> dict[str, Tensor]:
+    """Return alpha's values on the CPU, without graph: one wait for the device, whatever the number of groups."""
+    tensors = [tensor.detach() for tensor in alpha.values()]
+    if not tensors or tensors[0].device.type == "cpu":
+        return dict(zip(alpha, tensors, strict=True))
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).cpu()
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    return {name: part.view(tensor.shape) for (name, tensor), part in zip(alpha.items(), parts, strict=True)}
+
+
+@dataclass(frozen=True)
+class OneHot(Relax):
+    """Project alpha to the nearest one-hot point that meets the space's constraints (prox of C1, NASP eq. 5).
+
+    The architecture step takes the slope of every candidate at that point; the weight step runs the live
+    candidate alone. `Space.constrain` is the projection, so search and final selection share one rule.
+    """
+
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex"})
+
+    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+        """Return the projected point; in the architecture step with the slope of every candidate."""
+        scores = state.pop("scores", None) if phase == "arch" else None
+        if scores is None:
+            scores = on_host(masked(alpha, state))
+        if phase == "weight":
+            state["scores"] = scores  # alpha rests until the next architecture step: one wait for the device a step
+        active = space.constrain(scores)
+        return sloped_point(active, alpha) if phase == "arch" else Mixture(active=active)

@@ -1,0 +1,42 @@
+"""All candidates at once, weighted by a softmax: DARTS' relaxation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nasp_core.network import Space
+from nasp_core.parts.alive import kept_of, masked, temperature_of
+from nasp_core.strategy import Relax
+from nasp_core.types import Alpha, Mixture, Phase, State
+
+__all__ = ["Dense", "Softmax"]
+
+
+@dataclass(frozen=True)
+class Dense(Relax):
+    """Mix all candidates that are alive, with weights that a subclass makes of alpha (`shares`)."""
+
+    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+        """Return the dense mixture; in the weight step without gradient to alpha."""
+        weights = self.shares(alpha, space, state)
+        if phase == "weight":
+            weights = {name: tensor.detach() for name, tensor in weights.items()}
+        return Mixture(weights=weights, kept=kept_of(state))
+
+
+@dataclass(frozen=True)
+class Softmax(Dense):
+    """Mix all candidates with weights softmax(alpha / temperature) (DARTS, Liu et al. 2019, eq. 2)."""
+
+    temperature: float = 1.0
+
+    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares"})
+
+    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+        """Return the weights, with alpha's graph."""
+        temperature = temperature_of(state, self.temperature)
+        return {name: torch.softmax(t / temperature, dim=-1) for name, t in masked(alpha, state).items()}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import SearchError, StrategyError
-from nasp_core.network import Network, Space
+from nasp_core.network import Network, Space, StepLoss
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, State, Task, group_names
 
@@ -121,10 +121,10 @@ class StepContext:
     learning_rate: float
     weights: Sequence[nn.Parameter]
     """What the weight step trains: `space.weights()`."""
-    memory: dict[str, Tensor] = field(default_factory=dict)
-    """What a recurrent network carried to this step, per stream (`train`, `valid`); empty at the start of a pass."""
-    left: Tensor | None = None
-    """What it leaves on the validation stream for the next step."""
+    hidden: dict[str, Tensor] = field(default_factory=dict)
+    """The hidden state that was carried to this step, per stream (`train`, `valid`); empty at the start of a pass."""
+    hidden_out: Tensor | None = None
+    """The hidden state after the validation batch, for the next step."""
     penalty: Callable[[Mixture], Tensor | None] = lambda mixture: None
     """What the schedules add to the validation loss of a mixture."""
     paths: Callable[[], Sequence[Mixture]] | None = None
@@ -150,9 +150,8 @@ class StepContext:
         return _mean([self._validation_loss(each) for each in (self.drawn() if mixture is None else (mixture,))])
 
     def _validation_loss(self, mixture: Mixture) -> Tensor:
-        self.space.memory = self.memory.get("valid")
-        loss = self.task.loss(self.space(self.valid.inputs, mixture), self.valid.target)
-        self.left = self.space.left
+        output, self.hidden_out = self.space.step(self.valid.inputs, mixture, self.hidden.get("valid"))
+        loss = self.task.loss(output, self.valid.target)
         penalty = self.penalty(mixture)
         return loss if penalty is None else loss + penalty
 
@@ -161,9 +160,12 @@ class StepContext:
         return _mean([self._training_loss(each) for each in (self.drawn() if mixture is None else (mixture,))])
 
     def _training_loss(self, mixture: Mixture) -> Tensor:
-        self.space.memory = self.memory.get("train")
-        loss, penalty = self.space.training_loss(self.train, mixture, self.task.loss)
+        loss, penalty, _ = self.train_step(mixture)
         return loss if penalty is None else loss + penalty
+
+    def train_step(self, mixture: Mixture) -> StepLoss:
+        """Return what the training batch gives under a mixture: the loss, and the weights' penalty by itself."""
+        return self.space.training_loss(self.train, mixture, self.task.loss, self.hidden.get("train"))
 
 
 def _mean(losses: Sequence[Tensor]) -> Tensor:

@@ -97,7 +97,7 @@ class Stream(Protocol):
     """An endless, seekable sequence of batches: batch `i` is a pure function of the seed and `i`.
 
     That is what lets a search go on from any step without storing the state of a loader. Where a network carries
-    a memory from batch to batch (`Network.memory`), it starts anew with each pass.
+    something from batch to batch (`Network.carries`), it starts anew with each pass.
     """
 
     def __len__(self) -> int:

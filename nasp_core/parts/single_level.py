@@ -25,8 +25,7 @@ class SingleLevel(FirstOrder):
         total: Tensor | None = None
         mixtures = context.drawn()
         for mixture in mixtures:
-            context.space.memory = context.memory.get("train")
-            loss, _ = context.space.training_loss(context.train, mixture, context.task.loss)
+            loss = context.train_step(mixture).loss
             penalty = context.penalty(mixture)
             loss = loss if penalty is None else loss + penalty
             total = loss if total is None else total + loss

@@ -51,7 +51,7 @@ class Fisher:
         continuous_inputs(batch, "this score is of the channels of layers that see samples one by one")
         with apart(network) as copied:
             with Watch() as seen:
-                value, _ = copied.training_loss(batch, None, loss)
+                value = copied.training_loss(batch, None, loss).loss
             layers = [out for out in seen.layers if out.requires_grad]
             if not layers:
                 raise ScoreError(f"{type(network).__name__} has neither convolutions nor linear layers; use grad-norm")

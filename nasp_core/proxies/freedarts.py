@@ -54,9 +54,9 @@ def saliency(
             with torch.no_grad():
                 for parameter in copied.parameters():
                     parameter.abs_()
-            value = copied(one_of_ones(batch.inputs), mixture).sum()
+            value = copied.step(one_of_ones(batch.inputs), mixture)[0].sum()
         else:
-            value, _ = copied.training_loss(batch, mixture, loss)
+            value = copied.training_loss(batch, mixture, loss).loss
         found = slopes(value, list(weights.values()))
         return {
             name: (weight.detach() * slope).abs().double().cpu()

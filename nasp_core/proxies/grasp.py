@@ -44,7 +44,7 @@ class Grasp:
         """Return the sum of -(H g) w."""
         with apart(network) as copied:
             weights = scored_weights(copied)
-            value, _ = copied.training_loss(batch, None, loss)
+            value = copied.training_loss(batch, None, loss).loss
             if any(isinstance(node, BackwardCFunction) for node in graph_of(value)):
                 raise ScoreError(
                     f"{type(network).__name__} has hand-written slopes that cannot be differentiated again, so its "

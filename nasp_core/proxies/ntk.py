@@ -35,7 +35,7 @@ def gram(network: Network, batch: Batch, weights: Sequence[Tensor], samples: int
     inputs = batch.inputs
     if isinstance(inputs, Tensor):  # ids and words have their samples in the second place
         inputs = inputs[:samples] if inputs.is_floating_point() else inputs[:, :samples]
-    outputs = samples_of(network(inputs), batch._replace(inputs=inputs))[:samples]
+    outputs = samples_of(network.step(inputs)[0], batch._replace(inputs=inputs))[:samples]
     if len(outputs) < 2:
         raise ScoreError("a batch of one sample has no condition number; give two or more")
     rows = []

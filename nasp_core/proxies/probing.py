@@ -39,7 +39,7 @@ _NO_PRODUCT = frozenset({"bias", "offset"})
 
 @contextmanager
 def apart(network: Network, dtype: torch.dtype | None = None) -> Iterator[Network]:
-    """Yield a copy in training mode to work on; it, and the network, begin with no memory and no gradients.
+    """Yield a copy in training mode to work on; it begins with no gradients.
 
     With `dtype` its floats are cast. What the block draws (dropout) is drawn from seed 0, and the global generators
     are afterwards as they were.
@@ -53,7 +53,6 @@ def apart(network: Network, dtype: torch.dtype | None = None) -> Iterator[Networ
             generator.manual_seed(0)
         with torch.enable_grad():
             copied = copy.deepcopy(network).train()
-            copied.memory = copied.left = None
             copied.zero_grad(set_to_none=True)
             copied.requires_grad_(True)
             yield copied if dtype is None else copied.to(dtype)
@@ -84,7 +83,7 @@ def scored_weights(network: Network) -> list[nn.Parameter]:
 
 def gradients(network: Network, batch: Batch, loss: Loss, wanted: Sequence[Tensor]) -> list[Tensor]:
     """Return the slope of the batch's training loss (without penalty) in each of `wanted`; zeros where it has none."""
-    value, _ = network.training_loss(batch, None, loss)
+    value = network.training_loss(batch, None, loss).loss
     return slopes(value, wanted)
 
 
@@ -189,7 +188,7 @@ def relu_codes(network: Network, inputs: Any, batch: Batch) -> list[Codes]:
     ReLUs that see something else than the samples one by one are left out. Raises `ScoreError` where none remains.
     """
     with Watch() as seen:
-        output = network(inputs)
+        output, _ = network.step(inputs)
     samples = len(samples_of(output, batch))
     reached = graph_of(output)
     codes = []

@@ -56,7 +56,7 @@ class Synflow:
                 for parameter in copied.parameters():
                     parameter.abs_()
             weights = scored_weights(copied)
-            found = slopes(copied(one_of_ones(batch.inputs)).sum(), weights)
+            found = slopes(copied.step(one_of_ones(batch.inputs))[0].sum(), weights)
             flow = math.fsum(float((w.detach() * g).abs().sum()) for w, g in zip(weights, found, strict=True))
         if not math.isfinite(flow):
             raise ScoreError(f"the flow of {type(network).__name__} is {flow}: too deep or too wide for float64")

@@ -73,7 +73,7 @@ def test_stripes_are_learnt() -> None:
 def test_pictures_of_any_size_are_taken(size: int, channels: int) -> None:
     network = make(in_channels=channels)
     batch = Batch(pictures(size, 4, channels), torch.tensor([0, 1, 2, 0]))
-    loss, second = network.training_loss(batch, None, nn.functional.cross_entropy)
+    loss, second, _ = network.training_loss(batch, None, nn.functional.cross_entropy)
     assert second is not None
     (loss + second).backward()
     assert all(p.grad is not None for p in network.parameters())
@@ -88,7 +88,7 @@ def test_the_second_classifier_is_for_training_alone() -> None:
         heard.append(output)
         return output.square().mean()
 
-    own, second = network.training_loss(batch, None, loss)
+    own, second, _ = network.training_loss(batch, None, loss)
     assert len(heard) == 2
     torch.testing.assert_close(own, heard[0].square().mean())
     torch.testing.assert_close(second, 0.4 * heard[1].square().mean())
@@ -169,7 +169,7 @@ def test_compiling_once_is_enough_for_a_training() -> None:
     for step in range(4):
         network.set_progress(step / 4)
         batch = Batch(pictures(), torch.tensor([0, 1, 2, 0, 1, 2]))
-        loss, second = network.training_loss(batch, None, nn.functional.cross_entropy)
+        loss, second, _ = network.training_loss(batch, None, nn.functional.cross_entropy)
         assert second is not None
         (loss + second).backward()
     assert counter.frame_count == 1

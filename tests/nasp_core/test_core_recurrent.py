@@ -56,24 +56,24 @@ def test_a_cell_is_its_equations(cell: tuple[tuple[str, int], ...]) -> None:
     genotype = from_pairs(cell, PLAIN)
     active = space.selection(genotype)
     expected = reference(space, words(), one_hot(space, active["node"]), PLAIN.activations)
-    torch.testing.assert_close(space(words(), Mixture(active=active)), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(space(words(), Mixture(active=active))[0], expected, rtol=1e-12, atol=1e-12)
     network = space.build(genotype).double()
     network.load_state_dict(space.state_dict())
-    torch.testing.assert_close(network(words()), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(network(words())[0], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_mixture_is_the_weighted_sum_over_edges_and_activations() -> None:
     space = space_of()
     weights = torch.rand(space.groups[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     expected = reference(space, words(), weights, PLAIN.activations)
-    torch.testing.assert_close(space(words(), Mixture(weights={"node": weights})), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(space(words(), Mixture(weights={"node": weights}))[0], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_several_live_edges_add_up_and_none_adds_nothing() -> None:
     space = space_of()
     active = (1, 0, -1, 2, 4, 3)  # node 1: tanh; node 2: none and dropped; node 3: three edges
     expected = reference(space, words(), one_hot(space, active), PLAIN.activations)
-    torch.testing.assert_close(space(words(), Mixture(active={"node": active})), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(space(words(), Mixture(active={"node": active}))[0], expected, rtol=1e-12, atol=1e-12)
 
 
 SEARCH = replace(PLAIN, batch_norm=True, dropout=0.3, dropouth=0.3, dropoutx=0.3, dropouti=0.3, dropoute=0.2)
@@ -89,11 +89,10 @@ def gradients(space: RecurrentCellSpace, active: tuple[int, ...], *, dense: bool
         space.norm.reset_running_stats()
     with torch.random.fork_rng():
         torch.manual_seed(4)
-        output = space(words(), mixture)
+        output, hidden = space(words(), mixture)
     cotangent = torch.randn(output.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     grads = torch.autograd.grad(output, [alpha["node"], *space.parameters()], cotangent)
-    assert space.left is not None
-    return (grads[0], output.detach(), space.left, *(b.clone() for b in space.buffers()), *grads[1:])
+    return (grads[0], output.detach(), hidden, *(b.clone() for b in space.buffers()), *grads[1:])
 
 
 @pytest.mark.parametrize("settings", [PLAIN, SEARCH, replace(SEARCH, activations=("relu", "tanh", "identity"))])
@@ -139,7 +138,7 @@ def test_the_architecture_step_runs_each_dead_edge_once_for_all_time_steps() -> 
     alpha = {"node": torch.rand(space.groups[0].shape, dtype=torch.float64, requires_grad=True)}
     mixture = sloped_point(space.random_point(torch.Generator().manual_seed(0)), alpha)
     with _Products() as counted:
-        torch.autograd.grad(space(words(), mixture).sum(), alpha["node"])
+        torch.autograd.grad(space(words(), mixture)[0].sum(), alpha["node"])
     assert sorted(counted.rows) == [4] * (5 * PLAIN.steps) + [20] * 6
 
 
@@ -190,7 +189,7 @@ def test_cells_that_differ_in_the_order_of_their_nodes_are_one_family() -> None:
     first.reset(torch.Generator().manual_seed(0))
     state = first.state_dict()
     second.load_state_dict(state | {"nodes.0": state["nodes.1"], "nodes.1": state["nodes.0"]})
-    torch.testing.assert_close(first(words()), second(words()))
+    torch.testing.assert_close(first(words())[0], second(words())[0])
     space = RecurrentCellSpace(PLAIN)
     families = [space.family(space.selection(from_pairs(n.pairs, PLAIN))) for n in (first, second)]
     assert families == ["relu tanh(identity)"] * 2

@@ -12,7 +12,7 @@ from nasp_core.errors import SearchError, StrategyError
 from nasp_core.evaluation import evaluate
 from nasp_core.loop import Loop
 from nasp_core.methods.nasp import nasp
-from nasp_core.network import Loss, Network
+from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.optimise import Optimiser, Training, autocast
 from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, one_hot
 from nasp_core.strategy import SearchView, Strategy
@@ -27,6 +27,8 @@ SGD = Optimiser("sgd", 0.1)
 class Counter(Network):
     """Carries the number of batches it has seen; its output is one weight."""
 
+    carries = True
+
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
@@ -40,11 +42,12 @@ class Counter(Network):
     def set_progress(self, progress: float) -> None:
         self.progress.append(progress)
 
-    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
-        begin = torch.zeros(()) if self.memory is None else self.memory
+    def forward(
+        self, inputs: Tensor, mixture: Mixture | None = None, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        begin = torch.zeros(()) if hidden is None else hidden
         self.starts.append(float(begin))
-        self.left = begin + 1
-        return self.weight.expand(len(inputs))
+        return self.weight.expand(len(inputs)), begin + 1
 
 
 class Numbers:
@@ -72,13 +75,11 @@ class Numbers:
         return {"m": self.metrics.pop(0) if self.metrics else outputs[0]}
 
 
-def test_memory_is_carried_through_a_pass_and_begins_anew_with_the_next():
+def test_a_hidden_state_is_carried_through_a_pass_and_begins_anew_with_the_next():
     network = Counter()
     train(network, Numbers([1.0] * 3), Training(epochs=2, batch_size=2, optimiser=SGD, evaluate_every=0))
     assert network.starts[:6] == [0, 1, 2, 0, 1, 2]
-    assert network.starts[6:] == [0, 1, 2], "an evaluation has a memory of its own"
-    assert network.memory is None
-    assert network.left is None
+    assert network.starts[6:] == [0, 1, 2], "an evaluation has a hidden state of its own"
 
 
 def test_progress_is_told_before_each_step():
@@ -156,8 +157,10 @@ def test_a_task_without_validation_gives_no_metrics():
 
 def test_a_networks_own_penalty_is_trained_on_but_not_reported():
     class Penalised(Counter):
-        def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
-            return loss(self(batch.inputs), batch.target), 9.0 * self.weight.sum()
+        def training_loss(
+            self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None
+        ) -> StepLoss:
+            return StepLoss(loss(self.step(batch.inputs)[0], batch.target), 9.0 * self.weight.sum())
 
     network = Penalised()
     done = train(network, Numbers([1.0]), Training(epochs=1, batch_size=2, optimiser=SGD, evaluate_every=0))

@@ -207,7 +207,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         options: dict[str, Any] = {"label": "tune", "mixture": mixture, "hooks": strategy.hooks, "fresh": False}
         Loop(space, task, rest, seed=seed, observer=_Quiet(observer), **options).run()
 
-    final_scores = masked(strategy.domain.scores(on_host(state["alpha"]), space), state["relax"])
+    final_scores = masked(strategy.domain.scores(on_host(state["alpha"]), space), state["relax"].alive)
     context = SelectContext(
         space,
         task,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nasp_core.errors import SearchError, StrategyError
 from nasp_core.network import Network, Space, StepLoss
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, State, Task, group_names
+from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, RelaxState, State, Task, group_names
 
 __all__ = [
     "Attached",
@@ -74,21 +74,23 @@ class Domain(Part):
 class Relax(Part):
     """How alpha becomes a mixture."""
 
-    def init(self) -> State:
-        """Return the state of this part; empty by default."""
-        return {}
+    def init(self) -> RelaxState:
+        """Return the state of this part; one that carries nothing of its own by default."""
+        return RelaxState()
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return the mixture that the network sees in `phase`; in `arch`, its weights carry alpha's gradient."""
         raise NotImplementedError
 
     def paths(
-        self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
         """Return the mixtures whose mean loss a step follows; one by default. A validation sees `mixture` alone."""
         return (self.mixture(alpha, space, phase, state, generator),)
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return what each candidate weighs on average `[choices, candidates]`; of a part that gives `shares`."""
         raise NotImplementedError
 
@@ -129,7 +131,7 @@ class StepContext:
     """What the schedules add to the validation loss of a mixture."""
     paths: Callable[[], Sequence[Mixture]] | None = None
     """Makes all mixtures of the architecture step (`Relax.paths`); None where there is but one."""
-    relax_state: State = field(default_factory=dict)
+    relax_state: RelaxState = field(default_factory=RelaxState)
     """The state of the relaxation, which a gradient may leave something in."""
     step: int = 0
     """Number of the step, from the start of the search."""
@@ -228,7 +230,7 @@ class SearchView:
 
     space: Network
     alpha: Alpha
-    relax_state: State
+    relax_state: RelaxState
     step: int
     progress: float
     relax: Relax

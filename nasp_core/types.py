@@ -16,6 +16,7 @@ __all__ = [
     "ChoiceGroup",
     "Mixture",
     "Phase",
+    "RelaxState",
     "State",
     "Stream",
     "Task",
@@ -80,6 +81,33 @@ class Mixture:
     def present(self, group: str, choice: int) -> tuple[int, ...] | None:
         """Return the candidates of one choice that take part in a weighted sum; None for all."""
         return None if self.kept is None else self.kept[group][choice]
+
+
+@dataclass
+class RelaxState:
+    """What a relaxation carries from step to step, and what schedules and gradients leave in it.
+
+    A relaxation that carries more has a dataclass of its own that extends this one. A field is None, a number, a text,
+    a tensor, or a list or dict of these (see `nasp_core.state`).
+    """
+
+    alive: dict[str, Tensor] | None = None
+    """Per group which candidates are still there, bool `[choices, candidates]` on the CPU; None where all are."""
+    temperature: float | None = None
+    """The temperature that a schedule set; None: the relaxation's own."""
+
+    def kept(self) -> dict[str, tuple[tuple[int, ...], ...]] | None:
+        """Return the candidates that are alive as `Mixture.kept`; None where all are."""
+        if self.alive is None:
+            return None
+        return {
+            name: tuple(tuple(i for i, there in enumerate(row) if there) for row in table.tolist())
+            for name, table in self.alive.items()
+        }
+
+    def keep(self, alive: Mapping[str, Tensor]) -> None:
+        """Set which candidates are alive from now on."""
+        self.alive = dict(alive)
 
 
 class Batch(NamedTuple):

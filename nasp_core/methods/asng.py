@@ -16,7 +16,7 @@ from nasp_core.parts.by_rule import ByRule
 from nasp_core.parts.categorical import Categorical
 from nasp_core.parts.simplex import Simplex
 from nasp_core.strategy import Paper, StepContext, Strategy
-from nasp_core.types import Active, Alpha, State, group_names
+from nasp_core.types import Active, Alpha, RelaxState, State, group_names
 
 __all__ = ["PAPER", "CategoricalShares", "Natural", "asng", "natural_gradient"]
 
@@ -27,9 +27,9 @@ class CategoricalShares(Categorical):
 
     needs: ClassVar[dict[str, str]] = {"simplex": "alpha itself is the probability; use domain = Simplex"}
 
-    def logits(self, alpha: Alpha, state: State) -> dict[str, Tensor]:
+    def logits(self, alpha: Alpha, state: RelaxState) -> dict[str, Tensor]:
         """Return log alpha, -inf for what was pruned."""
-        return {name: p.clamp_min(0.0).log() for name, p in masked(alpha, state, dead=0.0).items()}
+        return {name: p.clamp_min(0.0).log() for name, p in masked(alpha, state.alive, dead=0.0).items()}
 
 
 def natural_gradient(

@@ -17,7 +17,7 @@ from nasp_core.parts.logits import Logits
 from nasp_core.parts.noise import moved
 from nasp_core.parts.softmax import Softmax
 from nasp_core.strategy import Paper, StepContext, Strategy
-from nasp_core.types import Alpha, Mixture, Phase, State, group_names
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState, State, group_names
 
 __all__ = ["PAPER", "PRECISION", "Bayesian", "Gaussian", "GaussianSoftmax", "balenas"]
 
@@ -56,7 +56,9 @@ class GaussianSoftmax(Softmax):
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares", "random"})
     needs: ClassVar[dict[str, str]] = {"gaussian": "samples need a precision; use domain = Gaussian"}
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return a dense mixture at a drawn alpha."""
         if phase != "valid":
             deviation = {name: alpha[f"{name}/{PRECISION}"].rsqrt() for name in group_names(alpha)}

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.parts.alive import alive_of
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.pruning import prune
 from nasp_core.parts.single_level import SingleLevel
@@ -68,7 +67,7 @@ class Relevance(Schedule):
 
     def penalty(self, mixture: Mixture, view: SearchView, state: State) -> Tensor | None:
         """Return the re-weighted L1 norm of the switches that are alive."""
-        alive, terms = alive_of(view.relax_state), []
+        alive, terms = view.relax_state.alive, []
         for name in group_names(view.alpha):
             tensor = view.alpha[name]
             omega = state["omega"].get(name, torch.ones(tensor.shape)).to(tensor.device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import masked, temperature_of
+from nasp_core.parts.alive import masked
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.edges import INPUTS, EdgeLogits, edge_weights, subsets
 from nasp_core.parts.first_order import FirstOrder
@@ -19,17 +19,22 @@ from nasp_core.parts.softmax import Softmax
 from nasp_core.parts.start_at import StartAt
 from nasp_core.parts.temperature import Temperature
 from nasp_core.strategy import Paper, Schedule, SearchView, Strategy
-from nasp_core.types import Alpha, State
+from nasp_core.types import Alpha, RelaxState, State
 
-__all__ = ["PAIRED", "PAPER", "BestOfEach", "Grouped", "PairLogits", "dots", "with_parameters"]
-
-PAIRED = "paired"
+__all__ = ["PAPER", "BestOfEach", "Grouped", "PairLogits", "dots", "with_parameters"]
 
 
 def with_parameters(space: Space) -> dict[str, Tensor]:
     """Return per group which candidates have parameters, bool `[choices, candidates]`: none where size is all alike."""
     plain = {group.name: torch.zeros(group.shape, dtype=torch.bool) for group in space.groups}
     return plain | {name: share > 0 for name, share in space.burden().items()}
+
+
+@dataclass
+class DotsState(RelaxState):
+    """Whether the second stage has begun, which weighs sets of edges."""
+
+    paired: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,17 @@ class Grouped(Softmax):
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares", "stages", "weighs pairs"})
     needs: ClassVar[dict[str, str]] = {"pairs": "sets of edges need logits of their own; use domain = PairLogits"}
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def init(self) -> DotsState:
+        """Return the state of the first stage."""
+        return DotsState()
+
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the weights of the present stage, with alpha's graph."""
-        temperature, weights = temperature_of(state, self.temperature), dict[str, Tensor]()
+        assert isinstance(state, DotsState)
+        temperature, weights = state.temperature or self.temperature, dict[str, Tensor]()
         parameters = with_parameters(space)
-        for name, logits in masked(alpha, state).items():
-            if state.get(PAIRED):
+        for name, logits in masked(alpha, state.alive).items():
+            if state.paired:
                 weights[name] = torch.softmax(logits / self.temperature, -1)
                 continue
             big = parameters[name].to(logits.device)
@@ -61,7 +71,7 @@ class Grouped(Softmax):
                 parts = parts + torch.softmax(safe / self.temperature, -1) * there
                 present = present + there
             weights[name] = parts / present
-        if state.get(PAIRED):
+        if state.paired:
             for name, nodes in space.node_inputs().items():
                 table = weights[name]
                 size = space.keeps or 1
@@ -106,7 +116,8 @@ class BestOfEach(Schedule):
 
     def advance(self, view: SearchView, state: State) -> None:
         """Begin the second stage, where it is time."""
-        if view.progress < self.at or view.relax_state.get(PAIRED):
+        assert isinstance(view.relax_state, DotsState)
+        if view.progress < self.at or view.relax_state.paired:
             return
         assert isinstance(view.space, Space)
         shares, keep = shares_of(view), dict[str, Tensor]()
@@ -117,7 +128,7 @@ class BestOfEach(Schedule):
                 kept |= torch.zeros_like(big).scatter_(1, best, True) & members
             keep[name] = kept
         prune(view, keep, shares)
-        view.relax_state[PAIRED] = True
+        view.relax_state.paired = True
 
 
 PAPER = Paper(

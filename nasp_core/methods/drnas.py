@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import alive_of, kept_of
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.first_order import FirstOrder
 from nasp_core.parts.logits import Logits
@@ -18,7 +17,7 @@ from nasp_core.parts.partial_channels import PartialChannels
 from nasp_core.parts.pruning import Shrink
 from nasp_core.parts.softmax import Dense
 from nasp_core.strategy import Paper, Schedule, SearchView, Strategy
-from nasp_core.types import Alpha, Mixture, Phase, State, group_names
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState, State, group_names
 
 __all__ = ["PAPER", "Dirichlet", "DirichletPrior", "concentration", "dirichlet_sample", "drnas"]
 
@@ -47,24 +46,26 @@ class Dirichlet(Dense):
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "shares", "random", "dirichlet"})
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the mean weights, with alpha's graph."""
         rows = self._concentrations(alpha, state)
         return {name: c / c.sum(-1, keepdim=True) for name, c in rows.items()}
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return a dense mixture of drawn weights."""
         if phase == "valid":
-            return Mixture(weights=self.shares(alpha, space, state), kept=kept_of(state))
-        weights, alive = {}, alive_of(state)
+            return Mixture(weights=self.shares(alpha, space, state), kept=state.kept())
+        weights, alive = {}, state.alive
         for name, c in self._concentrations(alpha, state).items():
             drawn = dirichlet_sample(c.detach() if phase == "weight" else c, generator)
             weights[name] = drawn if alive is None else drawn * alive[name].to(drawn.device)
-        return Mixture(weights=weights, kept=kept_of(state))
+        return Mixture(weights=weights, kept=state.kept())
 
     @staticmethod
-    def _concentrations(alpha: Alpha, state: State) -> dict[str, Tensor]:
-        alive = alive_of(state)
+    def _concentrations(alpha: Alpha, state: RelaxState) -> dict[str, Tensor]:
+        alive = state.alive
         rows = {name: concentration(alpha[name]) for name in group_names(alpha)}
         if alive is None:
             return rows

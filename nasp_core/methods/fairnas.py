@@ -12,7 +12,7 @@ from nasp_core.parts.logits import Logits
 from nasp_core.parts.no_gradient import NoGradient
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.trials.on_supernet import evolve
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
 __all__ = ["PAPER", "FairRounds", "fairnas"]
 
@@ -26,7 +26,7 @@ class FairRounds(FairTurns):
     """
 
     def paths(
-        self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
         """Return the round, or the point of another phase."""
         audible = [sum(name not in space.silent for name in group.candidates) for group in space.groups]

@@ -16,7 +16,7 @@ from nasp_core.parts.single_level import SingleLevel
 from nasp_core.parts.softmax import Dense
 from nasp_core.parts.switches import Switches
 from nasp_core.strategy import Paper, Schedule, SearchView, Strategy
-from nasp_core.types import Alpha, Mixture, State, group_names
+from nasp_core.types import Alpha, Mixture, RelaxState, State, group_names
 
 __all__ = ["PAPER", "GatePrice", "Gated", "Gates", "gold_nas"]
 
@@ -43,9 +43,9 @@ class Gates(Dense):
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "shares", "gates"})
     needs: ClassVar[dict[str, str]] = {"gated": "gates need logits of their own; use domain = Gated"}
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the gates, zero where pruned."""
-        return {name: torch.sigmoid(t) for name, t in masked(alpha, state).items()}
+        return {name: torch.sigmoid(t) for name, t in masked(alpha, state.alive).items()}
 
 
 @dataclass(frozen=True)

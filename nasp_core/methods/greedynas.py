@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -15,9 +15,16 @@ from nasp_core.parts.logits import Logits
 from nasp_core.parts.uniform import Uniform
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.trials.on_supernet import evolve
-from nasp_core.types import Active, Alpha, Mixture, Phase, State
+from nasp_core.types import Active, Alpha, Mixture, Phase, RelaxState, State
 
 __all__ = ["PAPER", "GreedyFilter", "Pooled", "greedynas"]
+
+
+@dataclass
+class PooledState(RelaxState):
+    """The points that the filter left to the weight step: per group the live candidates."""
+
+    paths: list[dict[str, list[int]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -26,14 +33,18 @@ class Pooled(Uniform):
 
     gives: ClassVar[frozenset[str]] = frozenset({"discrete", "random", "pooled"})
 
+    def init(self) -> PooledState:
+        """Return the state before the first filter."""
+        return PooledState()
+
     def paths(
-        self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
         """Return the points to train."""
-        left = state.get("paths", ())
-        if phase != "weight" or not left:
+        assert isinstance(state, PooledState)
+        if phase != "weight" or not state.paths:
             return (self.mixture(alpha, space, phase, state, generator),)
-        return tuple(Mixture(active={name: tuple(picks) for name, picks in point.items()}) for point in left)
+        return tuple(Mixture(active={name: tuple(picks) for name, picks in point.items()}) for point in state.paths)
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,8 @@ class GreedyFilter(ByRule):
             losses = [float(context.validation_loss(Mixture(active=point))) for point in drawn]
         order = sorted(range(self.draws), key=lambda number: losses[number])
         plain = [{name: list(picks) for name, picks in drawn[number].items()} for number in order[: self.keep]]
-        context.relax_state["paths"] = plain
+        assert isinstance(context.relax_state, PooledState)
+        context.relax_state.paths = plain
         known = {entry["key"] for entry in state["pool"]}
         scored = ((str(point), point, losses[number]) for point, number in zip(plain, order, strict=False))
         new = [{"key": key, "loss": loss, "point": point} for key, point, loss in scored if key not in known]

@@ -12,7 +12,7 @@ from nasp_core.network import Space
 from nasp_core.parts.noise import moved
 from nasp_core.parts.softmax import Softmax
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.types import Alpha, Mixture, Phase, State, group_names
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState, group_names
 
 __all__ = ["PAPER", "Neighbourhood", "na_nas"]
 
@@ -31,7 +31,7 @@ class Neighbourhood(Softmax):
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares", "random"})
 
     def paths(
-        self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
         """Return the mixture, and in the architecture step its neighbours'."""
         own = self.mixture(alpha, space, phase, state, generator)

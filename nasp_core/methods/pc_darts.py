@@ -15,7 +15,7 @@ from nasp_core.parts.partial_channels import PartialChannels
 from nasp_core.parts.softmax import Softmax
 from nasp_core.parts.start_at import StartAt
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.types import Alpha, State
+from nasp_core.types import Alpha, RelaxState
 
 __all__ = ["PAPER", "WeightedEdges", "pc_darts"]
 
@@ -30,7 +30,7 @@ class WeightedEdges(Softmax):
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares", "weighs edges"})
     needs: ClassVar[dict[str, str]] = {"edges": "edges need logits of their own; use domain = EdgeLogits"}
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the weights, with alpha's graph; those into a node sum to 1."""
         weights = super().shares(alpha, space, state)
         for name, nodes in space.node_inputs().items():

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import kept_of, masked
+from nasp_core.parts.alive import masked
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.complexity import Complexity
 from nasp_core.parts.logits import Logits
@@ -17,7 +17,7 @@ from nasp_core.parts.single_level import SingleLevel
 from nasp_core.parts.softmax import Softmax
 from nasp_core.parts.temperature import Temperature
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
 __all__ = ["PAPER", "GumbelSoftmax", "snas"]
 
@@ -32,13 +32,15 @@ class GumbelSoftmax(Softmax):
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares", "random"})
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return a dense mixture of drawn weights."""
         if phase == "valid":
-            plain = {name: torch.softmax(t, -1) for name, t in masked(alpha, state).items()}
-            return Mixture(weights=plain, kept=kept_of(state))
+            plain = {name: torch.softmax(t, -1) for name, t in masked(alpha, state.alive).items()}
+            return Mixture(weights=plain, kept=state.kept())
         drawn = {}
-        for name, logits in masked(alpha, state).items():
+        for name, logits in masked(alpha, state.alive).items():
             drawn[name] = torch.log_softmax(logits, -1) + gumbel_like(logits, generator)
         return super().mixture(drawn, space, phase, state, generator)
 

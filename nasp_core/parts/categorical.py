@@ -13,7 +13,7 @@ from nasp_core.parts.alive import masked
 from nasp_core.parts.noise import gumbel_like
 from nasp_core.parts.one_hot import on_host
 from nasp_core.strategy import Relax
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
 __all__ = ["Categorical"]
 
@@ -32,11 +32,11 @@ class Categorical(Relax):
         "logits": "points are drawn with probability softmax(alpha); use domain = Logits, or relax = CategoricalShares"
     }
 
-    def logits(self, alpha: Alpha, state: State) -> dict[str, Tensor]:
+    def logits(self, alpha: Alpha, state: RelaxState) -> dict[str, Tensor]:
         """Return unnormalised log-probabilities `[choices, candidates]`; -inf for what was pruned."""
-        return masked(alpha, state)
+        return masked(alpha, state.alive)
 
-    def logs(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def logs(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return log-probabilities `[choices, candidates]`, with alpha's graph; -inf for what cannot be drawn."""
         logits = self.logits(alpha, state)
         if space.may_drop:  # where edges are dropped, nothing that adds nothing is kept
@@ -45,11 +45,13 @@ class Categorical(Relax):
                 logits[group.name] = logits[group.name].masked_fill(silent.to(logits[group.name].device), -torch.inf)
         return {name: torch.log_softmax(t, -1) for name, t in logits.items()}
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the probabilities."""
         return {name: log.exp() for name, log in self.logs(alpha, space, state).items()}
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return a drawn point; in the architecture step with its log-probability."""
         logs = self.logs(alpha, space, state)
         if phase == "valid":

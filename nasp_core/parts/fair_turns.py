@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.one_hot import OneHot
+from nasp_core.parts.alive import masked
+from nasp_core.parts.one_hot import on_host, projected
 from nasp_core.strategy import Relax
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
-__all__ = ["FairTurns"]
+__all__ = ["FairState", "FairTurns"]
+
+
+@dataclass
+class FairState(RelaxState):
+    """The present round of each group: whose turn it is, and the order of the candidates, int64 `[choices, turns]`."""
+
+    turns: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,24 +37,26 @@ class FairTurns(Relax):
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex"})
 
-    def init(self) -> State:
-        """Return an empty round."""
-        return {"rounds": {}}
+    def init(self) -> FairState:
+        """Return the state before the first round."""
+        return FairState()
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return the projected point, or in the weight step the next point of the round."""
         if phase != "weight":
-            return OneHot().mixture(alpha, space, phase, state, generator)
+            return projected(on_host(masked(alpha, state.alive)), alpha, space, phase)
+        assert isinstance(state, FairState)
         scores = {}
         for group in space.groups:
-            round_ = state["rounds"].get(group.name)
             heard = torch.tensor([i for i, name in enumerate(group.candidates) if name not in space.silent])
-            if round_ is None or round_["turn"] == len(heard):
+            turn = state.turns.get(group.name)
+            if turn is None or turn == len(heard):
                 drawn = torch.rand(group.choices, len(heard), generator=generator)
-                order = heard[torch.argsort(drawn, dim=-1)]
-                round_ = state["rounds"][group.name] = {"turn": 0, "order": order}
-            live = round_["order"][:, round_["turn"]]
-            round_["turn"] += 1
+                turn, state.orders[group.name] = 0, heard[torch.argsort(drawn, dim=-1)]
+            live = state.orders[group.name][:, turn]
+            state.turns[group.name] = turn + 1
             score = torch.rand(group.choices, 1, generator=generator).expand(group.shape).clone()
             scores[group.name] = score.scatter_add_(1, live.unsqueeze(1), torch.ones(group.choices, 1))
         return Mixture(active=space.constrain(scores))

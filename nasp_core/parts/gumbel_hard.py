@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.alive import alive_of, masked, temperature_of
+from nasp_core.parts.alive import masked
 from nasp_core.parts.noise import gumbel_like
 from nasp_core.parts.one_hot import sloped_point
 from nasp_core.parts.softmax import Softmax
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
 __all__ = ["GumbelHard"]
 
@@ -39,15 +39,17 @@ class GumbelHard(Softmax):
         if self.samples < 1:
             raise StrategyError(f"{self.describe()}: samples must be 1 or more")
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return one drawn point, or in a validation the most probable one."""
         if phase == "valid":
-            best = {name: tuple(t.detach().argmax(-1).tolist()) for name, t in masked(alpha, state).items()}
+            best = {name: tuple(t.detach().argmax(-1).tolist()) for name, t in masked(alpha, state.alive).items()}
             return Mixture(active=best)
         return self._drawn(alpha, phase, state, generator, 1)[0]
 
     def paths(
-        self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
         """Return `samples` disjoint points, fewer where a choice has fewer candidates."""
         if phase == "valid":
@@ -55,11 +57,11 @@ class GumbelHard(Softmax):
         return self._drawn(alpha, phase, state, generator, self.samples)
 
     def _drawn(
-        self, alpha: Alpha, phase: Phase, state: State, generator: torch.Generator, count: int
+        self, alpha: Alpha, phase: Phase, state: RelaxState, generator: torch.Generator, count: int
     ) -> tuple[Mixture, ...]:
-        temperature, alive = temperature_of(state, self.temperature), alive_of(state)
+        temperature, alive = state.temperature or self.temperature, state.alive
         perturbed = {}
-        for name, logits in masked(alpha, state).items():
+        for name, logits in masked(alpha, state.alive).items():
             perturbed[name] = torch.log_softmax(logits, -1) + gumbel_like(logits, generator)
         soft = {name: torch.softmax(t / temperature, -1) for name, t in perturbed.items()}
         order = {name: t.detach().argsort(-1, descending=True).cpu() for name, t in perturbed.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,9 +12,9 @@ from torch import Tensor
 from nasp_core.network import Space
 from nasp_core.parts.alive import masked
 from nasp_core.strategy import Relax
-from nasp_core.types import Active, Alpha, Mixture, Phase, State, group_names
+from nasp_core.types import Active, Alpha, Mixture, Phase, RelaxState, group_names
 
-__all__ = ["OneHot", "on_host", "sloped_point"]
+__all__ = ["OneHot", "OneHotState", "on_host", "projected", "sloped_point"]
 
 
 def sloped_point(active: Active, alpha: Alpha) -> Mixture:
@@ -38,6 +39,24 @@ def on_host(alpha: Alpha) -> dict[str, Tensor]:
     return {name: part.view(tensor.shape) for (name, tensor), part in zip(alpha.items(), parts, strict=True)}
 
 
+def projected(scores: dict[str, Tensor], alpha: Alpha, space: Space, phase: Phase) -> Mixture:
+    """Return the point nearest to scores on the CPU; in the architecture step with the gradient of every candidate."""
+    active = space.constrain(scores)
+    return sloped_point(active, alpha) if phase == "arch" else Mixture(active=active)
+
+
+@dataclass
+class OneHotState(RelaxState):
+    """Alpha as it was at the weight step, on the CPU: it rests until the next architecture step."""
+
+    scores: dict[str, Tensor] | None = None
+
+    def keep(self, alive: Mapping[str, Tensor]) -> None:
+        """Set which candidates are alive from now on; what was read of alpha before does not say so."""
+        super().keep(alive)
+        self.scores = None
+
+
 @dataclass(frozen=True)
 class OneHot(Relax):
     """Project alpha to the nearest one-hot point that meets the space's constraints (prox of C1, NASP eq. 5).
@@ -48,12 +67,20 @@ class OneHot(Relax):
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex"})
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def init(self) -> OneHotState:
+        """Return the state: nothing read of alpha yet."""
+        return OneHotState()
+
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return the projected point; in the architecture step with the slope of every candidate."""
-        scores = state.pop("scores", None) if phase == "arch" else None
+        assert isinstance(state, OneHotState)
+        scores = None
+        if phase == "arch":
+            scores, state.scores = state.scores, None
         if scores is None:
-            scores = on_host(masked(alpha, state))
+            scores = on_host(masked(alpha, state.alive))
         if phase == "weight":
-            state["scores"] = scores  # alpha rests until the next architecture step: one wait for the device a step
-        active = space.constrain(scores)
-        return sloped_point(active, alpha) if phase == "arch" else Mixture(active=active)
+            state.scores = scores  # one wait for the device a step
+        return projected(scores, alpha, space, phase)

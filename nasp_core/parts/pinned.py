@@ -9,7 +9,7 @@ import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Relax
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
 __all__ = ["Pinned"]
 
@@ -22,6 +22,8 @@ class Pinned(Relax):
 
     gives: ClassVar[frozenset[str]] = frozenset({"discrete", "pinned"})
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return the point."""
         return Mixture(active=dict(self.point))

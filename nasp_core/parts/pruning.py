@@ -11,7 +11,6 @@ from torch import Tensor
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.alive import alive_of, set_alive
 from nasp_core.parts.one_hot import on_host
 from nasp_core.strategy import Schedule, SearchView
 from nasp_core.types import State
@@ -25,7 +24,7 @@ def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Ten
     Shapes: `keep` bool and `shares` float `[choices, candidates]` per group, on the CPU. What is dead stays dead.
     """
     assert isinstance(view.space, Space)
-    before, after = alive_of(view.relax_state), dict[str, Tensor]()
+    before, after = view.relax_state.alive, dict[str, Tensor]()
     for group in view.space.groups:
         alive = torch.ones(group.shape, dtype=torch.bool) if before is None else before[group.name]
         audible = torch.tensor([name not in view.space.silent for name in group.candidates])
@@ -33,7 +32,7 @@ def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Ten
         strongest = shares[group.name].masked_fill(~rivals, -torch.inf).argmax(-1, keepdim=True)
         last = torch.zeros_like(alive).scatter_(1, strongest, True)
         after[group.name] = (alive & keep[group.name]) | last
-    set_alive(view.relax_state, after)
+    view.relax_state.keep(after)
 
 
 def shares_of(view: SearchView) -> dict[str, Tensor]:
@@ -71,7 +70,7 @@ class Prune(Schedule):
             return
         share = (view.progress - self.after) / (1 - self.after)
         threshold, shares = self.first + (self.last - self.first) * share, shares_of(view)
-        alive = alive_of(view.relax_state) or {name: torch.ones_like(s, dtype=torch.bool) for name, s in shares.items()}
+        alive = view.relax_state.alive or {name: torch.ones_like(s, dtype=torch.bool) for name, s in shares.items()}
         keep = {}
         for name, table in shares.items():
             unit = table.sum(-1, keepdim=True) / alive[name].sum(-1, keepdim=True)

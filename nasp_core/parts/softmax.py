@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import kept_of, masked, temperature_of
+from nasp_core.parts.alive import masked
 from nasp_core.strategy import Relax
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
 __all__ = ["Dense", "Softmax"]
 
@@ -20,12 +20,14 @@ __all__ = ["Dense", "Softmax"]
 class Dense(Relax):
     """Mix all candidates that are alive, with weights that a subclass makes of alpha (`shares`)."""
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return the dense mixture; in the weight step without gradient to alpha."""
         weights = self.shares(alpha, space, state)
         if phase == "weight":
             weights = {name: tensor.detach() for name, tensor in weights.items()}
-        return Mixture(weights=weights, kept=kept_of(state))
+        return Mixture(weights=weights, kept=state.kept())
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Softmax(Dense):
 
     gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares"})
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the weights, with alpha's graph."""
-        temperature = temperature_of(state, self.temperature)
-        return {name: torch.softmax(t / temperature, dim=-1) for name, t in masked(alpha, state).items()}
+        temperature = state.temperature or self.temperature
+        return {name: torch.softmax(t / temperature, dim=-1) for name, t in masked(alpha, state.alive).items()}

@@ -42,4 +42,4 @@ class Temperature(Schedule):
 
     def advance(self, view: SearchView, state: State) -> None:
         """Set the temperature."""
-        view.relax_state["temperature"] = self.at(view.progress)
+        view.relax_state.temperature = self.at(view.progress)

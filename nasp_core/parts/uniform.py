@@ -11,7 +11,7 @@ from nasp_core.network import Space
 from nasp_core.parts.alive import masked
 from nasp_core.parts.one_hot import on_host
 from nasp_core.strategy import Relax
-from nasp_core.types import Alpha, Mixture, Phase, State
+from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
 __all__ = ["Uniform"]
 
@@ -22,8 +22,10 @@ class Uniform(Relax):
 
     gives: ClassVar[frozenset[str]] = frozenset({"discrete", "random"})
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return a new point; in a validation one that draws nothing, nearest to alpha as it started."""
         if phase == "valid":
-            return Mixture(active=space.constrain(on_host(masked(alpha, state))))
+            return Mixture(active=space.constrain(on_host(masked(alpha, state.alive))))
         return Mixture(active=space.random_point(generator))

@@ -10,7 +10,7 @@ from torch import Tensor
 from nasp_core.network import Space
 from nasp_core.parts.alive import masked
 from nasp_core.parts.softmax import Dense
-from nasp_core.types import Alpha, State
+from nasp_core.types import Alpha, RelaxState
 
 __all__ = ["Weights"]
 
@@ -24,6 +24,6 @@ class Weights(Dense):
         "simplex|switches": "weights that no function bounds need a domain that does; use domain = Simplex or Switches"
     }
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return alpha, zero where pruned."""
-        return masked(alpha, state, dead=0.0)
+        return masked(alpha, state.alive, dead=0.0)

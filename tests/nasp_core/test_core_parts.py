@@ -13,7 +13,7 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.parts import Argmax, Box, FairTurns, Logits, OneHot, Pinned, Softmax
 from nasp_core.strategy import SelectContext
 from nasp_core.testing import QuadraticSettings, QuadraticSpace
-from nasp_core.types import Active, ChoiceGroup, Phase
+from nasp_core.types import Active, ChoiceGroup, Phase, RelaxState
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.testing.cases import CASES
 from sif.testing.planted import PlantedTask
@@ -63,7 +63,7 @@ def test_box_is_idempotent_and_non_expansive(first: list[list[float]], second: l
 @given(ROWS, st.floats(0.1, 10))
 def test_softmax_sums_to_one_and_keeps_the_order(rows: list[list[float]], temperature: float) -> None:
     alpha = {"g": torch.tensor(rows, requires_grad=True)}
-    weights = Softmax(temperature).mixture(alpha, TwoGroups(), "arch", {}, generator()).weights
+    weights = Softmax(temperature).mixture(alpha, TwoGroups(), "arch", RelaxState(), generator()).weights
     assert weights is not None
     torch.testing.assert_close(weights["g"].sum(-1), torch.ones(len(rows)), rtol=1e-5, atol=1e-5)
     assert (weights["g"] >= 0).all()
@@ -73,7 +73,7 @@ def test_softmax_sums_to_one_and_keeps_the_order(rows: list[list[float]], temper
 
 def test_softmax_temperature_is_in_the_exponent() -> None:
     alpha = {"g": torch.tensor([[0.0, 1.0]])}
-    weights = Softmax(0.5).mixture(alpha, TwoGroups(), "valid", {}, generator()).weights
+    weights = Softmax(0.5).mixture(alpha, TwoGroups(), "valid", RelaxState(), generator()).weights
     assert weights is not None
     torch.testing.assert_close(weights["g"][0, 1], torch.sigmoid(torch.tensor(2.0)))
 
@@ -93,7 +93,7 @@ def test_one_hot_is_the_nearest_corner(rows: list[list[float]]) -> None:
 
 def test_one_hot_lets_alphas_gradient_through_unchanged() -> None:
     alpha = {"a": torch.rand(3, 4).requires_grad_(), "b": torch.rand(1, 2).requires_grad_()}
-    mixture = OneHot().mixture(alpha, TwoGroups(), "arch", {}, generator())
+    mixture = OneHot().mixture(alpha, TwoGroups(), "arch", OneHot().init(), generator())
     assert mixture.weights is not None
     assert mixture.active is not None
     slope = torch.randn(3, 4)
@@ -102,7 +102,7 @@ def test_one_hot_lets_alphas_gradient_through_unchanged() -> None:
     for row, index in enumerate(mixture.active["a"]):
         assert mixture.weights["a"][row].tolist() == [float(i == index) for i in range(4)]
     for phase in ("weight", "valid"):
-        assert OneHot().mixture(alpha, TwoGroups(), phase, {}, generator()).weights is None
+        assert OneHot().mixture(alpha, TwoGroups(), phase, OneHot().init(), generator()).weights is None
 
 
 @pytest.mark.parametrize("domain", [Box(0.0, 1.0, 0.5, 0.01), Logits(0.01)])
@@ -147,11 +147,13 @@ def test_fair_turns_leaves_its_round_alone_in_other_phases() -> None:
     expected = TwoGroups().constrain(alpha)
     for phase in phases:
         assert FairTurns().mixture(alpha, TwoGroups(), phase, state, gen).active == expected
-    assert state == {"rounds": {}}
+    assert state == FairTurns().init()
 
 
 def test_pinned_is_its_point_whatever_alpha_says() -> None:
-    mixture = Pinned((("operation", (3,)),)).mixture({"operation": torch.rand(1, 5)}, space(), "arch", {}, generator())
+    mixture = Pinned((("operation", (3,)),)).mixture(
+        {"operation": torch.rand(1, 5)}, space(), "arch", RelaxState(), generator()
+    )
     assert mixture.active == {"operation": (3,)}
     assert mixture.weights is None
 
@@ -287,5 +289,5 @@ def test_points_are_all_combinations_in_order() -> None:
 def test_quadratic_space_scores_its_columns() -> None:
     built = QuadraticSpace(QuadraticSettings(size=2, continuous=1, columns=(0, 1)))
     inputs = torch.tensor([[0.0, 0.0, 0.0, 5.0, 7.0]])
-    mixture = OneHot().mixture({"column": torch.tensor([[0.0, 1.0]])}, built, "weight", {}, generator())
+    mixture = OneHot().mixture({"column": torch.tensor([[0.0, 1.0]])}, built, "weight", OneHot().init(), generator())
     assert built(inputs, mixture).tolist() == [7.0]

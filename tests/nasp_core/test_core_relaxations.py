@@ -48,7 +48,6 @@ from nasp_core.parts import (
     Uniform,
     Weights,
 )
-from nasp_core.parts.alive import alive_of, kept_of, set_alive
 from nasp_core.parts.edges import edge_weights, subsets
 from nasp_core.parts.pruning import prune
 from nasp_core.search import search
@@ -57,7 +56,7 @@ from nasp_core.testing.step_checks import drawn_alpha, step_context, step_supern
 from nasp_core.trials.evolution import Evolution
 from nasp_core.trials.on_supernet import Explore
 from nasp_core.trials.random import Random
-from nasp_core.types import Active, Alpha, Mixture, State
+from nasp_core.types import Active, Alpha, Mixture, RelaxState, State
 from sif.testing.cases import CASES
 
 TRAINING = Training(epochs=3, batch_size=24, optimiser=Optimiser(learning_rate=0.05), evaluate_every=0)
@@ -130,8 +129,8 @@ def test_msg_das_draws_disjoint_points() -> None:
 
 
 def test_pruned_candidates_do_not_run_in_a_weighted_sum() -> None:
-    space, state = drawn("interaction"), dict[str, Any]()
-    set_alive(state, {"operation": torch.tensor([[True, False, True, False, False]])})
+    space, state = drawn("interaction"), RelaxState()
+    state.keep({"operation": torch.tensor([[True, False, True, False, False]])})
     for relax in (Softmax(), Dirichlet()):
         mixture = relax.mixture(logits(space), space, "weight", state, generator())
         assert calls(space, mixture) == 2
@@ -155,7 +154,7 @@ def test_a_fair_round_has_every_candidate_once() -> None:
 
 def test_uniform_paths_are_uniform() -> None:
     space, source = drawn("interaction"), generator(6)
-    picks = [Uniform().mixture({}, space, "weight", {}, source).active for _ in range(2000)]
+    picks = [Uniform().mixture({}, space, "weight", RelaxState(), source).active for _ in range(2000)]
     counts = torch.bincount(torch.tensor([active["operation"][0] for active in picks if active]), minlength=5)
     assert float(((counts - 400.0) ** 2 / 400.0).sum()) < 18.5, "chi-squared of four degrees, one in a thousand"
 
@@ -181,7 +180,7 @@ def test_the_greedy_filter_leaves_the_best_of_what_it_drew() -> None:
 
     context.validation_loss = spied
     strategy.gradient.step(context, state)
-    left = context.relax_state["paths"]
+    left = context.relax_state.paths
     losses = [float(plain(Mixture(active={k: tuple(v) for k, v in point.items()}))) for point in left]
     assert losses == pytest.approx(sorted(seen[:6])[:2])
     assert [entry["loss"] for entry in state["pool"]] == sorted(entry["loss"] for entry in state["pool"])
@@ -222,7 +221,7 @@ def test_edge_normalisation_weighs_edges_and_decides_which_stay() -> None:
     alpha = domain.init(space, generator(), torch.device("cpu"))
     with torch.no_grad():
         alpha["normal/inputs"][2:5, 0] = torch.tensor([0.0, 3.0, 2.0])  # node 1 has the edges 2, 3, 4
-    weights = WeightedEdges().mixture(alpha, space, "weight", {}, generator()).weights
+    weights = WeightedEdges().mixture(alpha, space, "weight", RelaxState(), generator()).weights
     assert weights is not None
     rows = weights["normal"].sum(-1)
     torch.testing.assert_close(rows[2:5], torch.softmax(torch.tensor([0.0, 3.0, 2.0]), 0))
@@ -231,7 +230,7 @@ def test_edge_normalisation_weighs_edges_and_decides_which_stay() -> None:
     assert set(domain.init(drawn("interaction"), generator(), torch.device("cpu"))) == {"operation"}
 
 
-def view(space: Space, alpha: Alpha, relax: Relax, step: int, progress: float, state: State) -> SearchView:
+def view(space: Space, alpha: Alpha, relax: Relax, step: int, progress: float, state: RelaxState) -> SearchView:
     return SearchView(space, alpha, state, step, progress, relax, epoch_steps=4)
 
 
@@ -242,13 +241,13 @@ def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
         alpha["normal"].copy_(torch.randn(alpha["normal"].shape, generator=generator(2)))
     state, schedule = relax.init(), BestOfEach(at=0.5)
     schedule.advance(view(space, alpha, relax, 1, 0.4, state), {})
-    assert alive_of(state) is None
+    assert state.alive is None
     first = relax.shares(alpha, space, state)["normal"]
     big = with_parameters(space)["normal"][0]
     torch.testing.assert_close(first[:, big].sum(-1), torch.full((5,), 0.5))
     torch.testing.assert_close(first[:, ~big].sum(-1), torch.full((5,), 0.5))
     schedule.advance(view(space, alpha, relax, 2, 0.5, state), {})
-    alive = alive_of(state)
+    alive = state.alive
     assert alive is not None
     assert alive["normal"][:, big].sum(-1).tolist() == [1] * 5
     assert alive["normal"][:, ~big].sum(-1).max() <= 2, "the best without parameters, and never the last audible one"
@@ -260,20 +259,20 @@ def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
 
 
 def test_pruning_never_resurrects_and_never_takes_the_last() -> None:
-    space, state = drawn("conv-cell"), dict[str, Any]()
+    space, state = drawn("conv-cell"), RelaxState()
     source, dead = generator(8), {g.name: torch.zeros(g.shape, dtype=torch.bool) for g in space.groups}
     for step in range(12):
         shares = {g.name: torch.rand(g.shape, generator=source) for g in space.groups}
         keep = {g.name: torch.rand(g.shape, generator=source) > 0.4 for g in space.groups}
         prune(view(space, {}, Softmax(), step, 0.0, state), keep, shares)
-        alive = alive_of(state)
+        alive = state.alive
         assert alive is not None
         for group in space.groups:
             assert not bool((alive[group.name] & dead[group.name]).any()), "a dead candidate lives"
             dead[group.name] |= ~alive[group.name]
             heard = [i for i, name in enumerate(group.candidates) if name not in space.silent]
             assert bool(alive[group.name][:, heard].any(-1).all()), "a choice has nothing left to be heard"
-    assert {name: tuple(map(len, rows)) for name, rows in (kept_of(state) or {}).items()} == {
+    assert {name: tuple(map(len, rows)) for name, rows in (state.kept() or {}).items()} == {
         name: tuple(row) for name, row in ((k, v.sum(-1).tolist()) for k, v in alive.items())
     }
 
@@ -283,15 +282,15 @@ def test_asap_s_threshold_rises_and_leaves_one() -> None:
     alpha = {"operation": torch.tensor([[2.0, 1.0, 0.0, -1.0, -2.0]])}
     state = relax.init()
     part.advance(view(space, alpha, relax, 3, 0.5, state), {})
-    assert alive_of(state) is None, "not a step that it asks in"
+    assert state.alive is None, "not a step that it asks in"
     part.advance(view(space, alpha, relax, 5, 0.05, state), {})
-    assert alive_of(state) is None, "too early"
+    assert state.alive is None, "too early"
     part.advance(view(space, alpha, relax, 5, 0.1, state), {})
     p = torch.softmax(alpha["operation"], -1)[0]
-    assert (alive_of(state) or {})["operation"][0].tolist() == (p >= 0.4 / 5).tolist()
+    assert (state.alive or {})["operation"][0].tolist() == (p >= 0.4 / 5).tolist()
     for step in range(10, 200, 5):
         part.advance(view(space, alpha, relax, step, 0.999, state), {})
-    assert (alive_of(state) or {})["operation"][0].tolist() == [True, False, False, False, False]
+    assert (state.alive or {})["operation"][0].tolist() == [True, False, False, False, False]
     with pytest.raises(StrategyError, match="needs 0 <= first <= last"):
         Prune(first=0.9, last=0.1)
 
@@ -301,19 +300,19 @@ def test_shrinking_keeps_the_strongest_once_a_stage() -> None:
     alpha, state, own = {"operation": torch.tensor([[2.0, 1.0, 0.0, 3.0, -2.0]])}, relax.init(), part.init()
     for progress, left in ((0.2, 5), (0.3, 3), (0.5, 3), (0.7, 1)):
         part.advance(view(space, alpha, relax, 0, progress, state), own)
-        alive = alive_of(state)
+        alive = state.alive
         assert (5 if alive is None else int(alive["operation"].sum())) == left
-    assert (alive_of(state) or {})["operation"][0].tolist() == [False, False, False, True, False]
+    assert (state.alive or {})["operation"][0].tolist() == [False, False, False, True, False]
     with pytest.raises(StrategyError, match="one keep >= 1 for each at"):
         Shrink((0.5,), (3, 2))
 
 
 @pytest.mark.parametrize(("kind", "middle"), [("exponential", 1.0), ("linear", 5.05)])
 def test_temperatures_fall_as_they_say(kind: Any, middle: float) -> None:
-    part, state = Temperature(10.0, 0.1, kind, after=0.2), dict[str, Any]()
+    part, state = Temperature(10.0, 0.1, kind, after=0.2), RelaxState()
     for progress, wanted in ((0.0, 10.0), (0.2, 10.0), (0.6, middle), (1.0, 0.1)):
         part.advance(view(drawn("interaction"), {}, Softmax(), 0, progress, state), {})
-        assert state["temperature"] == pytest.approx(wanted)
+        assert state.temperature == pytest.approx(wanted)
     with pytest.raises(StrategyError, match="temperatures must be above 0"):
         Temperature(1.0, 0.0)
 
@@ -376,7 +375,7 @@ def test_exact_shapley_values_move_alpha_by_the_rate() -> None:
 def test_prices_are_their_formulas() -> None:
     space = drawn("conv-cell")
     alpha = Logits(noise=0.5).init(space, generator(), torch.device("cpu"))
-    seen = view(space, alpha, Dirichlet(), 0, 0.5, {})
+    seen = view(space, alpha, Dirichlet(), 0, 0.5, RelaxState())
     kl = DirichletPrior(2.0).penalty(Mixture(), seen, {})
     total = 0.0
     for tensor in alpha.values():
@@ -397,14 +396,14 @@ def test_relevance_prunes_what_the_loss_does_not_need() -> None:
     space, part = drawn("interaction"), Relevance(weight=0.1, threshold=0.05)
     alpha = {"operation": torch.tensor([[1.0, 0.001, 0.5, 0.2, 0.3]]).requires_grad_()}
     alpha["operation"].grad = torch.tensor([[1.0, 1.0, 2.0, 0.5, 0.1]])
-    state, own = dict[str, Any](), part.init()
+    state, own = RelaxState(), part.init()
     seen = view(space, alpha, Weights(), 4, 0.2, state)
     part.learned(seen, own)
     part.advance(seen, own)
     bend = alpha["operation"].grad.square() / alpha["operation"].grad.square().mean()
     gamma = alpha["operation"].detach().abs()
     torch.testing.assert_close(own["omega"]["operation"], (bend / (1 + gamma * bend)).sqrt())
-    assert (alive_of(state) or {})["operation"][0].tolist() == [True, False, True, True, True]
+    assert (state.alive or {})["operation"][0].tolist() == [True, False, True, True, True]
     price = part.penalty(Mixture(), seen, own)
     living = own["omega"]["operation"] * gamma
     living[0, 1] = 0.0
@@ -415,7 +414,7 @@ def test_relevance_prunes_what_the_loss_does_not_need() -> None:
 def test_the_size_of_a_drawn_point_is_a_cost() -> None:
     space = drawn("conv-cell")
     active = space.random_point(generator(11))
-    price = Complexity(3.0).penalty(Mixture(active=active), view(space, {}, Uniform(), 0, 0.0, {}), {})
+    price = Complexity(3.0).penalty(Mixture(active=active), view(space, {}, Uniform(), 0, 0.0, RelaxState()), {})
     burden = space.burden()
     total = sum(
         float(burden[n][row, pick]) for n, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
@@ -507,7 +506,7 @@ def test_domains_and_relaxations_that_do_not_belong_together_are_refused(parts: 
 
 def test_gates_do_not_compete() -> None:
     space = drawn("interaction")
-    weights = Gates().mixture({"operation": torch.zeros(1, 5)}, space, "weight", {}, generator()).weights
+    weights = Gates().mixture({"operation": torch.zeros(1, 5)}, space, "weight", RelaxState(), generator()).weights
     assert (weights or {})["operation"].tolist() == [[0.5] * 5]
 
 

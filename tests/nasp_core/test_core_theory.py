@@ -25,7 +25,7 @@ from nasp_core.parts.curvature import along
 from nasp_core.parts.one_hot import on_host
 from nasp_core.strategy import StepContext, Strategy
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
-from nasp_core.types import Alpha, Mixture
+from nasp_core.types import Alpha, Mixture, RelaxState
 from sif.testing.cases import CASES
 
 ARMS = QuadraticSettings(size=3, continuous=0, columns=(0, 1, 2))
@@ -76,7 +76,7 @@ def test_dropping_edges_by_their_noise_does_not_depend_on_alpha() -> None:
     strong["normal"][2, 2] = 8.0  # node 1 has the edges 2, 3, 4
     source, stays = generator(5), torch.zeros(3)
     for _ in range(1500):
-        active = Categorical().mixture(strong, made, "weight", {}, source).active
+        active = Categorical().mixture(strong, made, "weight", RelaxState(), source).active
         assert active is not None
         stays += torch.tensor([float(active["normal"][edge] >= 0) for edge in (2, 3, 4)])
     torch.testing.assert_close(stays / 1500, torch.full((3,), 2 / 3), rtol=0, atol=0.05)
@@ -106,10 +106,10 @@ def test_dirichlet_weights_have_the_mean_that_a_validation_sees() -> None:
     logits, source = alpha(0.5, -1.0, 2.0), generator(7)
     mean = torch.zeros(3)
     for _ in range(DRAWS):
-        weights = Dirichlet().mixture(logits, space(), "weight", {}, source).weights
+        weights = Dirichlet().mixture(logits, space(), "weight", RelaxState(), source).weights
         assert weights is not None
         mean += weights["column"][0]
-    valid = Dirichlet().mixture(logits, space(), "valid", {}, source).weights
+    valid = Dirichlet().mixture(logits, space(), "valid", RelaxState(), source).weights
     conc = concentration(logits["column"].detach())[0]
     assert valid is not None
     torch.testing.assert_close(valid["column"].detach()[0], conc / conc.sum())
@@ -124,7 +124,7 @@ def test_gaussian_path_wise_gradients_are_those_of_the_expectation() -> None:
         moved = {"column": values["column"].detach() + torch.tensor([[shift, 0.0, 0.0]])}
         moved |= {"column/precision": values["column/precision"]}
         moved["column"].requires_grad_()
-        weights = GaussianSoftmax().mixture(moved, made, "arch", {}, generator(seed)).weights
+        weights = GaussianSoftmax().mixture(moved, made, "arch", RelaxState(), generator(seed)).weights
         assert weights is not None
         loss = (weights["column"] @ torch.tensor([1.0, -2.0, 0.5])).sum()
         (slope,) = torch.autograd.grad(loss, moved["column"])
@@ -139,7 +139,7 @@ def test_gaussian_draws_have_the_deviation_of_their_precision() -> None:
     values = Gaussian(noise=0.0, precision=25.0).init(space(), generator(), torch.device("cpu"))
     source, logits = generator(9), []
     for _ in range(DRAWS):
-        weights = GaussianSoftmax().mixture(values, space(), "weight", {}, source).weights
+        weights = GaussianSoftmax().mixture(values, space(), "weight", RelaxState(), source).weights
         assert weights is not None
         row = weights["column"][0].log()
         logits.append(row[0] - row[1])
@@ -170,7 +170,7 @@ class Bandit:
         self.context.validation_loss = self.loss  # type: ignore[method-assign]
 
     def draw(self) -> Mixture:
-        return self.relax.mixture(self.alpha, self.space, "arch", {}, self.source)
+        return self.relax.mixture(self.alpha, self.space, "arch", RelaxState(), self.source)
 
     def loss(self, mixture: Mixture | None = None) -> Tensor:
         assert mixture is not None
@@ -285,7 +285,7 @@ class Hyper:
             self.space,
             self.task,
             self.alpha,
-            lambda: Softmax().mixture(self.alpha, self.space, "arch", {}, generator()),
+            lambda: Softmax().mixture(self.alpha, self.space, "arch", RelaxState(), generator()),
             self.task.stream("train", 16, 0).batch(0),
             self.task.stream("valid", 16, 0).batch(0),
             optimiser,
@@ -418,7 +418,7 @@ def test_parts_that_do_not_fit_are_refused_with_the_reason(parts: tuple[object, 
 def test_the_log_probability_is_that_of_the_live_candidates() -> None:
     made: Space = CASES["conv-cell"].space()
     values = Logits(noise=1.0).init(made, generator(3), torch.device("cpu"))
-    mixture = Categorical().mixture(values, made, "arch", {}, generator(4))
+    mixture = Categorical().mixture(values, made, "arch", RelaxState(), generator(4))
     assert mixture.active is not None
     assert mixture.log_prob is not None
     plain, expected = on_host(values), 0.0

@@ -17,7 +17,7 @@ from nasp_core.optimise import Optimiser, Training, autocast
 from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, one_hot
 from nasp_core.strategy import SearchView, Strategy
 from nasp_core.training import train
-from nasp_core.types import Batch, Mixture
+from nasp_core.types import Batch, Mixture, RelaxState
 from sif.testing.cases import CASES
 from sif.testing.pictures import PlantedPictures
 
@@ -169,14 +169,14 @@ def test_a_networks_own_penalty_is_trained_on_but_not_reported():
 
 
 def view_of(space: Network) -> SearchView:
-    return SearchView(space, {}, {}, 0, 0.0, OneHot())
+    return SearchView(space, {}, RelaxState(), 0, 0.0, OneHot())
 
 
 def test_the_price_of_size_pushes_down_the_live_candidates_alone():
     case = CASES["conv-cell"]
     space = case.space()
     alpha = Box().init(space, torch.Generator().manual_seed(0), torch.device("cpu"))
-    mixture = OneHot().mixture(alpha, space, "arch", {}, torch.Generator())
+    mixture = OneHot().mixture(alpha, space, "arch", OneHot().init(), torch.Generator())
     penalty = Complexity(0.5).penalty(mixture, view_of(space), {})
     assert penalty is not None
     grads = torch.autograd.grad(penalty, list(alpha.values()))

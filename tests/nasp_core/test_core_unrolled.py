@@ -11,7 +11,7 @@ from nasp_core.parts.by_adam import architecture_tensors
 from nasp_core.parts.one_hot import sloped_point
 from nasp_core.strategy import StepContext
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
-from nasp_core.types import Mixture
+from nasp_core.types import Mixture, RelaxState
 
 SETTINGS = QuadraticSettings(size=5, continuous=3, columns=(0, 1, 2, 3))
 
@@ -39,7 +39,7 @@ class Problem:
         )
 
     def mixture(self) -> Mixture:
-        return Softmax().mixture(self.alpha, self.space, "arch", {}, torch.Generator())
+        return Softmax().mixture(self.alpha, self.space, "arch", RelaxState(), torch.Generator())
 
     def closed_form(self, rate: float, drift: Tensor | None = None) -> list[Tensor]:
         m = torch.softmax(self.alpha["column"].detach().double(), -1)[0]

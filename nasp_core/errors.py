@@ -4,7 +4,7 @@ Every error that a user can cause derives from `NaspError`; its text says what w
 value), where, why, and the smallest fix. The command line prints that text alone and exits with 2.
 """
 
-__all__ = ["GenotypeError", "NaspError", "ResumeError", "ScoreError", "SearchError", "SpaceError", "StrategyError"]
+__all__ = ["GenotypeError", "NaspError", "ProxyError", "ResumeError", "SearchError", "SpaceError", "StrategyError"]
 
 
 class NaspError(Exception):
@@ -31,5 +31,5 @@ class SearchError(NaspError):
     """A search cannot go on: its loss stopped being a finite number, or its budget is empty."""
 
 
-class ScoreError(NaspError):
+class ProxyError(NaspError):
     """A training-free score has no meaning for a network, or for the batch it is given."""

@@ -28,7 +28,7 @@ def _added(one: Tensor | None, two: Tensor | None) -> Tensor | None:
 
 
 class Observer:
-    """Told what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
+    """TrialResult what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
 
     def started(self, what: str, steps: int, done: int) -> None:
         """Hear that `what` begins, with its number of steps and those done before (when resumed)."""
@@ -293,7 +293,7 @@ class Loop:
         present = [term for term in terms if term is not None]
         return sum(present[1:], present[0]) if present else None
 
-    def _weight_step(self, batch: Batch, hidden: Tensor | None) -> Tensor | None:
+    def _weight_step(self, batch: Batch, hidden: Tensor | None = None) -> Tensor | None:
         """Train the weights on a batch; return the hidden state after it."""
         mixtures = self._paths("weight")
         summed: tuple[Tensor | None, ...] | None = None

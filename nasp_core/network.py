@@ -92,8 +92,8 @@ class Space(Network):
     """Whether a choice may be dropped (None in a genotype, -1 in a selection)."""
     keeps: ClassVar[int | None] = None
     """Of the choices that compete for a node (`node_inputs`), how many are kept; None where all stay."""
-    silent: ClassVar[frozenset[str]] = frozenset()
-    """Candidates that add nothing, so that no slope reaches them: `none`."""
+    zero_operations: ClassVar[frozenset[str]] = frozenset()
+    """Candidates that add nothing, so that no gradient reaches them: `none`."""
     attached: tuple[Any, ...] = ()
     """What the hooks of the present search added (`nasp_core.strategy.Attached`)."""
     transit: frozenset[int] = frozenset()
@@ -126,21 +126,22 @@ class Space(Network):
             return mixture
         return Mixture(active=self.constrain({name: w.detach().cpu() for name, w in mixture.weights.items()}))
 
-    def burden(self) -> dict[str, Tensor]:
+    def relative_parameters(self) -> dict[str, Tensor]:
         """Return how much each candidate adds to the size of a network, by group: `[choices, candidates]` float32.
 
-        Parameter counts relative to one another (NASP's burden); empty by default: size does not depend on the choice.
+        Parameter counts relative to one another (the paper's burden); empty by default: size does not depend on the
+        choice.
         """
         return {}
 
-    def family(self, active: Active) -> str:
+    def equivalence_class(self, active: Active) -> str:
         """Return a name that points share exactly when they are one and the same set of functions.
 
         By default every point is its own family.
         """
         return self.genotype(active).key()
 
-    def representative(self, active: Active) -> Active:
+    def canonical(self, active: Active) -> Active:
         """Return the point of the same family that a search trains in its place: the one that trains best.
 
         Where one set of functions has two forms, a plain one and one with weights that it does not need, the plain one.

@@ -92,8 +92,8 @@ class Optimiser:
 
         Untouched means no momentum and no weight decay either: the weights of a dead candidate stay as they are.
         """
-        for weight, slope in zip(weights, self.clipped(grads), strict=True):
-            weight.grad = slope
+        for weight, gradient in zip(weights, self.clipped(grads), strict=True):
+            weight.grad = gradient
         optimiser.step()
 
     def clipped(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:

@@ -34,13 +34,19 @@ __all__ = [
     "StepContext",
     "Strategy",
     "frozen",
+    "qualified",
 ]
+
+
+def qualified(kind: type, text: str) -> str:
+    """Return a description with the module of its class before it, where that is not of this package."""
+    return text if kind.__module__.startswith("nasp_core.") else f"{kind.__module__}:{text}"
 
 
 class Part:
     """Base of all parts: a frozen dataclass with two declarations.
 
-    - `gives`: the properties it brings to a strategy, such as `slope`.
+    - `gives`: the properties it brings to a strategy, such as `gradient`.
     - `needs`: property -> why this part cannot do without it, and what to use instead; `a|b` needs either.
     """
 
@@ -51,6 +57,13 @@ class Part:
         """Return the part as the text that makes it: `box(low=0.0, high=1.0)`."""
         settings = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))  # type: ignore[arg-type]
         return f"{type(self).__name__}({settings})"
+
+    def identify(self) -> str:
+        """Return the text that makes the part, with its import path where it is not of this package.
+
+        That is what a saved state and a result name it by: `Box(low=0.0, ...)`, `my_package.parts:Mine(...)`.
+        """
+        return qualified(type(self), self.describe())
 
 
 class Domain(Part):
@@ -347,11 +360,11 @@ class Strategy:
         return frozenset().union(*(part.gives for part in parts))
 
     def describe(self) -> dict[str, str]:
-        """Return role -> part as text."""
+        """Return role -> part as text; a part from outside with its import path."""
         roles = ("domain", "relax", "gradient", "select")
-        described = {role: getattr(self, role).describe() for role in roles}
+        described = {role: getattr(self, role).identify() for role in roles}
         several: dict[str, Sequence[Part]] = {"schedules": self.schedules, "hooks": self.hooks}
-        described |= {role: ", ".join(part.describe() for part in parts) for role, parts in several.items() if parts}
+        described |= {role: ", ".join(part.identify() for part in parts) for role, parts in several.items() if parts}
         return described
 
     def cite(self) -> str:

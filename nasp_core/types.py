@@ -57,11 +57,11 @@ class Mixture:
 
     - `active` alone: each choice runs its one live candidate (the weight step of NASP; a built network).
     - `weights` alone: each choice is the weighted sum of all its candidates (DARTS).
-    - both: a discrete point at which the slope of every candidate is wanted (the architecture step of
+    - both: a discrete point at which the gradient of every candidate is wanted (the architecture step of
       NASP); `weights` is one-hot in value and lets gradient through to alpha.
 
     With weights alone, `kept` names the candidates of each choice that take part: the others weigh nothing, get no
-    slope, and need not run. It is a promise about `weights`, so that a space may ignore it. `log_prob` is the
+    gradient, and need not run. It is a promise about `weights`, so that a space may ignore it. `log_prob` is the
     log-probability of a drawn point, a scalar with alpha's graph.
 
     Shapes: `weights[group]` is `[choices, candidates]` float.

@@ -16,7 +16,7 @@ from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.search import search
 from nasp_core.strategy import Gradient, Strategy
-from nasp_core.trials import Arena, Enumerate, Random, TrialStrategy
+from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
 from nasp_core.types import State
 from sif.data import Prepared
 from sif.models.baselines import Baseline, baseline_table
@@ -72,7 +72,7 @@ def _start(recipe: Recipe) -> list[str]:
         if isinstance(strategy, Strategy):
             strategy.gradient.init(strategy.domain.init(space, generator, torch.device("cpu")), space)
         else:
-            strategy.init(Arena(space), generator)
+            strategy.init(SearchContext(space), generator)
     except (NaspError, TypeError, ValueError) as error:
         return [recipe.problem("strategy.settings", str(error))]
     return []

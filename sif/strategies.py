@@ -34,7 +34,7 @@ __all__ = ["describe_strategy", "first_line", "parts_in_short", "spaces_of", "st
 AnyStrategy = Strategy | TrialStrategy
 _WIDTH, _CHOICES, _ROWS = 4, 3, 32
 _EPOCHS, _BATCH = 3, 8
-_PARTS = ("gradient", "name", "papers")  # of a trial strategy: no settings
+_PARTS = ("gradient", "name", "papers")  # of a multi-trial strategy: no settings
 _HEADS = ("Departs from", "Fails when")
 
 
@@ -206,7 +206,7 @@ class _Regression:
 
 
 def step_cost(strategy: AnyStrategy, candidates: int = 8) -> float | None:
-    """Return how many operations a step of a strategy takes, in steps of `nasp`; None for a trial strategy.
+    """Return how many operations a step of a strategy takes, in steps of `nasp`; None for a multi-trial strategy.
 
     Counted, not timed: the products of a whole small search (the selection after it not included), forward and
     backward, architecture and weight steps, on a chain of choices of `candidates` linear maps each. A strategy that

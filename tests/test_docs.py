@@ -18,7 +18,7 @@ QUICK = ("--set", "train.epochs=3", "--set", 'baselines.names=["biases"]', "--se
 QUICK_RANKING = (
     *("--set", "train.epochs=4", "--set", 'baselines.names=["popularity"]', "--set", "baselines.random=false"),
     *("--set", "strategy.settings.finalists=2", "--set", "strategy.settings.trainings=3"),
-    *("--set", "space.embedding_dim=4", "--set", "strategy.settings.looks=10"),
+    *("--set", "space.embedding_dim=4", "--set", "strategy.settings.n_supernet_evals=10"),
 )
 
 

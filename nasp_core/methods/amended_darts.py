@@ -45,9 +45,9 @@ class Implicit(ByAdam):
 
     gives: ClassVar[frozenset[str]] = frozenset({"pathwise"})
     needs: ClassVar[dict[str, str]] = {
-        "slope": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = Softmax",
+        "gradient": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = Softmax",
         "smooth": (
-            "the implicit gradient follows how the weights move with alpha, and a one-hot choice has no slope there; "
+            "the implicit gradient follows how the weights move with alpha, and a one-hot choice has no gradient; "
             "use gradient = FirstOrder, or relax = Softmax"
         ),
     }
@@ -57,8 +57,8 @@ class Implicit(ByAdam):
         with torch.autocast(tensors[0].device.type, enabled=False):
             weights = list(context.weights)
             both = torch.autograd.grad(context.validation_loss(), [*tensors, *weights], allow_unused=True)
-            direct, slopes = both[: len(tensors)], both[len(tensors) :]
-            v = [torch.zeros_like(w) if s is None else s for w, s in zip(weights, slopes, strict=True)]
+            direct, gradients = both[: len(tensors)], both[len(tensors) :]
+            v = [torch.zeros_like(w) if s is None else s for w, s in zip(weights, gradients, strict=True)]
 
             def product(direction: Vector) -> Vector:
                 parts = along(context, weights, direction, self.radius)
@@ -88,7 +88,7 @@ class Implicit(ByAdam):
         return x
 
     def pinned(self) -> Gradient:
-        """Return first order: a given point has no slope to follow."""
+        """Return first order: a given point has no gradient to follow."""
         return FirstOrder(self.lr, self.betas, self.weight_decay, self.continuous_lr)
 
 

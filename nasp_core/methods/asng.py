@@ -117,7 +117,7 @@ PAPER = Paper(
 
 
 def asng(*, rate: float = 1.0, samples: int = 2, trust: float = 1.5) -> Strategy:
-    """Search by adaptive stochastic natural gradients on a distribution over points (algorithm 1); no slope is needed.
+    """Search by adaptive stochastic natural gradients on a distribution over points (algorithm 1), by ranks alone.
 
     Parts: domain=Simplex(floor of ASNG), relax=CategoricalShares, gradient=Natural, select=Argmax.
     Shapes: alpha `[choices, candidates]` float32, rows on the simplex; loss scalar, mean per batch, used by rank alone.

@@ -11,7 +11,7 @@ from torch import Tensor
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
 from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import NEEDS_SLOPE
+from nasp_core.parts.by_adam import NEEDS_GRADIENT
 from nasp_core.parts.by_rule import ByRule
 from nasp_core.parts.logits import Logits
 from nasp_core.parts.noise import moved
@@ -53,7 +53,7 @@ class GaussianSoftmax(Softmax):
     A validation of the supernet sees softmax(mu).
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares", "random"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "convex", "temperature", "shares", "random"})
     needs: ClassVar[dict[str, str]] = {"gaussian": "samples need a precision; use domain = Gaussian"}
 
     def mixture(
@@ -80,7 +80,7 @@ class Bayesian(ByRule):
     data: float = 1e4
 
     needs: ClassVar[dict[str, str]] = {
-        "slope": NEEDS_SLOPE,
+        "gradient": NEEDS_GRADIENT,
         "gaussian": "the Bayesian learning rule moves a mean and a precision; use domain = Gaussian",
     }
 
@@ -126,8 +126,8 @@ def balenas(
     Parts: domain=Gaussian, relax=GaussianSoftmax, gradient=Bayesian, select=Argmax of the mean.
     Shapes: alpha `[choices, candidates]` float32 and a precision of the same shape; loss scalar, mean per batch.
     Departs from the paper: Adam's form of the rule (Khan et al. 2018), with momentum; the choice among samples by a
-    training-free score is the part `ByScore`, not used here.
-    Fails when: the precision stays at the prior's: the noise then hides small slopes.
+    training-free score is the part `ByProxy`, not used here.
+    Fails when: the precision stays at the prior's: the noise then hides small gradients.
     """
     return Strategy(
         domain=Gaussian(precision=precision),

@@ -26,7 +26,7 @@ class Relevance(Schedule):
     Once an epoch (Zhou et al. 2019, arXiv:1905.04919, algorithm 1): gamma = |alpha| / omega, omega =
     sqrt(H / (1 + gamma H)) by the Laplace approximation, H the curvature of the loss in alpha; switches of variance
     gamma below `threshold` are dead for good. The price is `weight` * sum of omega |alpha|. H is a running mean of the
-    squared slopes, scaled to a mean of 1.
+    squared gradients, scaled to a mean of 1.
     """
 
     weight: float = 1e-2
@@ -35,19 +35,19 @@ class Relevance(Schedule):
 
     needs: ClassVar[dict[str, str]] = {
         "switches": "relevance is that of switches; use domain = Switches",
-        "pathwise": "it learns from the slopes of the switches; use gradient = SingleLevel or FirstOrder",
+        "pathwise": "it learns from the gradients of the switches; use gradient = SingleLevel or FirstOrder",
     }
 
     def init(self) -> State:
-        """Return the curvature and omega, empty until there are slopes."""
+        """Return the curvature and omega, empty until there are gradients."""
         return {"curvature": {}, "omega": {}}
 
     def learned(self, view: SearchView, state: State) -> None:
-        """Take the slopes into the curvature."""
+        """Take the gradients into the curvature."""
         for name in group_names(view.alpha):
-            slope = view.alpha[name].grad
-            if slope is not None:
-                squared, old = slope.detach().cpu().square(), state["curvature"].get(name)
+            gradient = view.alpha[name].grad
+            if gradient is not None:
+                squared, old = gradient.detach().cpu().square(), state["curvature"].get(name)
                 kept = squared if old is None else self.momentum * old + (1 - self.momentum) * squared
                 state["curvature"][name] = kept
 
@@ -96,8 +96,8 @@ def bayesnas(
 
     Parts: domain=Switches, relax=Weights, gradient=SingleLevel, select=Argmax of |alpha|; schedule Relevance.
     Shapes: alpha `[choices, candidates]` float32, unbounded; loss scalar, mean per batch.
-    Departs from the paper: the curvature is a running mean of squared slopes, not the layer-wise Hessian; the prior's
-    dependence of a node on the edges before it is left to the space's own constraint; the last candidate stays.
+    Departs from the paper: the curvature is a running mean of squared gradients, not the layer-wise Hessian; the
+    prior's dependence of a node on the edges before it is left to the space's own constraint; the last candidate stays.
     Fails when: candidates' outputs differ in scale: a switch then says how much of an output is wanted.
     """
     return Strategy(

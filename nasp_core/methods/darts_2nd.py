@@ -37,9 +37,9 @@ class Unrolled(ByAdam):
 
     gives: ClassVar[frozenset[str]] = frozenset({"pathwise"})
     needs: ClassVar[dict[str, str]] = {
-        "slope": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = Softmax",
+        "gradient": "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = Softmax",
         "smooth": (
-            "unrolling differentiates through the weight step, and a one-hot choice has no slope there; "
+            "unrolling differentiates through the weight step, and a one-hot choice has no gradient there; "
             "use gradient = FirstOrder (the paper's), or relax = Softmax"
         ),
     }
@@ -54,7 +54,7 @@ class Unrolled(ByAdam):
             return self.hypergradient(context, tensors)
 
     def pinned(self) -> Gradient:
-        """Return first order: unrolling goes along the choice's slope, which a given point lacks."""
+        """Return first order: unrolling goes along the choice's gradient, which a given point lacks."""
         return FirstOrder(self.lr, self.betas, self.weight_decay, self.continuous_lr)
 
     def hypergradient(self, context: StepContext, tensors: list[Tensor]) -> list[Tensor | None]:
@@ -67,12 +67,12 @@ class Unrolled(ByAdam):
             for weight, grad in zip(weights, train, strict=True):
                 weight.sub_(xi * self._direction(context, weight, grad))
         both = torch.autograd.grad(context.validation_loss(), [*tensors, *weights], allow_unused=True)
-        direct, slopes = both[: len(tensors)], both[len(tensors) :]
+        direct, gradients = both[: len(tensors)], both[len(tensors) :]
         with torch.no_grad():
             for weight, start in zip(weights, backup, strict=True):
                 weight.copy_(start)
         combined: list[Tensor | None] = []
-        for d, mixed in zip(direct, along(context, tensors, slopes, self.radius), strict=True):
+        for d, mixed in zip(direct, along(context, tensors, gradients, self.radius), strict=True):
             terms = [t for t in (d, None if mixed is None else -xi * mixed) if t is not None]
             combined.append(sum(terms[1:], terms[0]) if terms else None)
         return combined

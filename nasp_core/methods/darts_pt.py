@@ -58,7 +58,7 @@ class Perturbation(Select):
                 context.tune(self._mixture(space, weights), self.tune)
             there = context.scores[group.name][row] > -torch.inf
             alive = [index for index in range(len(group.candidates)) if bool(there[index])]
-            rivals = [index for index in alive if group.candidates[index] not in space.silent] or alive
+            rivals = [index for index in alive if group.candidates[index] not in space.zero_operations] or alive
             without = []
             for index in rivals:
                 table = weights[group.name].clone()

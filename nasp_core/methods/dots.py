@@ -27,7 +27,7 @@ __all__ = ["PAPER", "BestOfEach", "Grouped", "PairLogits", "dots", "with_paramet
 def with_parameters(space: Space) -> dict[str, Tensor]:
     """Return per group which candidates have parameters, bool `[choices, candidates]`: none where size is all alike."""
     plain = {group.name: torch.zeros(group.shape, dtype=torch.bool) for group in space.groups}
-    return plain | {name: share > 0 for name, share in space.burden().items()}
+    return plain | {name: share > 0 for name, share in space.relative_parameters().items()}
 
 
 @dataclass
@@ -46,7 +46,9 @@ class Grouped(Softmax):
     candidates do not differ in parameters there is one group, and where no edges enter nodes no second softmax.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares", "stages", "weighs pairs"})
+    gives: ClassVar[frozenset[str]] = frozenset(
+        {"gradient", "smooth", "temperature", "shares", "stages", "weighs pairs"}
+    )
     needs: ClassVar[dict[str, str]] = {"pairs": "sets of edges need logits of their own; use domain = PairLogits"}
 
     def init(self) -> DotsState:

@@ -44,7 +44,7 @@ class Dirichlet(Dense):
     A validation of the supernet sees the mean. Pruned candidates draw next to nothing, and do not run.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "shares", "random", "dirichlet"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "convex", "shares", "random", "dirichlet"})
 
     def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the mean weights, with alpha's graph."""

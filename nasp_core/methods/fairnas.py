@@ -29,8 +29,8 @@ class FairRounds(FairTurns):
         self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
         """Return the round, or the point of another phase."""
-        audible = [sum(name not in space.silent for name in group.candidates) for group in space.groups]
-        count = max(audible) if phase == "weight" else 1
+        receiving = [sum(name not in space.zero_operations for name in group.candidates) for group in space.groups]
+        count = max(receiving) if phase == "weight" else 1
         return tuple(self.mixture(alpha, space, phase, state, generator) for _ in range(count))
 
 
@@ -43,7 +43,7 @@ PAPER = Paper(
 )
 
 
-def fairnas(*, looks: int = 200, population: int = 50, sample: int = 10) -> Strategy:
+def fairnas(*, n_supernet_evals: int = 200, population: int = 50, sample: int = 10) -> Strategy:
     """Train by strictly fair rounds of single paths, one update a round; evolve points on the supernet.
 
     Parts: domain=Logits (unused), relax=FairRounds, gradient=NoGradient, select=Explore(Evolution).
@@ -51,5 +51,5 @@ def fairnas(*, looks: int = 200, population: int = 50, sample: int = 10) -> Stra
     Departs from the paper: ageing evolution in place of a multi-objective one; gradients of a round are averaged.
     Fails when: as `spos`; and a step costs as many paths as a choice has candidates.
     """
-    select = evolve(looks, population, sample)
+    select = evolve(n_supernet_evals, population, sample)
     return Strategy(Logits(), FairRounds(), NoGradient(), select, name="fairnas", papers=(PAPER,))

@@ -24,7 +24,7 @@ __all__ = ["PAPER", "Saliency", "Untrained", "freedarts"]
 class Saliency(ByRule):
     """alpha becomes the mean over steps of |dL/dp * p|, p even weights of all candidates (Zhang et al. 2021, eq. 5).
 
-    The slope is of the validation loss at the weights as they are; without weight steps, as they were drawn.
+    The gradient is of the validation loss at the weights as they are; without weight steps, as they were drawn.
     """
 
     def remember(self, alpha: Alpha) -> State:
@@ -40,12 +40,12 @@ class Saliency(ByRule):
             for name in group_names(context.alpha)
         }
         weights = [even[group.name] for group in space.groups]
-        slopes = self.slopes(context, lambda: context.validation_loss(Mixture(weights=even)), weights, state)
+        gradients = self.gradients(context, lambda: context.validation_loss(Mixture(weights=even)), weights, state)
         with torch.no_grad():
-            self.move(context, dict(zip(even, slopes, strict=True)), state)
+            self.move(context, dict(zip(even, gradients, strict=True)), state)
 
     def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
-        """Take |slope / candidates| into the running mean that alpha is."""
+        """Take |gradient / candidates| into the running mean that alpha is."""
         state["count"] += 1
         for name, grad in grads.items():
             tensor = context.alpha[name]

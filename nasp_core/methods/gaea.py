@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import NEEDS_SLOPE
+from nasp_core.parts.by_adam import NEEDS_GRADIENT
 from nasp_core.parts.by_rule import ByRule
 from nasp_core.parts.simplex import Simplex
 from nasp_core.parts.weights import Weights
@@ -28,12 +28,12 @@ class Exponentiated(ByRule):
     lr: float = 0.1
 
     needs: ClassVar[dict[str, str]] = {
-        "slope": NEEDS_SLOPE,
+        "gradient": NEEDS_GRADIENT,
         "simplex": "exponentiated steps need probabilities; use domain = Simplex and relax = Weights",
     }
 
     def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
-        """Multiply each probability by exp(-lr * slope) and normalise each choice."""
+        """Multiply each probability by exp(-lr * gradient) and normalise each choice."""
         for name, grad in grads.items():
             if grad is not None:
                 p = context.alpha[name]

@@ -1,4 +1,4 @@
-"""GDAS: one drawn operation a choice runs, and its slope reaches all.  Dong and Yang, CVPR 2019, arXiv:1910.04465."""
+"""GDAS: one drawn operation a choice runs, its gradient reaches all.  Dong and Yang, CVPR 2019, arXiv:1910.04465."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def gdas(
     start: float = 10.0,
     end: float = 0.1,
 ) -> Strategy:
-    """Search by hard Gumbel samples: forward one operation a choice, backward the softmax's slope (equations 3 to 5).
+    """Search by hard Gumbel samples: forward one operation a choice, backward through the softmax (equations 3 to 5).
 
     The temperature falls linearly from `start` to `end`.
 
     Parts: domain=Logits, relax=GumbelHard, gradient=FirstOrder, select=Argmax; schedule Temperature.
     Shapes: alpha `[choices, candidates]` float32, unbounded; loss scalar, mean per batch.
     Departs from the paper: both cells are searched (the paper's best result fixes the reduction cell). What was not
-    drawn gives no slope; the published code first gave it that of its weight alone, which later versions took out.
-    Fails when: outputs of the candidates differ in scale; the slope then says how large an output is, not how good.
+    drawn gives no gradient; the published code first gave it that of its weight alone, which later versions took out.
+    Fails when: outputs of the candidates differ in scale; the gradient then says how large an output is, not how good.
     """
     return Strategy(
         domain=Logits(),

@@ -40,7 +40,7 @@ class Gated(Switches):
 class Gates(Dense):
     """Mix all candidates with weights sigmoid(alpha): candidates do not compete (Bi et al. 2020, arXiv:2007.03331)."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "shares", "gates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "shares", "gates"})
     needs: ClassVar[dict[str, str]] = {"gated": "gates need logits of their own; use domain = Gated"}
 
     def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
@@ -63,10 +63,10 @@ class GatePrice(Schedule):
     def penalty(self, mixture: Mixture, view: SearchView, state: State) -> Tensor | None:
         """Return the price of the open gates."""
         assert isinstance(view.space, Space)
-        burden, weights = view.space.burden(), mixture.weights or {}
+        sizes, weights = view.space.relative_parameters(), mixture.weights or {}
         terms = []
         for name, gates in weights.items():
-            share = burden.get(name, torch.full(gates.shape, 1.0 / gates.shape[1])).to(gates.device)
+            share = sizes.get(name, torch.full(gates.shape, 1.0 / gates.shape[1])).to(gates.device)
             terms.append((gates * share).sum() / gates.shape[0])
         return self.eta * view.progress * torch.stack(terms).sum() if terms else None
 

@@ -97,7 +97,7 @@ class GreedyFilter(ByRule):
         new = [{"key": key, "loss": loss, "point": point} for key, point, loss in scored if key not in known]
         state["pool"] = sorted([*state["pool"], *new], key=lambda entry: float(entry["loss"]))[: self.pool]
         best = Mixture(active=drawn[order[0]])
-        self.slopes(context, lambda: context.validation_loss(best), [], state)
+        self.gradients(context, lambda: context.validation_loss(best), [], state)
 
     def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
         """Leave alpha as it is."""
@@ -118,7 +118,7 @@ def greedynas(
     keep: int = 5,
     pool: int = 1000,
     greed: float = 0.8,
-    looks: int = 200,
+    n_supernet_evals: int = 200,
     population: int = 50,
     sample: int = 10,
 ) -> Strategy:
@@ -133,5 +133,5 @@ def greedynas(
     Fails when: what looks good early is what learns fast: the others are then trained too little to be judged.
     """
     filtered = GreedyFilter(draws=draws, keep=keep, pool=pool, greed=greed)
-    select = evolve(looks, population, sample)
+    select = evolve(n_supernet_evals, population, sample)
     return Strategy(Logits(), Pooled(), filtered, select, name="greedynas", papers=(PAPER,))

@@ -28,7 +28,7 @@ class Neighbourhood(Softmax):
     radius: float = 0.1
     samples: int = 2
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares", "random"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "convex", "temperature", "shares", "random"})
 
     def paths(
         self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator

@@ -28,8 +28,8 @@ def finalists(space: Space, scores: Mapping[str, Tensor], count: int) -> list[Ac
 
     The first is the scores' own projection; the others differ from it by one candidate that is made the strongest of
     its group, so that it is live in its choice (and where choices compete, its choice is kept), the cheapest change
-    first: the one that gives up least of the summed scores of the live candidates. Of a family (`Space.family`:
-    points that are one function under other names) only the first stands.
+    first: the one that gives up least of the summed scores of the live candidates. Of a family
+    (`Space.equivalence_class`: points that are one function under other names) only the first stands.
     """
     plain = {name: tensor.detach().cpu() for name, tensor in scores.items()}
     base = space.constrain(plain)
@@ -42,11 +42,11 @@ def finalists(space: Space, scores: Mapping[str, Tensor], count: int) -> list[Ac
                 changed[name][row, column] = torch.nextafter(score.max(), torch.tensor(torch.inf))
                 active = space.constrain(changed)
                 swaps.append((worth - _worth(active, plain), name, row, column, active))
-    chosen: dict[str, Active] = {space.family(base): base}
+    chosen: dict[str, Active] = {space.equivalence_class(base): base}
     for *_, active in sorted(swaps, key=lambda swap: swap[:4]):
         if len(chosen) == count:
             break
-        chosen.setdefault(space.family(active), active)
+        chosen.setdefault(space.equivalence_class(active), active)
     return list(chosen.values())
 
 
@@ -61,26 +61,28 @@ def _worth(active: Active, scores: Mapping[str, Tensor]) -> float:
 class Ranking(Select):
     """Train the finalists alone from fresh weights on a shortened schedule; the best on validation wins.
 
-    `shorten` divides the epochs of the final training and multiplies its learning rate, so that a short training
+    `epoch_divisor` divides the epochs of the final training and multiplies its learning rate, so that a short training
     gets as far: without that, a short training favours whatever learns fast (biases) over what ends best.
     A search whose supernet cannot tell the candidates apart is right all the same when the best is among
     the `count` finalists; on a space of up to `count` families that is certain.
     """
 
     count: int = 8
-    shorten: float = 4.0
+    epoch_divisor: float = 4.0
 
     def __post_init__(self) -> None:
         """Refuse an empty final."""
-        if self.count < 1 or self.shorten < 1:
-            raise SearchError(f"Ranking(count={self.count}, shorten={self.shorten}): both must be 1 or more")
+        if self.count < 1 or self.epoch_divisor < 1:
+            raise SearchError(
+                f"Ranking(count={self.count}, epoch_divisor={self.epoch_divisor}): both must be 1 or more"
+            )
 
     def select(self, context: SelectContext) -> Active:
         """Return the finalist with the best validation metric; ties go to the larger alpha."""
         runners = finalists(context.space, context.scores, self.count)
         if len(runners) == 1:
             return Argmax().select(context)
-        training = context.final.shortened(self.shorten)
+        training = context.final.shortened(self.epoch_divisor)
         best, best_metric = runners[0], None
         for active in runners:
             metric = context.trained_metric(active, training)
@@ -89,11 +91,13 @@ class Ranking(Select):
         return best
 
 
-def nasp_ranked(*, alpha_lr: float = 3e-3, noise: float = 1e-3, finalists: int = 8, shorten: float = 4.0) -> Strategy:
+def nasp_ranked(
+    *, alpha_lr: float = 3e-3, noise: float = 1e-3, finalists: int = 8, epoch_divisor: float = 4.0
+) -> Strategy:
     """Search with NASP's proximal step, train every candidate in its turn, and let a short final decide.
 
     The proximal search orders the candidates and learns the element-wise networks; the `finalists` best by alpha,
-    one of each family, are then trained alone on a schedule shortened by `shorten` and ranked on validation.
+    one of each family, are then trained alone on a schedule shortened by `epoch_divisor` and ranked on validation.
 
     Parts: domain=Box(0, 1), relax=FairTurns, gradient=FirstOrder, select=Ranking.
     Shapes: alpha `[choices, candidates]` float32 in [0, 1]; loss scalar, mean per batch.
@@ -106,7 +110,7 @@ def nasp_ranked(*, alpha_lr: float = 3e-3, noise: float = 1e-3, finalists: int =
         domain=Box(0.0, 1.0, start=0.5, noise=noise),
         relax=FairTurns(),
         gradient=FirstOrder(lr=alpha_lr),
-        select=Ranking(count=finalists, shorten=shorten),
+        select=Ranking(count=finalists, epoch_divisor=epoch_divisor),
         name="nasp-ranked",
         papers=(PAPER, FAIRNAS),
     )

@@ -31,8 +31,8 @@ def climb(
     """Ask for the metric of a point, then choice by choice of all its alternatives, going on from the best each time.
 
     Choices of more candidates come first: there is more to gain, before the asking is over.
-    Ends when no change of any one choice is better, or `metric` says None (no more looks). A change that the space's
-    constraints do not allow (`Space.constrain`) is taken to the nearest point that they do.
+    Ends when no change of any one choice is better, or `metric` says None (no more evaluations). A change that the
+    space's constraints do not allow (`Space.constrain`) is taken to the nearest point that they do.
     """
     groups = sorted(space.groups, key=lambda group: -len(group.candidates))
     places = [(group, choice) for group in groups for choice in range(group.choices)]
@@ -54,25 +54,25 @@ def climb(
 class Shortlist(Select):
     """Rank points by the supernet's own validation metric; the best are trained alone, and the best of these win.
 
-    The supernet is asked about up to `looks` points: climbs choice by choice (`climb`), the first from alpha's point,
-    the others from random ones (SPOS, Guo et al. 2020, searches its supernet by evolution). Of the first `count` of
-    different families (`Space.family`) each is trained on the final schedule divided by `shorten` (see
-    `Training.shortened`); from the best of them one more climb asks such trainings, until there were `trainings` in
-    all. The best `keep` are trained on the final schedule itself, which decides.
+    The supernet is asked about up to `n_supernet_evals` points: climbs choice by choice (`climb`), the first from
+    alpha's point, the others from random ones (SPOS, Guo et al. 2020, searches its supernet by evolution). Of the first
+    `count` of different families (`Space.equivalence_class`) each is trained on the final schedule divided by
+    `epoch_divisor` (see `Training.shortened`); from the best of them one more climb asks such trainings, until there
+    were `trainings` in all. The best `keep` are trained on the final schedule itself, which decides.
 
     A short training alone favours what learns fast over what ends best; a supernet alone favours what shares weights
     well. Fails when the best point is in neither one's favour.
     """
 
-    looks: int = 120
+    n_supernet_evals: int = 120
     count: int = 4
     trainings: int = 16
-    shorten: float = 4.0
+    epoch_divisor: float = 4.0
     keep: int = 2
 
     def __post_init__(self) -> None:
         """Refuse an empty list."""
-        least = min(self.looks, self.count, self.shorten, self.keep)
+        least = min(self.n_supernet_evals, self.count, self.epoch_divisor, self.keep)
         if least < 1 or self.trainings < self.count or self.keep > self.trainings:
             raise SearchError(
                 f"{self.describe()}: all must be 1 or more, trainings at least count, and keep at most trainings"
@@ -83,15 +83,15 @@ class Shortlist(Select):
         ranked = self._ranked(context)
         if self.trainings == 1:
             return ranked[0]
-        short = context.final.shortened(self.shorten)
+        short = context.final.shortened(self.epoch_divisor)
         trained: dict[str, tuple[float, Active]] = {}
 
         def metric(point: Active) -> float | None:
-            family = context.space.family(point)
+            family = context.space.equivalence_class(point)
             if family not in trained:
                 if len(trained) >= self.trainings:
                     return None
-                plain = context.space.representative(point)
+                plain = context.space.canonical(point)
                 trained[family] = context.trained_metric(plain, short), plain
             return trained[family][0]
 
@@ -110,23 +110,23 @@ class Shortlist(Select):
         generator = torch.Generator().manual_seed(derive_seed(context.seed, "shortlist"))
 
         def look(point: Active) -> float | None:
-            point = space.representative(point)
+            point = space.canonical(point)
             key = tuple((group.name, point[group.name]) for group in space.groups)
             if key not in seen:
-                if len(seen) >= self.looks:
+                if len(seen) >= self.n_supernet_evals:
                     return None
                 seen[key] = context.supernet_metric(point), point
             return seen[key][0]
 
         start, stale = space.constrain({name: score.clone() for name, score in context.scores.items()}), 0
-        while len(seen) < self.looks and stale < self.looks:
+        while len(seen) < self.n_supernet_evals and stale < self.n_supernet_evals:
             before = len(seen)
             climb(space, start, look, lambda one, two: better(context.task, one, two))
             stale = stale + 1 if len(seen) == before else 0  # a small space is soon seen whole
             start = space.random_point(generator)
         families: dict[str, Active] = {}
         for point in _first(context.task, list(seen.values())):
-            families.setdefault(space.family(point), point)
+            families.setdefault(space.equivalence_class(point), point)
         return _spread(list(families.values()), self.count)
 
 
@@ -161,17 +161,18 @@ def nasp_shortlist(
     *,
     alpha_lr: float = 3e-3,
     noise: float = 1e-3,
-    looks: int = 120,
+    n_supernet_evals: int = 120,
     finalists: int = 4,
     trainings: int = 16,
-    shorten: float = 4.0,
+    epoch_divisor: float = 4.0,
     keep: int = 2,
 ) -> Strategy:
     """Search with NASP's proximal step and fair turns; the supernet ranks points, and short trainings decide.
 
     For spaces of several choices, where alpha's point and its neighbours are too few: the supernet is asked about
-    `looks` points, climbing from alpha's and from random ones; the best `finalists`, and what a climb from their best
-    meets, are trained alone on a schedule shortened by `shorten` (`trainings` in all), and the best `keep` in full.
+    `n_supernet_evals` points, climbing from alpha's and from random ones; the best `finalists`, and what a climb from
+    their best meets, are trained alone on a schedule shortened by `epoch_divisor` (`trainings` in all), and the best
+    `keep` in full.
 
     Parts: domain=Box(0, 1), relax=FairTurns, gradient=FirstOrder, select=Shortlist.
     Shapes: alpha `[choices, candidates]` float32 in [0, 1]; loss scalar, mean per batch.
@@ -182,7 +183,13 @@ def nasp_shortlist(
         domain=Box(0.0, 1.0, start=0.5, noise=noise),
         relax=FairTurns(),
         gradient=FirstOrder(lr=alpha_lr),
-        select=Shortlist(looks=looks, count=finalists, trainings=trainings, shorten=shorten, keep=keep),
+        select=Shortlist(
+            n_supernet_evals=n_supernet_evals,
+            count=finalists,
+            trainings=trainings,
+            epoch_divisor=epoch_divisor,
+            keep=keep,
+        ),
         name="nasp-shortlist",
         papers=(PAPER, FAIRNAS, SPOS),
     )

@@ -27,7 +27,7 @@ class WeightedEdges(Softmax):
     Where a space has no nodes that edges enter, this is a softmax.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "temperature", "shares", "weighs edges"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "temperature", "shares", "weighs edges"})
     needs: ClassVar[dict[str, str]] = {"edges": "edges need logits of their own; use domain = EdgeLogits"}
 
     def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import NEEDS_SLOPE, ByAdam
+from nasp_core.parts.by_adam import NEEDS_GRADIENT, ByAdam
 from nasp_core.parts.first_order import FirstOrder
 from nasp_core.parts.logits import Logits
 from nasp_core.parts.softmax import Softmax
@@ -28,7 +28,7 @@ class Twin(ByAdam):
 
     By turns (Xue et al. 2020, arXiv:2008.03901, algorithm 1): w <- w - h coupling (w - y), and the weight step of the
     search itself follows L_train; y <- y - h (dL_val/dy + coupling (y - w)); alpha follows dL_val(y)/da +
-    `share` * dL_train(w)/da. y starts as w; h is the weights' learning rate, and y's slope is clipped as theirs. The
+    `share` * dL_train(w)/da. y starts as w; h is the weights' learning rate, and y's gradient is clipped as theirs. The
     weight step itself is not scaled by `share`. Costs two more copies of the weights, and a pass more than first order.
     """
 
@@ -36,7 +36,7 @@ class Twin(ByAdam):
     share: float = 1.0
 
     gives: ClassVar[frozenset[str]] = frozenset({"pathwise"})
-    needs: ClassVar[dict[str, str]] = {"slope": NEEDS_SLOPE}
+    needs: ClassVar[dict[str, str]] = {"gradient": NEEDS_GRADIENT}
 
     def init(self, alpha: Alpha, space: Space) -> State:
         """Return the state: Adam, and the twins, made of what the first step trains."""
@@ -50,10 +50,10 @@ class Twin(ByAdam):
                 weight.sub_(rate * self.coupling * (weight - other))
         with _exchanged(weights, twin):
             both = torch.autograd.grad(context.validation_loss(), [*tensors, *weights], allow_unused=True)
-        valid, slopes = both[: len(tensors)], context.optimiser.clipped(both[len(tensors) :])
+        valid, gradients = both[: len(tensors)], context.optimiser.clipped(both[len(tensors) :])
         with torch.no_grad():
-            for weight, other, slope in zip(weights, twin, slopes, strict=True):
-                other.sub_(rate * (self.coupling * (other - weight) + (0.0 if slope is None else slope)))
+            for weight, other, gradient in zip(weights, twin, gradients, strict=True):
+                other.sub_(rate * (self.coupling * (other - weight) + (0.0 if gradient is None else gradient)))
         with frozen(weights):
             train = torch.autograd.grad(context.training_loss(), tensors, allow_unused=True)
         pairs = zip(valid, (None if t is None else self.share * t for t in train), strict=True)

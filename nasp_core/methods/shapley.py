@@ -64,9 +64,10 @@ def shapley_sampled(players: int, value: Value, permutations: int, generator: to
 class Shapley(ByRule):
     """alpha <- alpha + `rate` * s / ||s||, s a running mean of Shapley values (Xiao et al. 2022, eq. 9).
 
-    The players are all candidates of all choices that a slope reaches, the value of a coalition is minus the validation
-    loss of the supernet with the other candidates' weights set to zero. Exact for up to `exact` players, else from
-    `permutations` random orders; taken in every `every`-th architecture step, in evaluation mode, without any graph.
+    The players are all candidates of all choices that a gradient reaches, the value of a coalition is minus the
+    validation loss of the supernet with the other candidates' weights set to zero. Exact for up to `exact` players,
+    else from `permutations` random orders; taken in every `every`-th architecture step, in evaluation mode, without any
+    graph.
     """
 
     rate: float = 0.1
@@ -86,7 +87,7 @@ class Shapley(ByRule):
 
     def step(self, context: StepContext, state: State) -> None:
         """Step the continuous parameters; in every `every`-th step measure the values and move alpha."""
-        self.slopes(context, context.validation_loss, [], state)
+        self.gradients(context, context.validation_loss, [], state)
         if state["count"] % self.every == 0:
             training = context.space.training
             context.space.eval()  # coalitions leave the statistics of batch norms alone, and drop nothing
@@ -107,7 +108,7 @@ class Shapley(ByRule):
             for group in space.groups
             for row in range(group.choices)
             for column, name in enumerate(group.candidates)
-            if name not in space.silent and len(group.candidates) > 1
+            if name not in space.zero_operations and len(group.candidates) > 1
         ]
 
         def value(members: frozenset[int]) -> float:

@@ -30,7 +30,7 @@ class GumbelSoftmax(Softmax):
     softmax(alpha).
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares", "random"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "convex", "temperature", "shares", "random"})
 
     def mixture(
         self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator

@@ -19,14 +19,14 @@ PAPER = Paper(
 )
 
 
-def spos(*, looks: int = 200, population: int = 50, sample: int = 10) -> Strategy:
+def spos(*, n_supernet_evals: int = 200, population: int = 50, sample: int = 10) -> Strategy:
     """Train a uniformly drawn point in each step; evolve points by the supernet's metric (sections 3.2, 3.4).
 
     Parts: domain=Logits (unused), relax=Uniform, gradient=NoGradient, select=Explore(Evolution).
     Shapes: alpha `[choices, candidates]` float32, as it started; loss scalar, mean per batch.
-    Departs from the paper: ageing evolution of `looks` points (there 20 generations of 50); batch norms keep their
-    running statistics (there they are measured anew for each point).
+    Departs from the paper: ageing evolution of `n_supernet_evals` points (there 20 generations of 50); batch norms keep
+    their running statistics (there they are measured anew for each point).
     Fails when: candidates that share weights spoil them for each other, so that the supernet ranks at random.
     """
-    select = evolve(looks, population, sample)
+    select = evolve(n_supernet_evals, population, sample)
     return Strategy(Logits(), Uniform(), NoGradient(), select, name="spos", papers=(PAPER,))

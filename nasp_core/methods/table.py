@@ -23,7 +23,7 @@ __all__ = ["RENAMED_SETTINGS", "STRATEGIES", "make_strategy"]
 AnyStrategy = Strategy | TrialStrategy
 Maker = Callable[..., AnyStrategy]
 
-RENAMED_SETTINGS: Mapping[str, str] = {}
+RENAMED_SETTINGS: Mapping[str, str] = {"looks": "n_supernet_evals", "shorten": "epoch_divisor", "score": "proxy"}
 """Settings as they were called before -> now: what an old run directory's recipe says is read all the same."""
 
 
@@ -75,20 +75,38 @@ def make_strategy(name: str, **settings: Any) -> AnyStrategy:
         if settings:
             raise StrategyError(f"strategy {name!r} is made already; it takes no settings: {', '.join(settings)}")
         return maker
-    known = inspect.signature(maker).parameters
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-    settings = {key if key in known else RENAMED_SETTINGS.get(key, key): value for key, value in settings.items()}
-    for key in settings:
-        if key not in known and not open_ended:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(known)}"
-            raise StrategyError(f"strategy {name!r} has no setting {key!r}.{hint}")
+    settings = _checked(name, maker, settings)
     made = maker(**settings)
     if not isinstance(made, AnyStrategy):
         raise StrategyError(
             f"{name!r} makes a {type(made).__name__}, which is no strategy: it needs a Strategy, or ask and tell "
             "(nasp_core.trials.TrialStrategy)"
         )
+    return made
+
+
+def _checked(name: str, maker: Maker, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings by their present names; raises `StrategyError` for an unknown, doubled or missing one."""
+    try:
+        known = inspect.signature(maker).parameters
+    except ValueError:  # of a class of C, which says nothing
+        return dict(settings)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return dict(settings)
+    made: dict[str, Any] = {}
+    for key, value in settings.items():
+        new = key if key in known else RENAMED_SETTINGS.get(key, key)
+        if new != key and new in settings:
+            raise StrategyError(f"strategy {name!r}: {key!r} is the old name of {new!r}; give one of them")
+        if new not in known:
+            near = difflib.get_close_matches(new, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(known)}"
+            raise StrategyError(f"strategy {name!r} has no setting {key!r}.{hint}")
+        made[new] = value
+    lacking = [key for key, parameter in known.items() if parameter.default is parameter.empty and key not in made]
+    lacking = [key for key in lacking if known[key].kind is not inspect.Parameter.VAR_POSITIONAL]
+    if lacking:
+        raise StrategyError(f"strategy {name!r} needs the setting(s) {', '.join(lacking)}")
     return made
 
 

@@ -1,4 +1,4 @@
-"""TND-NAS: drawn points and a policy gradient, for costs that have no slope.  Lyu and Wen, 2021, arXiv:2111.03892."""
+"""TND-NAS: drawn points and a policy gradient, for costs without gradient.  Lyu and Wen, 2021, arXiv:2111.03892."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def score_gradient(
 class ScoreFunction(ByRule):
     """REINFORCE on alpha (Williams 1992, theorem 1): `samples` points a step, their validation loss as the cost.
 
-    The baseline is a running mean of the losses with momentum `baseline`. Any cost will do: no slope is needed.
+    The baseline is a running mean of the losses with momentum `baseline`. Any cost will do: no gradient is needed.
     """
 
     lr: float = 3e-3

@@ -3,7 +3,7 @@
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.box import Box
 from nasp_core.parts.by_adam import ByAdam
-from nasp_core.parts.by_proxy import ByScore
+from nasp_core.parts.by_proxy import ByProxy
 from nasp_core.parts.by_rule import ByRule
 from nasp_core.parts.categorical import Categorical
 from nasp_core.parts.complexity import Complexity
@@ -30,8 +30,8 @@ __all__ = [
     "Argmax",
     "Box",
     "ByAdam",
+    "ByProxy",
     "ByRule",
-    "ByScore",
     "Categorical",
     "Complexity",
     "Dense",

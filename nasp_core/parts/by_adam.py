@@ -12,9 +12,9 @@ from nasp_core.network import Network, Space
 from nasp_core.strategy import Gradient, StepContext
 from nasp_core.types import Alpha, State
 
-__all__ = ["NEEDS_SLOPE", "ByAdam", "architecture_tensors", "step_architecture"]
+__all__ = ["NEEDS_GRADIENT", "ByAdam", "architecture_tensors", "step_architecture"]
 
-NEEDS_SLOPE = "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = OneHot or Softmax"
+NEEDS_GRADIENT = "a path-wise gradient needs a mixture that alpha's gradient reaches; use relax = OneHot or Softmax"
 
 
 def architecture_tensors(alpha: Alpha, space: Network) -> list[Tensor]:

@@ -38,11 +38,11 @@ class ByRule(Gradient):
     def step(self, context: StepContext, state: State) -> None:
         """Move alpha by the rule, from its validation gradient, and step the continuous parameters."""
         names = [name for name, tensor in context.alpha.items() if tensor.requires_grad]
-        grads = self.slopes(context, context.validation_loss, [context.alpha[name] for name in names], state)
+        grads = self.gradients(context, context.validation_loss, [context.alpha[name] for name in names], state)
         with torch.no_grad():
             self.move(context, dict(zip(names, grads, strict=True)), state)
 
-    def slopes(
+    def gradients(
         self, context: StepContext, loss: object, tensors: Sequence[Tensor], state: State
     ) -> Sequence[Tensor | None]:
         """Return the gradients of the loss that `loss()` computes in `tensors`, and step the continuous parameters."""
@@ -66,7 +66,7 @@ class ByRule(Gradient):
             return torch.stack(losses).mean()
 
         if context.space.continuous():
-            self.slopes(context, loss, [], state)
+            self.gradients(context, loss, [], state)
         else:
             with torch.no_grad():
                 loss()

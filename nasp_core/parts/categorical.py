@@ -41,8 +41,8 @@ class Categorical(Relax):
         logits = self.logits(alpha, state)
         if space.may_drop:  # where edges are dropped, nothing that adds nothing is kept
             for group in space.groups:
-                silent = torch.tensor([name in space.silent for name in group.candidates])
-                logits[group.name] = logits[group.name].masked_fill(silent.to(logits[group.name].device), -torch.inf)
+                zero = torch.tensor([name in space.zero_operations for name in group.candidates])
+                logits[group.name] = logits[group.name].masked_fill(zero.to(logits[group.name].device), -torch.inf)
         return {name: torch.log_softmax(t, -1) for name, t in logits.items()}
 
     def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:

@@ -49,8 +49,8 @@ def along(
     for shift in (step, -step):
         again.rewind()
         with torch.no_grad():
-            for weight, start, slope in zip(weights, backup, direction, strict=True):
-                weight.copy_(start if slope is None else start + shift * slope)
+            for weight, start, gradient in zip(weights, backup, direction, strict=True):
+                weight.copy_(start if gradient is None else start + shift * gradient)
         ends.append(torch.autograd.grad(context.training_loss(), list(wrt), allow_unused=True))
     with torch.no_grad():
         for weight, start in zip(weights, backup, strict=True):

@@ -30,12 +30,13 @@ class FairTurns(Relax):
     """NASP's point in the architecture step; strictly fair single paths in the weight step.
 
     In each round of as many weight steps as a choice has candidates, every candidate has its turn once, in random
-    order (Chu et al. 2021, FairNAS, definition 2); silent ones have nothing to train and get none. So alpha compares
-    trained candidates with trained candidates, at the price of one candidate a step, as in NASP. Where a constraint
-    keeps some choices and drops others, it is applied to a random ranking of them, and a dropped choice's turn is lost.
+    order (Chu et al. 2021, FairNAS, definition 2); zero operations have nothing to train and get none. So alpha
+    compares trained candidates with trained candidates, at the price of one candidate a step, as in NASP. Where a
+    constraint keeps some choices and drops others, it is applied to a random ranking of them, and a dropped choice's
+    turn is lost.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "discrete", "convex"})
 
     def init(self) -> FairState:
         """Return the state before the first round."""
@@ -50,11 +51,13 @@ class FairTurns(Relax):
         assert isinstance(state, FairState)
         scores = {}
         for group in space.groups:
-            heard = torch.tensor([i for i, name in enumerate(group.candidates) if name not in space.silent])
+            receiving = torch.tensor(
+                [i for i, name in enumerate(group.candidates) if name not in space.zero_operations]
+            )
             turn = state.turns.get(group.name)
-            if turn is None or turn == len(heard):
-                drawn = torch.rand(group.choices, len(heard), generator=generator)
-                turn, state.orders[group.name] = 0, heard[torch.argsort(drawn, dim=-1)]
+            if turn is None or turn == len(receiving):
+                drawn = torch.rand(group.choices, len(receiving), generator=generator)
+                turn, state.orders[group.name] = 0, receiving[torch.argsort(drawn, dim=-1)]
             live = state.orders[group.name][:, turn]
             state.turns[group.name] = turn + 1
             score = torch.rand(group.choices, 1, generator=generator).expand(group.shape).clone()

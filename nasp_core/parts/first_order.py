@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.parts.by_adam import NEEDS_SLOPE, ByAdam
+from nasp_core.parts.by_adam import NEEDS_GRADIENT, ByAdam
 from nasp_core.strategy import StepContext, frozen
 from nasp_core.types import State
 
@@ -26,7 +26,7 @@ class FirstOrder(ByAdam):
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"pathwise"})
-    needs: ClassVar[dict[str, str]] = {"slope|pinned": NEEDS_SLOPE}
+    needs: ClassVar[dict[str, str]] = {"gradient|pinned": NEEDS_GRADIENT}
 
     def gradient(self, context: StepContext, tensors: list[Tensor], state: State) -> Sequence[Tensor | None]:
         """Return the gradient of the loss, weights held fixed."""

@@ -12,7 +12,7 @@ from nasp_core.errors import StrategyError
 from nasp_core.network import Space
 from nasp_core.parts.alive import masked
 from nasp_core.parts.noise import gumbel_like
-from nasp_core.parts.one_hot import sloped_point
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.parts.softmax import Softmax
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 
@@ -21,10 +21,10 @@ __all__ = ["GumbelHard"]
 
 @dataclass(frozen=True)
 class GumbelHard(Softmax):
-    """One-hot samples of softmax(alpha), with the slope of their soft form (Dong and Yang 2019, eqs. 4 and 5).
+    """One-hot samples of softmax(alpha), with the gradient of their soft form (Dong and Yang 2019, eqs. 4 and 5).
 
     In the architecture step only the drawn candidate need run (a recurrent cell runs all), and only its weight has a
-    slope; that reaches every alpha of the choice through the softmax at `temperature`. `samples` > 1 draws as many
+    gradient; that reaches every alpha of the choice through the softmax at `temperature`. `samples` > 1 draws as many
     disjoint points without replacement, whose mean loss a step follows (MSG-DAS, Tan et al. 2021, arXiv:2107.04324).
     Choices draw by themselves: no edge is dropped while searching. A validation sees the most probable candidates.
     """
@@ -32,7 +32,7 @@ class GumbelHard(Softmax):
     temperature: float = 10.0
     samples: int = 1
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex", "temperature", "shares", "random"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "discrete", "convex", "temperature", "shares", "random"})
 
     def __post_init__(self) -> None:
         """Refuse to draw nothing."""
@@ -75,9 +75,9 @@ class GumbelHard(Softmax):
             return tuple(Mixture(active=picks) for picks in points)
         made = []
         for picks in points:
-            weights = sloped_point(picks, soft).weights or {}
+            weights = straight_through(picks, soft).weights or {}
             alone = {name: torch.zeros_like(w).scatter(1, _column(picks[name], w), 1.0) for name, w in weights.items()}
-            # the weights of what does not run have no slope, whether or not the space runs it
+            # the weights of what does not run have no gradient, whether or not the space runs it
             only = {name: torch.where(alone[name] > 0, w, torch.zeros_like(w)) for name, w in weights.items()}
             made.append(Mixture(weights=only, kept={name: tuple((pick,) for pick in picks[name]) for name in picks}))
         return tuple(made)

@@ -22,7 +22,7 @@ class NoGradient(ByRule):
 
     def step(self, context: StepContext, state: State) -> None:
         """Step the continuous parameters."""
-        self.slopes(context, context.validation_loss, [], state)
+        self.gradients(context, context.validation_loss, [], state)
 
     def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
         """Leave alpha as it is."""

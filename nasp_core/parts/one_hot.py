@@ -14,10 +14,10 @@ from nasp_core.parts.alive import masked
 from nasp_core.strategy import Relax
 from nasp_core.types import Active, Alpha, Mixture, Phase, RelaxState, group_names
 
-__all__ = ["OneHot", "OneHotState", "on_host", "projected", "sloped_point"]
+__all__ = ["OneHot", "OneHotState", "on_host", "projected", "straight_through"]
 
 
-def sloped_point(active: Active, alpha: Alpha) -> Mixture:
+def straight_through(active: Active, alpha: Alpha) -> Mixture:
     """Return the mixture at a discrete point, one-hot in value, whose gradient reaches alpha unchanged."""
     weights: dict[str, Tensor] = {}
     for name in group_names(alpha):
@@ -42,7 +42,7 @@ def on_host(alpha: Alpha) -> dict[str, Tensor]:
 def projected(scores: dict[str, Tensor], alpha: Alpha, space: Space, phase: Phase) -> Mixture:
     """Return the point nearest to scores on the CPU; in the architecture step with the gradient of every candidate."""
     active = space.constrain(scores)
-    return sloped_point(active, alpha) if phase == "arch" else Mixture(active=active)
+    return straight_through(active, alpha) if phase == "arch" else Mixture(active=active)
 
 
 @dataclass
@@ -61,11 +61,11 @@ class OneHotState(RelaxState):
 class OneHot(Relax):
     """Project alpha to the nearest one-hot point that meets the space's constraints (prox of C1, NASP eq. 5).
 
-    The architecture step takes the slope of every candidate at that point; the weight step runs the live
+    The architecture step takes the gradient of every candidate at that point; the weight step runs the live
     candidate alone. `Space.constrain` is the projection, so search and final selection share one rule.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "discrete", "convex"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "discrete", "convex"})
 
     def init(self) -> OneHotState:
         """Return the state: nothing read of alpha yet."""
@@ -74,7 +74,7 @@ class OneHot(Relax):
     def mixture(
         self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> Mixture:
-        """Return the projected point; in the architecture step with the slope of every candidate."""
+        """Return the projected point; in the architecture step with the gradient of every candidate."""
         assert isinstance(state, OneHotState)
         scores = None
         if phase == "arch":

@@ -19,7 +19,9 @@ __all__ = ["Prune", "Shrink", "prune", "shares_of"]
 
 
 def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Tensor]) -> None:
-    """Leave alive what is alive and in `keep`; never the last: the strongest audible candidate of a choice stays.
+    """Leave alive what is alive and in `keep`, and never take the last of a choice.
+
+    The strongest candidate that receives gradient stays.
 
     Shapes: `keep` bool and `shares` float `[choices, candidates]` per group, on the CPU. What is dead stays dead.
     """
@@ -27,8 +29,8 @@ def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Ten
     before, after = view.relax_state.alive, dict[str, Tensor]()
     for group in view.space.groups:
         alive = torch.ones(group.shape, dtype=torch.bool) if before is None else before[group.name]
-        audible = torch.tensor([name not in view.space.silent for name in group.candidates])
-        rivals = alive & audible if bool(audible.any()) else alive
+        receiving = torch.tensor([name not in view.space.zero_operations for name in group.candidates])
+        rivals = alive & receiving if bool(receiving.any()) else alive
         strongest = shares[group.name].masked_fill(~rivals, -torch.inf).argmax(-1, keepdim=True)
         last = torch.zeros_like(alive).scatter_(1, strongest, True)
         after[group.name] = (alive & keep[group.name]) | last

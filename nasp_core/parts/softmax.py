@@ -36,7 +36,7 @@ class Softmax(Dense):
 
     temperature: float = 1.0
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "convex", "temperature", "shares"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "convex", "temperature", "shares"})
 
     def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return the weights, with alpha's graph."""

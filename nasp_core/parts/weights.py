@@ -19,7 +19,7 @@ __all__ = ["Weights"]
 class Weights(Dense):
     """Mix all candidates with alpha as it stands (Li et al. 2021, section 3; Zhou et al. 2019, eq. 3)."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({"slope", "smooth", "shares"})
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "shares"})
     needs: ClassVar[dict[str, str]] = {
         "simplex|switches": "weights that no function bounds need a domain that does; use domain = Simplex or Switches"
     }

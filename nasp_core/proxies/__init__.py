@@ -8,14 +8,14 @@ from nasp_core.proxies.jacob_cov import JacobCov
 from nasp_core.proxies.linear_regions import LinearRegions
 from nasp_core.proxies.naswot import Naswot
 from nasp_core.proxies.ntk import Ntk
-from nasp_core.proxies.points import SupernetScore, score_judge, score_point
-from nasp_core.proxies.protocol import Score
+from nasp_core.proxies.points import SupernetProxy, proxy_judge, proxy_score
+from nasp_core.proxies.protocol import Proxy
 from nasp_core.proxies.snip import Snip
 from nasp_core.proxies.synflow import Synflow
-from nasp_core.proxies.table import SCORES, make_score
+from nasp_core.proxies.table import PROXIES, make_proxy
 
 __all__ = [
-    "SCORES",
+    "PROXIES",
     "Fisher",
     "FreeDarts",
     "GradNorm",
@@ -24,13 +24,13 @@ __all__ = [
     "LinearRegions",
     "Naswot",
     "Ntk",
-    "Score",
+    "Proxy",
     "Snip",
-    "SupernetScore",
+    "SupernetProxy",
     "Synflow",
-    "make_score",
+    "make_proxy",
+    "proxy_judge",
+    "proxy_score",
     "saliency",
-    "score_judge",
-    "score_point",
     "summed",
 ]

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
-from nasp_core.proxies.probing import Watch, apart, continuous_inputs, lowest, slopes
+from nasp_core.proxies.probing import Watch, apart, continuous_inputs, gradients, lowest
 from nasp_core.proxies.synflow import ZERO_COST
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
@@ -40,7 +40,7 @@ class Fisher:
     1/2 mean over samples n of (sum over positions of a_nc dL/da_nc)^2, L the batch's mean loss.
     Batch norms take the batch's own statistics.
     Departs from the paper: before training and over all layers, as Abdelfattah et al. (2021) use it.
-    Fails when: the network has no such layers, or its inputs are ids (`ScoreError`).
+    Fails when: the network has no such layers, or its inputs are ids (`ProxyError`).
     """
 
     name: ClassVar[str] = "fisher"
@@ -54,13 +54,13 @@ class Fisher:
                 value = copied.training_loss(batch, None, loss).loss
             layers = [out for out in seen.layers if out.requires_grad]
             if not layers:
-                raise ScoreError(f"{type(network).__name__} has neither convolutions nor linear layers; use grad-norm")
-            return lowest(sum(map(_information, layers, slopes(value, layers))))
+                raise ProxyError(f"{type(network).__name__} has neither convolutions nor linear layers; use grad-norm")
+            return lowest(sum(map(_information, layers, gradients(value, layers))))
 
 
-def _information(activation: Tensor, slope: Tensor) -> float:
+def _information(activation: Tensor, gradient: Tensor) -> float:
     """Return the sum over channels of half the mean square: `[batch, channels, ...]`, or `[batch, channels]`."""
     per_channel = (
-        (activation.detach() * slope).flatten(2).sum(2) if activation.dim() > 2 else activation.detach() * slope
+        (activation.detach() * gradient).flatten(2).sum(2) if activation.dim() > 2 else activation.detach() * gradient
     )
     return float(per_channel.double().square().mean(0).sum() / 2)

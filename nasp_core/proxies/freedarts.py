@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network, Space
-from nasp_core.proxies.probing import NormsOff, apart, one_of_ones, slopes
+from nasp_core.proxies.probing import NormsOff, apart, gradients, one_of_ones
 from nasp_core.strategy import Paper
 from nasp_core.types import Active, Batch, Mixture
 
@@ -57,10 +57,10 @@ def saliency(
             value = copied.step(one_of_ones(batch.inputs), mixture)[0].sum()
         else:
             value = copied.training_loss(batch, mixture, loss).loss
-        found = slopes(value, list(weights.values()))
+        found = gradients(value, list(weights.values()))
         return {
-            name: (weight.detach() * slope).abs().double().cpu()
-            for (name, weight), slope in zip(weights.items(), found, strict=True)
+            name: (weight.detach() * gradient).abs().double().cpu()
+            for (name, weight), gradient in zip(weights.items(), found, strict=True)
         }
 
 
@@ -79,9 +79,9 @@ class FreeDarts:
     """Score a point by the sum of |a dR/da| over its candidates, in the untrained supernet with equal weights.
 
     See `saliency`; R is data-agnostic. It judges candidates within a supernet, so a plain network has no such score:
-    `score_point` and the selection `ByScore` give it the supernet.
+    `proxy_score` and the selection `ByProxy` give it the supernet.
     Departs from the paper: it prunes candidate by candidate, asking anew each time; a sum over a point does not.
-    Fails when: asked about a plain network (`ScoreError`).
+    Fails when: asked about a plain network (`ProxyError`).
     """
 
     name: ClassVar[str] = "freedarts"
@@ -89,9 +89,9 @@ class FreeDarts:
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
         """Refuse: a plain network has no alpha."""
-        raise ScoreError(
+        raise ProxyError(
             f"freedarts judges the candidates of a supernet, and {type(network).__name__} has none; "
-            "use nasp_core.proxies.score_point(score, space, active, ...), which gives it the supernet"
+            "use nasp_core.proxies.proxy_score(score, space, active, ...), which gives it the supernet"
         )
 
     def score_active(self, space: Space, active: Active, batch: Batch, loss: Loss) -> float:

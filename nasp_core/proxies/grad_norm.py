@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasp_core.network import Loss, Network
-from nasp_core.proxies.probing import apart, gradients, lowest, scored_weights
+from nasp_core.proxies.probing import apart, loss_gradients, lowest, scored_weights
 from nasp_core.proxies.synflow import ZERO_COST
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
@@ -29,5 +29,5 @@ class GradNorm:
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
         """Return the sum of the norms."""
         with apart(network) as copied:
-            found = gradients(copied, batch, loss, scored_weights(copied))
+            found = loss_gradients(copied, batch, loss, scored_weights(copied))
             return lowest(float(sum(gradient.norm().double() for gradient in found)))

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch.autograd.function import BackwardCFunction
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
-from nasp_core.proxies.probing import apart, graph_of, lowest, scored_weights, slopes
+from nasp_core.proxies.probing import apart, gradients, graph_of, lowest, scored_weights
 from nasp_core.proxies.synflow import ZERO_COST
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
@@ -33,8 +33,8 @@ class Grasp:
     H is the loss's Hessian in the weights and g its gradient; H g is exact, from differentiating g . stop(g).
     Batch norms take the batch's own statistics. The weights are those of `scored_weights`.
     Departs from the paper: summed over the network, as Abdelfattah et al. (2021) use it; one batch, temperature 1.
-    Fails when: a part of the network has a hand-written slope that cannot be differentiated again (`ScoreError`): the
-    interaction spaces have one.
+    Fails when: a part of the network has a hand-written gradient that cannot be differentiated again (`ProxyError`):
+    the interaction spaces have one.
     """
 
     name: ClassVar[str] = "grasp"
@@ -46,10 +46,10 @@ class Grasp:
             weights = scored_weights(copied)
             value = copied.training_loss(batch, None, loss).loss
             if any(isinstance(node, BackwardCFunction) for node in graph_of(value)):
-                raise ScoreError(
-                    f"{type(network).__name__} has hand-written slopes that cannot be differentiated again, so its "
-                    "Hessian is out of reach; use a score of first slopes: grad-norm, snip, ntk"
+                raise ProxyError(
+                    f"{type(network).__name__} has hand-written gradients that cannot be differentiated again, so its "
+                    "Hessian is out of reach; use a score of first gradients: grad-norm, snip, ntk"
                 )
-            found = slopes(value, weights, twice=True)
-            product = slopes(torch.stack([(g.detach() * g).sum() for g in found]).sum(), weights)
+            found = gradients(value, weights, twice=True)
+            product = gradients(torch.stack([(g.detach() * g).sum() for g in found]).sum(), weights)
             return lowest(-sum(float((w.detach() * h).sum()) for w, h in zip(weights, product, strict=True)))

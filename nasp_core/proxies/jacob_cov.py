@@ -1,4 +1,4 @@
-"""How alike the output's slopes are at the samples of a batch.  Mellor et al. 2020, arXiv:2006.04647v1."""
+"""How alike the output's gradients are at the samples of a batch.  Mellor et al. 2020, arXiv:2006.04647v1."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
 from nasp_core.proxies.naswot import PAPER
-from nasp_core.proxies.probing import apart, continuous_inputs, slopes
+from nasp_core.proxies.probing import apart, continuous_inputs, gradients
 from nasp_core.proxies.synflow import ZERO_COST
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
@@ -38,15 +38,16 @@ def correlation_score(jacobian: Tensor, offset: float) -> float:
 
 @dataclass(frozen=True)
 class JacobCov:
-    """Score a network by how little the slopes of its summed output at different samples are correlated.
+    """Score a network by how little the gradients of its summed output at different samples are correlated.
 
-    Row n of the Jacobian is the slope in sample n of the sum of all outputs; see `correlation_score` for what becomes
-    of it. Batch norms take the batch's own statistics, so that a row feels the other samples, as in the published code.
+    Row n of the Jacobian is the gradient in sample n of the sum of all outputs; see `correlation_score` for what
+    becomes of it. Batch norms take the batch's own statistics, so that a row feels the other samples, as in the
+    published code.
     - `offset`: keeps eigenvalues off 0 (the published 1e-5).
 
     Departs from the paper: none known.
-    Fails when: the inputs are ids, which have no slope, or the batch has one sample (`ScoreError`); no path leads from
-    the input to the output: -inf.
+    Fails when: the inputs are ids, which have no gradient, or the batch has one sample (`ProxyError`); no path leads
+    from the input to the output: -inf.
     """
 
     offset: float = 1e-5
@@ -56,14 +57,14 @@ class JacobCov:
     def __post_init__(self) -> None:
         """Refuse an offset that is not above 0."""
         if self.offset <= 0:
-            raise ScoreError(f"JacobCov(offset={self.offset}): it must be above 0")
+            raise ProxyError(f"JacobCov(offset={self.offset}): it must be above 0")
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
         """Return the score of the correlations; see `correlation_score`."""
-        inputs = continuous_inputs(batch, "ids have no slope")
+        inputs = continuous_inputs(batch, "ids have no gradient")
         if len(inputs) < 2:
-            raise ScoreError("a batch of one sample has no correlations; give two or more")
+            raise ProxyError("a batch of one sample has no correlations; give two or more")
         with apart(network) as copied:
             seen = inputs.detach().clone().requires_grad_(True)
-            (jacobian,) = slopes(copied(seen).sum(), [seen])
+            (jacobian,) = gradients(copied(seen).sum(), [seen])
         return correlation_score(jacobian.flatten(1), self.offset)

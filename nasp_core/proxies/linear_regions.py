@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
 from nasp_core.proxies.ntk import TE_NAS
 from nasp_core.proxies.probing import apart, continuous_inputs, relu_codes
@@ -32,7 +32,7 @@ class LinearRegions:
 
     Departs from the paper: it counts the distinct codes of many samples (eq. 6), and makes the network so thin that
     they do not all differ; for a network as it is nearly every input has a code of its own.
-    Fails when: the network has no ReLU, or its inputs are ids (`ScoreError`).
+    Fails when: the network has no ReLU, or its inputs are ids (`ProxyError`).
     """
 
     side: int = 3
@@ -43,7 +43,7 @@ class LinearRegions:
     def __post_init__(self) -> None:
         """Refuse negative settings."""
         if self.side < 0 or self.between < 0:
-            raise ScoreError(f"LinearRegions(side={self.side}, between={self.between}): neither may be negative")
+            raise ProxyError(f"LinearRegions(side={self.side}, between={self.between}): neither may be negative")
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
         """Return 1 + the number of switches."""

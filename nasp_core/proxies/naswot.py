@@ -42,7 +42,7 @@ class Naswot:
     own statistics. Larger batches give larger scores: compare networks on one batch.
     Departs from the paper: where one rectified tensor feeds several convolutions, it counts once for each, as the
     published networks rectify anew before each; ReLUs that the output does not depend on do not count, as there.
-    Fails when: the network has no ReLU (`ScoreError`); two samples of one code, or no path: -inf.
+    Fails when: the network has no ReLU (`ProxyError`); two samples of one code, or no path: -inf.
     """
 
     name: ClassVar[str] = "naswot"

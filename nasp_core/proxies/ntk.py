@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
-from nasp_core.proxies.probing import apart, samples_of, scored_weights, slopes
+from nasp_core.proxies.probing import apart, gradients, samples_of, scored_weights
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
 
@@ -30,19 +30,19 @@ TE_NAS = Paper(
 def gram(network: Network, batch: Batch, weights: Sequence[Tensor], samples: int) -> Tensor:
     """Return the kernel float64 `[samples, samples]`: inner products of the gradients of each one's summed output.
 
-    Raises `ScoreError` for a batch of one sample.
+    Raises `ProxyError` for a batch of one sample.
     """
     inputs = batch.inputs
     if isinstance(inputs, Tensor):  # ids and words have their samples in the second place
         inputs = inputs[:samples] if inputs.is_floating_point() else inputs[:, :samples]
     outputs = samples_of(network.step(inputs)[0], batch._replace(inputs=inputs))[:samples]
     if len(outputs) < 2:
-        raise ScoreError("a batch of one sample has no condition number; give two or more")
+        raise ProxyError("a batch of one sample has no condition number; give two or more")
     rows = []
     for output in outputs.unbind(0):
-        rows.append(torch.cat([slope.flatten() for slope in slopes(output.sum(), weights, keep=True)]))
-    gradients = torch.stack(rows).double()
-    return gradients @ gradients.T
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients(output.sum(), weights, keep=True)]))
+    table = torch.stack(rows).double()
+    return table @ table.T
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Ntk:
 
     Departs from the paper: weights as the network draws them (there Kaiming's, three times) and those of
     `scored_weights` alone; the negative logarithm, so that larger is better.
-    Fails when: two samples have one gradient, or there is no path: -inf; a batch of one sample (`ScoreError`).
+    Fails when: two samples have one gradient, or there is no path: -inf; a batch of one sample (`ProxyError`).
     """
 
     samples: int = 16
@@ -65,7 +65,7 @@ class Ntk:
     def __post_init__(self) -> None:
         """Refuse less than two samples."""
         if self.samples < 2:
-            raise ScoreError(f"Ntk(samples={self.samples}): a condition number needs 2 or more")
+            raise ProxyError(f"Ntk(samples={self.samples}): a condition number needs 2 or more")
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
         """Return -log(largest / smallest eigenvalue)."""

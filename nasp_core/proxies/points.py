@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 
 from nasp_core.network import Loss, Space
-from nasp_core.proxies.protocol import Score
+from nasp_core.proxies.protocol import Proxy
 from nasp_core.types import Active, Batch, Task, derive_seed
 
 if TYPE_CHECKING:  # the strategies themselves are not needed to judge what they propose
     from nasp_core.trials import Proposal
 
-__all__ = ["SupernetScore", "score_judge", "score_point"]
+__all__ = ["SupernetProxy", "proxy_judge", "proxy_score"]
 
 
 @runtime_checkable
-class SupernetScore(Protocol):
+class SupernetProxy(Protocol):
     """A score that judges a point within its supernet, not its plain network."""
 
     def score_active(self, space: Space, active: Active, batch: Batch, loss: Loss) -> float:
@@ -27,13 +27,13 @@ class SupernetScore(Protocol):
         ...
 
 
-def score_point(score: Score, space: Space, active: Active, batch: Batch, loss: Loss, *, seed: int) -> float:
+def proxy_score(score: Proxy, space: Space, active: Active, batch: Batch, loss: Loss, *, seed: int) -> float:
     """Return the score of a point with weights drawn from `seed`; the space is left as it was.
 
-    Raises `ScoreError` where the score has no meaning for the point's network.
+    Raises `ProxyError` where the score has no meaning for the point's network.
     """
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(score, SupernetScore):
+    if isinstance(score, SupernetProxy):
         fresh = copy.deepcopy(space)
         fresh.reset(generator)
         return score.score_active(fresh, active, batch, loss)
@@ -42,13 +42,13 @@ def score_point(score: Score, space: Space, active: Active, batch: Batch, loss: 
     return score.score(network, batch, loss)
 
 
-def score_judge(
-    score: Score, space: Space, task: Task, *, batch_size: int = 64, seed: int = 0
+def proxy_judge(
+    score: Proxy, space: Space, task: Task, *, batch_size: int = 64, seed: int = 0
 ) -> Callable[[Proposal], float]:
-    """Return a judge for `nasp_core.trials.explore`: what a trial strategy proposes is scored, not trained.
+    """Return a judge for `nasp_core.trials.explore`: what a multi-trial strategy proposes is scored, not trained.
 
     All points are judged by one training batch and weights of one seed; a point proposed again is not scored again. The
-    share of a proposal does not matter. The judge raises `ScoreError` where the score has no meaning for a point.
+    share of a proposal does not matter. The judge raises `ProxyError` where the score has no meaning for a point.
     """
     batch = task.stream("train", batch_size, derive_seed(seed, "score-judge", "batch")).batch(0)
     weights = derive_seed(seed, "score-judge", "weights")
@@ -57,7 +57,7 @@ def score_judge(
     def judge(proposal: Proposal) -> float:
         key = tuple(proposal.active[group.name] for group in space.groups)
         if key not in known:
-            known[key] = score_point(score, space, proposal.active, batch, task.loss, seed=weights)
+            known[key] = proxy_score(score, space, proposal.active, batch, task.loss, seed=weights)
         return known[key]
 
     return judge

@@ -1,4 +1,4 @@
-"""What the scores share: a copy to work on, its weights and slopes, the codes of its rectifiers, its samples."""
+"""What the scores share: a copy to work on, its weights and gradients, the codes of its rectifiers, its samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
 from nasp_core.types import Batch
 
@@ -26,12 +26,12 @@ __all__ = [
     "continuous_inputs",
     "gradients",
     "graph_of",
+    "loss_gradients",
     "lowest",
     "one_of_ones",
     "relu_codes",
     "samples_of",
     "scored_weights",
-    "slopes",
 ]
 
 _NO_PRODUCT = frozenset({"bias", "offset"})
@@ -77,17 +77,17 @@ def scored_weights(network: Network) -> list[nn.Parameter]:
                 chosen.append(parameter)
                 trained.discard(id(parameter))
     if not chosen:
-        raise ScoreError(f"{type(network).__name__} has no weights but biases: nothing to take a slope in")
+        raise ProxyError(f"{type(network).__name__} has no weights but biases: nothing to take a gradient in")
     return chosen
 
 
-def gradients(network: Network, batch: Batch, loss: Loss, wanted: Sequence[Tensor]) -> list[Tensor]:
-    """Return the slope of the batch's training loss (without penalty) in each of `wanted`; zeros where it has none."""
+def loss_gradients(network: Network, batch: Batch, loss: Loss, wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient of a batch's training loss, without penalty, in each of `wanted`; zeros where it has none."""
     value = network.training_loss(batch, None, loss).loss
-    return slopes(value, wanted)
+    return gradients(value, wanted)
 
 
-def slopes(value: Tensor, wanted: Sequence[Tensor], *, twice: bool = False, keep: bool = False) -> list[Tensor]:
+def gradients(value: Tensor, wanted: Sequence[Tensor], *, twice: bool = False, keep: bool = False) -> list[Tensor]:
     """Return the gradient of a scalar in each of `wanted`, zeros where it has none.
 
     With `twice` the gradients have a graph of their own; `keep` keeps the scalar's graph.
@@ -101,11 +101,11 @@ def slopes(value: Tensor, wanted: Sequence[Tensor], *, twice: bool = False, keep
 
 
 def continuous_inputs(batch: Batch, what: str) -> Tensor:
-    """Return the inputs, float `[batch, ...]`; raises `ScoreError` where they are ids or words."""
+    """Return the inputs, float `[batch, ...]`; raises `ProxyError` where they are ids or words."""
     inputs = batch.inputs
     if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
-        raise ScoreError(
-            f"the inputs are ids, and {what}; use a score of slopes in the weights instead: grad-norm, snip, ntk"
+        raise ProxyError(
+            f"the inputs are ids, and {what}; use a score of gradients in the weights instead: grad-norm, snip, ntk"
         )
     return inputs
 
@@ -185,7 +185,7 @@ def relu_codes(network: Network, inputs: Any, batch: Batch) -> list[Codes]:
     """Return the codes of all ReLUs that the output depends on, each with the number of layers that read it (or 1).
 
     A network may rectify once what several convolutions read; in the published networks each has a ReLU of its own.
-    ReLUs that see something else than the samples one by one are left out. Raises `ScoreError` where none remains.
+    ReLUs that see something else than the samples one by one are left out. Raises `ProxyError` where none remains.
     """
     with Watch() as seen:
         output, _ = network.step(inputs)
@@ -197,9 +197,9 @@ def relu_codes(network: Network, inputs: Any, batch: Batch) -> list[Codes]:
         if alive and out.dim() and out.shape[0] == samples:
             codes.append(Codes(out.detach().flatten(1) > 0, max(1, seen.readers[id(out)])))
     if not codes:
-        raise ScoreError(
+        raise ProxyError(
             f"{type(network).__name__} has no ReLU that sees the samples of a batch, so there are no binary codes; "
-            "use a score of slopes: grad-norm, snip, ntk"
+            "use a score of gradients: grad-norm, snip, ntk"
         )
     return codes
 

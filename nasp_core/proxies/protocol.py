@@ -8,10 +8,10 @@ from nasp_core.network import Loss, Network
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
 
-__all__ = ["Score"]
+__all__ = ["Proxy"]
 
 
-class Score(Protocol):
+class Proxy(Protocol):
     """A frozen value that judges an untrained network by one batch; larger is better.
 
     - `name`: its name in the table of scores; `papers`: where it comes from.
@@ -25,5 +25,5 @@ class Score(Protocol):
     papers: ClassVar[tuple[Paper, ...]]
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
-        """Return the score; raises `ScoreError` with the reason where it has no meaning for the network."""
+        """Return the score; raises `ProxyError` with the reason where it has no meaning for the network."""
         ...

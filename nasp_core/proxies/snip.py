@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasp_core.network import Loss, Network
-from nasp_core.proxies.probing import apart, gradients, lowest, scored_weights
+from nasp_core.proxies.probing import apart, loss_gradients, lowest, scored_weights
 from nasp_core.proxies.synflow import ZERO_COST
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
@@ -24,7 +24,7 @@ PAPER = Paper(
 
 @dataclass(frozen=True)
 class Snip:
-    """Score a network by sum |w g|, g = dL/dw: the slope of the loss in a gate at each weight (eq. 5, not normalised).
+    """Score a network by sum |w g|, g = dL/dw: the loss's gradient in a gate at each weight (eq. 5, not normalised).
 
     Batch norms take the batch's own statistics. The weights are those of `scored_weights`.
     Departs from the paper: summed over the network, as Abdelfattah et al. (2021) use it; weights are drawn as the
@@ -39,7 +39,7 @@ class Snip:
         """Return the sum of |w g|."""
         with apart(network) as copied:
             weights = scored_weights(copied)
-            found = gradients(copied, batch, loss, weights)
+            found = loss_gradients(copied, batch, loss, weights)
             return lowest(
                 sum(float((w.detach() * g).abs().sum().double()) for w, g in zip(weights, found, strict=True))
             )

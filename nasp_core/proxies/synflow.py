@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import torch
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
-from nasp_core.proxies.probing import NormsOff, apart, one_of_ones, scored_weights, slopes
+from nasp_core.proxies.probing import NormsOff, apart, gradients, one_of_ones, scored_weights
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
 
@@ -42,7 +42,7 @@ class Synflow:
     rows of the tables are used.
     Departs from the paper: the logarithm, which changes no ranking; the sum runs over the weights of
     `scored_weights`, as biases carry no path from the input.
-    Fails when: no path leads from the input to the output: -inf; the flow exceeds float64 (`ScoreError`).
+    Fails when: no path leads from the input to the output: -inf; the flow exceeds float64 (`ProxyError`).
     """
 
     name: ClassVar[str] = "synflow"
@@ -56,8 +56,8 @@ class Synflow:
                 for parameter in copied.parameters():
                     parameter.abs_()
             weights = scored_weights(copied)
-            found = slopes(copied.step(one_of_ones(batch.inputs))[0].sum(), weights)
+            found = gradients(copied.step(one_of_ones(batch.inputs))[0].sum(), weights)
             flow = math.fsum(float((w.detach() * g).abs().sum()) for w, g in zip(weights, found, strict=True))
         if not math.isfinite(flow):
-            raise ScoreError(f"the flow of {type(network).__name__} is {flow}: too deep or too wide for float64")
+            raise ProxyError(f"the flow of {type(network).__name__} is {flow}: too deep or too wide for float64")
         return math.log(flow) if flow > 0 else -math.inf

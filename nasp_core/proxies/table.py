@@ -1,4 +1,4 @@
-"""The one name table of scores: used at the edge (recipes, command line), never inside the core."""
+"""The one name table of proxies: used at the edge (recipes, command line), never inside the core."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.proxies.fisher import Fisher
 from nasp_core.proxies.freedarts import FreeDarts
 from nasp_core.proxies.grad_norm import GradNorm
@@ -16,13 +16,13 @@ from nasp_core.proxies.jacob_cov import JacobCov
 from nasp_core.proxies.linear_regions import LinearRegions
 from nasp_core.proxies.naswot import Naswot
 from nasp_core.proxies.ntk import Ntk
-from nasp_core.proxies.protocol import Score
+from nasp_core.proxies.protocol import Proxy
 from nasp_core.proxies.snip import Snip
 from nasp_core.proxies.synflow import Synflow
 
-__all__ = ["SCORES", "make_score"]
+__all__ = ["PROXIES", "make_proxy"]
 
-_ALL: tuple[Callable[..., Score], ...] = (
+_ALL: tuple[Callable[..., Proxy], ...] = (
     Naswot,
     Synflow,
     GradNorm,
@@ -34,19 +34,19 @@ _ALL: tuple[Callable[..., Score], ...] = (
     LinearRegions,
     FreeDarts,
 )
-SCORES: Mapping[str, Callable[..., Score]] = {score.name: score for score in _ALL}  # type: ignore[attr-defined]
+PROXIES: Mapping[str, Callable[..., Proxy]] = {score.name: score for score in _ALL}  # type: ignore[attr-defined]
 
 
-def make_score(name: str, **settings: Any) -> Score:
-    """Return the named score; raises `ScoreError` naming the nearest score or setting when one is unknown."""
-    if name not in SCORES:
-        near = difflib.get_close_matches(name, SCORES, n=1)
+def make_proxy(name: str, **settings: Any) -> Proxy:
+    """Return the named proxy; raises `ProxyError` naming the nearest proxy or setting when one is unknown."""
+    if name not in PROXIES:
+        near = difflib.get_close_matches(name, PROXIES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ScoreError(f"unknown score {name!r}{hint} There are: {', '.join(SCORES)}")
-    known = [field.name for field in fields(SCORES[name])]  # type: ignore[arg-type]
+        raise ProxyError(f"unknown proxy {name!r}{hint} There are: {', '.join(PROXIES)}")
+    known = [field.name for field in fields(PROXIES[name])]  # type: ignore[arg-type]
     for key in settings:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}"
-            raise ScoreError(f"score {name!r} has no setting {key!r}. {hint}")
-    return SCORES[name](**settings)
+            raise ProxyError(f"proxy {name!r} has no setting {key!r}. {hint}")
+    return PROXIES[name](**settings)

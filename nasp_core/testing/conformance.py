@@ -28,7 +28,7 @@ from nasp_core.state import pack
 from nasp_core.strategy import Strategy
 from nasp_core.testing.cases import Case
 from nasp_core.testing.step_checks import SHORT, StepCheck, step_checks
-from nasp_core.trials import Arena, TrialStrategy
+from nasp_core.trials import SearchContext, TrialStrategy
 from nasp_core.types import Mixture, State
 
 __all__ = ["Check", "Subject", "checks_of", "conform", "refusal", "same"]
@@ -125,7 +125,9 @@ def describes_itself(subject: Subject) -> None:
     if isinstance(strategy, Strategy):
         for role in ("domain", "relax", "gradient", "select"):
             part = type(getattr(strategy, role)).__name__
-            assert described[role].startswith(f"{part}("), f"{role} is a {part}, described as {described[role]!r}"
+            assert described[role].partition("(")[0].endswith(part), (
+                f"{role} is a {part}, described as {described[role]!r}"
+            )
 
 
 def same_seed_same_search(subject: Subject) -> None:
@@ -197,7 +199,7 @@ def refusal(strategy: AnyStrategy, case: Case) -> str | None:
     if isinstance(strategy, Strategy):
         return None
     try:
-        strategy.init(Arena(case.space(), case.task()), torch.Generator().manual_seed(0))
+        strategy.init(SearchContext(case.space(), case.task()), torch.Generator().manual_seed(0))
     except SearchError as error:
         return str(error)
     return None

@@ -73,17 +73,17 @@ def _same_dropout() -> Iterator[None]:
         yield
 
 
-def _audible(space: Space, name: str) -> list[int]:
-    """Return the candidates of a group that a slope must reach (see `Space.silent`); a lone one has no rival."""
+def _receiving(space: Space, name: str) -> list[int]:
+    """Return the candidates of a group that a gradient must reach: no zero operation, no lone one."""
     (group,) = (group for group in space.groups if group.name == name)
     names = group.candidates if len(group.candidates) > 1 else ()
-    return [index for index, candidate in enumerate(names) if candidate not in space.silent]
+    return [index for index, candidate in enumerate(names) if candidate not in space.zero_operations]
 
 
 def gradient_reaches_alpha(strategy: Strategy, case: Case) -> None:
-    """The validation loss has a finite slope in every alpha and continuous parameter.
+    """The validation loss has a finite gradient in every alpha and continuous parameter.
 
-    It is not zero for any candidate but those that are silent; where mixtures are drawn, or candidates compete in
+    It is not zero for any candidate but zero operations; where mixtures are drawn, or candidates compete in
     groups (a lone one has no rival), not for all of them.
     """
     space = step_supernet(strategy, case)
@@ -95,13 +95,13 @@ def gradient_reaches_alpha(strategy: Strategy, case: Case) -> None:
     grads = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     drawn = not strategy.gives.isdisjoint({"random", "stages"})
     reached = [name for name, grad in zip(tensors, grads, strict=True) if grad is not None and bool((grad != 0).any())]
-    assert set(reached) & set(groups), f"no slope in any of {', '.join(groups)}"
+    assert set(reached) & set(groups), f"no gradient in any of {', '.join(groups)}"
     for name, grad in zip(tensors, grads, strict=True):
         assert grad is not None, f"no gradient reaches {name}"
         assert bool(grad.isfinite().all()), f"gradient of {name} is {grad}"
-        heard = _audible(space, name) if name in groups else [0]
-        moved = name in reached if name not in groups else bool((grad[:, heard] != 0).all())
-        assert moved or (drawn and name in groups) or not heard, f"gradient of {name} is {grad}"
+        receiving = _receiving(space, name) if name in groups else [0]
+        moved = name in reached if name not in groups else bool((grad[:, receiving] != 0).all())
+        assert moved or (drawn and name in groups) or not receiving, f"gradient of {name} is {grad}"
 
 
 def step_moves_alpha(strategy: Strategy, case: Case) -> None:
@@ -119,7 +119,7 @@ def step_moves_alpha(strategy: Strategy, case: Case) -> None:
     assert all(map(torch.equal, weights, space.weights())), "the architecture step changed a weight"
     for name, old in before.items():
         assert bool(alpha[name].isfinite().all()), f"alpha {name} became {alpha[name]}"
-        moved = (alpha[name] != old)[:, _audible(space, name)]
+        moved = (alpha[name] != old)[:, _receiving(space, name)]
         if "pathwise" in strategy.gives and strategy.gives.isdisjoint({"random", "stages"}):
             assert bool(moved.all()), f"alpha {name} stayed at {old} in part: {alpha[name]}"
     for old, new in zip(continuous, space.continuous(), strict=True):
@@ -222,4 +222,4 @@ _ALL: Mapping[str, StepCheck] = {
 
 def step_checks(strategy: Strategy) -> Mapping[str, StepCheck]:
     """Return the checks of a step that a one-shot strategy must pass on every case, by name."""
-    return {**_ALL, **(_GRADIENT if "slope" in strategy.gives else {})}
+    return {**_ALL, **(_GRADIENT if "gradient" in strategy.gives else {})}

@@ -1,4 +1,4 @@
-"""The supernet asked by a trial strategy: SPOS' search by evolution."""
+"""The supernet asked by a multi-trial strategy: SPOS' search by evolution."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nasp_core.errors import SearchError
 from nasp_core.strategy import Select, SelectContext
-from nasp_core.trials import Arena, Proposal, TrialStrategy, explore
+from nasp_core.trials import Proposal, SearchContext, TrialStrategy, explore
 from nasp_core.trials.evolution import Evolution
 from nasp_core.types import Active
 
@@ -15,18 +15,20 @@ __all__ = ["Explore", "evolve"]
 
 @dataclass(frozen=True)
 class Explore(Select):
-    """Let a trial strategy ask the supernet, restricted to each point, in place of a training (Guo et al. 2020, 3.4).
+    """Ask the supernet, restricted to each point, in place of a training, as a multi-trial strategy says.
 
-    The point of the best validation metric wins. `looks` bounds the questions.
+    Guo et al. 2020, section 3.4.
+
+    The point of the best validation metric wins. `n_supernet_evals` bounds the questions.
     """
 
     trial: TrialStrategy
-    looks: int = 200
+    n_supernet_evals: int = 200
 
     def __post_init__(self) -> None:
         """Refuse to ask nothing."""
-        if self.looks < 1:
-            raise SearchError(f"{self.describe()}: looks must be 1 or more")
+        if self.n_supernet_evals < 1:
+            raise SearchError(f"{self.describe()}: n_supernet_evals must be 1 or more")
 
     def select(self, context: SelectContext) -> Active:
         """Return the best point that was asked about."""
@@ -35,13 +37,13 @@ class Explore(Select):
         def judge(proposal: Proposal) -> float:
             return sign * context.supernet_metric(proposal.active)
 
-        arena = Arena(context.space, context.task)
-        told = explore(arena, self.trial, judge, seed=context.seed, evaluations=self.looks)
-        if not told:
+        whole = SearchContext(context.space, context.task)
+        results = explore(whole, self.trial, judge, seed=context.seed, evaluations=self.n_supernet_evals)
+        if not results:
             raise SearchError(f"{self.trial.name} asked the supernet nothing; give it one trial or more")
-        return max(told, key=lambda each: each.score).proposal.active
+        return max(results, key=lambda each: each.score).proposal.active
 
 
-def evolve(looks: int, population: int, sample: int) -> Explore:
-    """Return ageing evolution on the supernet: `looks` points, a `population`, tournaments of `sample`."""
-    return Explore(Evolution(trials=looks, population=population, sample=sample), looks)
+def evolve(n_supernet_evals: int, population: int, sample: int) -> Explore:
+    """Return ageing evolution on the supernet: `n_supernet_evals` points, a `population`, tournaments of `sample`."""
+    return Explore(Evolution(trials=n_supernet_evals, population=population, sample=sample), n_supernet_evals)

@@ -18,7 +18,7 @@ from sif.toml import toml_literal
 
 __all__ = ["BaseRecipe", "Source", "StrategyRecipe", "TrainingModel", "place", "refusal"]
 
-_NOT_SETTINGS = ("gradient", "name", "papers")  # of the trial strategies: parts, which no recipe can write
+_NOT_SETTINGS = ("gradient", "name", "papers")  # of the multi-trial strategies: parts, which no recipe can write
 _OptimiserModel = model_of(Optimiser)
 TrainingModel: Any = model_of(Training, optimiser=_OptimiserModel)
 

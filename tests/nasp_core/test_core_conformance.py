@@ -10,10 +10,10 @@ from sif.testing.cases import CASES
 
 SMALL: dict[str, dict[str, object]] = {
     "nasp-ranked": {"finalists": 3},
-    "nasp-shortlist": {"looks": 8, "finalists": 2, "trainings": 3, "keep": 1},
-    "spos": {"looks": 4, "population": 2, "sample": 2},
-    "fairnas": {"looks": 4, "population": 2, "sample": 2},
-    "greedynas": {"draws": 3, "keep": 2, "looks": 4, "population": 2, "sample": 2},
+    "nasp-shortlist": {"n_supernet_evals": 8, "finalists": 2, "trainings": 3, "keep": 1},
+    "spos": {"n_supernet_evals": 4, "population": 2, "sample": 2},
+    "fairnas": {"n_supernet_evals": 4, "population": 2, "sample": 2},
+    "greedynas": {"draws": 3, "keep": 2, "n_supernet_evals": 4, "population": 2, "sample": 2},
     "shapley": {"permutations": 1, "every": 5},
     "evolution": {"trials": 3, "population": 2, "sample": 2},
     "local-search": {"trials": 3, "starts": 1},

@@ -96,9 +96,9 @@ def test_one_hot_lets_alphas_gradient_through_unchanged() -> None:
     mixture = OneHot().mixture(alpha, TwoGroups(), "arch", OneHot().init(), generator())
     assert mixture.weights is not None
     assert mixture.active is not None
-    slope = torch.randn(3, 4)
-    (grad,) = torch.autograd.grad((mixture.weights["a"] * slope).sum(), alpha["a"])
-    assert torch.equal(grad, slope)
+    gradient = torch.randn(3, 4)
+    (grad,) = torch.autograd.grad((mixture.weights["a"] * gradient).sum(), alpha["a"])
+    assert torch.equal(grad, gradient)
     for row, index in enumerate(mixture.active["a"]):
         assert mixture.weights["a"][row].tolist() == [float(i == index) for i in range(4)]
     for phase in ("weight", "valid"):
@@ -190,7 +190,7 @@ def test_finalists_start_with_the_projection_and_never_repeat(scores: list[float
     built, alpha = space(hidden=4), {"operation": torch.tensor([scores])}
     found = finalists(built, alpha, count)
     assert found[0] == built.constrain(alpha)
-    assert len({built.family(active) for active in found}) == len(found) == min(count, 5)
+    assert len({built.equivalence_class(active) for active in found}) == len(found) == min(count, 5)
     values = [scores[active["operation"][0]] for active in found]
     assert values == sorted(values, reverse=True)
 
@@ -237,9 +237,9 @@ def test_fair_turns_give_every_candidate_that_can_be_heard_its_turn() -> None:
         for pick in active[group.name]:
             if pick >= 0:
                 seen[pick] += 1
-    heard = [index for index, name in enumerate(group.candidates) if name not in built.silent]
-    assert float(seen.sum() - seen[heard].sum()) == 0
-    assert float(seen[heard].max() / seen[heard].min()) < 1.3
+    receiving = [index for index, name in enumerate(group.candidates) if name not in built.zero_operations]
+    assert float(seen.sum() - seen[receiving].sum()) == 0
+    assert float(seen[receiving].max() / seen[receiving].min()) < 1.3
 
 
 def test_finalists_of_large_logits() -> None:
@@ -254,7 +254,7 @@ def test_ranking_trains_the_finalists_on_a_shortened_schedule_and_takes_the_best
     asked: list[tuple[int, Training]] = []
     scores = {"operation": torch.tensor([[0.9, 0.8, 0.7, 0.6, 0.5]])}
     metrics = {0: 0.5, 1: 0.3, 2: 0.3, 3: 0.9, 4: 0.1}
-    chosen = Ranking(count=4, shorten=3.0).select(context(space(hidden=4), scores, metrics, asked))
+    chosen = Ranking(count=4, epoch_divisor=3.0).select(context(space(hidden=4), scores, metrics, asked))
     assert chosen == {"operation": (1,)}, "a tie goes to the larger alpha; the fifth is no finalist"
     assert [index for index, _ in asked] == [0, 1, 2, 3]
     short = asked[0][1]
@@ -269,12 +269,14 @@ def test_ranking_of_one_family_trains_nothing() -> None:
     assert (chosen, asked) == ({"operation": (1,)}, [])
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"shorten": 0.5}])
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"epoch_divisor": 0.5}])
 def test_ranking_refuses_an_empty_final(wrong: dict[str, float]) -> None:
     with pytest.raises(SearchError) as error:
         Ranking(**wrong)  # type: ignore[arg-type]
-    settings_ = {"count": 8, "shorten": 4.0} | wrong
-    expected = f"Ranking(count={settings_['count']}, shorten={settings_['shorten']}): both must be 1 or more"
+    settings_ = {"count": 8, "epoch_divisor": 4.0} | wrong
+    expected = (
+        f"Ranking(count={settings_['count']}, epoch_divisor={settings_['epoch_divisor']}): both must be 1 or more"
+    )
     assert str(error.value) == expected
 
 

@@ -41,7 +41,7 @@ SEARCH = Training(epochs=2, batch_size=128, optimiser=Optimiser(learning_rate=0.
 def recover(operation: str, seed: int) -> Found:
     task = PlantedTask(operation, (60, 50), dim=1, density=0.8, seed=seed)
     space = InteractionSpace(task.sizes, SETTINGS)
-    return search(space, task, nasp_ranked(shorten=1.0), SEARCH, final=FINAL, seed=seed)
+    return search(space, task, nasp_ranked(epoch_divisor=1.0), SEARCH, final=FINAL, seed=seed)
 
 
 def assert_found(operation: str, found: Found) -> None:
@@ -70,7 +70,7 @@ def test_a_planted_composition_is_found(operation: str) -> None:
     task = PlantedTask(operation, (24, 20, 6), dim=1, density=0.9)
     candidates = ("plus_plus", "multiply_multiply", "max_max", "0_multiply_concat")
     space = TensorInteractionSpace(task.sizes, InteractionSettings(**{**vars(SETTINGS), "operations": candidates}))
-    found = search(space, task, nasp_ranked(shorten=1.0), SEARCH, final=FINAL)
+    found = search(space, task, nasp_ranked(epoch_divisor=1.0), SEARCH, final=FINAL)
     assert found.genotype.choices["operation"] == (operation,)
 
 

@@ -82,16 +82,16 @@ def test_pictures_of_any_size_are_taken(size: int, channels: int) -> None:
 
 def test_the_second_classifier_is_for_training_alone() -> None:
     network, batch = make(drop_path=0.0), Batch(pictures(32), torch.tensor([0, 1, 2, 0, 1, 2]))
-    heard: list[Tensor] = []
+    receiving: list[Tensor] = []
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
-        heard.append(output)
+        receiving.append(output)
         return output.square().mean()
 
     own, second, _ = network.training_loss(batch, None, loss)
-    assert len(heard) == 2
-    torch.testing.assert_close(own, heard[0].square().mean())
-    torch.testing.assert_close(second, 0.4 * heard[1].square().mean())
+    assert len(receiving) == 2
+    torch.testing.assert_close(own, receiving[0].square().mean())
+    torch.testing.assert_close(second, 0.4 * receiving[1].square().mean())
     assert network.auxiliary_logits is None, "nothing is held after the step"
     network.eval()
     assert network.training_loss(batch, None, loss)[1] is None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasp_core.errors import SpaceError
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.parts.one_hot import sloped_point
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
 from sif.cells.recurrent.space import RecurrentNetwork
@@ -149,7 +149,7 @@ def test_penalties_are_of_the_outputs_after_and_before_their_dropout() -> None:
 def test_bfloat16_computes_the_same_and_keeps_states_in_float32(how: str) -> None:
     space = space_of(replace(PLAIN, batch_norm=True), double=False)
     alpha = {"node": torch.rand(space.groups[0].shape, generator=torch.Generator().manual_seed(0)).requires_grad_()}
-    point = sloped_point(space.constrain(alpha), alpha)
+    point = straight_through(space.constrain(alpha), alpha)
     mixtures = {"live": Mixture(active=point.active), "dense": Mixture(weights=alpha), "probed": point}
     results = []
     for half in (False, True):

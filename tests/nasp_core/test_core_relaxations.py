@@ -91,7 +91,7 @@ def calls(space: Space, mixture: Mixture) -> int:
     return count
 
 
-def test_gdas_runs_the_drawn_candidate_alone_and_its_slope_reaches_all() -> None:
+def test_gdas_runs_the_drawn_candidate_alone_and_its_gradient_reaches_all() -> None:
     """dL/dalpha = <dL/dout, op_k(x)> times row k of the softmax's Jacobian at the perturbed logits."""
     space, relax = drawn("interaction"), GumbelHard(temperature=2.0)
     alpha = logits(space)
@@ -102,7 +102,7 @@ def test_gdas_runs_the_drawn_candidate_alone_and_its_slope_reaches_all() -> None
     assert calls(space, relax.mixture(alpha, space, "weight", relax.init(), generator(3))) == 1
     batch, task = CASES["interaction"].task().stream("valid", 8, 0).batch(0), CASES["interaction"].task()
     loss = task.loss(space(batch.inputs, mixture), batch.target)
-    (slope,) = torch.autograd.grad(loss, alpha["operation"])
+    (gradient,) = torch.autograd.grad(loss, alpha["operation"])
     weights = torch.zeros(1, 5).scatter_(1, torch.tensor([[pick]]), 1.0).requires_grad_()
     kept = {"operation": ((pick,),)}
     dense = task.loss(space(batch.inputs, Mixture(weights={"operation": weights}, kept=kept)), batch.target)
@@ -111,7 +111,7 @@ def test_gdas_runs_the_drawn_candidate_alone_and_its_slope_reaches_all() -> None
     perturbed = torch.log_softmax(alpha["operation"].detach(), -1) - (-uniform.log()).log()
     soft = torch.softmax(perturbed / 2.0, -1)[0]
     jacobian = soft[pick] * (torch.eye(5)[pick] - soft) / 2.0
-    torch.testing.assert_close(slope[0], float(wanted[0, pick]) * jacobian, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(gradient[0], float(wanted[0, pick]) * jacobian, rtol=1e-4, atol=1e-6)
 
 
 def test_msg_das_draws_disjoint_points() -> None:
@@ -270,8 +270,8 @@ def test_pruning_never_resurrects_and_never_takes_the_last() -> None:
         for group in space.groups:
             assert not bool((alive[group.name] & dead[group.name]).any()), "a dead candidate lives"
             dead[group.name] |= ~alive[group.name]
-            heard = [i for i, name in enumerate(group.candidates) if name not in space.silent]
-            assert bool(alive[group.name][:, heard].any(-1).all()), "a choice has nothing left to be heard"
+            receiving = [i for i, name in enumerate(group.candidates) if name not in space.zero_operations]
+            assert bool(alive[group.name][:, receiving].any(-1).all()), "a choice has nothing left to be heard"
     assert {name: tuple(map(len, rows)) for name, rows in (state.kept() or {}).items()} == {
         name: tuple(row) for name, row in ((k, v.sum(-1).tolist()) for k, v in alive.items())
     }
@@ -341,22 +341,22 @@ def test_a_warm_up_leaves_alpha() -> None:
     assert start["operation"].shape == state["alpha"]["operation"].shape
 
 
-def test_saliency_is_slope_times_weight_at_even_weights() -> None:
+def test_saliency_is_gradient_times_weight_at_even_weights() -> None:
     strategy = make_strategy("freedarts")
     assert isinstance(strategy, Strategy)
     context, state = context_of("interaction", strategy)
     even = {"operation": torch.full((1, 5), 0.2).requires_grad_()}
     loss = context.validation_loss(Mixture(weights=even))
-    (slope,) = torch.autograd.grad(loss, even["operation"])
+    (gradient,) = torch.autograd.grad(loss, even["operation"])
     strategy.gradient.step(context, state)
-    torch.testing.assert_close(context.alpha["operation"].detach(), (slope * 0.2).abs())
+    torch.testing.assert_close(context.alpha["operation"].detach(), (gradient * 0.2).abs())
     small = 1e-3
     for index in range(5):
         moved = [torch.full((1, 5), 0.2), torch.full((1, 5), 0.2)]
         moved[0][0, index] += small
         moved[1][0, index] -= small
         up, down = (float(context.validation_loss(Mixture(weights={"operation": w}))) for w in moved)
-        assert float(slope[0, index]) == pytest.approx((up - down) / (2 * small), rel=0.02, abs=2e-4)
+        assert float(gradient[0, index]) == pytest.approx((up - down) / (2 * small), rel=0.02, abs=2e-4)
 
 
 def test_exact_shapley_values_move_alpha_by_the_rate() -> None:
@@ -387,7 +387,7 @@ def test_prices_are_their_formulas() -> None:
     assert float(kl.detach()) == pytest.approx(2.0 * total, rel=1e-4)
     gates = {name: torch.rand(t.shape, generator=generator(3)) for name, t in alpha.items()}
     price = GatePrice(4.0).penalty(Mixture(weights=gates), seen, {})
-    wanted = sum(float((gates[n] * b).sum() / b.shape[0]) for n, b in space.burden().items())
+    wanted = sum(float((gates[n] * b).sum() / b.shape[0]) for n, b in space.relative_parameters().items())
     assert price is not None
     assert float(price) == pytest.approx(4.0 * 0.5 * wanted, rel=1e-5)
 
@@ -415,9 +415,9 @@ def test_the_size_of_a_drawn_point_is_a_cost() -> None:
     space = drawn("conv-cell")
     active = space.random_point(generator(11))
     price = Complexity(3.0).penalty(Mixture(active=active), view(space, {}, Uniform(), 0, 0.0, RelaxState()), {})
-    burden = space.burden()
+    sizes = space.relative_parameters()
     total = sum(
-        float(burden[n][row, pick]) for n, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
+        float(sizes[n][row, pick]) for n, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
     )
     assert price is not None
     assert float(price) == pytest.approx(3.0 * total)
@@ -547,9 +547,9 @@ def test_perturbation_keeps_what_is_missed_most_and_trains_in_between() -> None:
     context = select_context(space, metric, tuned)
     context.task.maximise = False
     active = Perturbation(tune=2).select(context)
-    heard = {g.name: [i for i, n in enumerate(g.candidates) if n != "none"] for g in space.groups}
+    receiving = {g.name: [i for i, n in enumerate(g.candidates) if n != "none"] for g in space.groups}
     best = {
-        name: {row: max(heard[name], key=lambda i: float(t[row, i])) for row in range(len(t))}
+        name: {row: max(receiving[name], key=lambda i: float(t[row, i])) for row in range(len(t))}
         for name, t in worth.items()
     }
     for name, picks in active.items():
@@ -570,16 +570,16 @@ def test_exploring_finds_the_supernet_s_best_point() -> None:
         return -sum(float((weights[name] * worth[name]).sum()) for name in worth)
 
     context = select_context(space, metric, [])
-    asked = Explore(Evolution(trials=400, population=20, sample=5), looks=400).select(context)
+    asked = Explore(Evolution(trials=400, population=20, sample=5), n_supernet_evals=400).select(context)
     assert asked == {name: tuple(t.argmax(-1).tolist()) for name, t in worth.items()}
-    few = Explore(Random(trials=9), looks=3)
+    few = Explore(Random(trials=9), n_supernet_evals=3)
     seen: list[Active] = []
     plain = context.supernet_metric
     context.supernet_metric = lambda active: (seen.append(active), plain(active))[1]
     few.select(context)
     assert len(seen) == 3
-    with pytest.raises(SearchError, match="looks must be 1 or more"):
-        Explore(Random(), looks=0)
+    with pytest.raises(SearchError, match="n_supernet_evals must be 1 or more"):
+        Explore(Random(), n_supernet_evals=0)
 
 
 def test_darts_pt_trains_the_supernet_on_between_decisions() -> None:

@@ -1,4 +1,4 @@
-"""The entry `search`, its trial strategies, and training single points."""
+"""The entry `search`, its multi-trial strategies, and training single points."""
 
 import io
 from dataclasses import dataclass, replace
@@ -90,7 +90,7 @@ def test_a_point_has_one_metric_whoever_trains_it() -> None:
     assert trained.metrics["rmse"] == everything.scores[genotype.key()]
     assert len(some.scores) == 2
     assert all(metric == everything.scores[key] for key, metric in some.scores.items())
-    ranked = search(space(), task(), nasp_ranked(shorten=1.0), SHORT, seed=5)
+    ranked = search(space(), task(), nasp_ranked(epoch_divisor=1.0), SHORT, seed=5)
     for record in ranked.trace:
         if record["phase"] == "finalist":
             assert record["valid"]["rmse"] == everything.scores[record["genotype"]]

@@ -182,9 +182,9 @@ def test_operations_given_twice_or_not_at_all(operations: tuple[str, ...], text:
 
 def test_a_second_derivative_through_the_embeddings_is_refused() -> None:
     space = make()
-    (slope,) = torch.autograd.grad(space(IDS, active(1)).square().sum(), space.embedding, create_graph=True)
+    (gradient,) = torch.autograd.grad(space(IDS, active(1)).square().sum(), space.embedding, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        slope.sum().backward()  # type: ignore[no-untyped-call]
+        gradient.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def test_a_space_has_no_output_of_its_own() -> None:

@@ -123,7 +123,7 @@ def compose(
 
 
 FAULTS = [
-    (compose(Detached()), "gradient_reaches_alpha", "no slope in any of"),
+    (compose(Detached()), "gradient_reaches_alpha", "no gradient in any of"),
     (compose(Unnormalised()), "mixtures_are_valid", "sum to 2.0"),
     (compose(Disagreeing()), "mixtures_are_valid", "is live, but weighs"),
     (compose(domain=Halving()), "domain_is_a_projection", "retract is not idempotent"),

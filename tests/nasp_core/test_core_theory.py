@@ -98,8 +98,8 @@ def test_dirichlet_path_wise_gradients_are_those_of_the_expectation() -> None:
     for index in range(3):
         step = torch.zeros(3)
         step[index] = 1e-3
-        slope = (expected(conc[0] + step) - expected(conc[0] - step)) / 2e-3
-        assert float(total[index]) / 32000 == pytest.approx(slope, abs=0.015)
+        gradient = (expected(conc[0] + step) - expected(conc[0] - step)) / 2e-3
+        assert float(total[index]) / 32000 == pytest.approx(gradient, abs=0.015)
 
 
 def test_dirichlet_weights_have_the_mean_that_a_validation_sees() -> None:
@@ -117,7 +117,7 @@ def test_dirichlet_weights_have_the_mean_that_a_validation_sees() -> None:
 
 
 def test_gaussian_path_wise_gradients_are_those_of_the_expectation() -> None:
-    """Common random numbers: the mean of the slopes is the slope of the mean of the same draws."""
+    """Common random numbers: the mean of the gradients is the gradient of the mean of the same draws."""
     made, values = space(), Gaussian(precision=4.0).init(space(), generator(8), torch.device("cpu"))
 
     def cost(shift: float, seed: int) -> Tensor:
@@ -127,8 +127,8 @@ def test_gaussian_path_wise_gradients_are_those_of_the_expectation() -> None:
         weights = GaussianSoftmax().mixture(moved, made, "arch", RelaxState(), generator(seed)).weights
         assert weights is not None
         loss = (weights["column"] @ torch.tensor([1.0, -2.0, 0.5])).sum()
-        (slope,) = torch.autograd.grad(loss, moved["column"])
-        return torch.stack([loss.detach(), slope[0, 0]])
+        (gradient,) = torch.autograd.grad(loss, moved["column"])
+        return torch.stack([loss.detach(), gradient[0, 0]])
 
     middle = torch.stack([cost(0.0, seed) for seed in range(200)]).double().mean(0)
     ends = [torch.stack([cost(shift, seed) for seed in range(200)]).double().mean(0)[0] for shift in (0.02, -0.02)]
@@ -178,7 +178,7 @@ class Bandit:
         return torch.tensor(self.costs[mixture.active["column"][0]])
 
 
-def exact_slope(values: Alpha) -> Tensor:
+def exact_gradient(values: Alpha) -> Tensor:
     """Return d/dalpha of sum_k softmax(alpha)_k cost_k: p (cost - mean cost)."""
     p = torch.softmax(values["column"].detach(), -1)[0]
     costs = torch.tensor(Bandit.costs)
@@ -192,11 +192,11 @@ def test_reinforce_is_unbiased_on_a_three_arm_bandit(baseline: float) -> None:
     logs = torch.log_softmax(values["column"], -1)[0]
     total = torch.zeros(3)
     for arm in range(3):
-        (slope,) = score_gradient([torch.tensor(Bandit.costs[arm])], [logs[arm]], [values["column"]], baseline)
-        assert slope is not None
-        total += float(logs[arm].exp()) * slope[0]
+        (gradient,) = score_gradient([torch.tensor(Bandit.costs[arm])], [logs[arm]], [values["column"]], baseline)
+        assert gradient is not None
+        total += float(logs[arm].exp()) * gradient[0]
         logs = torch.log_softmax(values["column"], -1)[0]
-    torch.testing.assert_close(total, exact_slope(values), rtol=0, atol=1e-5)
+    torch.testing.assert_close(total, exact_gradient(values), rtol=0, atol=1e-5)
 
 
 def test_reinforce_learns_the_best_arm_and_its_draws_average_to_the_gradient() -> None:
@@ -205,10 +205,10 @@ def test_reinforce_learns_the_best_arm_and_its_draws_average_to_the_gradient() -
     for _ in range(DRAWS):
         mixture = bandit.draw()
         assert mixture.log_prob is not None
-        (slope,) = score_gradient([bandit.loss(mixture)], [mixture.log_prob], [values["column"]], 1.5)
-        assert slope is not None
-        total += slope[0] / DRAWS
-    torch.testing.assert_close(total, exact_slope(values), rtol=0, atol=0.03)
+        (gradient,) = score_gradient([bandit.loss(mixture)], [mixture.log_prob], [values["column"]], 1.5)
+        assert gradient is not None
+        total += gradient[0] / DRAWS
+    torch.testing.assert_close(total, exact_gradient(values), rtol=0, atol=0.03)
     part = ScoreFunction(lr=0.05)
     state = part.init(values, bandit.space)
     for _ in range(300):
@@ -248,14 +248,14 @@ def test_asng_finds_the_best_arm_and_no_probability_falls_below_the_floor() -> N
 def test_exponentiated_steps_stay_on_the_simplex_and_follow_the_rule(seed: int) -> None:
     domain = Simplex(floor=0.0, noise=1.0)
     values = domain.init(space(), generator(seed), torch.device("cpu"))
-    before, slope = values["column"].detach().clone(), torch.tensor([[3.0, -200.0, 0.1]])
+    before, gradient = values["column"].detach().clone(), torch.tensor([[3.0, -200.0, 0.1]])
     bandit = Bandit(values, CategoricalShares())
     with torch.no_grad():
-        Exponentiated(lr=0.05).move(bandit.context, {"column": slope}, {})
-    expected = before.double() * torch.exp(-0.05 * slope.double())
+        Exponentiated(lr=0.05).move(bandit.context, {"column": gradient}, {})
+    expected = before.double() * torch.exp(-0.05 * gradient.double())
     torch.testing.assert_close(values["column"].detach().double(), expected / expected.sum(), rtol=1e-5, atol=1e-7)
     with torch.no_grad():
-        Exponentiated(lr=1e6).move(bandit.context, {"column": slope}, {})
+        Exponentiated(lr=1e6).move(bandit.context, {"column": gradient}, {})
     assert bool(values["column"].isfinite().all())
     assert float(values["column"].detach().sum()) == pytest.approx(1.0)
 
@@ -298,7 +298,7 @@ class Hyper:
         m = torch.softmax(self.alpha["column"].detach().double(), -1)[0]
         w, c = self.space.weight.detach().double(), self.space.shift.detach().double()  # type: ignore[union-attr]
         residual = (va @ w + ve @ c + vb @ m - vy) / len(vy)
-        self.hessian, self.slope = a.T @ a / len(y), va.T @ residual
+        self.hessian, self.gradient = a.T @ a / len(y), va.T @ residual
         self.direct = (vb.T @ residual, ve.T @ residual)
         self.mixed = (b.T @ a / len(y), e.T @ a / len(y))
         self.m = m
@@ -319,7 +319,7 @@ class Hyper:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_implicit_gradient_is_the_closed_form(seed: int) -> None:
     hyper = Hyper(seed)
-    expected = hyper.closed_form(torch.linalg.solve(hyper.hessian, hyper.slope))
+    expected = hyper.closed_form(torch.linalg.solve(hyper.hessian, hyper.gradient))
     for fast, exact in zip(hyper.measured(Implicit(iterations=20, radius=1.0)), expected, strict=True):
         torch.testing.assert_close(fast, exact, rtol=2e-3, atol=2e-4)
 
@@ -327,11 +327,11 @@ def test_the_implicit_gradient_is_the_closed_form(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_amended_gradient_has_the_hessian_in_place_of_its_inverse(seed: int) -> None:
     hyper = Hyper(seed)
-    expected = hyper.closed_form(0.3 * hyper.hessian @ hyper.slope)
+    expected = hyper.closed_form(0.3 * hyper.hessian @ hyper.gradient)
     for fast, exact in zip(hyper.measured(Amended(amendment=0.3, radius=1.0)), expected, strict=True):
         torch.testing.assert_close(fast, exact, rtol=2e-3, atol=1e-4)
-    inverse = torch.linalg.solve(hyper.hessian, hyper.slope)
-    amended = hyper.hessian @ hyper.slope
+    inverse = torch.linalg.solve(hyper.hessian, hyper.gradient)
+    amended = hyper.hessian @ hyper.gradient
     assert float(inverse @ amended) > 0, "the two corrections are less than a right angle apart"
 
 
@@ -366,11 +366,11 @@ def test_twin_weights_follow_their_own_data_and_alpha_follows_both() -> None:
 def test_the_bayesian_rule_learns_mean_and_precision() -> None:
     values = Gaussian(noise=0.0, precision=50.0).init(space(), generator(), torch.device("cpu"))
     bandit, part = Bandit(values, Categorical()), Bayesian(lr=0.1, betas=(0.0, 0.9), data=100.0)
-    state, slope = part.init(values, bandit.space), torch.tensor([[1.0, -2.0, 0.0]])
+    state, gradient = part.init(values, bandit.space), torch.tensor([[1.0, -2.0, 0.0]])
     with torch.no_grad():
-        part.move(bandit.context, {"column": slope}, state)
-    torch.testing.assert_close(values["column/precision"], 100.0 * 0.1 * slope.square() + 50.0)
-    expected = -0.1 * slope / (slope.abs() + 0.5)  # s^ = g^2 after one step, prior / data = 0.5
+        part.move(bandit.context, {"column": gradient}, state)
+    torch.testing.assert_close(values["column/precision"], 100.0 * 0.1 * gradient.square() + 50.0)
+    expected = -0.1 * gradient / (gradient.abs() + 0.5)  # s^ = g^2 after one step, prior / data = 0.5
     torch.testing.assert_close(values["column"].detach(), expected)
 
 
@@ -423,8 +423,8 @@ def test_the_log_probability_is_that_of_the_live_candidates() -> None:
     assert mixture.log_prob is not None
     plain, expected = on_host(values), 0.0
     for group in made.groups:
-        heard = [i for i, name in enumerate(group.candidates) if name != "none"]
+        receiving = [i for i, name in enumerate(group.candidates) if name != "none"]
         for row, pick in enumerate(mixture.active[group.name]):
-            logs = torch.log_softmax(plain[group.name][row, heard], -1)
-            expected += float(logs[heard.index(pick)]) if pick >= 0 else 0.0
+            logs = torch.log_softmax(plain[group.name][row, receiving], -1)
+            expected += float(logs[receiving.index(pick)]) if pick >= 0 else 0.0
     assert float(mixture.log_prob.detach()) == pytest.approx(expected, rel=1e-5)

@@ -68,7 +68,7 @@ class Numbers:
         return Batch(torch.zeros(2), torch.zeros(2), self.scales[step % len(self.scales)])
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        return output.mean()  # its slope is 1: each step lowers the weight by the learning rate
+        return output.mean()  # its gradient is 1: each step lowers the weight by the learning rate
 
     def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:
         outputs = [float(predict(torch.zeros(1))) for _ in range(3)]
@@ -181,8 +181,8 @@ def test_the_price_of_size_pushes_down_the_live_candidates_alone():
     assert penalty is not None
     grads = torch.autograd.grad(penalty, list(alpha.values()))
     assert mixture.weights is not None
-    for (name, burden), grad in zip(space.burden().items(), grads, strict=True):
-        torch.testing.assert_close(grad, 2 * 0.5 * burden * mixture.weights[name].detach())
+    for (name, sizes), grad in zip(space.relative_parameters().items(), grads, strict=True):
+        torch.testing.assert_close(grad, 2 * 0.5 * sizes * mixture.weights[name].detach())
         assert float(grad.sum()) > 0
 
 
@@ -206,9 +206,9 @@ def test_a_high_price_finds_smaller_cells():
             training = Training(epochs=8, batch_size=8, optimiser=SGD)
             alpha = Loop(space, case.task(), training, strategy=strategy, seed=seed).run()["alpha"]
             active = space.constrain({name: tensor.detach() for name, tensor in alpha.items()})
-            for name, burden in space.burden().items():
+            for name, sizes in space.relative_parameters().items():
                 live = [(row, pick) for row, pick in enumerate(active[name]) if pick >= 0]
-                shares[eta] += sum(float(burden[row, pick]) for row, pick in live)
+                shares[eta] += sum(float(sizes[row, pick]) for row, pick in live)
     assert shares[30.0] < 0.7 * shares[0.0], shares
 
 

@@ -31,10 +31,10 @@ class Observer:
     """TrialResult what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
 
     def started(self, what: str, steps: int, done: int) -> None:
-        """Hear that `what` begins, with its number of steps and those done before (when resumed)."""
+        """Show that `what` begins, with its number of steps and those done before (when resumed)."""
 
     def stepped(self) -> None:
-        """Hear that a step is done."""
+        """Show that a step is done."""
 
     def logged(self, record: dict[str, Any]) -> None:
         """Receive one line of the trace."""
@@ -237,7 +237,7 @@ class Loop:
             self._carry("train", self._weight_step(batch, hidden.get("train")))
 
     def _advance(self, strategy: Strategy, step: int, progress: float) -> SearchView:
-        """Let the schedules and hooks hear how far the search is, and return what they see of it."""
+        """Advance schedules and hooks to a step, and return what they see of the search."""
         state = self.state
         view = SearchView(
             self.space, state["alpha"], state["relax"], step, progress, strategy.relax, epoch_steps=len(self.stream)

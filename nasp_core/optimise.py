@@ -135,7 +135,7 @@ class Training:
     average_after: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an empty budget."""
+        """Check the settings; raises `SearchError` for an empty budget."""
         if self.epochs < 1 or self.batch_size < 1:
             raise SearchError(
                 f"a training of {self.epochs} epochs with batches of {self.batch_size} trains nothing; "

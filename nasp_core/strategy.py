@@ -262,7 +262,7 @@ class Schedule(Part):
         """Change what is to change before a step, such as the relaxation's temperature; nothing by default."""
 
     def learned(self, view: SearchView, state: State) -> None:
-        """Hear that an architecture step is done; a path-wise gradient is still in alpha's `grad`."""
+        """Learn from an architecture step that is done; a path-wise gradient is still in alpha's `grad`."""
 
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether this step has an architecture step; the first schedule that says no decides."""
@@ -281,7 +281,7 @@ class Attached:
     """What a hook added to a supernet; the base does nothing."""
 
     def advance(self, progress: float) -> None:
-        """Hear before each step how far the search is, in [0, 1)."""
+        """Change what is to change before a step; `progress` is how far the search is, in [0, 1)."""
 
     def detach(self) -> None:
         """Take it away again."""

@@ -36,7 +36,7 @@ class Gaussian(Logits):
     gives: ClassVar[frozenset[str]] = frozenset({"logits", "gaussian"})
 
     def __post_init__(self) -> None:
-        """Refuse what is no precision."""
+        """Check the settings; raises `StrategyError` for what is no precision."""
         if self.precision <= 0:
             raise StrategyError(f"{self.describe()}: the precision must be above 0")
 

@@ -34,7 +34,7 @@ class Perturbation(Select):
     }
 
     def __post_init__(self) -> None:
-        """Refuse negative trainings."""
+        """Check the settings; raises `SearchError` for negative trainings."""
         if self.tune < 0:
             raise SearchError(f"{self.describe()}: tune must be 0 or more")
 

@@ -28,7 +28,7 @@ class Transit(Hook):
     """
 
     def attach(self, space: Space) -> Attached:
-        """Say which cells are in transit."""
+        """Set which cells are in transit."""
         kinds = space.cell_kinds()
         engines = {kind: number for number, kind in enumerate(kinds)}
         return _InTransit(space, frozenset(range(len(kinds))) - frozenset(engines.values()))

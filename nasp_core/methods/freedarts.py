@@ -62,7 +62,7 @@ class Untrained(Schedule):
     gives: ClassVar[frozenset[str]] = frozenset({"untrained"})
 
     def __post_init__(self) -> None:
-        """Refuse to look at nothing."""
+        """Check the settings; raises `StrategyError`."""
         if self.rounds < 1:
             raise StrategyError(f"{self.describe()}: rounds must be 1 or more")
 

@@ -65,7 +65,7 @@ class GreedyFilter(ByRule):
     }
 
     def __post_init__(self) -> None:
-        """Refuse an empty filter."""
+        """Check the settings; raises `StrategyError` for an empty filter."""
         if not 1 <= self.keep <= self.draws or self.pool < 1:
             raise StrategyError(f"{self.describe()}: needs 1 <= keep <= draws and pool >= 1")
 

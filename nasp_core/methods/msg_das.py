@@ -33,7 +33,7 @@ class DropBlockSkip(Hook):
     size: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse to drop everything."""
+        """Check the settings; raises `StrategyError`."""
         if not 0 <= self.rate < 1 or self.size < 1 or self.size % 2 == 0:
             raise StrategyError(f"{self.describe()}: rate must be in [0, 1), size odd and 1 or more")
 

@@ -71,7 +71,7 @@ class Ranking(Select):
     epoch_divisor: float = 4.0
 
     def __post_init__(self) -> None:
-        """Refuse an empty final."""
+        """Check the settings; raises `SearchError` for an empty final."""
         if self.count < 1 or self.epoch_divisor < 1:
             raise SearchError(
                 f"Ranking(count={self.count}, epoch_divisor={self.epoch_divisor}): both must be 1 or more"

@@ -71,7 +71,7 @@ class Shortlist(Select):
     keep: int = 2
 
     def __post_init__(self) -> None:
-        """Refuse an empty list."""
+        """Check the settings; raises `SearchError` for an empty list."""
         least = min(self.n_supernet_evals, self.count, self.epoch_divisor, self.keep)
         if least < 1 or self.trainings < self.count or self.keep > self.trainings:
             raise SearchError(

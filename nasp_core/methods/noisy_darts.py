@@ -27,7 +27,7 @@ class NoisySkip(Hook):
     factor: float = 0.2
 
     def __post_init__(self) -> None:
-        """Refuse a negative deviation."""
+        """Check the settings; raises `StrategyError` for a negative deviation."""
         if self.factor < 0:
             raise StrategyError(f"{self.describe()}: the factor must be 0 or more")
 

@@ -41,7 +41,7 @@ class Box(Domain):
         }
 
     def __post_init__(self) -> None:
-        """Refuse an empty box and a negative noise."""
+        """Check the settings; raises `StrategyError` for an empty box and a negative noise."""
         if not self.low < self.high or self.noise < 0:
             raise StrategyError(f"{self.describe()}: needs low < high and noise >= 0")
 

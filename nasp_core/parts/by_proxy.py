@@ -40,7 +40,7 @@ class ByProxy(Select):
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        """Refuse an empty pool and an unknown draw."""
+        """Check the settings; raises `SearchError` for an empty pool and an unknown draw."""
         if self.pool < 1 or self.batch_size < 1:
             raise SearchError(f"ByProxy(pool={self.pool}, batch_size={self.batch_size}): both must be 1 or more")
         if self.draw not in ("scores", "uniform"):

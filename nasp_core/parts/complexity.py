@@ -29,7 +29,7 @@ class Complexity(Schedule):
     eta: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a reward for size."""
+        """Check the settings; raises `StrategyError` for a reward for size."""
         if self.eta < 0:
             raise StrategyError(f"eta = {self.eta}: it must be 0 (size is free) or more")
 

@@ -35,7 +35,7 @@ class GumbelHard(Softmax):
     gives: ClassVar[frozenset[str]] = frozenset({"gradient", "discrete", "convex", "temperature", "shares", "random"})
 
     def __post_init__(self) -> None:
-        """Refuse to draw nothing."""
+        """Check the settings; raises `StrategyError`."""
         if self.samples < 1:
             raise StrategyError(f"{self.describe()}: samples must be 1 or more")
 

@@ -34,7 +34,7 @@ class PartialChannels(Hook):
     share: int = 4
 
     def __post_init__(self) -> None:
-        """Refuse less than one part."""
+        """Check the settings; raises `StrategyError` for less than one part."""
         if self.share < 1:
             raise StrategyError(f"{self.describe()}: the share must be 1 or more")
 

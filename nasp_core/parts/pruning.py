@@ -62,7 +62,7 @@ class Prune(Schedule):
     needs: ClassVar[dict[str, str]] = {"shares": "pruning compares what candidates weigh; use relax = Softmax"}
 
     def __post_init__(self) -> None:
-        """Refuse thresholds that nothing or everything is below."""
+        """Check the settings; raises `StrategyError` for thresholds that nothing or everything is below."""
         if not 0 <= self.first <= self.last or not 0 <= self.after < 1 or self.every < 1:
             raise StrategyError(f"{self.describe()}: needs 0 <= first <= last, after in [0, 1), every >= 1")
 
@@ -90,7 +90,7 @@ class Shrink(Schedule):
     needs: ClassVar[dict[str, str]] = {"shares": "shrinking compares what candidates weigh; use relax = Softmax"}
 
     def __post_init__(self) -> None:
-        """Refuse stages that do not go together."""
+        """Check the settings; raises `StrategyError` for stages that do not go together."""
         if len(self.at) != len(self.keep) or list(self.at) != sorted(self.at) or any(k < 1 for k in self.keep):
             raise StrategyError(f"{self.describe()}: needs one keep >= 1 for each at, and at in order")
 

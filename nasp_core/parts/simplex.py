@@ -30,7 +30,7 @@ class Simplex(Domain):
     gives: ClassVar[frozenset[str]] = frozenset({"simplex"})
 
     def __post_init__(self) -> None:
-        """Refuse a floor that no distribution meets."""
+        """Check the settings; raises `StrategyError` for a floor that no distribution meets."""
         if (self.floor is not None and not 0 <= self.floor < 0.5) or self.noise < 0:
             raise StrategyError(f"{self.describe()}: needs 0 <= floor < 0.5 and noise >= 0")
 

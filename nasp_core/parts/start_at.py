@@ -17,7 +17,7 @@ class StartAt(Schedule):
     share: float = 0.3
 
     def __post_init__(self) -> None:
-        """Refuse to begin after the end."""
+        """Check the settings; raises `StrategyError`."""
         if not 0 <= self.share < 1:
             raise StrategyError(f"{self.describe()}: the share must be in [0, 1)")
 

@@ -27,7 +27,7 @@ class Temperature(Schedule):
     needs: ClassVar[dict[str, str]] = {"temperature": "there is no temperature to set; use relax = Softmax or Gumbel*"}
 
     def __post_init__(self) -> None:
-        """Refuse what is no temperature."""
+        """Check the settings; raises `StrategyError` for what is no temperature."""
         if min(self.start, self.end) <= 0 or not 0 <= self.after < 1 or self.kind not in ("exponential", "linear"):
             raise StrategyError(
                 f"{self.describe()}: temperatures must be above 0, after in [0, 1), kind exponential or linear"

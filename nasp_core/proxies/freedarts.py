@@ -88,7 +88,7 @@ class FreeDarts:
     papers: ClassVar[tuple[Paper, ...]] = (PAPER,)
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
-        """Refuse: a plain network has no alpha."""
+        """Raise `ProxyError`: a plain network has no alpha."""
         raise ProxyError(
             f"freedarts judges the candidates of a supernet, and {type(network).__name__} has none; "
             "use nasp_core.proxies.proxy_score(score, space, active, ...), which gives it the supernet"

@@ -55,7 +55,7 @@ class JacobCov:
     papers: ClassVar[tuple[Paper, ...]] = (PAPER, ZERO_COST)
 
     def __post_init__(self) -> None:
-        """Refuse an offset that is not above 0."""
+        """Check the settings; raises `ProxyError` for an offset that is not above 0."""
         if self.offset <= 0:
             raise ProxyError(f"JacobCov(offset={self.offset}): it must be above 0")
 

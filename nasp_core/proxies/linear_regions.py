@@ -41,7 +41,7 @@ class LinearRegions:
     papers: ClassVar[tuple[Paper, ...]] = (TE_NAS,)
 
     def __post_init__(self) -> None:
-        """Refuse negative settings."""
+        """Check the settings; raises `ProxyError` for negative settings."""
         if self.side < 0 or self.between < 0:
             raise ProxyError(f"LinearRegions(side={self.side}, between={self.between}): neither may be negative")
 

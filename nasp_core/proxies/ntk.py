@@ -63,7 +63,7 @@ class Ntk:
     papers: ClassVar[tuple[Paper, ...]] = (TE_NAS,)
 
     def __post_init__(self) -> None:
-        """Refuse less than two samples."""
+        """Check the settings; raises `ProxyError` for less than two samples."""
         if self.samples < 2:
             raise ProxyError(f"Ntk(samples={self.samples}): a condition number needs 2 or more")
 

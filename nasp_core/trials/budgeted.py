@@ -47,7 +47,7 @@ class Budgeted:
     papers: tuple[Paper, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse counts below their least."""
+        """Check the settings; raises `SearchError` for counts below their least."""
         wrong = [
             f"{name} = {getattr(self, name)}" for name, least in self.least().items() if getattr(self, name) < least
         ]

@@ -26,7 +26,7 @@ class Explore(Select):
     n_supernet_evals: int = 200
 
     def __post_init__(self) -> None:
-        """Refuse to ask nothing."""
+        """Check the settings; raises `SearchError`."""
         if self.n_supernet_evals < 1:
             raise SearchError(f"{self.describe()}: n_supernet_evals must be 1 or more")
 

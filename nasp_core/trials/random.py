@@ -33,7 +33,7 @@ class Random:
     papers: tuple[Paper, ...] = (PAPER,)
 
     def __post_init__(self) -> None:
-        """Refuse an empty budget."""
+        """Check the settings; raises `SearchError` for an empty budget."""
         if self.trials < 1:
             raise SearchError(f"Random(trials={self.trials}): it must be 1 or more")
 

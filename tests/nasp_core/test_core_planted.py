@@ -52,7 +52,9 @@ def assert_found(operation: str, found: Found) -> None:
     assert len(finals) == 3, "one finalist of each family"
 
 
-@pytest.mark.parametrize("operation", ["plus", "multiply", "max"])
+@pytest.mark.parametrize(
+    "operation", ["max", *(pytest.param(each, marks=pytest.mark.slow) for each in ("plus", "multiply"))]
+)
 def test_the_planted_family_is_found(operation: str) -> None:
     assert_found(operation, recover(operation, 0))
 

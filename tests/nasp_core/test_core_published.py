@@ -63,6 +63,7 @@ def test_every_published_cell_trains(name: str) -> None:
         assert not torch.equal(parameter, old), f"{key} never trained"
 
 
+@pytest.mark.slow
 def test_stripes_are_learnt() -> None:
     training = Training(epochs=12, batch_size=24, optimiser=Optimiser("adam", 0.01))
     trained = train(make(drop_path=0.0), PlantedPictures(rows=144), training, seed=1)
@@ -160,6 +161,7 @@ def test_a_cell_of_identities_is_untouched_by_dropping() -> None:
     torch.testing.assert_close(cell(before, previous, torch.tensor(0.1)).value, kept, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_compiling_once_is_enough_for_a_training() -> None:
     from torch._dynamo.testing import CompileCounter
 

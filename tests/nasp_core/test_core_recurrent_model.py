@@ -166,6 +166,7 @@ def test_bfloat16_computes_the_same_and_keeps_states_in_float32(how: str) -> Non
         assert float((exact - rounded).norm() / exact.norm()) < 0.1
 
 
+@pytest.mark.slow
 def test_a_network_learns_planted_text_that_needs_a_hidden_state() -> None:
     """The word before alone does not tell the next one; two words do."""
     task = PlantedText(7, sizes=(4000, 800, 800), window=10, noise=0.05)

@@ -48,7 +48,14 @@ def generator(seed: int = 0) -> torch.Generator:
 DRAWS = 4000
 
 
-@pytest.mark.parametrize("relax", [GumbelHard(), GumbelHard(temperature=0.1), Categorical()])
+@pytest.mark.parametrize(
+    "relax",
+    [
+        GumbelHard(),
+        pytest.param(GumbelHard(temperature=0.1), marks=pytest.mark.slow),
+        pytest.param(Categorical(), marks=pytest.mark.slow),
+    ],
+)
 def test_gumbel_draws_have_the_frequencies_of_the_softmax(relax: Categorical | GumbelHard) -> None:
     logits, state, source = alpha(1.0, -0.5, 0.3), relax.init(), generator(3)
     picks = [relax.mixture(logits, space(), "weight", state, source).active for _ in range(DRAWS)]
@@ -57,6 +64,7 @@ def test_gumbel_draws_have_the_frequencies_of_the_softmax(relax: Categorical | G
     assert float(((counts - expected) ** 2 / expected).sum()) < 13.8, "chi-squared of two degrees, one in a thousand"
 
 
+@pytest.mark.slow
 def test_soft_gumbel_weights_become_those_draws_as_the_temperature_falls() -> None:
     logits, cold = alpha(1.0, -0.5, 0.3), GumbelSoftmax(temperature=0.01)
     source, total, sharp = generator(4), torch.zeros(3), 0
@@ -199,6 +207,7 @@ def test_reinforce_is_unbiased_on_a_three_arm_bandit(baseline: float) -> None:
     torch.testing.assert_close(total, exact_gradient(values), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_reinforce_learns_the_best_arm_and_its_draws_average_to_the_gradient() -> None:
     values = alpha(0.4, -0.3, 0.1)
     bandit, total = Bandit(values, Categorical()), torch.zeros(3)

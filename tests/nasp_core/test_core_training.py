@@ -196,6 +196,7 @@ def test_where_size_does_not_depend_on_choices_it_has_no_price():
         Complexity(-1)
 
 
+@pytest.mark.slow
 def test_a_high_price_finds_smaller_cells():
     case = CASES["conv-cell"]
     shares = {0.0: 0.0, 30.0: 0.0}  # of the parameters that choices bring, over three seeds

@@ -92,7 +92,12 @@ def test_resuming_at_any_score_proposes_what_would_have_been_proposed(name: str)
             assert same(pack(again), saved[number + 1]), f"saved after {at}, state {number + 1}"
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+COSTLY = {"nao", "reinforce", "weak-predictor", "anasod", "bayes-wl", "tpe"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow) if each in COSTLY else each for each in LEARNERS]
+)
 def test_learning_beats_drawing_on_a_planted_table(name: str) -> None:
     """Mean regret over 10 seeds at 40 trainings is at most 0.8 of that of random search (over 60 seeds)."""
     arena = SearchContext(bench_space())

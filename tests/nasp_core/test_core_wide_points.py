@@ -131,7 +131,7 @@ def centred(scores: Tensor) -> float:
     return float(left.abs().max())
 
 
-@pytest.mark.parametrize("branches", [1, 2])
+@pytest.mark.parametrize("branches", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_point_is_additive_exactly_where_its_scores_are_a_sum(branches: int) -> None:
     fewer: dict[str, Any] = {"biases": ("off",)}
     if branches == 2:

@@ -21,9 +21,9 @@ from nasp_core.evaluation import evaluate
 from nasp_core.loop import Loop
 from nasp_core.methods import make_strategy
 from nasp_core.optimise import Training
-from sif.api import Pipeline
-from sif.models.baselines import BASELINES
 from sif.models.build import build_network, make_space
+from sif.problems.tables import TableInstance
+from sif.runs.engine import Engine
 
 STRATEGIES = ("nasp", "nasp-ranked", "darts", "darts-2nd")
 
@@ -61,13 +61,13 @@ def default(seeds: int) -> dict[str, Any]:
     runs = []
     for seed in range(seeds):
         recipe, data = load("movielens", seed)
-        pipeline = Pipeline(recipe, data, _Once())
+        engine = Engine(TableInstance(recipe, data), _Once())  # type: ignore[arg-type]
         with Timed() as timed:
             found = run_search(recipe, data)
-            genotype, trained = pipeline.train(found.genotype)
+            genotype, trained = engine.train_found(found.genotype, None)
         network = build_network(genotype, data.task)
         network.load_state_dict(trained["weights"])
-        factorised, _ = pipeline.baseline("biased-mf", BASELINES["biased-mf"])
+        factorised = engine.rival("biased-mf", engine.instance.rivals()["biased-mf"]).network
         runs.append(
             {
                 "seed": seed,

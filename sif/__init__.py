@@ -3,9 +3,8 @@
 Cells of convolutional and recurrent networks: `sif.search_cells(recipe)`, `sif.load_cells(run)`.
 """
 
-from sif.api import Run, load, search
-from sif.cells.api import load_cells, search_cells
-from sif.cells.run import CellRun
+from sif.api import Run, load, load_cells, search, search_cells
+from sif.cells.saved import CellRun
 from sif.datasets import Interactions, read
 from sif.errors import SifError
 from sif.recommender import Recommender

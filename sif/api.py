@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,29 +12,23 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from nasp_core.evaluation import evaluate
-from nasp_core.genotype import Genotype
-from nasp_core.types import State
 from sif.checkpoint import load_tree
-from sif.data import Prepared, prepare
 from sif.datasets import Vocabulary
 from sif.errors import DataError, RunError
 from sif.evaluate.run import rank_run
-from sif.models.build import build_network, is_additive, parameters_of
+from sif.models.build import build_network, is_additive
 from sif.models.saved import goal_of
-from sif.pipeline import Pipeline, check_recipe
-from sif.recipes import Recipe, changes_of, load_rating_recipe
+from sif.problems import open_recipe, problem
+from sif.recipes import BaseRecipe, changes_of, load_recipe
 from sif.recommender import Recommender
 from sif.report.formula import formula
-from sif.report.html import report
-from sif.results import SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
-from sif.retrain import retrain, score
-from sif.runs import FinishedRun, Progress, RunDirectory, Stages, write_model
+from sif.run_directory import FinishedRun, RunDirectory
+from sif.runs.after import retrain, score
+from sif.runs.engine import execute
 from sif.serve.topk import top_k
 from sif.tasks import Scale
-from sif.threads import threads_for
 
-__all__ = ["Run", "execute", "load", "rank_run", "retrain", "score", "search"]
+__all__ = ["Run", "execute", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
 
 
 class Run(FinishedRun):
@@ -118,138 +111,63 @@ def search(
     data: Any = None,
     strategy: str | None = None,
     *,
-    recipe: str | Path | Recipe = "ratings",
+    recipe: str | Path | BaseRecipe = "ratings",
+    budget: str = "",
     settings: Mapping[str, Any] | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
     device: str = "auto",
     root: Path | None = None,
-) -> Run:
-    """Find the interaction function that fits a table of ratings best, and return the finished run.
+) -> Any:
+    """Search the architecture that fits the data best, and return the finished run.
 
-    `data`: a path, frame, sparse matrix, `Interactions`, or name of a data set; None takes the recipe's own.
-    `settings` overrides the recipe by dotted key (`{"search.epochs": 5}`). Without `out` the run lies in a temporary
-    folder that lives as long as the returned object. Raises `DataError` or `RecipeError` before anything is written.
+    Args:
+        data: a path, frame, sparse matrix, `Interactions`, `Pictures`, `Corpus`, or name of a data set; None takes the
+            recipe's own.
+        strategy: instead of the recipe's.
+        recipe: a name, a file, or a recipe.
+        budget: of recipes that have budgets: `smoke`, `quick` or `full`.
+        settings: overrides the recipe by dotted key (`{"search.epochs": 5}`).
+        seed: instead of the recipe's.
+        out: the run directory to make. Without it the run lies in a temporary folder that lives as long as the
+            returned object.
+        device: `auto`, `cpu` or `cuda`.
+        root: folder of data sets.
+
+    Returns:
+        A `Run` of tables, a `CellRun` of cells: what the problem's runs are.
+
+    Raises:
+        DataError: the data cannot be used; before anything is written.
+        RecipeError: the recipe has problems; before anything is written.
     """
     changes = changes_of(settings, strategy, seed)
-    if isinstance(recipe, Recipe):
-        if changes:
+    if isinstance(recipe, BaseRecipe):
+        if changes or budget:
             raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")
         resolved = recipe
     else:
-        resolved = load_rating_recipe(recipe, changes)
+        resolved = load_recipe(recipe, changes, budget)
     if isinstance(data, str | Path):
         resolved, data = resolved.model_copy(update={"dataset": str(data)}), None
-    prepared = prepare(resolved, source=data, device=device, root=root)
-    check_recipe(resolved)
+    elif data is not None:
+        resolved = resolved.model_copy(update={"dataset": ""})
+    instance = open_recipe(resolved, source=data, device=device, root=root)
     keep = tempfile.TemporaryDirectory(prefix="sif-") if out is None else None
-    path = Path(keep.name) if keep is not None else Path(out or "")
-    directory = RunDirectory.create(path, prepared.interactions.name)
-    execute(resolved, prepared, directory)
-    return Run(directory, keep)
+    directory = RunDirectory.create(Path(keep.name) if keep is not None else Path(out or ""), instance.name)
+    execute(instance, directory)
+    return problem(resolved.task).run(directory, keep)
 
 
-def load(path: str | Path) -> Run:
-    """Open a finished run directory; raises `RunError` saying what is missing."""
+def load(path: str | Path) -> Any:
+    """Open a finished run directory, of any problem; raises `RunError` saying what is missing."""
     directory = RunDirectory.open(path, needs="result.json")
-    if directory.result()["task"] not in ("rating", "ranking"):
-        raise RunError(f"run {path} is of cells; use sif.load_cells")
-    return Run(directory)
+    return problem(directory.result()["task"]).run(directory)
 
 
-def execute(
-    recipe: Recipe,
-    data: Prepared,
-    directory: RunDirectory,
-    *,
-    progress: Progress | None = None,
-    checkpoint_seconds: float = 2.0,
-) -> None:
-    """Run a recipe on prepared data to the end, into `directory`; picks up there what an interrupted run left."""
-    with threads_for(recipe, data.task.device):
-        directory.write_recipe(recipe)
-        stages = Stages(directory, progress or Progress(), checkpoint_seconds)
-        stages.check(data.split.fingerprint)
-        _execute(Pipeline(recipe, data, stages), directory)
+def search_cells(recipe: str | Path, data: Any = None, **more: Any) -> Any:
+    """Search the cell that does best on pictures or text by a recipe (`cifar10`, `ptb`, a file); as `search`."""
+    return search(data, recipe=recipe, **more)
 
 
-def _execute(pipeline: Pipeline, directory: RunDirectory) -> None:
-    began = time.perf_counter()
-    found = pipeline.search()
-    genotype, trained = pipeline.train(Genotype.from_json(found["genotype"]), found["trained"])
-    network = pipeline.build(genotype)
-    network.load_state_dict(trained["weights"])
-    write_model(directory, genotype, trained["weights"], trained["epoch"], pipeline.data)
-    trace = [*found["trace"], *trained["trace"]]
-    directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
-
-    rows = pipeline.baselines()
-    enumerated = pipeline.enumerate()
-    drawn = pipeline.random(pipeline.search_epochs(found))
-    evaluating = time.perf_counter()
-    test = _test(pipeline, network)
-    baselines = {name: _row(pipeline, net, state) for name, (net, state) in rows.items()}
-    if drawn is not None:
-        chosen = Genotype.from_json(drawn["genotype"])
-        net = pipeline.build(chosen)
-        net.load_state_dict(drawn["weights"])
-        state = drawn | {"valid": evaluate(net, pipeline.task), "settings": {"genotype": chosen.key()}}
-        baselines["random-search"] = _row(pipeline, net, state)
-    ended = time.perf_counter()
-    scores = None if enumerated is None else enumerated["scores"]
-    baseline_seconds = sum(row.seconds for row in baselines.values()) + (enumerated["seconds"] if enumerated else 0.0)
-    result = Result(
-        schema_version=SCHEMA_VERSION,
-        task=pipeline.recipe.task,
-        dataset=pipeline.data.interactions.describe() | {"fingerprint": pipeline.data.interactions.fingerprint()},
-        strategy={"name": pipeline.recipe.strategy.name, "parts": pipeline.recipe.make_strategy().describe()},
-        recipe="recipe.toml",
-        seed=pipeline.recipe.seed,
-        genotype=json.loads(genotype.to_json()),
-        formula=formula(genotype),
-        metric=pipeline.task.metric,
-        maximise=pipeline.task.maximise,
-        metrics=Metrics(valid=trained["valid"], test=test),
-        baselines=baselines,
-        enumeration=scores,
-        regret=None if scores is None else pipeline.regret(scores),
-        seconds=Seconds(
-            search=found["seconds"],
-            train=trained["seconds"],
-            evaluate=ended - evaluating,
-            baselines=baseline_seconds,
-            total=ended - began,
-        ),
-        peak_memory_mb=peak_memory_mb(pipeline.task.device),
-        parameters=parameters_of(network),
-        tuned=trained["tuned"],
-        epochs={"best": trained["epoch"], "most": pipeline.most_epochs},
-        split_fingerprint=pipeline.data.split.fingerprint,
-        split=pipeline.data.split.describe(),
-        scale=pipeline.data.scale,
-        test_reads=pipeline.task.test_reads,
-        retrained=None,
-        versions=versions(),
-        hardware=hardware(pipeline.task.device),
-    )
-    dumped = result.model_dump()
-    directory.write("report.html", report(dumped, trace))
-    directory.write_json("result.json", dumped)
-    directory.clear()
-
-
-def _test(pipeline: Pipeline, network: Any) -> dict[str, float] | None:
-    """Read the test part for one final model; None when the split has none."""
-    if not len(pipeline.data.split.test):
-        return None
-    return evaluate(network, pipeline.task, split="test")
-
-
-def _row(pipeline: Pipeline, network: Any, state: State) -> Row:
-    return Row(
-        valid=state["valid"],
-        test=_test(pipeline, network),
-        seconds=state["seconds"],
-        parameters=parameters_of(network),
-        settings=state.get("settings", {}),
-    )
+load_cells = load

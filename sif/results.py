@@ -1,18 +1,22 @@
-"""The contract of `result.json`: a closed, versioned model."""
+"""The contract of `result.json`: one closed, versioned model for every problem."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["SCHEMA_VERSION", "Closed", "Metrics", "Result", "hardware", "peak_memory_mb", "versions"]
+__all__ = ["FOUND", "SCHEMA_VERSION", "Closed", "Metrics", "Result", "Row", "Seconds"]
+__all__ += ["hardware", "peak_memory_mb", "upgraded", "versions"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+FOUND = "found"
+"""The row of the best architecture."""
 
 
 class Closed(BaseModel):
@@ -22,30 +26,45 @@ class Closed(BaseModel):
 
 
 class Metrics(Closed):
-    """Metrics of the find on validation and test; None where the part was not read."""
+    """Metrics of the model on validation and test; None where the part was not read."""
 
     valid: dict[str, float] | None
     test: dict[str, float] | None
 
 
 class Seconds(Closed):
-    """Wall-clock seconds of each stage, attempts before a resume included; `total` is of the last attempt alone."""
+    """Wall-clock seconds of each stage, attempts before a resume included; `total` is of the last attempt alone.
+
+    `rivals` are those of all other rows, enumeration included.
+    """
 
     search: float
     train: float
+    rivals: float
     evaluate: float
-    baselines: float
     total: float
 
 
 class Row(Closed):
-    """One row of the comparison: a baseline, tuned where it says so, trained and evaluated like the find."""
+    """One model of the comparison, trained and evaluated like all others.
 
-    valid: dict[str, float]
+    - `settings`: what tuning chose.
+    - `genotype`, `formula`, `searched`, `trials`: of what a search found: the architecture, the metric by which the
+      search chose it, and how many architectures were trained alone.
+    - `multiply_adds`, `truth`: of cells.
+    """
+
+    valid: dict[str, float] | None
     test: dict[str, float] | None
     seconds: float
     parameters: int
-    settings: dict[str, Any]
+    settings: dict[str, Any] = Field(default_factory=dict)
+    genotype: dict[str, Any] | None = None
+    formula: str | None = None
+    searched: float | None = None
+    trials: int | None = None
+    multiply_adds: int | None = None
+    truth: dict[str, float] | None = None
 
 
 class Result(Closed):
@@ -56,27 +75,82 @@ class Result(Closed):
     dataset: dict[str, Any]
     strategy: dict[str, Any]
     recipe: str
+    budget: str | None
     seed: int
     genotype: dict[str, Any]
     formula: str
     metric: str
     maximise: bool
     metrics: Metrics
-    baselines: dict[str, Row]
+    rows: dict[str, Row]
     enumeration: dict[str, float] | None
     regret: float | None
+    truth: dict[str, dict[str, float]] | None
     seconds: Seconds
     peak_memory_mb: float
     parameters: int
+    multiply_adds: int | None
     tuned: dict[str, Any]
-    epochs: dict[str, int]
-    split_fingerprint: str
-    split: dict[str, Any]
+    epochs: dict[str, int] | None
+    fingerprint: str
+    split: dict[str, Any] | None
     scale: dict[str, float] | None
     test_reads: int
     retrained: dict[str, Any] | None
     versions: dict[str, str]
     hardware: dict[str, Any]
+
+
+def upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a result of schema version 1 as one of this version; others as they are."""
+    if data.get("schema_version") != 1:
+        return data
+    of_cells = data["task"] in ("image", "text")
+    return _upgraded_cells(dict(data)) if of_cells else _upgraded_table(dict(data))
+
+
+def _upgraded_table(data: dict[str, Any]) -> dict[str, Any]:
+    seconds = data["seconds"]
+    found = {key: data[key] for key in ("genotype", "formula", "parameters")} | data["metrics"]
+    found |= {"seconds": seconds["search"] + seconds["train"], "settings": data["tuned"]}
+    rows = {FOUND: found, **data.pop("baselines")}
+    data |= {
+        "schema_version": SCHEMA_VERSION,
+        "budget": None,
+        "rows": {name: _row(row) for name, row in rows.items()},
+        "truth": None,
+        "multiply_adds": None,
+        "fingerprint": data.pop("split_fingerprint"),
+        "seconds": {key: value for key, value in seconds.items() if key != "baselines"},
+    }
+    data["seconds"]["rivals"] = seconds["baselines"]
+    return data
+
+
+def _upgraded_cells(data: dict[str, Any]) -> dict[str, Any]:
+    seconds = data["seconds"]
+    best, mean = data.pop("best"), data.pop("mean")
+    for row in data["rows"].values():
+        row["formula"], row["truth"] = row.pop("cell"), row["truth"] and row["truth"]["accuracy"]
+    data.pop("supernet")
+    data |= {
+        "schema_version": SCHEMA_VERSION,
+        "formula": data.pop("cell"),
+        "rows": {name: _row(row) for name, row in data["rows"].items()},
+        "truth": best and {"best": best["accuracy"], "mean": mean["accuracy"]},
+        "seconds": {
+            "search": seconds["search"],
+            "train": seconds["train"],
+            "rivals": seconds["random_search"],
+            "evaluate": 0.0,
+            "total": seconds["total"],
+        },
+    }
+    return data | {"enumeration": None, "regret": None, "tuned": {}, "split": None, "scale": None}
+
+
+def _row(values: Mapping[str, Any]) -> dict[str, Any]:
+    return Row.model_validate(values).model_dump()
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,15 @@ from scipy import stats
 
 from nasp_core.errors import GenotypeError, ProxyError
 from nasp_core.genotype import Genotype
-from nasp_core.network import Network, Space
+from nasp_core.network import Space
 from nasp_core.proxies import Proxy, SupernetProxy, make_proxy, proxy_score
-from nasp_core.types import Batch, Task, derive_seed
-from sif.cells.convolution.nas_bench_201 import arch_string
-from sif.cells.data import prepare_cells
-from sif.cells.networks import build_cells
-from sif.cells.networks import make_space as make_cell_space
-from sif.cells.pipeline import check_cell_recipe
+from nasp_core.types import Batch, derive_seed
 from sif.cells.truth import TrueAccuracies
-from sif.data import prepare
 from sif.errors import DataError, RunError
-from sif.models.build import build_network, make_space
-from sif.pipeline import check_recipe
-from sif.recipes import AnyRecipe, CellRecipe, NasBench201Recipe, load_recipe
-from sif.report.cells import cell_text
-from sif.report.formula import formula
-from sif.runs import RunDirectory
+from sif.problems import problem_of
+from sif.problems.base import Instance
+from sif.recipes import NasBench201Recipe, load_recipe
+from sif.run_directory import RunDirectory
 
 __all__ = ["PointScores", "correlations", "score_points"]
 
@@ -54,18 +46,6 @@ class PointScores:
     points: list[dict[str, Any]]
     reasons: dict[str, str] = field(default_factory=dict)
     correlations: dict[str, dict[str, float]] = field(default_factory=dict)
-
-
-@dataclass
-class _Bench:
-    """What points are scored on: a space, a task, and how a plain network and a name are made of a genotype."""
-
-    recipe: AnyRecipe
-    dataset: str
-    space: Space
-    task: Task
-    build: Callable[[Genotype], Network]
-    name: Callable[[Genotype], str]
 
 
 def correlations(scores: Sequence[float], truth: Sequence[float]) -> dict[str, float]:
@@ -117,18 +97,19 @@ def score_points(
     if opened is not None and not found:
         found = [opened.genotype()]
     truth = _truth(recipe, table)
-    bench = _bench(recipe, device, root)
+    instance = _opened(recipe, device, root)
+    space = instance.space()
     if not wanted:
-        pictures = isinstance(bench.recipe, CellRecipe) and bench.recipe.task == "image"
-        wanted = {name: make_proxy(name) for name in (*(["naswot"] if pictures else []), "synflow", "grad-norm")}
+        more = ["naswot"] if recipe.task == "image" else []
+        wanted = {name: make_proxy(name) for name in (*more, "synflow", "grad-norm")}
     seed = recipe.seed if seed is None else seed
-    bench.space.reset(torch.Generator().manual_seed(derive_seed(seed, "score", "space")))
-    chosen = found or _drawn(bench.space, points, seed)
-    batch = bench.task.stream("train", batch_size, derive_seed(seed, "score", "batch")).batch(0)
-    told = PointScores(bench.space.name, bench.dataset, seed, batch_size, [])
+    space.reset(torch.Generator().manual_seed(derive_seed(seed, "score", "space")))
+    chosen = found or _drawn(space, points, seed)
+    batch = instance.search_task.stream("train", batch_size, derive_seed(seed, "score", "batch")).batch(0)
+    told = PointScores(space.name, instance.name, seed, batch_size, [])
     for genotype in chosen:
-        values = _score(bench, wanted, genotype, batch, derive_seed(seed, "score", "weights"), told.reasons)
-        entry: dict[str, Any] = {"name": bench.name(genotype), "scores": values}
+        values = _score(instance, space, wanted, genotype, batch, derive_seed(seed, "score", "weights"), told.reasons)
+        entry: dict[str, Any] = {"name": instance.formula(genotype), "scores": values}
         if truth is not None:
             entry["accuracy"] = truth.of(entry["name"])[_JUDGED]
         told.points.append(entry)
@@ -145,7 +126,7 @@ def _read(path: Path) -> Genotype:
         raise DataError(f"{path}: {error}") from None
 
 
-def _truth(recipe: AnyRecipe, table: str) -> TrueAccuracies | None:
+def _truth(recipe: Any, table: str) -> TrueAccuracies | None:
     named = table or getattr(recipe, "table", "")
     if not named:
         return None
@@ -154,29 +135,11 @@ def _truth(recipe: AnyRecipe, table: str) -> TrueAccuracies | None:
     return TrueAccuracies.read(named)
 
 
-def _bench(recipe: AnyRecipe, device: str, root: Path | None) -> _Bench:
+def _opened(recipe: Any, device: str, root: Path | None) -> Instance:
     """Read the data of a recipe, and return what its points are scored on."""
-    if isinstance(recipe, CellRecipe):
-        check_cell_recipe(recipe)
-        cells = prepare_cells(recipe, device=device, root=root, table=False)
-        facts = cells.facts
-        space = make_cell_space(recipe, facts).to(cells.device)
-        bench_201 = isinstance(recipe, NasBench201Recipe)
-        return _Bench(
-            recipe,
-            cells.name,
-            space,
-            cells.search,
-            lambda genotype: build_cells(genotype, recipe.network_settings(), facts).to(cells.device),
-            (lambda genotype: arch_string(genotype.choices["edge"])) if bench_201 else cell_text,
-        )
-    check_recipe(recipe)
-    prepared = prepare(recipe, device=device, root=root)
-    task = prepared.task
-    made = make_space(recipe.space.name, task, recipe.settings())
-    return _Bench(
-        recipe, prepared.interactions.name, made, task, lambda genotype: build_network(genotype, task), formula
-    )
+    problem = problem_of(recipe)
+    problem.check(recipe)
+    return problem.reopen(recipe, device=device, root=root)
 
 
 def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:
@@ -192,19 +155,25 @@ def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:
 
 
 def _score(
-    bench: _Bench, wanted: Mapping[str, Proxy], genotype: Genotype, batch: Batch, seed: int, reasons: dict[str, str]
+    instance: Instance,
+    space: Space,
+    wanted: Mapping[str, Proxy],
+    genotype: Genotype,
+    batch: Batch,
+    seed: int,
+    reasons: dict[str, str],
 ) -> dict[str, float | None]:
     """Return the scores of a point; None, and an entry in `reasons`, where one has no meaning for it."""
-    active = bench.space.selection(genotype)
-    network = bench.build(genotype)
+    active = space.selection(genotype)
+    network = instance.build(genotype)
     network.reset(torch.Generator().manual_seed(seed))
     values: dict[str, float | None] = {}
     for name, score in wanted.items():
         try:
             if isinstance(score, SupernetProxy):
-                values[name] = proxy_score(score, bench.space, active, batch, bench.task.loss, seed=seed)
+                values[name] = proxy_score(score, space, active, batch, instance.search_task.loss, seed=seed)
             else:
-                values[name] = score.score(network, batch, bench.task.loss)
+                values[name] = score.score(network, batch, instance.search_task.loss)
         except ProxyError as error:
             values[name] = None
             reasons.setdefault(name, str(error))

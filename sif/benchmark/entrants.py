@@ -46,7 +46,9 @@ class Entrant:
         if trials is not None and "trials" in inspect.signature(STRATEGIES[self.name]).parameters:
             settings.setdefault("trials", trials)
         changes = [f"strategy.settings.{key}={json.dumps(value)}" for key, value in settings.items()]
-        strategy = load_recipe("ratings", [f"strategy.name={json.dumps(self.name)}", *changes]).make_strategy()
+        strategy: AnyStrategy = load_recipe(
+            "ratings", [f"strategy.name={json.dumps(self.name)}", *changes]
+        ).make_strategy()
         if gradient is not None and not isinstance(strategy, Strategy) and is_dataclass(strategy):
             strategy = replace(strategy, gradient=gradient)
         return strategy

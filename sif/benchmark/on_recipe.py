@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nasp_core.evaluation import evaluate
 from nasp_core.network import Network
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.strategy import Strategy
@@ -16,9 +15,7 @@ from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
 from sif.benchmark.results import Column, Run
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget, TimeBudget
-from sif.data import Prepared
-from sif.models.build import build_network, make_space
-from sif.recipes import Recipe
+from sif.problems.base import Instance
 
 __all__ = ["RecipeArena"]
 
@@ -32,18 +29,15 @@ class RecipeArena:
     point that is trained by the recipe's final schedule has one outcome for each seed, whoever trains it.
     """
 
-    def __init__(self, recipe: Recipe, data: Prepared, budget: Budget) -> None:
-        self.recipe, self.data, self.budget = recipe, data, budget
-        self.task, self.final = data.task, recipe.training("train")
-        self.clock = clock_of(data.task.device)
-        self._one_shot = OneShot(self.space, self.task, recipe.training("search"), self.final, budget, self.clock)
+    def __init__(self, instance: Instance, budget: Budget) -> None:
+        self.instance, self.recipe, self.budget = instance, instance.recipe, budget
+        self.task, self.final = instance.search_task, self.recipe.training("train")
+        self.clock = clock_of(instance.device)
+        search_training = self.recipe.training("search")
+        self._one_shot = OneShot(instance.space, self.task, search_training, self.final, budget, self.clock)
         self._training_seconds = math.nan
         self._finals: dict[str, dict[str, float]] = {}
-        self._gradient = recipe.make_strategy().gradient.pinned()
-
-    def space(self) -> Any:
-        """Return a new supernet."""
-        return make_space(self.recipe.space.name, self.task, self.recipe.settings())
+        self._gradient = self.recipe.make_strategy().gradient.pinned()
 
     def with_own_settings(self, entrants: list[Entrant]) -> list[Entrant]:
         """Return the entrants, the recipe's own strategy among them with the settings that the recipe has for it."""
@@ -57,7 +51,7 @@ class RecipeArena:
     def columns(self) -> list[Column]:
         """Validation and test metric of the find trained anew, regret among all points trained so, and seconds."""
         better = "more" if self.task.maximise else "less"
-        metrics = [f"valid {self.task.metric}", f"test {self.task.metric}"] if len(self.data.split.test) else []
+        metrics = [f"valid {self.task.metric}", f"test {self.task.metric}"] if self.instance.has("test") else []
         metrics = metrics or [f"valid {self.task.metric}"]
         return [
             *(Column(name=name, better=better, digits=4) for name in metrics),  # type: ignore[arg-type]
@@ -68,20 +62,20 @@ class RecipeArena:
 
     def describe(self) -> dict[str, Any]:
         """Return the recipe, the data and the split."""
-        facts = self.data.interactions.describe() | {"fingerprint": self.data.interactions.fingerprint()}
-        values = self.recipe.model_dump(mode="json", exclude={"baselines", "tune", "strategy"})
+        described = self.instance.describe()
+        values = self.recipe.model_dump(mode="json", exclude={"baselines", "tune", "strategy", "compare"})
         return {
             "kind": "recipe",
             "recipe": values,
-            "dataset": {key: value for key, value in facts.items() if key != "source"},
-            "split": self.data.split.describe() | {"fingerprint": self.data.split.fingerprint},
+            "dataset": {key: value for key, value in described["dataset"].items() if key != "source"},
+            "split": (described.get("split") or {}) | {"fingerprint": self.instance.fingerprint},
             "metric": self.task.metric,
             "maximise": self.task.maximise,
         }
 
     def refusal(self, entrant: Entrant) -> str | None:
         """Return why a strategy does not fit the space."""
-        return refused(entrant.strategy(gradient=self._gradient), self.space(), self.task)
+        return refused(entrant.strategy(gradient=self._gradient), self.instance.space(), self.task)
 
     def plan(self, entrant: Entrant) -> Plan:
         """Measure a one-shot search of one epoch and size it to the budget; for trials, count what it pays for."""
@@ -136,7 +130,7 @@ class RecipeArena:
             budget_left = EvaluationBudget(self.budget.evaluations(self.final.epochs))
         bounded = BudgetedStrategy(strategy, budget_left)
         training = self.recipe.training("search")
-        found = search(self.space(), self.task, bounded, training, final=self.final, seed=seed)
+        found = search(self.instance.space(), self.task, bounded, training, final=self.final, seed=seed)
         return found, self.clock() - began, {"points": float(bounded.asked)}
 
     def _trials(self) -> int:
@@ -146,7 +140,7 @@ class RecipeArena:
         if math.isnan(self._training_seconds):
             pilot = Entrant("random", {"trials": _PILOTS}).strategy(gradient=self._gradient)
             began = self.clock()
-            search(self.space(), self.task, pilot, self.recipe.training("search"), final=self.final)
+            search(self.instance.space(), self.task, pilot, self.recipe.training("search"), final=self.final)
             self._training_seconds = (self.clock() - began) / _PILOTS
         return max(1, math.ceil(self.budget.amount / self._training_seconds))
 
@@ -155,16 +149,19 @@ class RecipeArena:
         key = f"{seed} {found.genotype.to_json()}"
         if key not in self._finals:
             began = self.clock()
+            same = self.instance.search_task is self.instance.final_task
             network = found.network or (found.trained.network if found.trained is not None else None)
-            if network is None:
+            if network is None or not same:
                 network = self._trained(found, seed)
-            figures = {f"valid {self.task.metric}": evaluate(network, self.task)[self.task.metric]}
-            if len(self.data.split.test):
-                figures[f"test {self.task.metric}"] = evaluate(network, self.task, split="test")[self.task.metric]
+            figures = {}
+            for part in ("valid", "test"):
+                metrics = self.instance.evaluate(network, part)
+                if metrics is not None:
+                    figures[f"{part} {self.task.metric}"] = metrics[self.task.metric]
             self._finals[key] = figures | {"training s": self.clock() - began}
         return dict(self._finals[key])
 
     def _trained(self, found: Found, seed: int) -> Network:
-        network: Network = build_network(found.genotype, self.task)
+        network = self.instance.build(found.genotype)
         key = found.genotype.key()
-        return train_genotype(network, self.task, self.final, key=key, seed=seed).network
+        return train_genotype(network, self.instance.final_task, self.final, key=key, seed=seed).network

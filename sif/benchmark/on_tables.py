@@ -23,11 +23,11 @@ from sif.benchmark.one_shot import OneShot
 from sif.benchmark.results import Column, Run
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
+from sif.cells.notation import cell_text
 from sif.cells.truth import TrueAccuracies
 from sif.datasets import read
 from sif.errors import DataError, RaceError
 from sif.models.build import make_space
-from sif.report.cells import cell_text
 from sif.spaces.wide_settings import NAME, VERSION, settings_of
 from sif.tabular import InteractionTable, Plan, TaskName, arena_of
 from sif.tasks.ranking_settings import RankingSettings

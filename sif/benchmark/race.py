@@ -23,7 +23,7 @@ from sif.benchmark.scores import ScoreRace
 from sif.checkpoint import write_atomically
 from sif.errors import RaceError
 from sif.results import hardware, versions
-from sif.runs import Progress
+from sif.runs.stages import Progress
 
 __all__ = ["race"]
 
@@ -53,14 +53,14 @@ def race(
     folder = _Folder(out, {"arena": arena.describe(), "budget": _plain(budget), "versions": versions()})
     refusals = {entrant.name: arena.refusal(entrant) for entrant in entrants}
     progress.stage("race")
-    progress.steps("runs", sum(reason is None for reason in refusals.values()) * seeds, 0)
+    progress.started("runs", sum(reason is None for reason in refusals.values()) * seeds, 0)
     notes: dict[str, str | None] = {}
     runs: dict[str, list[Run]] = {entrant.name: [] for entrant in entrants}
     for entrant in (entrant for entrant in entrants if refusals[entrant.name] is None):
         for seed in range(seeds):
             runs[entrant.name].append(_run(arena, entrant, seed, folder))
-            progress.step()
-            progress.record({})
+            progress.stepped()
+            progress.logged({})
         if any(run.status == "done" for run in runs[entrant.name]):
             notes[entrant.name] = arena.note(folder.plan(entrant, arena))
     arena.finish([run for own in runs.values() for run in own])

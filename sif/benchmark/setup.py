@@ -11,10 +11,9 @@ from sif.benchmark.arena import Arena
 from sif.benchmark.budget import Budget
 from sif.benchmark.on_recipe import RecipeArena
 from sif.benchmark.on_tables import CellTableArena, InteractionTableArena
-from sif.data import prepare
 from sif.errors import RaceError
-from sif.pipeline import check_recipe
-from sif.recipes import Recipe, load_recipe
+from sif.problems import open_recipe
+from sif.recipes import load_recipe
 from sif.tabular import InteractionTable
 
 __all__ = ["TABLES", "folder_of", "recipe_arena", "table_arena"]
@@ -26,21 +25,20 @@ def recipe_arena(
     recipe: str | Path,
     budget: Budget,
     *,
+    recipe_budget: str = "",
     data: str = "",
     changes: Sequence[str] = (),
     device: str = "auto",
     root: Path | None = None,
 ) -> RecipeArena:
-    """Return the arena of a recipe's data; `changes` are `key=value`. Raises `SifError` for what does not fit."""
-    resolved = load_recipe(recipe, changes)
-    if not isinstance(resolved, Recipe):
-        raise RaceError(
-            f"{resolved.origin} is of cells; race on their table instead: --space nas-bench-201 --table FILE"
-        )
+    """Return the arena of a recipe's data; `changes` are `key=value`, `recipe_budget` one of the recipe's own budgets.
+
+    Raises `SifError` for what does not fit.
+    """
+    resolved = load_recipe(recipe, changes, recipe_budget)
     if data:
         resolved = resolved.model_copy(update={"dataset": data})
-    check_recipe(resolved)
-    return RecipeArena(resolved, prepare(resolved, device=device, root=root), budget)
+    return RecipeArena(open_recipe(resolved, device=device, root=root), budget)
 
 
 def table_arena(

@@ -24,7 +24,6 @@ from sif.benchmark import (
 from sif.cli.app import app, console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.errors import RaceError
-from sif.threads import threads_for
 
 __all__ = ["benchmark", "print_race"]
 
@@ -82,7 +81,7 @@ def benchmark(
             raise RaceError("--table and --task are for a race on a table (--space), not on a recipe; leave them out")
         arena: Any = recipe_arena(recipe, amount, data=data, changes=others, device=device, root=data_root())
         entrants = arena.with_own_settings(entrants)
-        threads: Any = threads_for(arena.recipe, arena.task.device)
+        threads: Any = arena.instance.threads()
     else:
         if others:
             raise RaceError(f"--set {others[0]} changes a recipe, and --space {space} is a table; leave it out")

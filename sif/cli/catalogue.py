@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sif.cells.pipeline import check_cell_recipe
 from sif.cli.app import app, console, data_root, emit, guarded
 from sif.datasets import (
     Corpus,
@@ -26,8 +25,8 @@ from sif.datasets import (
     read_pictures,
 )
 from sif.errors import RecipeError
-from sif.pipeline import check_recipe
-from sif.recipes import CellRecipe, load_recipe, recipe_names, recipe_text
+from sif.problems import check_recipe
+from sif.recipes import load_recipe, recipe_names, recipe_text
 
 __all__ = ["datasets", "recipes"]
 
@@ -82,10 +81,7 @@ def validate_recipe(file: str) -> None:
     recipe = load_recipe(file)
     for budget in getattr(recipe, "budgets", None) or [""]:
         chosen = load_recipe(file, budget=budget)
-        if isinstance(chosen, CellRecipe):
-            check_cell_recipe(chosen)
-        else:
-            check_recipe(chosen)
+        check_recipe(chosen)
     console.print(f"{file}: fits", markup=False)
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, Time
 from rich.progress import Progress as RichProgress
 
 from sif.cli.app import errors
-from sif.runs import Progress
+from sif.runs.stages import Progress
 
 __all__ = ["TerminalProgress"]
 
@@ -44,7 +44,7 @@ class TerminalProgress(Progress):
         """Name the stage."""
         self._stage = name
 
-    def steps(self, what: str, total: int, done: int) -> None:
+    def started(self, what: str, steps: int, done: int) -> None:
         """Begin a bar."""
         self._flush()
         if self._task is not None:
@@ -52,15 +52,15 @@ class TerminalProgress(Progress):
         label = (
             self._stage if what.startswith(("train", "search")) and self._stage == what else f"{self._stage}: {what}"
         )
-        self._task = self._bar.add_task(label, total=total, completed=done)
+        self._task = self._bar.add_task(label, total=steps, completed=done)
 
-    def step(self) -> None:
+    def stepped(self) -> None:
         """Count a step; the bar is redrawn every 20."""
         self._pending += 1
         if self._pending >= 20:
             self._flush()
 
-    def record(self, record: dict[str, Any]) -> None:
+    def logged(self, record: dict[str, Any]) -> None:
         """Draw what was counted."""
         self._flush()
 

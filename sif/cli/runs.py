@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from sif.api import load, rank_run, retrain, score
-from sif.cells.retrain import retrain_cells, score_cells
+from sif.api import Run, load, rank_run, retrain, score
 from sif.cli.app import app, console, data_root, emit, errors, guarded
-from sif.cli.cells import print_cell_score, print_trained_cell
 from sif.cli.progress import TerminalProgress
 from sif.cli.ranking import note_additive, print_ranking
+from sif.cli.show import print_table
 from sif.errors import RunError
-from sif.recipes import CellRecipe
-from sif.runs import RunDirectory
+from sif.sheet import Line, Table
 
 __all__ = ["evaluate", "recommend", "train"]
 
@@ -41,46 +38,33 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train what a run found again, and put the new model in its place."""
-    directory = RunDirectory.open(run, needs="result.json")
-    if isinstance(directory.recipe(), CellRecipe):
-        if all_data:
-            raise RunError(f"run {run} is of cells, and --all-data for ratings; leave it out")
-        _train_cell(directory, budget, epochs, seed, device, as_json)
-        return
-    if budget:
-        raise RunError(f"run {run} is of ratings: its recipe has no budgets; leave out --budget, or give --epochs")
-    with TerminalProgress() as progress:
-        done = retrain(
-            run, epochs=epochs, seed=seed, all_data=all_data, device=device, root=data_root(), progress=progress
-        )
-    if as_json:
-        emit(done)
-        return
-    result = directory.result()
-    metric = result["metric"]
-    everything = "every rating" if result["task"] == "rating" else "every interaction"
-    trained = everything if all_data else f"validation {metric} {done['valid'][metric]:.4f}"
-    console.print(
-        f"trained {done['epochs']} epochs in {done['seconds']:.1f} s: {trained}\nmodel   {run}/model.safetensors"
-    )
-
-
-def _train_cell(
-    directory: RunDirectory, budget: str, epochs: int | None, seed: int | None, device: str, as_json: bool
-) -> None:
-    run = directory.path
     try:
         with TerminalProgress() as progress:
-            done = retrain_cells(
-                run, budget=budget, epochs=epochs, seed=seed, device=device, root=data_root(), progress=progress
+            done = retrain(
+                run,
+                budget=budget,
+                epochs=epochs,
+                seed=seed,
+                all_data=all_data,
+                device=device,
+                root=data_root(),
+                progress=progress,
             )
     except KeyboardInterrupt:
         errors.print("the same command goes on where this stopped")
         raise
     if as_json:
         emit(done)
-    else:
-        print_trained_cell(done, run, directory.result()["metric"])
+        return
+    metric = load(run).result["metric"]
+    valid = "no validation part" if done["valid"] is None else f"validation {metric} {done['valid'][metric]:.4f}"
+    trained = "all data" if all_data else valid
+    schedule = f" (budget {done['budget']})" if done["budget"] else ""
+    console.print(
+        f"trained {done['epochs']} epochs{schedule} in {done['seconds']:.1f} s: {trained}\n"
+        f"model   {run}/model.safetensors" + ("" if all_data else f"\nnext    sif evaluate {run}"),
+        markup=False,
+    )
 
 
 @app.command()
@@ -100,7 +84,6 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate the model of a run on its validation and test parts."""
-    directory = RunDirectory.open(run, needs="result.json")
     if not ranking and (k or threshold is not None):
         raise RunError(f"{'-k' if k else '--threshold'} is of rankings; add --ranking, or leave it out")
     if ranking:
@@ -110,23 +93,16 @@ def evaluate(
         else:
             print_ranking(ranked)
         return
-    if isinstance(directory.recipe(), CellRecipe):
-        scored = score_cells(run, device=device, root=data_root())
-        if as_json:
-            emit(scored)
-        else:
-            print_cell_score(scored)
-        return
-    metrics = score(run, device=device, root=data_root())
+    scored = score(run, device=device, root=data_root())
     if as_json:
-        emit(metrics)
+        emit(scored)
         return
-    names = list(metrics["valid"] or {})
-    table = Table("part", *names)
-    for part, values in metrics.items():
-        if values is not None:
-            table.add_row(part, *(f"{values[name]:.4f}" for name in names))
-    console.print(table)
+    parts = {part: scored[part] for part in ("valid", "test") if scored[part] is not None}
+    names = list(next(iter(parts.values()), {}))
+    rows = (Line((part, *(f"{values[name]:.4f}" for name in names))) for part, values in parts.items())
+    print_table(Table(("part", *names), tuple(rows)))
+    costs = (f"{key.replace('multiply_adds', 'multiply-adds')} {scored[key]:,}" for key in list(scored)[3:])
+    console.print("   ".join(costs), markup=False)
 
 
 @app.command()
@@ -141,15 +117,19 @@ def recommend(
 ) -> None:
     """Recommend items that the user does not have yet, best first."""
     opened = load(run)
+    if not isinstance(opened, Run):
+        raise RunError(f"run {run} is of {opened.result['task']} cells, and only runs of tables recommend items")
     items = opened.recommend(user, k, context=context or None, cold_items=not known)
     if as_json:
         emit({"user": user, "items": items})
         return
     titles = any(item["title"] for item in items)
-    table = Table("", "item", "score", *(["title"] if titles else []))
-    for rank, item in enumerate(items, 1):
-        table.add_row(str(rank), str(item["item"]), f"{item['score']:.3f}", *([item["title"] or ""] if titles else []))
-    console.print(table)
+    columns = ("", "item", "score", *(["title"] if titles else []))
+    rows = (
+        Line((str(rank), str(item["item"]), f"{item['score']:.3f}", *([item["title"] or ""] if titles else [])))
+        for rank, item in enumerate(items, 1)
+    )
+    print_table(Table(columns, tuple(rows)))
     if cold := sum(item["cold"] for item in items):
         errors.print(
             f"note: {cold} of these had no interaction in training; --known leaves such items out", markup=False

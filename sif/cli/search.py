@@ -9,24 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from sif.api import execute
-from sif.cells.data import prepare_cells
-from sif.cells.pipeline import check_cell_recipe
-from sif.cells.run import execute_cells
-from sif.cli.app import app, console, data_root, emit, errors, guarded
-from sif.cli.cells import print_cells
+from sif.cli.app import app, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
-from sif.data import prepare
+from sif.cli.show import note, print_result
 from sif.datasets import catalogue
 from sif.errors import RecipeError, RunError
-from sif.pipeline import check_recipe
-from sif.recipes import AnyRecipe, CellRecipe, Recipe, load_recipe, recipe_names
-from sif.report.table import columns, comparison, headings, verdicts
-from sif.runs import RunDirectory
+from sif.problems import open_recipe
+from sif.recipes import load_recipe, recipe_names
+from sif.run_directory import RunDirectory
+from sif.runs.engine import execute
 
-__all__ = ["print_result", "search"]
+__all__ = ["search"]
 
 GENERIC = "ratings"
 
@@ -67,39 +61,17 @@ def search(
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
         resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides, budget)
         directory = None
-    if isinstance(resolved, CellRecipe):
-        directory = _search_cells(resolved, directory, out, device)
-        show = print_cells
-    else:
-        directory = _search_ratings(resolved, directory, out, device, quiet=as_json)
-        show = print_result
-    directory.clear()
-    result = directory.result()
+    instance = open_recipe(resolved, device=device, root=data_root())
+    for each in () if as_json else instance.notes:
+        note(each)
+    made = directory or RunDirectory.create(out, instance.name)
+    _to_the_end(made, lambda progress: execute(instance, made, progress=progress))
+    made.clear()
+    result = made.result()
     if as_json:
-        emit(result | {"run": str(directory.path)})
+        emit(result | {"run": str(made.path)})
     else:
-        show(result, directory.path)
-
-
-def _search_cells(recipe: CellRecipe, directory: RunDirectory | None, out: Path | None, device: str) -> RunDirectory:
-    check_cell_recipe(recipe)
-    data = prepare_cells(recipe, device=device, root=data_root())
-    made = directory or RunDirectory.create(out, data.name)
-    _to_the_end(made, lambda progress: execute_cells(recipe, data, made, progress=progress))
-    return made
-
-
-def _search_ratings(
-    recipe: Recipe, directory: RunDirectory | None, out: Path | None, device: str, *, quiet: bool
-) -> RunDirectory:
-    check_recipe(recipe)
-    prepared = prepare(recipe, device=device, root=data_root())
-    for note in (*prepared.interactions.notes, *prepared.split.notes):
-        if not quiet:
-            errors.print(f"note: {note}", markup=False)
-    made = directory or RunDirectory.create(out, prepared.interactions.name)
-    _to_the_end(made, lambda progress: execute(recipe, prepared, made, progress=progress))
-    return made
+        print_result(result, made.path)
 
 
 def _to_the_end(directory: RunDirectory, work: Callable[[TerminalProgress], None]) -> None:
@@ -113,16 +85,14 @@ def _to_the_end(directory: RunDirectory, work: Callable[[TerminalProgress], None
         raise
 
 
-def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, AnyRecipe]:
+def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, Any]:
     if more:
         raise RunError(f"--resume {resume} goes on with that run's own recipe; besides, give --device and --json alone")
     directory = RunDirectory.open(resume)
-    return directory, directory.recipe()
+    return directory, load_recipe(directory.path / "recipe.toml")
 
 
-def _resolve(
-    target: str, data: str, recipe: str, parts: dict[str, str], overrides: list[str], budget: str
-) -> AnyRecipe:
+def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrides: list[str], budget: str) -> Any:
     """Return the recipe that the arguments name; TASK is a recipe, a data set or a file."""
     if not target and not recipe and not data:
         raise RecipeError(f"nothing to search: give a recipe ({', '.join(recipe_names())}) or a file of ratings")
@@ -136,7 +106,7 @@ def _resolve(
         raise RecipeError(f"two sources of data: {target} and --data {data}; give one")
     if any(parts.values()) and not (source or resolved.dataset):
         raise RecipeError("--valid and --test go with --data, the training part")
-    if any(parts.values()) and isinstance(resolved, CellRecipe):
+    if any(parts.values()) and not hasattr(resolved, "valid"):
         raise RecipeError("--valid and --test are for ratings; pictures and text come with their parts")
     update: dict[str, Any] = {key: value for key, value in parts.items() if value}
     if source and not (named and source == target):
@@ -148,33 +118,3 @@ def _resolve(
             hint = f"Did you mean {near[0]}? " if near else ""
             raise RecipeError(f"no file, recipe or data set {source!r}. {hint}There are: {', '.join(names)}")
     return resolved.model_copy(update=update)
-
-
-def print_result(result: dict[str, Any], path: Path) -> None:
-    """Print the found function, the comparison, where the run is and what to do next."""
-    dataset, seconds = result["dataset"], result["seconds"]
-    what = "ratings" if result["task"] == "rating" else "interactions"
-    console.print(
-        f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
-        f"{dataset['interactions']:,} {what}; split {result['split']['kind']} {result['split_fingerprint']}, "
-        f"seed {result['seed']}",
-        markup=False,
-    )
-    console.print(f"\nfound   score = {result['formula']}\n", style="bold", markup=False)
-    table = Table("model", *headings(result))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in comparison(result):
-        table.add_row(row.name, *row.cells, style="bold green" if row.found else None)
-    console.print(table)
-    for sentence in verdicts(result):
-        console.print(f"note: {sentence}", style="yellow", markup=False)
-    regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
-    metric = columns(result)[0].heading.removeprefix("valid ")
-    console.print(
-        f"regret against enumeration {regret} ({metric}, validation)   "
-        f"search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, baselines {seconds['baselines']:.1f} s, "
-        f"peak memory {result['peak_memory_mb']:.0f} MiB",
-        markup=False,
-    )
-    console.print(f"run     {path}\nnext    sif recommend {path} --user ID -k 10", markup=False)

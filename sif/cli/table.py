@@ -49,9 +49,9 @@ def build(
                 nonlocal began
                 if not began:
                     bar.stage("table")
-                    bar.steps("trainings", progress.total, progress.done - 1)
+                    bar.started("trainings", progress.total, progress.done - 1)
                     began = True
-                bar.step()
+                bar.stepped()
 
             build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, told=told)
     except KeyboardInterrupt:

@@ -25,7 +25,8 @@ from sif.compare.table import Table
 from sif.compare.tuning import Terms
 from sif.errors import RunError
 from sif.results import hardware, versions
-from sif.runs import Progress, RunDirectory, Stages
+from sif.run_directory import RunDirectory
+from sif.runs.stages import Progress, Stages
 
 __all__ = ["FOLDER", "compare_run"]
 
@@ -138,11 +139,11 @@ class _Told:
     def __call__(self, done: int, of: int) -> None:
         if self._done < 0:
             self._done = 0
-            self._progress.steps(self._name, of, 0)
+            self._progress.started(self._name, of, 0)
         for _ in range(self._done, done):
-            self._progress.step()
+            self._progress.stepped()
         self._done = done
-        self._progress.record({})
+        self._progress.logged({})
 
 
 def _missing(method: Method) -> str:

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nasp_core.search import train_genotype
-from sif.checkpoint import load_tree
 from sif.compare.method import Fit, Fitted, Method, Settings
 from sif.compare.table import Table
-from sif.data import Prepared
 from sif.errors import RunError
-from sif.models.build import build_network, is_additive, parameters_of
-from sif.recipes import Recipe
-from sif.report.formula import formula
-from sif.retrain import data_to_judge
-from sif.runs import RunDirectory
+from sif.models.build import is_additive, parameters_of
+from sif.problems.tables import TableInstance
+from sif.run_directory import RunDirectory
+from sif.runs.after import judged
 from sif.serve.folding import Folded
 from sif.tasks import RankingSettings, RankingTask
 
@@ -53,8 +50,8 @@ def open_run(
     count, or those rated `threshold` or more, and ndcg is the metric.
     """
     directory = RunDirectory.open(run, needs="result.json")
-    recipe, data = _opened(directory, root)
-    task = data.task
+    instance = _opened(directory, root)
+    data, task = instance.data, instance.data.task
     if isinstance(task, RankingTask):
         given = [name for name, value in (("k", k), ("threshold", threshold)) if value is not None]
         if given:
@@ -66,11 +63,11 @@ def open_run(
         task = RankingTask(data.interactions, data.split, settings)
     return Source(
         table=Table.of(task),
-        find=_find(directory, recipe, data),
+        find=_find(directory, instance),
         metric=task.settings.metric,
         k=task.settings.k,
         threshold=task.settings.threshold,
-        seed=recipe.seed,
+        seed=instance.recipe.seed,
         dataset=data.interactions.name,
         split=data.split.describe(),
     )
@@ -79,32 +76,34 @@ def open_run(
 def find_of(run: str | Path, root: Path | None = None) -> Method:
     """Return the find of a finished run as a method."""
     directory = RunDirectory.open(run, needs="result.json")
-    return _find(directory, *_opened(directory, root))
+    return _find(directory, _opened(directory, root))
 
 
-def _opened(directory: RunDirectory, root: Path | None) -> tuple[Recipe, Prepared]:
-    recipe = directory.recipe()
-    if not isinstance(recipe, Recipe):
-        raise RunError(f"run {directory.path} is of cells, and comparisons are of recommenders; `sif evaluate` it")
-    if recipe.context != "none":
+def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
+    task = directory.result()["task"]
+    if task not in ("rating", "ranking"):
+        raise RunError(f"run {directory.path} is of {task}, and comparisons are of recommenders; `sif evaluate` it")
+    instance = judged(directory, "cpu", root)
+    assert isinstance(instance, TableInstance)
+    if instance.recipe.context != "none":
         raise RunError(f"run {directory.path} has a context mode, and comparisons are of two; `sif evaluate` it")
-    return recipe, data_to_judge(directory, "cpu", root)
+    return instance
 
 
-def _find(directory: RunDirectory, recipe: Recipe, data: Prepared) -> Method:
+def _find(directory: RunDirectory, instance: TableInstance) -> Method:
     """Return the find: of a ranking run trained with each seed, of a run of ratings the model as it stands."""
     result, genotype = directory.result(), directory.genotype()
     model = directory.file("model.safetensors")
-    ranks = isinstance(data.task, RankingTask)
+    ranks = isinstance(instance.data.task, RankingTask)
     notes = [] if ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
     if is_additive(genotype):
         notes.append("the function is additive, f(user) + g(item): it ranks the items alike for every user")
     seconds = result["seconds"]
     return Method(
         FOUND,
-        _trained(recipe, data, directory) if ranks else _as_it_stands(data, directory),
+        _trained(directory, instance) if ranks else _as_it_stands(directory, instance),
         ({},),
-        formula(genotype),
+        instance.formula(genotype),
         deterministic=not ranks,
         searched=seconds["search"] + (seconds["train"] if ranks else 0.0),
         note="; ".join(notes),
@@ -112,23 +111,22 @@ def _find(directory: RunDirectory, recipe: Recipe, data: Prepared) -> Method:
     )
 
 
-def _as_it_stands(data: Prepared, directory: RunDirectory) -> Fit:
+def _as_it_stands(directory: RunDirectory, instance: TableInstance) -> Fit:
     def fit(table: Table, settings: Settings, seed: int) -> Fitted:
-        network = build_network(directory.genotype(), data.task)
-        network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
+        network = instance.load_model(directory)
         return Fitted(Folded(network).scores, parameters_of(network), directory.result()["seconds"]["train"])
 
     return fit
 
 
-def _trained(recipe: Recipe, data: Prepared, directory: RunDirectory) -> Fit:
+def _trained(directory: RunDirectory, instance: TableInstance) -> Fit:
     """Train the find anew, by the recipe's own schedule; with the seed of the run this is the model of the run."""
 
     def fit(table: Table, settings: Settings, seed: int) -> Fitted:
         genotype = directory.genotype()
-        network = build_network(genotype, data.task)
-        training = recipe.final_training(directory.result().get("tuned", {}))
-        train_genotype(network, data.task, training, key=genotype.key(), seed=seed)
+        network = instance.build(genotype)
+        training = instance.training(directory.result()["tuned"])
+        train_genotype(network, instance.final_task, training, key=genotype.key(), seed=seed)
         return Fitted(Folded(network).scores, parameters_of(network))
 
     return fit

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sif.checkpoint import load_tree
 from sif.data import Prepared
 from sif.errors import DataError, RunError
 from sif.evaluate.ranking import rank_metrics
-from sif.models.build import build_network
-from sif.recipes import RankingRecipe, Recipe
-from sif.retrain import data_to_judge
-from sif.runs import RunDirectory
+from sif.problems.tables import TableInstance
+from sif.recipes import RankingRecipe, Recipe, load_recipe
+from sif.run_directory import RunDirectory
+from sif.runs.after import judged
 from sif.serve.folding import Folded
 
 __all__ = ["rank_run"]
@@ -42,7 +41,7 @@ def rank_run(
     on all data, and `DataError` for k below 1 and for a threshold that no rating of a part reaches.
     """
     directory = RunDirectory.open(run, needs="result.json")
-    recipe = directory.recipe()
+    recipe = load_recipe(directory.file("recipe.toml"))
     if not isinstance(recipe, Recipe):
         raise RunError(f"run {run} is of cells, and rankings are of ratings; evaluate it without them")
     if recipe.context != "none":
@@ -54,10 +53,9 @@ def rank_run(
         raise DataError(f"k = {min(k)}; ask for 1 item or more")
     if threshold is not None and not np.isfinite(threshold):
         raise DataError(f"threshold = {threshold}; give a rating, such as 4")
-    data = data_to_judge(directory, device, root)
-    network = build_network(directory.genotype(), data.task)
-    network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
-    folded = Folded(network)
+    instance = judged(directory, device, root)
+    assert isinstance(instance, TableInstance)
+    data, folded = instance.data, Folded(instance.load_model(directory))
     counts = data.task.counts()[folded.n_users :].float()
     rankings = {
         "model": lambda users: folded.scores(users.to(data.task.device)),

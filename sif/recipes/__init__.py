@@ -1,9 +1,8 @@
 """Recipes: one TOML file holds every value of a run. Closed and typed; all problems are reported at once."""
 
 from sif.recipes.base import BaseRecipe
-from sif.recipes.cells import CELL_RECIPES, CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
+from sif.recipes.cells import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
 from sif.recipes.load import (
-    AnyRecipe,
     changes_of,
     load_rating_recipe,
     load_recipe,
@@ -14,8 +13,6 @@ from sif.recipes.load import (
 from sif.recipes.rating import RankingRecipe, Recipe, WideRecipe
 
 __all__ = [
-    "CELL_RECIPES",
-    "AnyRecipe",
     "BaseRecipe",
     "CellRecipe",
     "ConvCellRecipe",

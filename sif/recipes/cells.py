@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,7 +13,7 @@ from sif.cells.recurrent.settings import RecurrentSettings
 from sif.recipes.base import BaseRecipe
 from sif.recipes.closed import Closed, Count, Share, model_of
 
-__all__ = ["CELL_RECIPES", "CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
+__all__ = ["CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
 
 _OF_THE_DATA = ("classes", "in_channels", "vocabulary")
 _OF_THE_CELL = (*_OF_THE_DATA, "operations", "steps", "activations")  # a final network takes these from the find
@@ -140,11 +139,3 @@ class RecurrentCellRecipe(CellRecipe):
     text: TextRecipe = TextRecipe()
     space: RecurrentSpaceRecipe = RecurrentSpaceRecipe()
     network: _RecurrentNetwork = _RecurrentNetwork()
-
-
-CELL_RECIPES: Mapping[tuple[str, str], type[CellRecipe]] = {
-    ("image", "conv-cell"): ConvCellRecipe,
-    ("image", "nas-bench-201"): NasBench201Recipe,
-    ("text", "recurrent-cell"): RecurrentCellRecipe,
-}
-"""Task and space -> the class of the recipe."""

@@ -13,14 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from sif.errors import RecipeError
+from sif.problems import problem
 from sif.recipes.base import BaseRecipe, Source, place, refusal
 from sif.recipes.budgets import FULL, apply_budget, stated
-from sif.recipes.cells import CELL_RECIPES, CellRecipe
-from sif.recipes.rating import TABLE_RECIPES, Recipe
+from sif.recipes.rating import Recipe
 from sif.resources import resource_dir
 
 __all__ = [
-    "AnyRecipe",
     "changes_of",
     "load_rating_recipe",
     "load_recipe",
@@ -29,9 +28,6 @@ __all__ = [
     "recipe_names",
     "recipe_text",
 ]
-
-AnyRecipe = Recipe | CellRecipe
-_KINDS: Mapping[tuple[str, str], type[AnyRecipe]] = {**TABLE_RECIPES, **CELL_RECIPES}
 
 
 def recipe_names() -> list[str]:
@@ -49,7 +45,7 @@ def recipe_text(name: str) -> str:
     return (resource_dir("recipes") / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def load_recipe(source: str | Path, overrides: Sequence[str] = (), budget: str = "") -> AnyRecipe:
+def load_recipe(source: str | Path, overrides: Sequence[str] = (), budget: str = "") -> Any:
     """Return the recipe of a file, or a shipped one by name, with `key=value` overrides (dotted keys).
 
     `budget` names one of the recipe's budgets (default: the one that the recipe names itself). Raises `RecipeError`
@@ -83,7 +79,7 @@ def load_rating_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Rec
     return recipe
 
 
-def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: str = "") -> AnyRecipe:
+def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: str = "") -> Any:
     """Return the recipe that `text` holds; see `load_recipe`."""
     try:
         data = tomllib.loads(text)
@@ -124,18 +120,20 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: 
 
 def recipe_class(
     data: Mapping[str, Any], origin: str = "the recipe", places: Mapping[str, str] | None = None
-) -> type[AnyRecipe]:
+) -> type[BaseRecipe]:
     """Return the class of the recipe that plain data hold: that of its task and space."""
-    task = data.get("task", "rating")
-    kinds = {space: kind for (of, space), kind in _KINDS.items() if of == task}
+    task = str(data.get("task", "rating"))
+    try:
+        kinds = problem(task).recipes
+    except RecipeError as error:
+        key, why = "task", str(error).partition(": ")[2] or str(error)
+        raise refusal(origin, [f"{place(places or {}, key)}task = {task!r}: {why}"]) from None
     space = data.get("space", {})
-    name = space.get("name", next(iter(kinds), None)) if isinstance(space, Mapping) else None
+    name = str(space.get("name", next(iter(kinds)))) if isinstance(space, Mapping) else ""
     if name in kinds:
         return kinds[name]
-    tasks = sorted({known for known, _ in _KINDS})
-    key, value, known = ("space.name", name, list(kinds)) if kinds else ("task", task, tasks)
-    where = place(places or {}, key)
-    raise refusal(origin, [f"{where}{key} = {value!r}: there are {', '.join(known)}"])
+    where = place(places or {}, "space.name")
+    raise refusal(origin, [f"{where}space.name = {name!r}: there are {', '.join(kinds)}"])
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from sif.spaces.interaction import InteractionSettings
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks.ranking_settings import RankingSettings
 
-__all__ = ["TABLE_RECIPES", "RankingRecipe", "Recipe", "WideRecipe"]
+__all__ = ["RankingRecipe", "Recipe", "WideRecipe"]
 
 _SettingsModel = model_of(InteractionSettings)
 _WideModel: Any = model_of(WideSettings)
@@ -106,12 +106,3 @@ class RankingRecipe(WideRecipe):
     def ranking_settings(self) -> RankingSettings:
         """Return the settings of the task."""
         return RankingSettings(**self.ranking.model_dump())
-
-
-TABLE_RECIPES: Mapping[tuple[str, str], type[Recipe]] = {
-    ("rating", "interaction"): Recipe,
-    ("rating", "tensor-interaction"): Recipe,
-    ("rating", "interaction-wide"): WideRecipe,
-    ("ranking", "interaction-wide"): RankingRecipe,
-}
-"""The class of recipe for each task and space; the first of a task is what a recipe without space name means."""

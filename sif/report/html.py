@@ -1,4 +1,4 @@
-"""report.html: one self-contained page with the find, the comparison and the course of the search."""
+"""report.html: one self-contained page with the best architecture, the comparison and the course of the training."""
 
 from __future__ import annotations
 
@@ -6,51 +6,48 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sif.report.table import comparison, headings, verdicts
+from sif.problems.base import Problem
+from sif.report.retrained import retrained_remark
+from sif.sheet import Table
 
-__all__ = ["page", "report"]
+__all__ = ["html_table", "page", "report"]
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
 table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #ddd}
-th:first-child,td:first-child{text-align:left}tr.find{font-weight:600;background:#eef6ee}
+th:first-child,td:first-child{text-align:left}tr.best{font-weight:600;background:#eef6ee}
 code{background:#f3f3f3;padding:.1rem .3rem}svg{background:#fafafa;border:1px solid #eee}
 """
 
 
-_EXPLAINED = {
-    "rating": "RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings.",
-    "ranking": "The whole catalogue is ranked but for what the user had before; ties count by their expected value.",
-}
+_BEST = ' class="best"'
 
 
-def report(result: Mapping[str, Any], trace: Sequence[Mapping[str, Any]]) -> str:
+def report(problem: Problem, result: Mapping[str, Any], trace: Sequence[Mapping[str, Any]]) -> str:
     """Return the page for a result and its trace; it needs no network and no script."""
-    dataset, seconds = result["dataset"], result["seconds"]
-    what = "ratings" if result["task"] == "rating" else "interactions"
-    rows = "".join(
-        f'<tr class="{"find" if row.found else ""}"><td>{html.escape(row.name)}</td>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.cells)
-        + "</tr>"
-        for row in comparison(result)
-    )
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *headings(result)))
-    regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in [*dataset["notes"], *result["split"]["notes"]])
-    remarks = "".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in verdicts(result))
+    sheet = problem.sheet(result)
+    remarks = [*sheet.remarks, *retrained_remark(result)]
     body = f"""
-<h1>{html.escape(dataset["name"])}: {html.escape(result["formula"])}</h1>
-<p>{dataset["users"]:,} users, {dataset["items"]:,} items, {dataset["interactions"]:,} {what}; split
-{html.escape(result["split"]["kind"])} <code>{result["split_fingerprint"]}</code>, seed {result["seed"]}.
-Strategy <code>{html.escape(result["strategy"]["name"])}</code>; regret (validation metric of the find
-minus the best point of the space, each trained alone) {regret}.
-Search {seconds["search"]:.1f} s, training {seconds["train"]:.1f} s, peak memory {result["peak_memory_mb"]:.0f} MiB.</p>
-{remarks}
-<table><tr>{head}</tr>{rows}</table>
-<p>{_EXPLAINED[result["task"]]} Models were chosen on validation; the test part was read once for each row.</p>
+<h1>{html.escape(sheet.title)}</h1>
+<p>{html.escape(sheet.facts)}. Strategy <code>{html.escape(result["strategy"]["name"])}</code>.
+{html.escape(sheet.cost)}.</p>
+{"".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in remarks)}
+{html_table(sheet.table)}
+<p>{html.escape(sheet.explained)}</p>
+{problem.figures(result)}
 {_curve(trace, result["metric"])}
-<ul>{notes}</ul>"""
-    return page(f"sif: {dataset['name']}", body)
+<ul>{"".join(f"<li>{html.escape(note)}</li>" for note in sheet.notes)}</ul>"""
+    return page(f"sif: {result['dataset']['name']}", body)
+
+
+def html_table(table: Table) -> str:
+    """Return a table as HTML, its best rows set off."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
+    rows = "".join(
+        f"<tr{_BEST if row.best else ''}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row.cells)}</tr>"
+        for row in table.rows
+    )
+    return f"<table><tr>{head}</tr>{rows}</table>"
 
 
 def page(title: str, body: str) -> str:

@@ -17,7 +17,7 @@ from sif.checkpoint import load_tree, write_atomically
 from sif.datasets import RawId, Vocabulary
 from sif.errors import DataError, RunError
 from sif.models.saved import goal_of, network_of
-from sif.runs import RunDirectory
+from sif.run_directory import RunDirectory
 from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded

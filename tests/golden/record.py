@@ -67,12 +67,14 @@ def run(tree: Path, recipe: str, more: list[str]) -> dict[str, Any]:
 def record_of(run: Path) -> dict[str, Any]:
     """Return what is compared of a finished run directory."""
     result = json.loads((run / "result.json").read_text())
-    kept = ("genotype", "metrics", "baselines", "rows", "enumeration", "regret", "tuned", "epochs", "supernet")
+    kept = ("genotype", "metrics", "enumeration", "regret", "tuned", "epochs")
+    rows = {name: row for name, row in (result.get("rows") or result["baselines"]).items() if name != "found"}
     trace = [json.loads(line) for line in (run / "trace.jsonl").read_text().splitlines()]
     model = run / "model.safetensors"
     return {
         "genotype.json": json.loads((run / "genotype.json").read_text()),
-        "result": {key: timeless(result[key]) for key in kept if key in result},
+        "result": {key: result[key] for key in kept if result.get(key)},
+        "rivals": {name: {key: row[key] for key in ("valid", "test", "parameters")} for name, row in rows.items()},
         "trace": [timeless(line) for line in trace],
         "weights": _weights(model) if model.is_file() else None,
     }

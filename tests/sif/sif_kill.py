@@ -21,14 +21,11 @@ from typing import Any
 import torch
 
 from sif.api import execute
-from sif.cells.data import prepare_cells
-from sif.cells.retrain import retrain_cells
-from sif.cells.run import execute_cells
 from sif.cli.app import app
-from sif.data import prepare
-from sif.recipes import CellRecipe, load_recipe
-from sif.retrain import retrain
-from sif.runs import RunDirectory
+from sif.problems import open_recipe
+from sif.recipes import load_recipe
+from sif.run_directory import RunDirectory
+from sif.runs.after import retrain
 
 KEPT = (".toml", ".json", ".jsonl", ".safetensors", ".npz")
 NOT_COMPARED = ("recipe.toml", "result.json")  # they hold a path, seconds and memory
@@ -37,11 +34,7 @@ NOT_COMPARED = ("recipe.toml", "result.json")  # they hold a path, seconds and m
 def begin(recipe: str, data: Path, folder: Path, changes: list[str]) -> None:
     """Start a run that saves its state after every step."""
     given = load_recipe(recipe, [f"dataset={json.dumps(str(data))}", *changes])
-    if isinstance(given, CellRecipe):
-        made = RunDirectory.create(folder, "run")
-        execute_cells(given, prepare_cells(given, device="cpu"), made, checkpoint_seconds=0.0)
-    else:
-        execute(given, prepare(given, device="cpu"), RunDirectory.create(folder, "run"), checkpoint_seconds=0.0)
+    execute(open_recipe(given, device="cpu"), RunDirectory.create(folder, "run"), checkpoint_seconds=0.0)
 
 
 def resume(folder: Path) -> None:
@@ -51,10 +44,7 @@ def resume(folder: Path) -> None:
 
 def train(folder: Path) -> None:
     """Train the find of a finished run again, saving the state after every step."""
-    if isinstance(RunDirectory.open(folder).recipe(), CellRecipe):
-        retrain_cells(folder, epochs=4, seed=3, device="cpu", checkpoint_seconds=0.0)
-    else:
-        retrain(folder, epochs=4, seed=3, device="cpu", checkpoint_seconds=0.0)
+    retrain(folder, epochs=4, seed=3, device="cpu", checkpoint_seconds=0.0)
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -79,7 +69,7 @@ def finish(child: int) -> None:
 def left(folder: Path) -> dict[str, Any]:
     """What should not depend on kills: files byte by byte, the result without seconds and memory."""
     result = json.loads((folder / "result.json").read_text())
-    for table in (result, *result.get("baselines", {}).values(), *result.get("rows", {}).values()):
+    for table in (result, *result.get("rows", {}).values()):
         table.pop("seconds")
     (result.get("retrained") or {}).pop("seconds", None)
     del result["peak_memory_mb"]

@@ -48,7 +48,7 @@ def test_search_train_and_evaluate(here: Path):
     assert 0 <= scored["test"]["top1"] <= 1
     result = json.loads(Path("run/result.json").read_text())
     assert (scored["parameters"], scored["multiply_adds"]) == (result["parameters"], result["multiply_adds"])
-    assert "since been trained for 2 epochs" in Path("run/report.html").read_text()
+    assert "since been trained again for 2 epochs" in Path("run/report.html").read_text()
     assert f"{100 * scored['test']['top1']:.2f} %" in Path("run/report.html").read_text()
     assert not Path("run/retraining").exists()
     assert len(Path("run/trace.jsonl").read_text().splitlines()) == 2 + 3 + 2
@@ -63,7 +63,7 @@ def test_true_accuracies_are_printed(here: Path):
     assert told.exit_code == 0, told.output
     result = json.loads(Path("run/result.json").read_text())
     best = [f"{max(column):.2f}" for column in zip(*table.values(), strict=True)]
-    for text in (*best, *(f"{value:.2f}" for value in table[result["cell"]]), "the best of each"):
+    for text in (*best, *(f"{value:.2f}" for value in table[result["formula"]]), "the best of each"):
         assert text in told.stdout
         assert text in Path("run/report.html").read_text()
     assert "valid top1" not in told.stdout, "a column without a figure is left out"
@@ -96,7 +96,7 @@ def test_what_a_run_cannot_do(here: Path):
     assert sif(*search("cifar10", CONV | {"retrain": False})).exit_code == 0
     told = sif("evaluate", "run")
     assert (told.exit_code, told.stderr.count("sif train run")) == (2, 1)
-    assert "and --all-data for ratings; leave it out" in sif("train", "run", "--all-data").stderr
+    assert "and --all-data is for ratings; leave it out" in sif("train", "run", "--all-data").stderr
     assert "has no budget 'huge'" in sif("train", "run", "--budget", "huge").stderr
     told = sif("recommend", "run", "--user", "3")
     assert told.exit_code == 2

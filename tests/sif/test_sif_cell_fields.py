@@ -9,7 +9,8 @@ from sif_cell_samples import BENCH, CONV, RECURRENT, write_pictures, write_table
 from sif_samples import leaves, lines_of
 
 import sif
-from sif.recipes import CELL_RECIPES, CellRecipe
+from sif.problems import problem
+from sif.recipes import CellRecipe
 
 Field = tuple[dict[str, Any], Any]
 
@@ -144,7 +145,7 @@ ELSEWHERE = {
     "strategy.settings": "alpha_lr stands for all; each strategy's own: tests of the core",
 }
 SETTINGS = {"cifar10": CONV, "cifar10-nb201": BENCH, "ptb": RECURRENT}
-CLASSES = dict(zip(SETTINGS, CELL_RECIPES.values(), strict=True))
+CLASSES = dict(zip(SETTINGS, [*problem("image").recipes.values(), *problem("text").recipes.values()], strict=True))
 Data = dict[str, Path]
 
 

@@ -16,11 +16,12 @@ from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
 from sif.cells.cost import multiply_adds
 from sif.cells.data import prepare_cells
-from sif.cells.results import CellResult
-from sif.cells.retrain import retrain_cells, score_cells
+from sif.cells.notation import cell_text
 from sif.cells.truth import TrueAccuracies
 from sif.errors import DataError, RecipeError, RunError
-from sif.report.cells import cell_text
+from sif.recipes import load_recipe
+from sif.results import Result
+from sif.runs.after import retrain, score
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def recurrent(text: Path, tmp_path_factory: pytest.TempPathFactory) -> sif.CellR
 def test_a_run_leaves_all_its_files_and_its_result_keeps_the_contract(conv: sif.CellRun):
     names = {path.name for path in conv.path.iterdir()}
     assert names == {"recipe.toml", "genotype.json", "model.safetensors", "result.json", "trace.jsonl", "report.html"}
-    result = CellResult.model_validate(conv.result)
+    result = Result.model_validate(conv.result)
     assert result.rows.keys() == {"found", "random search"}
     assert result.test_reads == 2, "once for each trained network"
     assert result.rows["random search"].trials == 2, "as many as the recipe says"
@@ -61,13 +62,13 @@ def test_a_run_leaves_all_its_files_and_its_result_keeps_the_contract(conv: sif.
     phases = [record["phase"] for record in lines_of(conv.path / "trace.jsonl")]
     assert phases == ["search"] * 2 + [f"train {conv.genotype.key()}"] * 3
     page = (conv.path / "report.html").read_text()
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3, "two cells and the course of the training"
     assert "sep_conv_3x3" in conv.cell or "max_pool_3x3" in conv.cell or "skip_connect" in conv.cell
     assert conv.cell in page
 
 
 def test_the_saved_network_scores_what_the_result_says(conv: sif.CellRun, pictures: Path):
-    data = prepare_cells(conv.directory.recipe(), source=pictures, device="cpu")  # type: ignore[arg-type]
+    data = prepare_cells(load_recipe(conv.path / "recipe.toml"), source=pictures, device="cpu")
     metrics = evaluate(conv.network(), data.final)
     assert metrics == pytest.approx(conv.result["metrics"]["valid"])
     assert evaluate(conv.network(), data.final, split="test") == pytest.approx(conv.result["metrics"]["test"])
@@ -98,19 +99,19 @@ def test_the_same_seed_gives_the_same_run(conv: sif.CellRun, pictures: Path):
 
 def test_retraining_follows_the_budget_and_replaces_the_model(conv: sif.CellRun, tmp_path: Path):
     path = conv.save(tmp_path / "copy")
-    done = retrain_cells(path, epochs=2, seed=5, device="cpu")
+    done = retrain(path, epochs=2, seed=5, device="cpu")
     assert (done["budget"], done["epochs"], done["seed"]) == ("full", 2, 5)
     result = json.loads((path / "result.json").read_text())
     assert result["metrics"] == {"valid": done["valid"], "test": None}
     assert result["rows"] == conv.result["rows"], "the comparison stays that of the search"
     assert not (path / "checkpoint").exists()
-    scored = score_cells(path, device="cpu")
+    scored = score(path, device="cpu")
     assert scored["valid"] == pytest.approx(done["valid"])
     assert json.loads((path / "result.json").read_text())["metrics"]["test"] == scored["test"]
     assert (path / "model.safetensors").read_bytes() != (conv.path / "model.safetensors").read_bytes()
     trace = (path / "trace.jsonl").read_text()
     assert len(trace.splitlines()) == len(lines_of(conv.path / "trace.jsonl")) + 2
-    retrain_cells(path, epochs=2, seed=5, device="cpu")
+    retrain(path, epochs=2, seed=5, device="cpu")
     assert (path / "trace.jsonl").read_text() == trace, "a training done twice is as done once"
 
 
@@ -118,7 +119,7 @@ def test_a_smaller_budget_can_be_retrained_in_full(pictures: Path, tmp_path: Pat
     full = {key: value for key, value in CONV.items() if not key.startswith("network.channels")}
     run = searched_quick(pictures, full, tmp_path / "run")
     assert run.result["budget"] == "quick"
-    retrain_cells(run.path, budget="full", epochs=1, device="cpu")
+    retrain(run.path, budget="full", epochs=1, device="cpu")
     assert sif.load_cells(run.path).result["parameters"] > 2 * run.result["parameters"]
 
 
@@ -143,10 +144,10 @@ def test_true_accuracies_stand_beside_the_find(pictures: Path, tmp_path: Path):
     run = searched("cifar10-nb201", pictures, settings)
     for row in run.result["rows"].values():
         genotype = Genotype(**row["genotype"])
-        assert row["cell"] == cell_text(genotype)
-        assert tuple(row["truth"]["accuracy"].values()) == table[row["cell"]]
-    assert run.result["best"]["accuracy"]["cifar10"] == max(accuracy[0] for accuracy in table.values())
-    assert run.result["mean"]["accuracy"]["cifar100"] == pytest.approx(sum(a[1] for a in table.values()) / 15_625)
+        assert row["formula"] == cell_text(genotype)
+        assert tuple(row["truth"].values()) == table[row["formula"]]
+    assert run.result["truth"]["best"]["cifar10"] == max(accuracy[0] for accuracy in table.values())
+    assert run.result["truth"]["mean"]["cifar100"] == pytest.approx(sum(a[1] for a in table.values()) / 15_625)
     assert run.result["test_reads"] == 0, "a table answers without a training"
 
 
@@ -194,13 +195,9 @@ def test_multiply_adds_of_a_matrix_product():
     assert network.training
 
 
-def test_the_wrong_door(conv: sif.CellRun, pictures: Path):
-    with pytest.raises(RunError, match=r"is of cells; use sif\.load_cells"):
-        sif.load(conv.path)
-    with pytest.raises(RecipeError, match=r"is of task image; use sif\.search_cells"):
-        sif.search(pictures, recipe="cifar10")
-    with pytest.raises(RecipeError, match=r"is of ratings; use sif\.search$"):
-        sif.search_cells("movielens")
+def test_one_door_opens_runs_of_all_problems(conv: sif.CellRun, finished: sif.Run):
+    assert isinstance(sif.load(conv.path), sif.CellRun)
+    assert isinstance(sif.load_cells(finished.path), sif.Run)
 
 
 def test_problems_of_a_recipe_are_told_at_once(pictures: Path):

@@ -217,7 +217,7 @@ def test_the_data_folder_comes_from_the_environment(tmp_path: Path, monkeypatch:
 
 def test_progress_counts_every_step(ratings: str, monkeypatch: pytest.MonkeyPatch):
     """What the terminal draws: stages in order, and as many steps as were announced."""
-    from sif.runs import Progress
+    from sif.runs.stages import Progress
 
     class Recorder(Progress):
         stages: list[str]
@@ -229,21 +229,21 @@ def test_progress_counts_every_step(ratings: str, monkeypatch: pytest.MonkeyPatc
         def stage(self, name: str) -> None:
             self.stages.append(name)
 
-        def steps(self, what: str, total: int, done: int) -> None:
-            self.total += total - done
+        def started(self, what: str, steps: int, done: int) -> None:
+            self.total += steps - done
 
-        def step(self) -> None:
+        def stepped(self) -> None:
             self.steps_done += 1
 
     from sif.api import execute
-    from sif.data import prepare
+    from sif.problems import open_recipe
     from sif.recipes import load_recipe
-    from sif.runs import RunDirectory
+    from sif.run_directory import RunDirectory
 
     settings: dict[str, Any] = TINY | {"train.patience": 99, "baselines.names": ["biases"]}
     recipe = load_recipe("ratings", [*sets(settings)[1::2], f'dataset="{ratings}"'])
     recorder = Recorder()
-    execute(recipe, prepare(recipe, device="cpu"), RunDirectory.create(Path("run"), "run"), progress=recorder)
+    execute(open_recipe(recipe, device="cpu"), RunDirectory.create(Path("run"), "run"), progress=recorder)
     assert recorder.stages[0] == "search"
     assert [stage.split()[0] for stage in recorder.stages] == ["search", "train", "baseline"]
     assert recorder.steps_done == recorder.total > 0
@@ -278,7 +278,7 @@ def test_the_sample_is_what_the_readme_shows():
 
 
 def test_two_searches_never_share_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from sif.runs import RunDirectory
+    from sif.run_directory import RunDirectory
 
     monkeypatch.chdir(tmp_path)
     made = [RunDirectory.create(None, "a/b c").path for _ in range(3)]

@@ -183,7 +183,7 @@ def test_a_ranking_run_is_trained_with_each_seed_and_the_first_is_its_own(
     assert found["test"]["ndcg@10"] == pytest.approx({"mean": np.mean(ndcg), "std": np.std(ndcg, ddof=1)})
     spent = ranked.result["seconds"]
     assert found["seconds"]["search"] == pytest.approx(spent["search"] + spent["train"])
-    baseline = ranked.result["baselines"]["popularity"]["test"]
+    baseline = ranked.result["rows"]["popularity"]["test"]
     assert told["rows"][1]["test_by_seed"][0] == pytest.approx(baseline)
 
 

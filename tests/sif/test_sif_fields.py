@@ -124,10 +124,10 @@ def outcome(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Everything that a run leaves and that should be the same twice."""
     columns = {"columns.context": "weekday"} | settings.pop("columns", {})
     run = sif.search(path, settings=TINY | columns | settings, device="cpu")
-    kept = ("genotype", "metrics", "baselines", "enumeration", "split_fingerprint", "parameters", "test_reads")
+    kept = ("genotype", "metrics", "rows", "enumeration", "fingerprint", "parameters", "test_reads")
     facts = {key: run.result[key] for key in kept}
-    for row in facts["baselines"].values():
-        del row["seconds"]
+    for row in facts["rows"].values():
+        del row["seconds"], row["genotype"], row["settings"]  # they carry the settings, whether anything reads them
     weights = hashlib.sha256((run.path / "model.safetensors").read_bytes()).hexdigest()
     return facts | {"trace": lines_of(run.path / "trace.jsonl"), "weights": weights}
 
@@ -161,7 +161,7 @@ def test_a_field_is_read(field: str, wide: Path, before: dict[str, Any]):
             assert one != two
     assert len(same) < len(after), f"{field} changes nothing"
     # The genotype carries the settings, so that it alone is no proof.
-    assert same <= set(after) - {"metrics"} or not {"trace", "weights", "baselines", "enumeration"} <= same
+    assert same <= set(after) - {"metrics"} or not {"trace", "weights", "rows", "enumeration"} <= same
 
 
 def test_the_same_recipe_gives_the_same_outcome(wide: Path):

@@ -35,11 +35,11 @@ def run(movielens: str, tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
 
 def test_the_find_beats_what_knows_less(run: sif.Run):
     """Bands: the standard deviation of the ratings is 1.126; four epochs are a third of the recipe's."""
-    rows = {name: row["test"]["rmse"] for name, row in run.result["baselines"].items()}
+    rows = {name: row["test"]["rmse"] for name, row in run.result["rows"].items()}
     assert rows["global-mean"] == pytest.approx(1.126, abs=0.01)
     assert rows["biases"] == pytest.approx(0.963, abs=0.01)
     assert run.result["metrics"]["test"]["rmse"] < rows["biases"] + 0.01
-    assert run.result["split_fingerprint"] == "4039d0dbaf2051ca"
+    assert run.result["fingerprint"] == "4039d0dbaf2051ca"
     assert run.result["test_reads"] == 4
 
 

@@ -33,11 +33,11 @@ def files_of(run: sif.Run) -> dict[str, bytes]:
 def test_result_is_the_contract(finished: sif.Run):
     result = json.loads((finished.path / "result.json").read_text())
     Result.model_validate(result)
-    assert result["schema_version"] == SCHEMA_VERSION == 1
-    promised = """schema_version task dataset strategy recipe seed genotype formula metrics baselines regret seconds
-        peak_memory_mb parameters split_fingerprint versions hardware"""
+    assert result["schema_version"] == SCHEMA_VERSION == 2
+    promised = """schema_version task dataset strategy recipe seed genotype formula metrics rows regret seconds
+        peak_memory_mb parameters fingerprint versions hardware"""
     assert set(promised.split()) <= set(result)
-    for part in (result["metrics"], *result["baselines"].values()):
+    for part in (result["metrics"], *result["rows"].values()):
         for name in ("valid", "test"):
             assert set(part[name]) == {"rmse", "mae", "rmse_standardised"}
     assert {"search", "train", "evaluate", "total"} <= set(result["seconds"])
@@ -56,14 +56,14 @@ def test_result_is_strict_json(finished: sif.Run):
 
 
 def test_test_data_is_read_once_for_each_row(finished: sif.Run):
-    assert finished.result["test_reads"] == 1 + len(finished.result["baselines"]) == 5
+    assert finished.result["test_reads"] == len(finished.result["rows"]) == 5
 
 
 def test_no_test_part_no_test_reads(planted: Interactions):
     run = sif.search(planted, settings=ALL | {"split.fractions": [0.7, 0.3, 0.0]}, device="cpu")
     assert run.result["test_reads"] == 0
     assert run.result["metrics"]["test"] is None
-    assert all(row["test"] is None for row in run.result["baselines"].values())
+    assert all(row["test"] is None for row in run.result["rows"].values())
     assert "-" in (run.path / "report.html").read_text()
 
 
@@ -79,8 +79,8 @@ def test_test_ratings_change_nothing_but_test_metrics(planted: Interactions, mon
     assert one.result["scale"] == two.result["scale"]
     assert one.result["metrics"]["valid"] == two.result["metrics"]["valid"]
     assert one.result["metrics"]["test"]["rmse"] < two.result["metrics"]["test"]["rmse"]
-    for name, row in one.result["baselines"].items():
-        assert row["valid"] == two.result["baselines"][name]["valid"]
+    for name, row in one.result["rows"].items():
+        assert row["valid"] == two.result["rows"][name]["valid"]
     assert one.result["enumeration"] == two.result["enumeration"]
 
 
@@ -110,7 +110,7 @@ def test_the_find_is_chosen_by_validation_on_the_grid(finished: sif.Run):
 
 
 def test_rows_say_what_they_were_tuned_to(finished: sif.Run):
-    rows = finished.result["baselines"]
+    rows = finished.result["rows"]
     assert rows["inner-product"]["settings"]["l2"] in (0.03, 0.1)
     assert rows["biases"]["settings"] == rows["global-mean"]["settings"] == {}
     assert rows["global-mean"]["parameters"] == 0
@@ -119,13 +119,13 @@ def test_rows_say_what_they_were_tuned_to(finished: sif.Run):
 
 
 def test_a_planted_maximum_beats_the_mean(finished: sif.Run):
-    rows = finished.result["baselines"]
+    rows = finished.result["rows"]
     assert finished.result["metrics"]["test"]["rmse"] < rows["global-mean"]["test"]["rmse"]
 
 
 def test_a_run_without_baselines(planted: Interactions):
     run = sif.search(planted, settings=TINY, device="cpu")
-    assert (run.result["baselines"], run.result["enumeration"], run.result["regret"]) == ({}, None, None)
+    assert (list(run.result["rows"]), run.result["enumeration"], run.result["regret"]) == (["found"], None, None)
     assert "not measured" in (run.path / "report.html").read_text()
 
 
@@ -180,7 +180,7 @@ def test_data_in_memory(planted: Interactions):
     frame = to_frame(planted)
     runs = [sif.search(data, settings=TINY, device="cpu") for data in (frame, frame.to_pandas(), planted)]
     assert isinstance(frame, pl.DataFrame)
-    assert len({run.result["split_fingerprint"] for run in runs}) == 1
+    assert len({run.result["fingerprint"] for run in runs}) == 1
     assert files_of(runs[0]) == files_of(runs[1]) == files_of(runs[2])
     with pytest.raises(RunError, match="was made from data in memory, which it does not keep"):
         retrain(runs[0].path)
@@ -239,22 +239,24 @@ def test_additive_functions_are_named(operation: str, hidden: int, additive: boo
 
 def test_changed_data_are_refused_on_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from sif.api import execute
-    from sif.data import prepare
-    from sif.runs import RunDirectory
+    from sif.problems import open_recipe
+    from sif.run_directory import RunDirectory
 
     path = write_ratings(tmp_path / "mine.csv")
     changes = [f"{key}={json.dumps(value)}" for key, value in (TINY | {"dataset": str(path)}).items()]
     recipe = load_recipe("ratings", changes)
     directory = RunDirectory.create(tmp_path / "run", "run")
     with monkeypatch.context() as patch:
-        patch.setattr("sif.api.write_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "sif.problems.tables.TableInstance.save_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
-            execute(recipe, prepare(recipe, device="cpu"), directory)
+            execute(open_recipe(recipe, device="cpu"), directory)
     write_ratings(path, seed=1)
     with pytest.raises(RunError, match=r"the data of run .* have changed since it began"):
-        execute(recipe, prepare(recipe, device="cpu"), directory)
+        execute(open_recipe(recipe, device="cpu"), directory)
     write_ratings(path)
-    execute(recipe, prepare(recipe, device="cpu"), directory)
+    execute(open_recipe(recipe, device="cpu"), directory)
     assert directory.finished
     assert not (directory.path / "checkpoint").exists()
 
@@ -264,7 +266,8 @@ def test_retraining_and_scoring_check_the_data(tmp_path: Path):
 
     path = write_ratings(tmp_path / "mine.csv")
     run = sif.search(path, settings=TINY, device="cpu", out=tmp_path / "run")
-    assert score(run.path) == run.result["metrics"]
+    scored = score(run.path)
+    assert {part: scored[part] for part in ("valid", "test")} == run.result["metrics"]
     write_ratings(path, seed=1)
     for again in (retrain, score):
         with pytest.raises(RunError, match=r"is not what run .* was made with"):

@@ -12,7 +12,7 @@ import sif
 from sif.api import rank_run, retrain, score
 from sif.cli import app
 from sif.errors import DataError, RecipeError
-from sif.pipeline import check_recipe
+from sif.problems import check_recipe
 from sif.recipes import changes_of, load_rating_recipe
 
 SMALL: dict[str, Any] = {
@@ -55,19 +55,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
 def test_a_ranking_run_has_rankings_in_its_result(run: sif.Run):
     result = run.result
     assert (result["task"], result["metric"], result["maximise"], result["scale"]) == ("ranking", "ndcg@10", True, None)
-    assert set(result["baselines"]) == {"popularity", "mf"}
+    assert set(result["rows"]) == {"found", "popularity", "mf"}
     for part in ("valid", "test"):
-        told = [result["metrics"][part], *(row[part] for row in result["baselines"].values())]
+        told = [result["metrics"][part], *(row[part] for row in result["rows"].values())]
         assert all({"ndcg@10", "recall@10", "mrr@10", "coverage@10"} <= set(metrics) for metrics in told)
         assert all(0 <= value <= 1 for metrics in told for value in metrics.values())
-    assert result["test_reads"] == 1 + len(result["baselines"])
+    assert result["test_reads"] == len(result["rows"])
     assert not run.additive
 
 
 def test_the_find_learns_what_popularity_cannot(tmp_path: Path):
     settings = {"space.embedding_dim": 8, "baselines.names": ["popularity"], "baselines.random": False, "tune.l2": []}
     found = sif.search(clicks(tmp_path / "clicks.csv"), recipe="clicks", settings=settings, device="cpu").result
-    assert found["metrics"]["test"]["ndcg@10"] > found["baselines"]["popularity"]["test"]["ndcg@10"] + 0.1
+    assert found["metrics"]["test"]["ndcg@10"] > found["rows"]["popularity"]["test"]["ndcg@10"] + 0.1
 
 
 def test_a_ranking_run_recommends_what_the_user_does_not_have(run: sif.Run):
@@ -135,7 +135,7 @@ def test_ratings_in_the_wide_space(ratings: str):
     }
     found = sif.search(ratings, recipe="movielens-wide", settings=settings, device="cpu")
     assert found.result["task"] == "rating"
-    assert set(found.result["baselines"]) == {"biased-mf", "svd++"}
+    assert set(found.result["rows"]) == {"found", "biased-mf", "svd++"}
     assert len(found.genotype.choices["operation"]) == 2
     assert len(found.recommend("u03", k=3)) == 3
 

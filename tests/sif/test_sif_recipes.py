@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from sif_samples import TINY, planted_rows, sets, text_of
 
 import sif
-from sif.cells.pipeline import check_cell_recipe
 from sif.errors import RecipeError
-from sif.pipeline import check_recipe
+from sif.problems import check_recipe
 from sif.recipes import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
 from sif.toml import dump_toml
 
@@ -108,7 +107,7 @@ def test_a_shipped_recipe_is_sound_and_says_how_to_run_it(name: str):
     if name in RATINGS:
         check_recipe(load_recipe(name))
     for budget in ("smoke", "quick", "full") if name in CELLS else ():
-        check_cell_recipe(load_recipe(name, budget=budget))
+        check_recipe(load_recipe(name, budget=budget))
     header = [line for line in recipe_text(name).splitlines() if line.startswith("#")]
     assert any(f"sif search {'mine.csv' if name == 'ratings' else name}" in line for line in header)
     assert recipe_names() == sorted(recipe_names())
@@ -133,7 +132,7 @@ def test_a_shipped_recipe_runs_for_two_steps(name: str, tmp_path: Path):
     settings = TWO_STEPS | ({"strategy.settings.finalists": 4} if "ranked" in recipe_text(name) else {})
     run = sif.search(tmp_path / "mine.csv", recipe=name, settings=settings, device="cpu")
     names = load_recipe(name).baselines.names
-    assert set(run.result["baselines"]) == {*names, "random-search"}
+    assert set(run.result["rows"]) == {"found", *names, "random-search"}
     assert run.result["metrics"]["test"][run.result["metric"]] > 0
     assert run.path.joinpath("recipe.toml").is_file()
 

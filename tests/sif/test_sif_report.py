@@ -9,9 +9,11 @@ import pytest
 import sif
 from nasp_core.genotype import Genotype
 from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS
+from sif.problems import problem
 from sif.report.formula import formula
 from sif.report.html import report
-from sif.report.table import comparison, headings
+from sif.report.retrained import retrained_remark
+from sif.results import upgraded
 
 
 class Page(HTMLParser):
@@ -57,9 +59,9 @@ def test_the_page_says_what_was_found(finished: sif.Run):
     result = finished.result
     for text in (
         finished.formula,
-        result["split_fingerprint"],
+        result["fingerprint"],
         "24 users, 18 items, 300 ratings",
-        *result["baselines"],
+        *result["rows"],
     ):
         assert text in page.text
     assert f"{result['metrics']['test']['rmse']:.4f}" in page.text
@@ -69,25 +71,23 @@ def test_the_page_says_what_was_found(finished: sif.Run):
 def test_names_from_outside_are_escaped(finished: sif.Run):
     evil = "<script>alert(1)</script>&\"'"
     result: dict[str, Any] = finished.result | {"dataset": finished.result["dataset"] | {"name": evil, "notes": [evil]}}
-    page = report(result, [])
+    page = report(problem("rating"), result, [])
     assert "<script" not in page
     assert evil in parsed(page).text
 
 
 def test_the_find_and_its_baselines_stand_best_first(finished: sif.Run):
-    rows = comparison(finished.result)
-    assert len(rows) == 5
-    assert [row.name for row in rows if row.found] == [f"found: {finished.genotype.choices['operation'][0]}"]
-    figures = [float(row.cells[0]) for row in rows]
+    table = problem("rating").sheet(finished.result).table
+    assert len(table.rows) == 5
+    assert [row.cells[0] for row in table.rows if row.best] == [f"found: {finished.genotype.choices['operation'][0]}"]
+    figures = [float(row.cells[1]) for row in table.rows]
     assert figures == sorted(figures)
-    assert all(len(row.cells) == len(headings(finished.result)) for row in rows)
+    assert all(len(row.cells) == len(table.columns) for row in table.rows)
 
 
-def test_a_model_of_all_data_has_no_figures(finished: sif.Run):
-    result = finished.result | {"metrics": {"valid": None, "test": None}}
-    (row,) = (row for row in comparison(result) if row.found)
-    assert row.cells[:4] == ("-", "-", "-", "-")
-    assert "<svg" in report(result, [{"phase": "train", "valid": {"rmse_standardised": x}} for x in (1.0, 0.5)])
+def test_the_course_of_the_training_is_a_curve(finished: sif.Run):
+    trace = [{"phase": "train", "valid": {"rmse_standardised": x}} for x in (1.0, 0.5)]
+    assert "<svg" in report(problem("rating"), finished.result, trace)
 
 
 @pytest.mark.parametrize(
@@ -118,25 +118,54 @@ def test_formulas_of_three_modes():
     assert len(OPERATIONS) == 6
 
 
-def test_verdicts_say_what_a_reader_should_not_miss():
-    from sif.report.table import verdicts
+def test_remarks_say_what_a_reader_should_not_miss(finished: sif.Run):
+    def row(value: float) -> dict[str, Any]:
+        return finished.result["rows"]["biases"] | {"valid": {"rmse_standardised": value}}
 
-    result = {
-        "task": "rating",
-        "metric": "rmse_standardised",
-        "maximise": False,
-        "metrics": {"valid": {"rmse_standardised": 0.9}},
-        "baselines": {
-            "biased-mf": {"valid": {"rmse_standardised": 0.8}},
-            "max": {"valid": {"rmse_standardised": 0.85}},
-        },
-        "epochs": {"best": 12, "most": 12},
-        "retrained": {"all_data": True},
-    }
-    assert verdicts(result) == [
-        "biased-mf does better than the find, by 0.1000 on validation",
+    rows = {"found": row(0.9), "biased-mf": row(0.8), "max": row(0.85)}
+    result = finished.result | {"rows": rows, "epochs": {"best": 12, "most": 12}}
+    assert problem("rating").sheet(result).remarks == (
+        "biased-mf does better than what was found, by 0.1000 on validation",
         "the best epoch was the last (12): more may help, raise train.epochs",
-        "the model has since been trained on every rating",
+    )
+    fine = result | {"rows": {"found": row(0.9)}, "epochs": {"best": 5, "most": 12}}
+    assert problem("rating").sheet(fine).remarks == ()
+
+
+def test_a_later_training_is_told_beside_the_rows_of_the_search():
+    facts = {"epochs": 3, "seed": 0, "all_data": False, "budget": "full", "seconds": 1.0}
+    result = {"metric": "top1", "metrics": {"valid": {"top1": 0.5}, "test": None}, "retrained": facts}
+    assert retrained_remark(result) == [
+        "the model has since been trained again for 3 epochs (budget full): valid top1 0.5000"
     ]
-    fine = result | {"baselines": {}, "epochs": {"best": 5, "most": 12}, "retrained": None}
-    assert verdicts(fine) == []
+    (sentence,) = retrained_remark(result | {"retrained": facts | {"all_data": True}})
+    assert "trained on all data" in sentence
+    assert retrained_remark(result | {"retrained": None}) == []
+
+
+def test_results_of_schema_version_1_are_read(finished: sif.Run):
+    now = dict(finished.result)
+    rows = {
+        name: {key: row[key] for key in ("valid", "test", "seconds", "parameters", "settings")}
+        for name, row in now["rows"].items()
+        if name != "found"
+    }
+    old = {
+        key: value
+        for key, value in now.items()
+        if key not in ("rows", "budget", "truth", "multiply_adds", "fingerprint")
+    }
+    seconds = {key: value for key, value in now["seconds"].items() if key != "rivals"}
+    old |= {
+        "schema_version": 1,
+        "baselines": rows,
+        "split_fingerprint": now["fingerprint"],
+        "seconds": seconds | {"baselines": now["seconds"]["rivals"]},
+    }
+    read = upgraded(old)
+    assert read.keys() == now.keys()
+    for key in ("fingerprint", "metrics", "seconds", "genotype"):
+        assert read[key] == now[key]
+    for name in rows:
+        assert {key: read["rows"][name][key] for key in rows[name]} == rows[name]
+    assert upgraded(now) == now

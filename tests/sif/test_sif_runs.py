@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import sif
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.errors import RunError
-from sif.runs import Progress, RunDirectory, Stages
+from sif.run_directory import RunDirectory
+from sif.runs.stages import Progress, Stages
 
 
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -122,7 +123,7 @@ def test_stages_run_once(tmp_path: Path):
 
 
 def test_settings_that_agree_in_six_digits_are_two_stages():
-    from sif.pipeline import _text
+    from sif.runs.engine import _text
 
     assert _text({"l2": 0.03}) != _text({"l2": 0.03000001})
 

@@ -1,0 +1,43 @@
+"""Tables and sheets on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from sif.cli.app import console, errors
+from sif.problems import problem
+from sif.report.retrained import retrained_remark
+from sif.sheet import Table
+
+__all__ = ["note", "print_result", "print_table"]
+
+
+def print_table(table: Table) -> None:
+    """Print a table: figures to the right, the best rows set off."""
+    shown = RichTable(table.columns[0], *table.columns[1:])
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for row in table.rows:
+        shown.add_row(*map(Text, row.cells), style="bold green" if row.best else None)
+    console.print(shown)
+
+
+def note(text: str) -> None:
+    """Print a note beside the answer, on stderr."""
+    errors.print(f"note: {text}", markup=False)
+
+
+def print_result(result: dict[str, Any], run: Path) -> None:
+    """Print what a run found, the comparison, where the run is and what to do next."""
+    sheet = problem(result["task"]).sheet(result)
+    console.print(sheet.facts, markup=False)
+    console.print(f"\nfound   {sheet.found}\n", style="bold", markup=False)
+    print_table(sheet.table)
+    for sentence in (*sheet.remarks, *retrained_remark(result)):
+        console.print(f"note: {sentence}", style="yellow", markup=False)
+    console.print(sheet.cost, markup=False)
+    console.print(f"run     {run}\nnext    {sheet.next.format(run=run)}", markup=False)

@@ -1,0 +1,233 @@
+"""What the engine, the command line, comparisons and races know of a kind of task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+
+from nasp_core.evaluation import evaluate
+from nasp_core.genotype import Genotype
+from nasp_core.network import Network, Space
+from nasp_core.optimise import Training
+from nasp_core.strategy import Strategy
+from nasp_core.trials import TrialStrategy
+from nasp_core.types import State, Task
+from sif.errors import RunError
+from sif.recipes.base import BaseRecipe
+from sif.run_directory import FinishedRun, RunDirectory
+from sif.sheet import Sheet
+
+__all__ = ["Candidate", "Changes", "Instance", "Problem", "Rival", "Searches"]
+
+Changes = dict[str, Any]
+"""Settings of a training that tuning chose, by name; empty for the recipe's own."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A fixed model beside the best architecture, trained by the same loop.
+
+    - `build`: makes its network under changed settings, on the device.
+    - `grid`: the changes to try, the recipe's own first; `[{}]` where there is nothing to tune.
+    - `trained`: whether it has weights to train.
+    """
+
+    build: Callable[[Changes], Network]
+    grid: list[Changes]
+    trained: bool = True
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model of the comparison: its network with its weights, and what its search and training came to.
+
+    - `valid`: its validation metrics; None where it was not trained or has no validation part.
+    - `searched`, `trials`: the metric by which a search chose it, and how many architectures that search tried.
+    - `settings`: what tuning chose, or how a rival was made.
+    """
+
+    network: Network
+    trained: bool
+    valid: dict[str, float] | None
+    seconds: float
+    genotype: Genotype | None = None
+    searched: float | None = None
+    trials: int | None = None
+    settings: Changes = field(default_factory=dict)
+
+
+class Searches(Protocol):
+    """What an instance may ask of the engine for the searches that stand beside the run's own."""
+
+    def search(self, strategy: Strategy | TrialStrategy, name: str, final: Training | None = None) -> State:
+        """Return the outcome of a search as a stage of its own."""
+        ...
+
+    def train(self, name: str, genotype: Genotype) -> State:
+        """Return the outcome of the final training of an architecture as a stage of its own."""
+        ...
+
+
+class Instance(ABC):
+    """A problem opened on data: tasks on a device, spaces, networks, rivals, and what a result says of them.
+
+    Attributes:
+        recipe: every value of the run.
+        device: where the data lie.
+        name: of the data set.
+        fingerprint: of the data and their split; a run goes on only with the same one.
+        notes: what a user should know of the data.
+        search_task: batches, loss and metrics of the search; `final_task` those of the final training.
+        checkpoint_seconds: how much work a kill may cost.
+        retrains: whether a run ends with the final training of what it found.
+    """
+
+    recipe: Any
+    device: torch.device
+    name: str
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    search_task: Task
+    final_task: Task
+    checkpoint_seconds: float = 2.0
+    retrains: bool = True
+
+    @abstractmethod
+    def space(self) -> Space:
+        """Return a new supernet on the device."""
+
+    @abstractmethod
+    def build(self, genotype: Genotype) -> Network:
+        """Return the plain network of an architecture on the device; its weights are not drawn yet."""
+
+    @abstractmethod
+    def formula(self, genotype: Genotype) -> str:
+        """Return the architecture as text for people."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what `result.json` says of the data: `dataset`, and what the problem adds (`split`, `scale`, ...)."""
+
+    @abstractmethod
+    def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:
+        """Write genotype.json, model.safetensors and what serving needs; `trained` has `weights` and `epoch`."""
+
+    @abstractmethod
+    def load_model(self, directory: RunDirectory) -> Network:
+        """Return the trained network of a run, on the device."""
+
+    def grid(self) -> list[Changes]:
+        """Return the settings that the final training tries, the recipe's own first."""
+        return [{}]
+
+    def configured(self, genotype: Genotype, changes: Changes) -> Genotype:
+        """Return the architecture under changed settings."""
+        return genotype
+
+    def training(self, changes: Changes) -> Training:
+        """Return the schedule of the final training under changed settings."""
+        training: Training = self.recipe.training("train")
+        return training
+
+    def rivals(self) -> Mapping[str, Rival]:
+        """Return the fixed models that stand beside what is found."""
+        return {}
+
+    def random(self, engine: Searches, found: State) -> dict[str, Candidate]:
+        """Return what random search finds with the budget of the search, by row; empty where the recipe has none."""
+        return {}
+
+    def enumeration(self) -> TrialStrategy | None:
+        """Return the search that trains every architecture; None where the recipe has none."""
+        return None
+
+    def cost(self, network: Network) -> dict[str, int]:
+        """Return what a network costs: `parameters`, and what the problem adds."""
+        return {"parameters": sum(parameter.numel() for parameter in network.parameters())}
+
+    def facts(self, candidate: Candidate) -> dict[str, Any]:
+        """Return what a row adds for this problem, such as true accuracies."""
+        return {}
+
+    def most_epochs(self) -> int:
+        """Return how many epochs the final training has at most, on these data."""
+        training: Training = self.recipe.training("train")
+        return training.stretched(len(self.final_task.stream("train", training.batch_size, 0))).epochs
+
+    def has(self, part: Literal["valid", "test"]) -> bool:
+        """Return whether a part has anything to judge by."""
+        return True
+
+    def evaluate(self, network: Network, part: Literal["valid", "test"]) -> dict[str, float] | None:
+        """Return the metrics of a trained network on a part; None where there is none."""
+        if not self.has(part):
+            return None
+        return evaluate(network, self.final_task, split=part, precision=self.recipe.training("train").precision)
+
+    @property
+    def test_reads(self) -> int:
+        """How often a test part was read."""
+        tasks: set[Any] = {self.search_task, self.final_task}
+        return sum(task.test_reads for task in tasks)
+
+    def on_everything(self) -> Instance:
+        """Return the same with all data in the training part; raises `RunError` where that makes no sense."""
+        raise RunError(f"{self.name} has a test part of its own, and --all-data is for ratings; leave it out")
+
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """Set how many threads the trainings get, and put the number back."""
+        yield
+
+
+class Problem(ABC):
+    """A kind of task: how its recipes are checked and opened, and how its results are shown and served.
+
+    A problem is one object. Recipes name it as `task`: a name that ships (`rating`, `ranking`, `image`, `text`), an
+    entry point of the group `sif.problems`, or `package.module:object`.
+
+    Attributes:
+        name: as recipes write it.
+        recipes: space -> the class of recipe; the first is what a recipe without `space.name` means.
+        what: the data in a word for messages ("ratings", "cells").
+        budgeted: whether its recipes have budgets (`--budget`).
+    """
+
+    name: ClassVar[str]
+    what: ClassVar[str]
+    budgeted: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def recipes(self) -> Mapping[str, type[BaseRecipe]]:
+        """Space -> the class of its recipes."""
+
+    @abstractmethod
+    def check(self, recipe: Any) -> None:
+        """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
+
+    @abstractmethod
+    def open(self, recipe: Any, *, source: Any = None, device: str = "auto", root: Path | None = None) -> Instance:
+        """Read, check and cut the data a recipe names; `source` stands in for them. Raises `DataError`."""
+
+    def reopen(self, recipe: Any, *, device: str = "auto", root: Path | None = None) -> Instance:
+        """Open the recipe of a finished run to train or judge its model."""
+        return self.open(recipe, device=device, root=root)
+
+    @abstractmethod
+    def sheet(self, result: Mapping[str, Any]) -> Sheet:
+        """Return a result as people read it: headline, table, remarks."""
+
+    def figures(self, result: Mapping[str, Any]) -> str:
+        """Return pictures for the report's page, as HTML; none by default."""
+        return ""
+
+    def run(self, directory: RunDirectory, keep: Any = None) -> FinishedRun:
+        """Return a finished run of this problem, with what serves it."""
+        return FinishedRun(directory, keep)

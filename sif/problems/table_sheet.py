@@ -1,0 +1,104 @@
+"""The comparison of what was found on a table with its rivals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sif.results import FOUND
+from sif.sheet import Line, Sheet, Table
+
+__all__ = ["table_sheet"]
+
+_CLOSE = {"rating": 0.001, "ranking": 0.002}
+"""By how much a rival must lead on validation to be worth a word."""
+_EXPLAINED = {
+    "rating": "RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings.",
+    "ranking": "The whole catalogue is ranked but for what the user had before; ties count by their expected value.",
+}
+
+
+class _Column(NamedTuple):
+    """One figure of a row: its heading, and the part and the metric that it shows."""
+
+    heading: str
+    part: str
+    metric: str
+
+
+def table_sheet(result: Mapping[str, Any]) -> Sheet:
+    """Return a result as people read it."""
+    dataset, seconds, split = result["dataset"], result["seconds"], result["split"]
+    what = "ratings" if result["task"] == "rating" else "interactions"
+    regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
+    metric = _columns(result)[0].heading.removeprefix("valid ")
+    return Sheet(
+        title=f"{dataset['name']}: {result['formula']}",
+        facts=(
+            f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
+            f"{dataset['interactions']:,} {what}; split {split['kind']} {result['fingerprint']}, seed {result['seed']}"
+        ),
+        found=f"score = {result['formula']}",
+        table=_table(result),
+        explained=(
+            f"{_EXPLAINED[result['task']]} Models were chosen on validation; the test part was read once for each row."
+        ),
+        remarks=tuple(_remarks(result)),
+        cost=(
+            f"regret against enumeration {regret} ({metric}, validation)   "
+            f"search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, rivals {seconds['rivals']:.1f} s, "
+            f"peak memory {result['peak_memory_mb']:.0f} MiB"
+        ),
+        next="sif recommend {run} --user ID -k 10",
+        notes=(*dataset["notes"], *split["notes"]),
+    )
+
+
+def _columns(result: Mapping[str, Any]) -> tuple[_Column, ...]:
+    """Return the columns of a result's task, the metric that selects first."""
+    metric = result["metric"]
+    if result["task"] == "rating":
+        return (
+            _Column("valid RMSE (std)", "valid", metric),
+            _Column("test RMSE (std)", "test", metric),
+            _Column("test RMSE", "test", "rmse"),
+            _Column("test MAE", "test", "mae"),
+        )
+    k = metric.partition("@")[2]
+    more = (f"{name}@{k}" for name in ("ndcg", "recall", "hit_rate", "mrr", "coverage"))
+    named = [metric, *(name for name in more if name != metric)]
+    return (_Column(f"valid {metric}", "valid", metric), *(_Column(f"test {name}", "test", name) for name in named))
+
+
+def _table(result: Mapping[str, Any]) -> Table:
+    """Return the rows, best validation first."""
+    columns, sign = _columns(result), -1.0 if result["maximise"] else 1.0
+    headings = ("model", *(column.heading for column in columns), "parameters", "seconds")
+
+    def place(entry: tuple[str, Mapping[str, Any]]) -> tuple[float, bool]:
+        figure = (entry[1]["valid"] or {}).get(result["metric"])
+        return -math.inf if figure is None else sign * figure, entry[0] != FOUND
+
+    rows = []
+    for name, row in sorted(result["rows"].items(), key=place):
+        figures = [(row[column.part] or {}).get(column.metric) for column in columns]
+        texts = ["-" if figure is None else f"{figure:.4f}" for figure in figures]
+        label = f"found: {' + '.join(result['genotype']['choices']['operation'])}" if name == FOUND else name
+        rows.append(Line((label, *texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}"), name == FOUND))
+    return Table(headings, tuple(rows))
+
+
+def _remarks(result: Mapping[str, Any]) -> list[str]:
+    """Return what a reader should not miss: a rival that does better on validation, a training cut short."""
+    sentences = []
+    valid, metric, sign = result["rows"][FOUND]["valid"], result["metric"], -1.0 if result["maximise"] else 1.0
+    if valid is not None:
+        found = valid[metric]
+        rivals = ((name, row["valid"][metric]) for name, row in result["rows"].items() if name != FOUND)
+        name, best = min(rivals, key=lambda entry: sign * entry[1], default=("", found))
+        if sign * (found - best) > _CLOSE[result["task"]]:
+            sentences.append(f"{name} does better than what was found, by {abs(found - best):.4f} on validation")
+    if result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
+        sentences.append(f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs")
+    return sentences

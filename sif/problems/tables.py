@@ -1,0 +1,267 @@
+"""What problems on a table of users and items share: spaces, tuning, rivals, the saved model."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from nasp_core.errors import NaspError
+from nasp_core.evaluation import evaluate
+from nasp_core.genotype import Genotype
+from nasp_core.network import Network
+from nasp_core.optimise import Training
+from nasp_core.strategy import Strategy
+from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
+from nasp_core.types import State, Task
+from sif.checkpoint import load_tree, save_tree
+from sif.data import Prepared, make_task, prepare
+from sif.datasets import Split
+from sif.models.baselines import Baseline, baseline_table
+from sif.models.build import build_network, make_space, small_space
+from sif.models.saved import task_tree
+from sif.problems.base import Candidate, Changes, Instance, Problem, Rival, Searches
+from sif.problems.table_sheet import table_sheet
+from sif.recipes.rating import Recipe
+from sif.report.formula import formula
+from sif.run_directory import RunDirectory
+from sif.sheet import Sheet
+from sif.spaces.interaction import InteractionSpace
+from sif.spaces.wide import WideSpace
+from sif.spaces.wide_settings import WideSettings
+from sif.threads import threads_for
+
+__all__ = ["TableInstance", "TableProblem"]
+
+_RATE = "learning_rate"
+
+
+class TableProblem(Problem):
+    """A problem on a table of users and items."""
+
+    def check(self, recipe: Recipe) -> None:
+        """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
+        problems: list[str] = []
+        wants_context = recipe.space.name == "tensor-interaction"
+        if wants_context != (recipe.context != "none"):
+            fix = 'set context = "month" (or "column")' if wants_context else 'set space.name = "tensor-interaction"'
+            problems.append(recipe.problem("space.name", f'does not go with context = "{recipe.context}"; {fix}'))
+        given = bool(recipe.valid or recipe.test) or recipe.split.kind == "leave-last-out"
+        if not given and recipe.split.fractions[1] == 0:
+            why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
+            problems.append(recipe.problem("split.fractions", why))
+        table = baseline_table(recipe.task, recipe.space.name)
+        problems += recipe.misplaced()
+        for which in ("search", "train"):
+            if getattr(recipe, which).precision != "float32":
+                why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
+                problems.append(recipe.problem(f"{which}.precision", why))
+        for name in (name for name in recipe.baselines.names if name not in table):
+            near = difflib.get_close_matches(name, table, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            why = f"no baseline {name!r}; {hint}There are: {', '.join(table)}"
+            problems.append(recipe.problem("baselines.names", why))
+        problems += recipe.tried(
+            {
+                "space.operations": lambda: small_space(recipe.space.name, recipe.settings()),
+                "search": lambda: recipe.training("search"),
+                "train": lambda: recipe.training("train"),
+            }
+        )
+        recipe.refuse(problems or _start(recipe))
+
+    def open(
+        self, recipe: Recipe, *, source: Any = None, device: str = "auto", root: Path | None = None
+    ) -> TableInstance:
+        """Read, check and cut the table a recipe names; `source` (frame, matrix, Interactions) stands in for it."""
+        return TableInstance(recipe, prepare(recipe, source=source, device=device, root=root))
+
+    def sheet(self, result: Mapping[str, Any]) -> Sheet:
+        """Return a result as people read it."""
+        return table_sheet(result)
+
+    def run(self, directory: RunDirectory, keep: Any = None) -> Any:
+        """Return a finished run that recommends."""
+        from sif.api import Run
+
+        return Run(directory, keep)
+
+
+def _start(recipe: Recipe) -> list[str]:
+    """Begin the search on a space of two users and two items: settings that nothing else checks fail here."""
+    strategy, generator = recipe.make_strategy(), torch.Generator()
+    space = small_space(recipe.space.name, recipe.settings())
+    try:
+        if isinstance(strategy, Strategy):
+            strategy.gradient.init(strategy.domain.init(space, generator, torch.device("cpu")), space)
+        else:
+            strategy.init(SearchContext(space), generator)
+    except (NaspError, TypeError, ValueError) as error:
+        return [recipe.problem("strategy.settings", str(error))]
+    return []
+
+
+class TableInstance(Instance):
+    """A recipe of ratings or of rankings on its table; `data` are the interactions, their split and their task."""
+
+    recipe: Recipe
+
+    def __init__(self, recipe: Recipe, data: Prepared) -> None:
+        self.recipe, self.data, self.device = recipe, data, data.task.device
+        self.name, self.fingerprint = data.interactions.name, data.split.fingerprint
+        self.notes = (*data.interactions.notes, *data.split.notes)
+        self.search_task = self.final_task = cast(Task, data.task)
+        self.settings = recipe.settings()
+        self.counts = data.task.counts()
+        self.histories = data.task.histories() if isinstance(self.settings, WideSettings) else None
+
+    def space(self) -> InteractionSpace | WideSpace:
+        """Return a new supernet on the task's device."""
+        return make_space(self.recipe.space.name, self.data.task, self.settings)
+
+    def build(self, genotype: Genotype) -> Network:
+        """Return the plain network of an architecture under the settings it carries."""
+        network: Network = build_network(genotype, self.data.task)
+        return network
+
+    def formula(self, genotype: Genotype) -> str:
+        """Return the function as a formula."""
+        return formula(genotype)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the table, its split and the scale of its ratings."""
+        known = self.data.interactions
+        return {
+            "dataset": known.describe() | {"fingerprint": known.fingerprint()},
+            "split": self.data.split.describe(),
+            "scale": self.data.scale,
+        }
+
+    def grid(self) -> list[Changes]:
+        """Return the settings that the final training tries, the recipe's own first."""
+        return self._grid(("l2", "embedding_dim"))
+
+    def _grid(self, keys: tuple[str, ...]) -> list[Changes]:
+        tune = self.recipe.tune.model_dump()
+        axes = {key: dict.fromkeys([getattr(self.settings, key), *tune[key]]) for key in keys}
+        if tune[_RATE]:
+            axes[_RATE] = dict.fromkeys([self.recipe.training("train").optimiser.learning_rate, *tune[_RATE]])
+        return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+    def configured(self, genotype: Genotype, changes: Changes) -> Genotype:
+        """Return the architecture with changed settings of its space."""
+        return replace(genotype, settings=dict(genotype.settings) | _of_space(changes))
+
+    def training(self, changes: Changes) -> Training:
+        """Return the schedule of the final training; tuning may have changed its learning rate."""
+        return self.recipe.final_training(changes)
+
+    def rivals(self) -> dict[str, Rival]:
+        """Return the baselines of the recipe that exist at its embedding size."""
+        table = baseline_table(self.recipe.task, self.recipe.space.name)
+        names = [name for name in self.recipe.baselines.names if table[name].fits(self.settings)]
+        return {name: self._rival(table[name]) for name in names}
+
+    def _rival(self, baseline: Baseline) -> Rival:
+        def build(changes: Changes) -> Network:
+            settings = replace(self.settings, **_of_space(changes))
+            sizes = self.data.task.sizes
+            return baseline.build(sizes, settings, self.counts, self.histories).to(self.device)
+
+        keys = ("l2", "embedding_dim") if baseline.tuned else ("l2",)
+        grid = self._grid(keys) if baseline.trained and baseline.embeds else [{}]
+        return Rival(build, grid, baseline.trained)
+
+    def enumeration(self) -> TrialStrategy | None:
+        """Return the search that trains every architecture: the truth that the regret is measured against."""
+        return Enumerate(gradient=self._pinned()) if self.recipe.baselines.enumerate else None
+
+    def random(self, engine: Searches, found: State) -> dict[str, Candidate]:
+        """Random search with the budget of the search, counted in passes over the training part."""
+        if not self.recipe.baselines.random:
+            return {}
+        a_trial = self.most_epochs()
+        if self.space().continuous():
+            search = self.recipe.training("search")
+            a_trial += search.stretched(len(self.search_task.stream("train", search.batch_size, 0))).epochs
+        trials = max(1, round(_passes(found) / a_trial))
+        drawn = engine.search(Random(trials=trials, gradient=self._pinned()), "random")
+        genotype = Genotype.from_json(drawn["genotype"])
+        network = self.build(genotype)
+        network.load_state_dict(drawn["weights"])
+        settings = {"genotype": genotype.key()}
+        valid = evaluate(network, self.final_task)
+        row = Candidate(network, True, valid, drawn["seconds"], genotype, drawn["metric"], trials, settings)
+        return {"random-search": row}
+
+    def _pinned(self) -> Any:
+        """Return how an architecture alone learns its element-wise networks: as in the search, where that can be."""
+        return self.recipe.make_strategy().gradient.pinned()
+
+    def has(self, part: Literal["valid", "test"]) -> bool:
+        """Return whether the split has rows in a part."""
+        return len(getattr(self.data.split, part)) > 0
+
+    def on_everything(self) -> TableInstance:
+        """Return the same with every row in the training part; its fingerprint stays that of the split."""
+        split = self.data.split
+        rows = np.sort(np.concatenate([split.train, split.valid, split.test]))
+        none = np.empty(0, np.int64)
+        whole = Split(rows, none, none, "all", split.seed, None, split.fingerprint)
+        task = make_task(self.recipe, self.data.interactions, whole, self.device)
+        return TableInstance(self.recipe, replace(self.data, split=whole, task=task))
+
+    def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:
+        """Write genotype.json, model.safetensors, and what serving needs: ids.json (raw ids, titles) and seen.npz."""
+        data = self.data
+        directory.write("genotype.json", genotype.to_json())
+        tree = task_tree(genotype, trained["weights"], data.task) | {"epoch": trained["epoch"]}
+        save_tree(directory.path / "model.safetensors", tree)
+        known = data.interactions
+        contexts = known.contexts.to_list() if len(data.task.sizes) == 3 and known.contexts is not None else None
+        titles = None if data.titles is None else {str(item): title for item, title in data.titles.items()}
+        ids = {"users": known.users.to_list(), "items": known.items.to_list(), "contexts": contexts, "titles": titles}
+        directory.write("ids.json", json.dumps(ids))
+        seen = known.user_items()
+        seen.data = np.ones_like(seen.data)
+        buffer = io.BytesIO()
+        sparse.save_npz(buffer, seen)
+        directory.write("seen.npz", buffer.getvalue())
+
+    def load_model(self, directory: RunDirectory) -> Network:
+        """Return the trained network of a run, on the device."""
+        network = self.build(directory.genotype())
+        network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
+        return network
+
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """Use one thread where a batch is too small to share out."""
+        with threads_for(self.recipe, self.device):
+            yield
+
+
+def _of_space(changes: Changes) -> Changes:
+    """Return the changes that are settings of the space; the learning rate is the training's."""
+    return {key: value for key, value in changes.items() if key != _RATE}
+
+
+def _passes(outcome: State) -> float:
+    """Return how many passes over the training part a search took, architecture steps counted as weight steps."""
+    total = 0.0
+    for record in outcome["trace"]:
+        if record["phase"] == "search":
+            total += 2 if record.get("alpha") else 1
+        else:
+            total += record["epochs"]
+    return total

@@ -1,0 +1,145 @@
+"""The run directory: everything a search leaves on disk, enough to resume, retrain, serve and explain it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nasp_core.errors import GenotypeError
+from nasp_core.genotype import Genotype
+from sif.checkpoint import write_atomically
+from sif.errors import RunError
+from sif.results import SCHEMA_VERSION, upgraded
+from sif.toml import dump_toml
+
+__all__ = ["FinishedRun", "RunDirectory"]
+
+_FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
+_TEMPORARY = r"\.(" + _FILES.replace(".", r"\.") + r")\.\w+"
+"""The temporary names of `write_atomically`."""
+
+
+class RunDirectory:
+    """One run on disk: recipe.toml, genotype.json, model.safetensors, result.json, trace.jsonl, report.html."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path | None, name: str) -> RunDirectory:
+        """Make a new directory: `path`, which must not hold a run yet, or the next free `runs/NAME-N`."""
+        if path is None:
+            stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
+            numbered = (Path("runs") / f"{stem}-{number}" for number in itertools.count(1))
+            return cls(next(candidate for candidate in numbered if _made(candidate)))
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise RunError(f"{path} exists and is not empty; give another --out, or go on with --resume {path}")
+        _made(path)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path | str, *, needs: str = "recipe.toml") -> RunDirectory:
+        """Open an existing run that has the file `needs`; raises `RunError` saying what is missing."""
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"no run directory {path}; `sif search` makes one and prints its path")
+        if not (path / needs).is_file():
+            if needs != "recipe.toml" and (path / "recipe.toml").is_file():
+                raise RunError(f"run {path} has no {needs}: it did not finish. Go on with: sif search --resume {path}")
+            raise RunError(f"{path} is not a run directory: it has no {needs}")
+        return cls(path)
+
+    def write_recipe(self, values: Mapping[str, Any]) -> None:
+        """Write a resolved recipe: every value that is used, files by their absolute paths."""
+        again = f"sif search --recipe {self.path}/recipe.toml"
+        header = f"# Resolved by sif: every value of this run. Run it again with: {again}\n"
+        values = dict(values)
+        for key in ("dataset", "valid", "test", "table"):
+            if values.get(key) and Path(values[key]).exists():
+                values[key] = str(Path(values[key]).resolve())
+        self.write("recipe.toml", header + dump_toml(values))
+
+    def genotype(self) -> Genotype:
+        """Return what was found."""
+        try:
+            return Genotype.from_json(self.file("genotype.json").read_text())
+        except GenotypeError as error:
+            raise RunError(f"{self.path / 'genotype.json'}: {error}") from None
+
+    def result(self) -> dict[str, Any]:
+        """Return result.json as plain data."""
+        try:
+            data: dict[str, Any] = upgraded(json.loads(self.file("result.json").read_text()))
+        except json.JSONDecodeError as error:
+            raise RunError(f"{self.path / 'result.json'} is damaged at line {error.lineno}: {error.msg}") from None
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"{self.path / 'result.json'} has schema version {version}, this sif reads {SCHEMA_VERSION}; "
+                "use the sif that wrote it, or search again"
+            )
+        return data
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of the run; raises `RunError` when it is gone."""
+        if not (self.path / name).is_file():
+            raise RunError(f"run {self.path} lacks its {name}; bring the file back, or search again")
+        return self.path / name
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write one file of the run, whole or not at all."""
+        write_atomically(self.path / name, content)
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Write plain data as indented JSON."""
+        self.write(name, json.dumps(data, indent=2) + "\n")
+
+    def clear(self) -> None:
+        """Remove what only an unfinished run needs: checkpoints, and files that a kill left half-written."""
+        shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
+        for left in self.path.glob(".*"):
+            if re.fullmatch(_TEMPORARY, left.name):
+                left.unlink(missing_ok=True)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return (self.path / "result.json").is_file()
+
+
+def _made(path: Path) -> bool:
+    """Make a directory and return whether it was not there; atomic, so that two searches never share one."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise RunError(f"cannot make the run directory {path}: {error.strerror}; give another --out") from None
+    return True
+
+
+class FinishedRun:
+    """A finished run: its directory, its result and what was found. `sif.Run` and `sif.CellRun` add the model."""
+
+    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
+        self.directory, self._keep = directory, keep
+        self.result = directory.result()
+        self.genotype = directory.genotype()
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.directory.path
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the run directory to `path`, which must not exist."""
+        if Path(path).exists():
+            raise RunError(f"{path} exists; give a path that does not")
+        return Path(shutil.copytree(self.path, path))

@@ -1,0 +1,169 @@
+"""What comes after a search: the model trained again, and judged again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sif.checkpoint import load_tree
+from sif.errors import RunError
+from sif.problems import problem
+from sif.problems.base import Instance
+from sif.recipes.budgets import FULL
+from sif.recipes.load import load_recipe
+from sif.report.html import report
+from sif.run_directory import RunDirectory
+from sif.runs.stages import RETRAINING, Progress, Stages, trained_stage
+
+__all__ = ["judged", "reopened", "retrain", "score"]
+
+
+def reopened(directory: RunDirectory, device: str = "auto", root: Path | None = None, budget: str = "") -> Instance:
+    """Return a finished run's recipe on its data, checked to be those it was made with.
+
+    Raises:
+        RunError: the run was made from data in memory, or the data are not what they were.
+    """
+    result = directory.result()
+    own = problem(result["task"])
+    if budget and not own.budgeted:
+        raise RunError(
+            f"run {directory.path} is of {own.what}: its recipe has no budgets; leave out --budget, or give --epochs"
+        )
+    recipe = load_recipe(directory.file("recipe.toml"), budget=budget)
+    if not recipe.dataset:
+        raise RunError(
+            f"run {directory.path} was made from data in memory, which it does not keep; "
+            "search again from a file to train or evaluate it later"
+        )
+    instance = own.reopen(recipe, device=device, root=root)
+    if instance.fingerprint != result["fingerprint"]:
+        raise RunError(
+            f"{recipe.dataset} is not what run {directory.path} was made with: {instance.fingerprint}, then "
+            f"{result['fingerprint']}; bring the data back, or search again"
+        )
+    return instance
+
+
+def judged(directory: RunDirectory, device: str = "auto", root: Path | None = None) -> Instance:
+    """Return what a finished run's model can be judged by.
+
+    Raises:
+        RunError: it was trained on all data, so that there is nothing left to judge it by; and as `reopened` does.
+    """
+    result = directory.result()
+    retrained = result.get("retrained") or {}
+    if retrained.get("all_data"):
+        raise RunError(
+            f"the model of run {directory.path} was trained on every rating; nothing is left to evaluate it on"
+        )
+    return reopened(directory, device, root, retrained.get("budget") or result["budget"] or "")
+
+
+def retrain(
+    run: str | Path,
+    *,
+    budget: str = "",
+    epochs: int | None = None,
+    seed: int | None = None,
+    all_data: bool = False,
+    device: str = "auto",
+    root: Path | None = None,
+    progress: Progress | None = None,
+    checkpoint_seconds: float | None = None,
+) -> dict[str, Any]:
+    """Train what a finished run found from fresh weights, and replace the run's model.
+
+    The old model stays until the new one is whole. A training that was killed goes on when it is asked for again with
+    the same values.
+
+    Args:
+        run: a run directory.
+        budget: of recipes that have budgets: the schedule to follow (default: the full one).
+        epochs: instead of the schedule's.
+        seed: of the weights and batches (default: the recipe's).
+        all_data: use every rating, for as many epochs as validation chose before; such a model has no honest
+            validation or test figure, and gets none.
+        device: `auto`, `cpu` or `cuda`.
+        root: folder of data sets.
+        progress: told how the training goes on.
+        checkpoint_seconds: how much work a kill may cost.
+
+    Returns:
+        `epochs`, `seed`, `all_data`, `budget`, `seconds` and the `valid` metrics (None without a validation part).
+
+    Raises:
+        RunError: the run is not finished, its data have changed, or it cannot be trained so.
+    """
+    directory = RunDirectory.open(run, needs="result.json")
+    result = directory.result()
+    budgeted = problem(result["task"]).budgeted
+    instance = reopened(directory, device, root, budget or (FULL if budgeted else ""))
+    genotype = directory.genotype()
+    training = instance.training(result["tuned"])
+    if all_data:
+        instance = instance.on_everything()
+        chosen = epochs or int(load_tree(directory.file("model.safetensors"))["epoch"])
+        training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
+    elif epochs is not None:
+        training = replace(training, epochs=epochs, min_steps=0)
+    seed = instance.recipe.seed if seed is None else seed
+    every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
+    stages = Stages(directory, progress or Progress(), every, RETRAINING)
+    stages.check(instance.fingerprint)
+    used = getattr(instance.recipe, "budget", None)
+    name = f"train {used or ''} {training.epochs} epochs seed {seed}{' on all data' if all_data else ''}"
+    network = instance.build(genotype)
+    with instance.threads():
+        done = trained_stage(stages, name, network, instance.final_task, training, genotype.key(), seed)
+    valid = None if all_data else done["valid"] or None
+    instance.save_model(directory, genotype, done)
+    facts = {"epochs": len(done["trace"]), "seed": seed, "all_data": all_data, "budget": used}
+    facts["seconds"] = done["seconds"]
+    _retrace(directory, done["trace"])
+    cost = instance.cost(network)
+    epochs_of = {"best": done["epoch"], "most": training.epochs}
+    changed = {"metrics": {"valid": valid, "test": None}, "retrained": facts, "epochs": epochs_of, **cost}
+    described = instance.describe()
+    if "scale" in described:
+        changed["scale"] = described["scale"]
+    _rewrite(directory, changed)
+    stages.forget(name)
+    return facts | {"valid": valid}
+
+
+def score(run: str | Path, *, device: str = "auto", root: Path | None = None) -> dict[str, Any]:
+    """Return the metrics of a run's model on validation and test; fills them in where retraining left them open.
+
+    Returns:
+        `metric` (that selects), `valid` and `test` metrics (None where there is no such part), and what the network
+        costs (`parameters`; of cells `multiply_adds`).
+
+    Raises:
+        RunError: the model was trained on all data, or is not trained yet, or the data have changed.
+    """
+    directory = RunDirectory.open(run, needs="result.json")
+    result, instance = directory.result(), judged(directory, device, root)
+    network = instance.load_model(directory)
+    metrics = {"valid": instance.evaluate(network, "valid"), "test": instance.evaluate(network, "test")}
+    if result["metrics"]["test"] is None:
+        _rewrite(directory, {"metrics": metrics})
+    return {"metric": result["metric"], **metrics, **instance.cost(network)}
+
+
+def _rewrite(directory: RunDirectory, changed: dict[str, Any]) -> None:
+    """Change the result of a run, and its page with it; the rows stay those of the search, trained alike."""
+    result = directory.result() | changed
+    trace = [json.loads(line) for line in directory.file("trace.jsonl").read_text().splitlines()]
+    directory.write("report.html", report(problem(result["task"]), result, trace))
+    directory.write_json("result.json", result)
+
+
+def _retrace(directory: RunDirectory, trace: list[dict[str, Any]]) -> None:
+    """Put a training behind the trace of the search, in place of an earlier one: done twice, it is as done once."""
+    lines = directory.file("trace.jsonl").read_text().splitlines()
+    of_search = [line for line in lines if not json.loads(line).get("retraining")]
+    retraining = [json.dumps(record | {"retraining": True}) for record in trace]
+    directory.write("trace.jsonl", "".join(line + "\n" for line in [*of_search, *retraining]))

@@ -22,7 +22,7 @@ def evaluate(
     *,
     precision: Precision = "float32",
 ) -> dict[str, float]:
-    """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in.
+    """Return the metrics of `network` under `mixture` on a split, by name; the network keeps the mode it was in.
 
     A network that carries a hidden state takes it from each call of a split to the next, from nothing at the first.
     """

@@ -84,9 +84,22 @@ class Loop:
         mixture: Mixture | None = None,
         hooks: Sequence[Hook] = (),
     ) -> None:
-        """Prepare the state; `fresh=False` keeps the network's weights instead of drawing them anew.
+        """Prepare the state of a training or a search.
 
-        Without a strategy, `mixture` is what a space is trained under, and `hooks` (attached already) say what of it.
+        Args:
+            network: What is trained; with a strategy a `Space`.
+            task: Batches on the network's device, loss and metric.
+            training: The schedule, batch size and optimiser.
+            strategy: How alpha learns; None: the weights alone are trained.
+            seed: Of every draw.
+            observer: Shows progress, receives the trace, and saves states.
+            fresh: Whether the weights are drawn anew.
+            label: What the trace calls it; part of every seed.
+            mixture: Without a strategy, what a space is trained under.
+            hooks: Without a strategy, those attached already: they say which weights are trained.
+
+        Raises:
+            SearchError: A strategy without a space, or a schedule that a search cannot follow.
         """
         self.network, self.task, self.strategy = network, task, strategy
         self.observer, self.label, self.seed = observer or Observer(), label, seed

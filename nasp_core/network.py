@@ -137,12 +137,12 @@ class Space(Network):
     def equivalence_class(self, active: Active) -> str:
         """Return a name that points share exactly when they are one and the same set of functions.
 
-        By default every point is its own family.
+        By default every point is its own equivalence class.
         """
         return self.genotype(active).key()
 
     def canonical(self, active: Active) -> Active:
-        """Return the point of the same family that a search trains in its place: the one that trains best.
+        """Return the point of the same equivalence class that a search trains in its place: the one that trains best.
 
         Where one set of functions has two forms, a plain one and one with weights that it does not need, the plain one.
         By default the point itself.

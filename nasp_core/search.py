@@ -138,11 +138,25 @@ def search(
 ) -> Found:
     """Search `space` for the architecture that does best on the validation split of `task`.
 
-    `training` is the schedule of the supernet (and of continuous parameters in trials), `final` that of a network
-    trained alone (default: `training`). The same seed on the same device gives the same trace and genotype, bit for
-    bit; `resume` takes what `observer.save` was given and ends the same way. A one-shot strategy leaves the space as
-    the supernet it trained; multi-trial strategies leave it undefined. Raises `SearchError` when the loss stops being
-    finite.
+    The same seed on the same device gives the same trace and genotype, bit for bit. A one-shot strategy leaves the
+    space as the supernet it trained; multi-trial strategies leave it undefined.
+
+    Args:
+        space: The supernet, on the device to search on.
+        task: Batches on that device, the loss, and the metric that selects.
+        strategy: A one-shot or multi-trial strategy, of this package or your own.
+        training: The schedule of the supernet, and of continuous parameters in trials.
+        final: The schedule of a network trained alone; None: `training`.
+        seed: Of every draw, whatever torch's global generators are; they are left as they were.
+        observer: Shows progress, receives the trace, and saves states to go on from.
+        resume: What `observer.save` was given by a search that was stopped; it ends as if it had not been.
+
+    Returns:
+        The best architecture with its validation metric, and what was trained to find it.
+
+    Raises:
+        SearchError: The loss stopped being finite, or nothing could be proposed.
+        ResumeError: `resume` is of another search.
     """
     observer = observer or Observer()
     began = time.perf_counter() - (resume.get("seconds", 0.0) if resume else 0.0)

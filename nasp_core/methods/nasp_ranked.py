@@ -24,11 +24,11 @@ __all__ = ["Ranking", "finalists", "nasp_ranked"]
 
 
 def finalists(space: Space, scores: Mapping[str, Tensor], count: int) -> list[Active]:
-    """Return up to `count` points of different families, best first by `scores[group]` `[choices, candidates]`.
+    """Return up to `count` points of different equivalence classes, best first by scores `[choices, candidates]`.
 
     The first is the scores' own projection; the others differ from it by one candidate that is made the strongest of
     its group, so that it is live in its choice (and where choices compete, its choice is kept), the cheapest change
-    first: the one that gives up least of the summed scores of the live candidates. Of a family
+    first: the one that gives up least of the summed scores of the live candidates. Of an equivalence class
     (`Space.equivalence_class`: points that are one function under other names) only the first stands.
     """
     plain = {name: tensor.detach().cpu() for name, tensor in scores.items()}
@@ -64,7 +64,7 @@ class Ranking(Select):
     `epoch_divisor` divides the epochs of the final training and multiplies its learning rate, so that a short training
     gets as far: without that, a short training favours whatever learns fast (biases) over what ends best.
     A search whose supernet cannot tell the candidates apart is right all the same when the best is among
-    the `count` finalists; on a space of up to `count` families that is certain.
+    the `count` finalists; on a space of up to `count` equivalence classes that is certain.
     """
 
     count: int = 8
@@ -97,14 +97,15 @@ def nasp_ranked(
     """Search with NASP's proximal step, train every candidate in its turn, and let a short final decide.
 
     The proximal search orders the candidates and learns the element-wise networks; the `finalists` best by alpha,
-    one of each family, are then trained alone on a schedule shortened by `epoch_divisor` and ranked on validation.
+    one of each equivalence class, are then trained alone on a schedule shortened by `epoch_divisor` and ranked on
+    validation.
 
     Parts: domain=Box(0, 1), relax=FairTurns, gradient=FirstOrder, select=Ranking.
     Shapes: alpha `[choices, candidates]` float32 in [0, 1]; loss scalar, mean per batch.
     Departs from the paper: the weight step takes every candidate in turn instead of the winner alone; the
     selection trains finalists instead of reading alpha, since shared embeddings favour what learns fastest.
-    Fails when: the best point is not among the finalists (only on spaces of more families than `finalists`), or
-    two points are closer than a short training can tell.
+    Fails when: the best point is not among the finalists (only on spaces of more equivalence classes than `finalists`),
+    or two points are closer than a short training can tell.
     """
     return Strategy(
         domain=Box(0.0, 1.0, start=0.5, noise=noise),

@@ -56,8 +56,8 @@ class Shortlist(Select):
 
     The supernet is asked about up to `n_supernet_evals` points: climbs choice by choice (`climb`), the first from
     alpha's point, the others from random ones (SPOS, Guo et al. 2020, searches its supernet by evolution). Of the first
-    `count` of different families (`Space.equivalence_class`) each is trained on the final schedule divided by
-    `epoch_divisor` (see `Training.shortened`); from the best of them one more climb asks such trainings, until there
+    `count` of different equivalence classes (`Space.equivalence_class`) each is trained on the final schedule divided
+    by `epoch_divisor` (see `Training.shortened`); from the best of them one more climb asks such trainings, until there
     were `trainings` in all. The best `keep` are trained on the final schedule itself, which decides.
 
     A short training alone favours what learns fast over what ends best; a supernet alone favours what shares weights
@@ -87,13 +87,13 @@ class Shortlist(Select):
         trained: dict[str, tuple[float, Active]] = {}
 
         def metric(point: Active) -> float | None:
-            family = context.space.equivalence_class(point)
-            if family not in trained:
+            kind = context.space.equivalence_class(point)
+            if kind not in trained:
                 if len(trained) >= self.trainings:
                     return None
                 plain = context.space.canonical(point)
-                trained[family] = context.trained_metric(plain, short), plain
-            return trained[family][0]
+                trained[kind] = context.trained_metric(plain, short), plain
+            return trained[kind][0]
 
         for point in ranked:
             metric(point)
@@ -105,7 +105,7 @@ class Shortlist(Select):
         return kept[0]
 
     def _ranked(self, context: SelectContext) -> list[Active]:
-        """Return the best of each family by the supernet, `count` at most."""
+        """Return the best of each equivalence class by the supernet, `count` at most."""
         space, seen = context.space, dict[_Key, tuple[float, Active]]()
         generator = torch.Generator().manual_seed(derive_seed(context.seed, "shortlist"))
 
@@ -124,10 +124,10 @@ class Shortlist(Select):
             climb(space, start, look, lambda one, two: better(context.task, one, two))
             stale = stale + 1 if len(seen) == before else 0  # a small space is soon seen whole
             start = space.random_point(generator)
-        families: dict[str, Active] = {}
+        classes: dict[str, Active] = {}
         for point in _first(context.task, list(seen.values())):
-            families.setdefault(space.equivalence_class(point), point)
-        return _spread(list(families.values()), self.count)
+            classes.setdefault(space.equivalence_class(point), point)
+        return _spread(list(classes.values()), self.count)
 
 
 def _spread(points: list[Active], count: int) -> list[Active]:

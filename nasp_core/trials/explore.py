@@ -34,9 +34,16 @@ def explore(
 ) -> list[TrialResult]:
     """Ask `strategy` for points and tell it what `judge` says of each, until it ends or the budget is spent.
 
-    `judge` returns a score, larger is better; NaN, or a `SearchError`, counts as -inf. `evaluations` bounds the sum of
-    the proposals' shares, `seconds` the wall-clock time; the strategy's own `trials` bounds both. The same seed gives
-    the same proposals. Returns the results, in order.
+    Args:
+        context: The space, and the task where there is one.
+        strategy: What proposes; its own `trials` is a budget too.
+        judge: Returns a score, larger is better; NaN, or a `SearchError`, counts as -inf.
+        seed: Of the strategy's draws: the same seed gives the same proposals.
+        evaluations: The most that the proposals' fidelities may sum up to; None: no bound.
+        seconds: The wall-clock time after which nothing is asked any more; None: no bound.
+
+    Returns:
+        The results, in the order of their proposals.
     """
     began = time.perf_counter()
     state = strategy.init(context, torch.Generator().manual_seed(derive_seed(seed, "trials")))

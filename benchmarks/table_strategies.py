@@ -36,7 +36,7 @@ _WHOLE = "enumerate"
 def found(results: Sequence[TrialResult]) -> Active:
     """Return what a search settles on: the best of its longest trainings, of equals the first."""
     longest = max(each.proposal.fidelity for each in results)
-    whole = [each for each in results if each.proposal.share == longest]
+    whole = [each for each in results if each.proposal.fidelity == longest]
     return max(whole, key=lambda each: each.score).proposal.active
 
 

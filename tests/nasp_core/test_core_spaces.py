@@ -194,9 +194,9 @@ def test_a_space_has_no_output_of_its_own() -> None:
 
 
 def test_family_depends_on_the_elementwise_networks() -> None:
-    names = [make().family({"operation": (i,)}) for i in range(5)]
+    names = [make().equivalence_class({"operation": (i,)}) for i in range(5)]
     assert names == ["plus", "multiply", "max", "max", "plus"]
-    assert [make(hidden=2).family({"operation": (i,)}) for i in range(5)] == list(make().settings.operations)
+    assert [make(hidden=2).equivalence_class({"operation": (i,)}) for i in range(5)] == list(make().settings.operations)
 
 
 def test_genotype_is_readable_json_and_keeps_every_bit() -> None:

@@ -115,7 +115,7 @@ def test_failures_and_a_space_walked_through_are_no_end(name: str) -> None:
     small = SearchContext(CASES["interaction"].space())
     tried = explore(small, learner(name, 50), lambda p: float(p.active["operation"][0]), seed=0)
     assert {p.active["operation"][0] for p, _ in tried} == set(range(5))
-    whole = [p.active["operation"][0] for p, _ in tried if p.share == 1]
+    whole = [p.active["operation"][0] for p, _ in tried if p.fidelity == 1]
     assert max(whole) == 4 if name != "asha" else whole
     assert len(whole) == len(set(whole))
 

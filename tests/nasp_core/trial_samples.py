@@ -49,7 +49,7 @@ class PlantedTable:
     def judge(self, proposal: Proposal) -> float:
         """Return the score of a point; a part of a training misses it by a fixed error that shrinks to nothing."""
         picks = proposal.active["edge"]
-        if proposal.share == 1:
+        if proposal.fidelity == 1:
             return self._value(picks)
         draw = torch.Generator().manual_seed(derive_seed(0, str(picks), f"{proposal.fidelity:.3f}"))
         error = 2 * math.sqrt(1 - proposal.fidelity) * float(torch.randn((), generator=draw))
@@ -57,7 +57,7 @@ class PlantedTable:
 
     def regret(self, results: Any) -> float:
         """Return how far the best whole training is from the best of the table."""
-        return self.best - max(each.score for each in results if each.proposal.share == 1)
+        return self.best - max(each.score for each in results if each.proposal.fidelity == 1)
 
 
 R = range(5)

@@ -121,8 +121,8 @@ def test_a_timed_purse_begins_what_is_likely_to_end_in_time():
         clock.now += seconds
         budget_left.pay(Proposal(POINT))
     assert (begun, clock.now) == (3, 108.0)
-    assert budget_left.affords(Proposal(POINT, share=0.5))  # half a training more ends at 9.3
-    assert not budget_left.affords(Proposal(POINT, share=0.9))
+    assert budget_left.affords(Proposal(POINT, fidelity=0.5))  # half a training more ends at 9.3
+    assert not budget_left.affords(Proposal(POINT, fidelity=0.9))
 
 
 def test_the_first_training_is_tried_whatever_it_costs():

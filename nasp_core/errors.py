@@ -4,7 +4,24 @@ Every error that a user can cause derives from `NaspError`; its text says what w
 value), where, why, and the smallest fix. The command line prints that text alone and exits with 2.
 """
 
-__all__ = ["GenotypeError", "NaspError", "ProxyError", "ResumeError", "SearchError", "SpaceError", "StrategyError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "GenotypeError",
+    "NaspError",
+    "ProxyError",
+    "ResumeError",
+    "SearchError",
+    "SpaceError",
+    "StrategyError",
+    "nearest",
+]
+
+
+def nearest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> str:
+    """Return the known name that is spelt most like `name` (up to `count` of them, joined by "or"); "" for none."""
+    return " or ".join(difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff))
 
 
 class NaspError(Exception):

@@ -3,11 +3,16 @@
 Cells of convolutional and recurrent networks: `sif.search_cells(recipe)`, `sif.load_cells(run)`.
 """
 
-from sif.api import Run, load, load_cells, search, search_cells
-from sif.cells.saved import CellRun
-from sif.datasets import Interactions, read
+from typing import TYPE_CHECKING
+
 from sif.errors import SifError
-from sif.recommender import Recommender
+from sif.lazy import lazy
+
+if TYPE_CHECKING:
+    from sif.api import Run, load, load_cells, search, search_cells
+    from sif.cells.saved import CellRun
+    from sif.datasets import Interactions, read
+    from sif.recommender import Recommender
 
 __version__ = "0.1.0"
 
@@ -24,3 +29,17 @@ __all__ = [
     "search",
     "search_cells",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        **dict.fromkeys(("Run", "load", "load_cells", "search", "search_cells"), "sif.api"),
+        "CellRun": "sif.cells.saved",
+        **dict.fromkeys(("Interactions", "read"), "sif.datasets"),
+        "Recommender": "sif.recommender",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from sif.datasets import (
@@ -15,13 +16,18 @@ from sif.datasets import (
     Split,
     check_rating_task,
     find_entry,
+    is_path,
     item_titles,
     read,
     read_parts,
     split,
 )
+from sif.datasets.assemble import check_size
+from sif.datasets.feedback import only_met
+from sif.datasets.titles import titles_from
 from sif.datasets.vocabulary import RawId
 from sif.errors import DataError
+from sif.models.fits import check_tables
 from sif.recipes import RankingRecipe, Recipe
 from sif.tasks import RankingTask, RatingTask
 
@@ -62,25 +68,49 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
     where = resolve_device(device)
     if source is None and not recipe.dataset:
         raise DataError(f"{recipe.origin} names no data; give a file of ratings: sif search FILE, or --data FILE")
-    columns = ColumnNames(**recipe.columns)
     dataset = recipe.dataset if source is None else source
-    seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
+    interactions, cut = _interactions(recipe, dataset, root)
+    if not isinstance(recipe, RankingRecipe):
+        check_rating_task(interactions)
+    elif recipe.ranking_settings().threshold is None:
+        interactions = check_size(only_met(interactions))
+    if cut is None:
+        seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
+        cut = split(interactions, recipe.split.kind, recipe.split.fractions, seed)
+    check_tables(recipe, (interactions.n_users, interactions.n_items), where)
+    titles, notes = _titles(recipe, dataset, interactions, root)
+    interactions = replace(interactions, notes=(*interactions.notes, *notes))
+    return Prepared(interactions, cut, make_task(recipe, interactions, cut, where), titles)
+
+
+def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Interactions, Split | None]:
+    """What the recipe names, with the context that it uses and no other; and the parts, where they are files."""
+    notes = list[str]()
+    given: dict[str, Any] = {str(role): name for role, name in recipe.columns.items()}
+    if recipe.context == "column":
+        given.setdefault("context", True)
+    elif unused := given.pop("context", None):
+        notes.append(f'"{unused}" is not used as context: the recipe says context = "{recipe.context}"')
+    if isinstance(dataset, Interactions) and recipe.context != "column":
+        dataset = dataset.without_context()
+    met = isinstance(recipe, RankingRecipe) and recipe.ranking_settings().threshold is None
+    columns = ColumnNames(**given, only_met=met)
     if recipe.valid or recipe.test:
-        interactions, cut = read_parts(dataset, recipe.valid or None, recipe.test or None, columns, seed)
+        seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
+        found: tuple[Interactions, Split | None] = read_parts(
+            dataset, recipe.valid or None, recipe.test or None, columns, seed
+        )
     else:
-        interactions, cut = read(dataset, columns=columns, root=root), None
+        found = read(dataset, columns=columns, root=root), None
+    interactions, cut = replace(found[0], notes=(*found[0].notes, *notes)), found[1]
     if recipe.context == "month":
-        interactions = interactions.with_month_context()
-    elif recipe.context == "column" and interactions.context is None:
+        return interactions.with_month_context(), cut
+    if recipe.context == "column" and interactions.context is None:
         raise DataError(
             f'{interactions.source} has no context column, and the recipe says context = "column"; '
             "name it with --set columns.context=NAME, or use --set context=month"
         )
-    if not isinstance(recipe, RankingRecipe):
-        check_rating_task(interactions)
-    if cut is None:
-        cut = split(interactions, recipe.split.kind, recipe.split.fractions, seed)
-    return Prepared(interactions, cut, make_task(recipe, interactions, cut, where), _titles(dataset, root))
+    return interactions, cut
 
 
 def make_task(recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask | RankingTask:
@@ -90,9 +120,18 @@ def make_task(recipe: Recipe, interactions: Interactions, cut: Split, device: to
     return RatingTask(interactions, cut, device=device, context=recipe.context != "none")
 
 
-def _titles(dataset: Any, root: Path | None) -> dict[RawId, str] | None:
+def _titles(
+    recipe: Recipe, dataset: Any, data: Interactions, root: Path | None
+) -> tuple[dict[RawId, str] | None, list[str]]:
+    """The titles that the recipe names, or else those of a data set that is known; and what to say of them."""
+    if recipe.titles:
+        return titles_from(Path(recipe.titles).expanduser(), data, recipe.columns.get("item"))
     if not isinstance(dataset, str | Path):
-        return None
-    if Path(dataset).exists():
-        return item_titles(dataset, root)
-    return item_titles(find_entry(str(dataset)), root)
+        return None, []
+    known = dataset if is_path(dataset) else find_entry(str(dataset))
+    titles = item_titles(known, root)
+    if titles is None:
+        return None, []
+    ids = list(titles)
+    of_data = {ids[place]: titles[ids[place]] for place in np.flatnonzero(data.items.encode(ids) >= 0)}
+    return of_data, [f"titles of {len(of_data)} items are those of {data.name}"]

@@ -2,7 +2,7 @@
 
 from nasp_core.errors import NaspError
 
-__all__ = ["DataError", "RaceError", "RecipeError", "RunError", "SifError"]
+__all__ = ["DataError", "RaceError", "RecipeError", "RunError", "SifError", "WriteError"]
 
 
 class SifError(NaspError):
@@ -19,6 +19,10 @@ class RecipeError(SifError):
 
 class RunError(SifError):
     """A run directory is missing, incomplete, or of another kind than the command needs."""
+
+
+class WriteError(RunError, OSError):
+    """A file cannot be written; an `OSError` too, for those who catch that."""
 
 
 class RaceError(SifError):

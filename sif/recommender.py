@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from torch import Tensor
 
 from nasp_core.genotype import Genotype
@@ -21,12 +20,15 @@ from sif.checkpoint import load_tree, save_tree
 from sif.data import prepare
 from sif.datasets import read
 from sif.errors import DataError, RunError
+from sif.host import shielded
 from sif.models.build import build_network, parameters_of
 from sif.models.saved import Goal, goal_of, goal_of_task, model_tree, network_of
-from sif.recipes import Recipe, load_rating_recipe
+from sif.recipes import Recipe, changes_of, load_rating_recipe
+from sif.serve.asked import count_of, matrix_of, numbers_of, rows_of
 from sif.serve.fold_rules import encoded
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
+from sif.serve.tables import Side
 from sif.serve.topk import Ranked, top_k
 from sif.spaces.interaction import InteractionNetwork
 from sif.spaces.wide import WideNetwork
@@ -35,7 +37,6 @@ from sif.threads import threads_for
 
 __all__ = ["Recommender"]
 
-IntArray = NDArray[np.int64]
 _PLAIN = Scale(0.0, 1.0, -np.inf, np.inf)
 
 
@@ -59,15 +60,20 @@ class Recommender:
 
         `cold_items`: whether `recommend` ranks items that training never met (`cold`) with the others.
         """
+        drawn = load_rating_recipe("ratings", changes_of(None, None, seed)).seed
         loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe or "ratings")
-        self.recipe, self._given = loaded.model_copy(update={"seed": seed}), recipe is not None
+        self.recipe, self._given = loaded.model_copy(update={"seed": drawn}), recipe is not None
         self.device, self.cold_items = device, cold_items
+        self._clear()
+
+    def _clear(self) -> None:
         self.genotype: Genotype | None = None
         self._network: InteractionNetwork | WideNetwork | None = None
         self._folded: Folded | None = None
         self._goal: Goal = _PLAIN
         self._counts: Tensor | None = None
 
+    @shielded(draws=True)
     def fit(
         self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None
     ) -> Recommender:
@@ -79,7 +85,9 @@ class Recommender:
         """
         from sif.api import search
 
-        data = read(_csr(user_items), name="user_items")
+        if callback is not None and not callable(callback):
+            raise DataError(f"callback is {callback!r}; give a function of epoch, seconds and loss")
+        data = read(matrix_of(user_items), name="user_items")
         alike = data.rating is None or float(np.ptp(data.rating)) == 0.0
         if not self._given:
             chosen = load_rating_recipe("clicks" if alike else "ratings")
@@ -147,6 +155,7 @@ class Recommender:
             raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
         return self._network
 
+    @shielded()
     def recommend(
         self,
         userid: int | ArrayLike,
@@ -166,25 +175,28 @@ class Recommender:
         are left than places, ids are -1 and scores -inf. Raises `DataError` for unknown users and items, and for rows
         that do not match.
         """
-        users = np.atleast_1d(np.asarray(userid, dtype=np.int64))
+        known = self.folded
+        places = count_of(N, "N", known.n_items)
         if items is not None and filter_items is not None:
             raise DataError("give items (rank only these) or filter_items (leave these out), not both")
-        needs_rows = filter_already_liked_items or recalculate_user
-        liked = self._rows(user_items, len(users)) if needs_rows else sparse.csr_array((0, 0))
-        within = None if items is None else np.unique(self._item_ids(items))
-        places = N if within is None else min(N, len(within))
-        if not recalculate_user:
-            self._check(users, self.folded.n_users, "user")
-        asked = solve_users(self.network, liked, self._goal) if recalculate_user else torch.from_numpy(users)
-        excluded = None if filter_items is None else self._item_ids(filter_items)
+        users, single = numbers_of(userid, known.n_users, "user", "userid", ordered=True, known=not recalculate_user)
+        shape = len(users), known.n_items
+        seen = rows_of(user_items, *shape) if filter_already_liked_items else None
+        within = None if items is None else np.unique(numbers_of(items, known.n_items, "item", "items")[0])
+        excluded = None if filter_items is None else numbers_of(filter_items, known.n_items, "item", "filter_items")[0]
+        asked: Tensor | Side = torch.from_numpy(users)
+        if recalculate_user:
+            rows = rows_of(user_items, *shape, rated=isinstance(self._goal, Scale))
+            asked = solve_users(self.network, rows, self._goal)
         if not self.cold_items:
             cold = np.flatnonzero(self.cold)
             excluded = cold if excluded is None else np.union1d(excluded, cold)
-        seen = liked if filter_already_liked_items else None
-        ids, values = self.folded.top_k(asked, places, items=within, seen=seen, excluded=excluded)
+        places = places if within is None else min(places, len(within))
+        ids, values = known.top_k(asked, places, items=within, seen=seen, excluded=excluded)
         values = values * np.float32(self._scale.std) + np.float32(self._scale.mean)
-        return (ids[0], values[0]) if np.ndim(userid) == 0 else (ids, values)
+        return (ids[0], values[0]) if single else (ids, values)
 
+    @shielded()
     def similar_items(
         self,
         itemid: int | ArrayLike,
@@ -202,6 +214,7 @@ class Recommender:
             raise DataError("similar_items cannot solve for new items (recalculate_item); fit again with them")
         return self._similar("item", itemid, N, filter_items, items)
 
+    @shielded()
     def similar_users(
         self,
         userid: int | ArrayLike,
@@ -214,18 +227,15 @@ class Recommender:
 
     def _similar(self, what: str, wanted: Any, n: int, excluded: Any, within: Any) -> Ranked:
         table = torch.cat(encoded(self.network, what), dim=1)
-        ids = np.atleast_1d(np.asarray(wanted, dtype=np.int64))
-        self._check(ids, len(table), what)
+        size, places = len(table), count_of(n, "N", len(table))
+        ids, single = numbers_of(wanted, size, what, f"{what}id", ordered=True)
         unit = torch.nn.functional.normalize(table, dim=1)
-        inside = None if within is None else np.unique(np.asarray(within, dtype=np.int64))
-        leave = None if excluded is None else np.atleast_1d(np.asarray(excluded, dtype=np.int64))
-        for chosen in (inside, leave):
-            if chosen is not None:
-                self._check(chosen, len(table), what)
+        inside = None if within is None else np.unique(numbers_of(within, size, what, f"{what}s")[0])
+        leave = None if excluded is None else numbers_of(excluded, size, what, f"filter_{what}s")[0]
         targets = unit if inside is None else unit[torch.from_numpy(inside)]
         scores = unit[torch.from_numpy(ids)] @ targets.T
-        found, values = top_k(scores, n, within=inside, seen=None, excluded=leave)
-        return (found[0], values[0]) if np.ndim(wanted) == 0 else (found, values)
+        found, values = top_k(scores, places, within=inside, seen=None, excluded=leave)
+        return (found[0], values[0]) if single else (found, values)
 
     def save(self, file: str | Path) -> None:
         """Save everything that `load` needs, in one safetensors file (no pickle)."""
@@ -234,46 +244,46 @@ class Recommender:
         save_tree(Path(file), model_tree(self._network, self.genotype, self._goal, counts=self._counts))
 
     @classmethod
+    @shielded(draws=True)
     def load(cls, file: str | Path) -> Recommender:
         """Return what `save` wrote; raises `RunError` when the file is something else."""
-        tree = load_tree(Path(file))
-        try:
-            goal, network = goal_of(tree), network_of(tree)
-        except RunError as error:
-            raise RunError(f"{file} is {error}") from None
         made = cls()
-        made._take(Genotype.from_json(tree["genotype"]), network, goal, tree.get("counts"))
+        try:
+            made._restore(load_tree(Path(file)))
+        except (RunError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            ours = isinstance(error, RunError)
+            if ours and str(file) in str(error):
+                raise
+            raise RunError(
+                f"{file} is {error if ours else 'damaged, or of another version of sif; save it again'}"
+            ) from None
         return made
+
+    def _restore(self, tree: dict[str, Any]) -> None:
+        goal, network = goal_of(tree), network_of(tree)
+        self._take(Genotype.from_json(tree["genotype"]), network, goal, tree.get("counts"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings, and the model as `save` writes it, by numpy: tensors would bring torch's state along."""
+        made = ("genotype", "_network", "_folded", "_goal", "_counts")
+        state = {key: value for key, value in vars(self).items() if key not in made}
+        if self._network is None or self.genotype is None:
+            return state
+        tree = model_tree(self._network, self.genotype, self._goal, counts=self._counts)
+        return state | {"_tree": _each(tree, Tensor, lambda tensor: tensor.detach().cpu().numpy())}
+
+    @shielded(draws=True)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        tree = state.pop("_tree", None)
+        self._clear()
+        vars(self).update(state)
+        if tree is not None:
+            self._restore(_each(tree, np.ndarray, lambda array: torch.from_numpy(array.copy())))
 
     @property
     def parameters(self) -> int:
         """Number of trained numbers."""
         return 0 if self._network is None else parameters_of(self._network)
-
-    def _rows(self, user_items: Any, users: int) -> sparse.csr_array:
-        rows = _csr(user_items)
-        if rows.shape[0] != users:
-            raise DataError(
-                f"user_items has {rows.shape[0]} rows for {users} requested user(s); give one row per user, in "
-                "their order: recommend(userid, user_items[userid])"
-            )
-        if rows.shape[1] != self.folded.n_items:
-            raise DataError(f"user_items has {rows.shape[1]} columns; this model knows {self.folded.n_items} items")
-        return rows
-
-    def _item_ids(self, items: ArrayLike) -> IntArray:
-        ids = np.atleast_1d(np.asarray(items, dtype=np.int64))
-        self._check(ids, self.folded.n_items, "item")
-        return ids
-
-    @staticmethod
-    def _check(ids: IntArray, size: int, what: str) -> None:
-        outside = ids[(ids < 0) | (ids >= size)]
-        if len(outside):
-            raise DataError(
-                f"unknown {what} {outside[0]}: this model knows {what}s 0 to {size - 1}"
-                + ("; for a new user give recalculate_user=True and their row" if what == "user" else "")
-            )
 
 
 class _Callback(Observer):
@@ -289,10 +299,8 @@ class _Callback(Observer):
         self._last = now
 
 
-def _csr(matrix: Any) -> sparse.csr_array:
-    if not (sparse.issparse(matrix) or isinstance(matrix, sparse.sparray)):
-        raise DataError(
-            f"user_items is a {type(matrix).__name__}; give a scipy sparse matrix [users, items], "
-            "such as scipy.sparse.csr_matrix"
-        )
-    return sparse.csr_array(matrix)
+def _each(tree: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """Return nested dicts with every value of the kind changed."""
+    if isinstance(tree, Mapping):
+        return {key: _each(value, kind, change) for key, value in tree.items()}
+    return change(tree) if isinstance(tree, kind) else tree

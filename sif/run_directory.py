@@ -6,8 +6,9 @@ import itertools
 import json
 import re
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
 from sif.checkpoint import write_atomically
 from sif.errors import RunError
+from sif.host import TemporaryFolder
+from sif.lock import alone
 from sif.results import SCHEMA_VERSION, upgraded
 from sif.toml import dump_toml
 
@@ -28,8 +31,17 @@ _TEMPORARY = r"\.(" + _FILES.replace(".", r"\.") + r")\.\w+"
 class RunDirectory:
     """One run on disk: recipe.toml, genotype.json, model.safetensors, result.json, trace.jsonl, report.html."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, new: bool = False) -> None:
+        self.path, self._new = path, new
+
+    @contextmanager
+    def alone(self, doing: str) -> Iterator[None]:
+        """Hold the directory for a block, as `sif.lock.alone` does; a new one must still be nobody's."""
+        with alone(self.path, doing):
+            if self._new and (self.path / "recipe.toml").exists():
+                raise RunError(f"{self.path} is another search's by now; give another --out")
+            self._new = False
+            yield
 
     @classmethod
     def create(cls, path: Path | None, name: str) -> RunDirectory:
@@ -37,11 +49,11 @@ class RunDirectory:
         if path is None:
             stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
             numbered = (Path("runs") / f"{stem}-{number}" for number in itertools.count(1))
-            return cls(next(candidate for candidate in numbered if _made(candidate)))
+            return cls(next(candidate for candidate in numbered if _made(candidate)), new=True)
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise RunError(f"{path} exists and is not empty; give another --out, or go on with --resume {path}")
         _made(path)
-        return cls(path)
+        return cls(path, new=True)
 
     @classmethod
     def open(cls, path: Path | str, *, needs: str = "recipe.toml") -> RunDirectory:
@@ -61,7 +73,7 @@ class RunDirectory:
         header = f"# Resolved by sif: every value of this run. Run it again with: {again}\n"
         values = dict(values)
         for key in ("dataset", "valid", "test", "table"):
-            if values.get(key) and Path(values[key]).exists():
+            if values.get(key) and (Path(values[key]).exists() or has_magic(values[key])):  # a glob of part files
                 values[key] = str(Path(values[key]).resolve())
         self.write("recipe.toml", header + dump_toml(values))
 
@@ -127,9 +139,10 @@ def _made(path: Path) -> bool:
 class FinishedRun:
     """A finished run: its directory, its result and what was found. `sif.Run` and `sif.CellRun` add the model."""
 
-    def __init__(self, directory: RunDirectory, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, directory: RunDirectory, keep: TemporaryFolder | None = None) -> None:
         """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
-        self.directory, self._keep = directory, keep
+        self.directory = RunDirectory(directory.path.absolute())  # the program may change its working directory
+        self._keep = keep
         self.result = directory.result()
         self.genotype = directory.genotype()
 

@@ -18,6 +18,7 @@ from nasp_core.proxies import Proxy, SupernetProxy, make_proxy, proxy_score
 from nasp_core.types import Batch, derive_seed
 from sif.cells.truth import TrueAccuracies
 from sif.errors import DataError, RunError
+from sif.host import shielded
 from sif.problems import problem_of
 from sif.problems.base import Instance
 from sif.recipes import NasBench201Recipe, load_recipe
@@ -59,6 +60,7 @@ def correlations(scores: Sequence[float], truth: Sequence[float]) -> dict[str, f
     }
 
 
+@shielded(draws=True)
 def score_points(
     source: str | Path,
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
@@ -27,9 +27,12 @@ from nasp_core.testing import Case, refusal
 from nasp_core.testing.stream import ShuffledStream
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import Active, ChoiceGroup, Mixture, Stream
+from sif.extend import resolve
+from sif.recipes.strategy import StrategyRecipe
+from sif.strategy_rows import kept_rows
 from sif.testing.cases import CASES
 
-__all__ = ["describe_strategy", "first_line", "parts_in_short", "spaces_of", "step_cost", "strategy_rows"]
+__all__ = ["described", "first_line", "spaces_of", "step_cost"]
 
 AnyStrategy = Strategy | TrialStrategy
 _WIDTH, _CHOICES, _ROWS = 4, 3, 32
@@ -38,16 +41,14 @@ _PARTS = ("gradient", "name", "papers")  # of a multi-trial strategy: no setting
 _HEADS = ("Departs from", "Fails when")
 
 
-def strategy_rows() -> list[dict[str, Any]]:
-    """Return one row of plain data a strategy of the name table, in its order; keys as in `describe_strategy`."""
-    return [describe_strategy(name) for name in STRATEGIES]
+def described(name: str, *, recount: bool = False) -> dict[str, Any]:
+    """Return what a strategy says of itself now (see `sif.strategy_rows.describe_strategy`).
 
-
-@cache
-def _described(name: str) -> dict[str, Any]:
-    strategy, factory = make_strategy(name), STRATEGIES[name]
-    spaces = spaces_of(strategy)
-    return {
+    Where it runs and what a step costs are taken from the kept row while its parts are those of the row, else counted.
+    """
+    strategy = StrategyRecipe(name=name).make()
+    factory = resolve("strategy", name, STRATEGIES)
+    row = {
         "name": name,
         "kind": "relaxing" if isinstance(strategy, Strategy) else "trial",
         "about": first_line(factory),
@@ -55,22 +56,19 @@ def _described(name: str) -> dict[str, Any]:
         "parts": strategy.describe(),
         "settings": _settings(factory),
         "notes": _notes(factory),
+    }
+    kept = {} if recount else kept_rows().get(name, {})
+    counted = kept if kept.get("parts") == row["parts"] else _counted(strategy)
+    return row | {key: counted[key] for key in ("spaces", "refused", "step_cost")} | {"bibtex": _cite(strategy.papers)}
+
+
+def _counted(strategy: AnyStrategy) -> dict[str, Any]:
+    spaces = spaces_of(strategy)
+    return {
         "spaces": {space: not reasons for space, reasons in spaces.items()},
         "refused": {space: reasons for space, reasons in spaces.items() if reasons},
         "step_cost": step_cost(strategy),
-        "bibtex": _cite(strategy.papers),
     }
-
-
-def describe_strategy(name: str) -> dict[str, Any]:
-    """Return what a strategy says of itself, as plain data; raises `StrategyError` with the nearest name.
-
-    Keys: `name`, `kind` (`relaxing` or `trial`), `about` (the first line of its docstring), `papers`, `parts` (role ->
-    part as text), `settings` (name -> default), `notes` (what its docstring says of departures and failures), `spaces`
-    (space -> whether it runs there), `refused` (space -> reasons why not), `step_cost` (see `step_cost`), `bibtex`.
-    """
-    make_strategy(name)
-    return dict(_described(name))
 
 
 def first_line(factory: Callable[..., Any]) -> str:
@@ -80,7 +78,7 @@ def first_line(factory: Callable[..., Any]) -> str:
 
 def _settings(factory: Callable[..., Any]) -> dict[str, Any]:
     """Return the settings that a recipe can write, with their defaults."""
-    parameters = inspect.signature(factory).parameters.values()
+    parameters = inspect.signature(factory).parameters.values() if callable(factory) else ()
     return {each.name: _plain(each.default) for each in parameters if each.name not in _PARTS}
 
 
@@ -248,24 +246,3 @@ def _place(name: str) -> Case:
     if chain == "chain":
         return Case(name, lambda: _Chain(int(candidates)), _Regression, lambda space, active, network: None)
     return CASES[name]
-
-
-def parts_in_short(row: Mapping[str, Any]) -> str:
-    """Return the parts of a row of `strategy_rows` by their names alone: `Box, OneHot, FirstOrder, Argmax`."""
-    if row["kind"] == "trial":
-        return re.sub(r"\(.*", "", row["parts"]["trials"])
-    names = []
-    for text in row["parts"].values():
-        names += re.findall(r"(?:^|, )([A-Z]\w*)\(", _flat(text))
-    return ", ".join(names)
-
-
-def _flat(text: str) -> str:
-    """Return a description without what its brackets hold."""
-    depth, kept = 0, ""
-    for letter in text:
-        depth -= letter == ")"
-        if depth == 0 or (letter == "(" and depth == 0):
-            kept += letter
-        depth += letter == "("
-    return kept

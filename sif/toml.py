@@ -1,35 +1,33 @@
-"""Writing TOML: the standard library reads it, but does not write it."""
+"""Writing TOML by `tomli_w`, with what recipes add: None, tuples, and lists on one line."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from typing import Any
+
+import tomli_w
 
 __all__ = ["dump_toml", "toml_literal"]
 
 
-def dump_toml(data: Mapping[str, Any], prefix: str = "") -> str:
-    """Return plain data as TOML text, values first, then tables; None becomes `"none"`, as recipes read it."""
-    values = [f"{key} = {toml_literal(value)}" for key, value in data.items() if not isinstance(value, Mapping)]
-    tables = [(k, v) for k, v in data.items() if isinstance(v, Mapping)]
-    text = "\n".join(values) + ("\n" if values else "")
-    for name, table in tables:
-        text += f"\n[{prefix}{name}]\n" + dump_toml(table, f"{prefix}{name}.")
-    return text
+def dump_toml(data: Mapping[str, Any]) -> str:
+    """Return plain data as TOML text; None becomes `"none"`, as recipes read it, and a list stands on one line."""
+    text = tomli_w.dumps(_writable(data))
+    # A line ends in "[" or "," inside a list alone: text has its newlines escaped.
+    return re.sub(r",\n\s*(?!\s|\])", ", ", re.sub(r",\n\s*\]", "]", re.sub(r"\[\n\s*", "[", text)))
 
 
 def toml_literal(value: Any) -> str:
     """Return one value as TOML."""
-    if value is None:
-        return '"none"'
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, but for the delete character.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(toml_literal, value)) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key} = {toml_literal(item)}" for key, item in value.items()) + "}"
-    return repr(value)
+    return dump_toml({"v": value}).removeprefix("v = ").removesuffix("\n")
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _writable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(item) for item in value]
+    return "none" if value is None else value

@@ -7,14 +7,13 @@ line here. The multi-trial strategies are those of `nasp_core.trials`. A strateg
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nasp_core.errors import StrategyError
+from nasp_core.errors import StrategyError, nearest
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, TrialStrategy
 
@@ -99,8 +98,8 @@ def _checked(name: str, maker: Maker, settings: Mapping[str, Any]) -> dict[str, 
         if new != key and new in settings:
             raise StrategyError(f"strategy {name!r}: {key!r} is the old name of {new!r}; give one of them")
         if new not in known:
-            near = difflib.get_close_matches(new, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(known)}"
+            near = nearest(new, known)
+            hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(known)}"
             raise StrategyError(f"strategy {name!r} has no setting {key!r}.{hint}")
         made[new] = value
     lacking = [key for key, parameter in known.items() if parameter.default is parameter.empty and key not in made]
@@ -121,6 +120,6 @@ def _maker(name: str) -> Any:
         if not callable(maker) and not isinstance(maker, AnyStrategy):
             raise StrategyError(f"{name!r} is a {type(maker).__name__}, neither a strategy nor what makes one")
         return maker
-    near = difflib.get_close_matches(name, STRATEGIES, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(name, STRATEGIES)
+    hint = f"; did you mean {near!r}?" if near else "."
     raise StrategyError(f"unknown strategy {name!r}{hint} There are: {', '.join(STRATEGIES)}")

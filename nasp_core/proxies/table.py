@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from nasp_core.errors import ProxyError
+from nasp_core.errors import ProxyError, nearest
 from nasp_core.proxies.fisher import Fisher
 from nasp_core.proxies.freedarts import FreeDarts
 from nasp_core.proxies.grad_norm import GradNorm
@@ -40,13 +39,13 @@ PROXIES: Mapping[str, Callable[..., Proxy]] = {score.name: score for score in _A
 def make_proxy(name: str, **settings: Any) -> Proxy:
     """Return the named proxy; raises `ProxyError` naming the nearest proxy or setting when one is unknown."""
     if name not in PROXIES:
-        near = difflib.get_close_matches(name, PROXIES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        near = nearest(name, PROXIES)
+        hint = f"; did you mean {near!r}?" if near else "."
         raise ProxyError(f"unknown proxy {name!r}{hint} There are: {', '.join(PROXIES)}")
     known = [field.name for field in fields(PROXIES[name])]  # type: ignore[arg-type]
     for key in settings:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}"
+            near = nearest(key, known)
+            hint = f"Did you mean {near!r}?" if near else f"It has: {', '.join(known) or 'none'}"
             raise ProxyError(f"proxy {name!r} has no setting {key!r}. {hint}")
     return PROXIES[name](**settings)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import json
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
+from itertools import count
 from typing import Any
 
 import torch
 
-from nasp_core.errors import SearchError
+from nasp_core.errors import SearchError, nearest
 from nasp_core.methods import STRATEGIES
 from nasp_core.network import Space
 from nasp_core.strategy import Gradient, Strategy
@@ -20,7 +18,10 @@ from nasp_core.testing import Case, refusal
 from nasp_core.trials import SearchContext, TrialStrategy
 from nasp_core.types import Task
 from sif.errors import RaceError
-from sif.recipes import load_recipe
+from sif.extend import names_of
+from sif.recipes import changes_of, load_recipe
+from sif.recipes.changes import read_value, setting_type
+from sif.recipes.strategy import named_strategy
 
 __all__ = ["ALL", "RANDOM", "Entrant", "entrants_of", "refused", "settings_of"]
 
@@ -32,25 +33,33 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class Entrant:
-    """A strategy of a race: its name, and the settings that it does not take from its defaults."""
+    """A strategy of a race: its name in the table, and the settings that it does not take from its defaults.
+
+    `by` is how a recipe names it, where that is not `name`; `made` is an object that no import finds again.
+    """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    by: str = ""
+    made: AnyStrategy | None = None
 
     def strategy(self, trials: int | None = None, gradient: Gradient | None = None) -> AnyStrategy:
         """Return the strategy; a multi-trial strategy gets the budget `trials` where it knows one and none was set.
 
         `gradient` is how trials learn a point's continuous parameters. Raises `StrategyError` for unknown settings.
         """
-        settings = dict(self.settings)
-        if trials is not None and "trials" in inspect.signature(STRATEGIES[self.name]).parameters:
-            settings.setdefault("trials", trials)
-        changes = [f"strategy.settings.{key}={json.dumps(value)}" for key, value in settings.items()]
-        strategy: AnyStrategy = load_recipe(
-            "ratings", [f"strategy.name={json.dumps(self.name)}", *changes]
-        ).make_strategy()
+        strategy = self.made or self._made(trials)
         if gradient is not None and not isinstance(strategy, Strategy) and is_dataclass(strategy):
             strategy = replace(strategy, gradient=gradient)
+        return strategy
+
+    def _made(self, trials: int | None) -> AnyStrategy:
+        settings, name = dict(self.settings), self.by or self.name
+        if trials is not None and name in STRATEGIES and "trials" in inspect.signature(STRATEGIES[name]).parameters:
+            settings.setdefault("trials", trials)
+        strategy: AnyStrategy = load_recipe(
+            "ratings", changes_of({"strategy.settings": settings}, name)
+        ).make_strategy()
         return strategy
 
 
@@ -60,37 +69,46 @@ def settings_of(changes: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list
     others = []
     for change in changes:
         key, _, value = change.partition("=")
-        name, _, setting = key.strip().partition(".")
-        if name not in STRATEGIES:
+        name, _, setting = key.strip().rpartition(".") if ":" in key else key.strip().partition(".")
+        if name not in names_of("strategy", STRATEGIES) and ":" not in name:
             others.append(change)
             continue
-        try:
-            read = tomllib.loads(f"v = {value}")["v"]
-        except tomllib.TOMLDecodeError:
-            read = value.strip()
-        settings.setdefault(name, {})[setting] = read
+        settings.setdefault(name, {})[setting] = read_value(value.strip(), setting_type(name, setting))
     return settings, others
 
 
-def entrants_of(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Entrant]:
+def entrants_of(names: Sequence[Any], settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Entrant]:
     """Return the strategies of a race, each once, random search with them; `all` stands for all there are.
 
-    Raises `RaceError` listing all unknown names, each with the nearest that there is, and `RecipeError` or
-    `StrategyError` for settings that a strategy does not take.
+    `names` are names, `package.module:object` among them, or strategies themselves. Raises `RaceError` listing all
+    unknown names, each with the nearest that there is, and `RecipeError` or `StrategyError` for settings that a
+    strategy does not take.
     """
-    wanted = list(dict.fromkeys(each for name in names for each in (STRATEGIES if name == ALL else [name])))
+    given, known = settings or {}, names_of("strategy", STRATEGIES)
+    entrants: dict[str, Entrant] = {}
     problems = []
-    for name in (name for name in wanted if name not in STRATEGIES):
-        near = difflib.get_close_matches(name, STRATEGIES, n=1)
-        problems.append(f"no strategy {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    for each in (one for given_name in names for one in (known if given_name == ALL else [given_name])):
+        name, own, made = named_strategy(each)
+        if name not in known and ":" not in name:
+            near = nearest(name, known)
+            problems.append(f"no strategy {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+        elif isinstance(each, str) or not own:
+            entrants.setdefault(name, Entrant(name, given.get(name, {})))
+        else:
+            label = _free(str(getattr(made or each, "name", name)), entrants)
+            entrants[label] = Entrant(label, {} if made else own, name, made)
     if problems:
-        raise RaceError("\n  ".join([*problems, f"there are {', '.join(STRATEGIES)}, and {ALL} for all of them"]))
-    if RANDOM not in wanted:
-        wanted.append(RANDOM)
-    entrants = [Entrant(name, settings.get(name, {})) for name in wanted]
-    for entrant in entrants:
+        raise RaceError("\n  ".join([*problems, f"there are {', '.join(known)}, and {ALL} for all of them"]))
+    entrants.setdefault(RANDOM, Entrant(RANDOM, given.get(RANDOM, {})))
+    for entrant in entrants.values():
         entrant.strategy()
-    return entrants
+    return list(entrants.values())
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """Return a name for a row that no other row has."""
+    names = (f"{name} (own{'' if number == 1 else f' {number}'})" for number in count(1))
+    return next(each for each in names if each not in taken)
 
 
 def refused(strategy: AnyStrategy, space: Space, task: Task | None, *, shares: bool = True) -> str | None:

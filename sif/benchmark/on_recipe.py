@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from nasp_core.network import Network
 from nasp_core.search import Found, search, train_genotype
@@ -50,11 +50,11 @@ class RecipeArena:
     @property
     def columns(self) -> list[Column]:
         """Validation and test metric of the find trained anew, regret among all points trained so, and seconds."""
-        better = "more" if self.task.maximise else "less"
+        better: Literal["more", "less"] = "more" if self.task.maximise else "less"
         metrics = [f"valid {self.task.metric}", f"test {self.task.metric}"] if self.instance.has("test") else []
         metrics = metrics or [f"valid {self.task.metric}"]
         return [
-            *(Column(name=name, better=better, digits=4) for name in metrics),  # type: ignore[arg-type]
+            *(Column(name=name, better=better, digits=4) for name in metrics),
             Column(name="regret", better="less", digits=4),
             Column(name="search s", better=None, digits=1),
             Column(name="training s", better=None, digits=1),
@@ -63,7 +63,7 @@ class RecipeArena:
     def describe(self) -> dict[str, Any]:
         """Return the recipe, the data and the split."""
         described = self.instance.describe()
-        values = self.recipe.model_dump(mode="json", exclude={"baselines", "tune", "strategy", "compare"})
+        values = self.recipe.model_dump(mode="json", exclude={"baselines", "tune", "strategy", "compare", "titles"})
         return {
             "kind": "recipe",
             "recipe": values,

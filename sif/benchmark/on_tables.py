@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -142,7 +142,7 @@ class InteractionTableArena:
         if task and task not in table.tasks:
             raise RaceError(f"--task {task!r}: the table has {', '.join(table.tasks)}")
         self.table, self.budget, self.data, self.root = table, budget, data, root
-        self.task: TaskName = task or table.tasks[0]  # type: ignore[assignment]
+        self.task = cast(TaskName, task or table.tasks[0])
         plan = table.made["plans"][self.task]
         schedule, ranking = _tuples(plan["training"]), plan["ranking"]
         self.trained = Plan(

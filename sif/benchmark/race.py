@@ -22,6 +22,7 @@ from sif.benchmark.results import SCHEMA_VERSION, Race, Row, Run, ordered, sprea
 from sif.benchmark.scores import ScoreRace
 from sif.checkpoint import write_atomically
 from sif.errors import RaceError
+from sif.host import shielded
 from sif.results import hardware, versions
 from sif.runs.stages import Progress
 
@@ -31,6 +32,7 @@ _FAILURES = (NaspError, ArithmeticError, RuntimeError, ValueError, LookupError)
 """What a search may end with: shown in the table. Other exceptions are faults of the code, and end the race."""
 
 
+@shielded(draws=True)
 def race(
     arena: Arena,
     entrants: Sequence[Entrant],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
 from nasp_core.types import Task
-from sif.cells.convolution.task import Augment, ImageTask, cut_training
+from sif.cells.convolution.task import Augment, Cut, ImageTask, cut_training
+from sif.cells.fits import Stage, check_cells
 from sif.cells.recurrent.task import TextTask
 from sif.cells.truth import TrueAccuracies
 from sif.data import resolve_device
@@ -20,6 +21,8 @@ from sif.errors import DataError, RecipeError
 from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
 
 __all__ = ["CellData", "prepare_cells"]
+
+_Split = Literal["train", "valid"]
 
 
 @dataclass
@@ -67,7 +70,7 @@ def prepare_cells(
 ) -> CellData:
     """Read, check and cut the data a recipe names; `source` (`Pictures`, `Corpus`, or a path) stands in for them.
 
-    With `table` the table of true accuracies that the recipe may name is read too (training needs none).
+    Without `table` they are for training alone: the table of true accuracies that a recipe may name is not read.
     """
     where = resolve_device(device)
     given = recipe.dataset if source is None else source
@@ -76,26 +79,34 @@ def prepare_cells(
     if isinstance(recipe, ConvCellRecipe | NasBench201Recipe):
         named = recipe.table if table and isinstance(recipe, NasBench201Recipe) else ""
         truth = TrueAccuracies.read(named) if named else None  # before the pictures: it is quickly refused
-        pictures = read_pictures(given, root) if isinstance(given, str | Path) else given
-        return replace(_checked(recipe, _pictures(recipe, pictures, where)), truth=truth)
+        size = recipe.pictures.size
+        pictures = read_pictures(given, root, seed=recipe.seed, size=size) if isinstance(given, str | Path) else given
+        return replace(_checked(recipe, _pictures(recipe, pictures, where), table), truth=truth)
     assert isinstance(recipe, RecurrentCellRecipe)
-    corpus = read_corpus(given, root) if isinstance(given, str | Path) else given
-    return _checked(recipe, _words(recipe, corpus, where))
+    corpus = read_corpus(given, root, vocabulary=recipe.text.vocabulary, min_count=recipe.text.min_count)
+    return _checked(recipe, _words(recipe, corpus, where), table)
 
 
-def _checked(recipe: CellRecipe, data: CellData) -> CellData:
-    """Make every stream that the run will have, so that a part too small for its batches is told before anything."""
+def _checked(recipe: CellRecipe, data: CellData, searches: bool) -> CellData:
+    """Tell before anything what parts are too small for their batches, and what networks too large for the machine."""
+    plans: tuple[tuple[Stage, ImageTask | TextTask, tuple[_Split, ...]], ...]
     plans = (("search", data.search, ("train", "valid")), ("train", data.final, ("train",)))
+    problems = list[str]()
     for which, task, splits in plans:
-        size = recipe.training(which).batch_size  # type: ignore[arg-type]
-        for split in splits:
-            try:
-                count = len(task.stream(split, size, 0))  # type: ignore[arg-type]
-            except DataError as error:
-                recipe.refuse([recipe.problem(f"{which}.batch_size", str(error))])
-            if not count:
-                why = "it leaves the search no pictures to choose the architecture on; lower it"
-                recipe.refuse([recipe.problem("pictures.share", why)])
+        key, size = f"{which}.batch_size", recipe.training(which).batch_size
+        try:
+            counts = [len(task.stream(split, size, 0)) for split in splits]
+        except DataError as error:
+            most = min(task.most_columns(split) for split in splits) if isinstance(task, TextTask) else 1
+            fix = f"; --set {key}={most} fits" if most else "; more text is needed"
+            problems.append(recipe.problem(key, str(error).partition("\n")[0] + fix))
+            continue
+        if not all(counts):
+            why = "it leaves the search no pictures to choose the architecture on; --set pictures.share=0.5 halves them"
+            problems.append(recipe.problem("pictures.share", why))
+    recipe.refuse(problems)
+    trains: tuple[Stage, ...] = ("train",) if recipe.retrain or not searches else ()
+    check_cells(recipe, data.facts, data.example, (*(("search",) if searches else ()), *trains))
     return data
 
 
@@ -128,13 +139,11 @@ def _text(recipe: RecurrentCellRecipe, corpus: Corpus, device: torch.device, ran
 
 
 def _pictures(recipe: ConvCellRecipe | NasBench201Recipe, pictures: Pictures, device: torch.device) -> CellData:
-    cut = recipe.pictures
-    limit = None if cut.limit is None or cut.limit >= len(pictures.train) else cut.limit
-    parts = cut_training(pictures, recipe.seed, cut.share, limit, cut.holdout)
+    cut, (parts, flip, notes) = recipe.pictures, _fitted(recipe, pictures)
     final = torch.cat([parts.weights, parts.architecture])
     some = pictures if cut.test_limit is None else pictures.first_of_test(cut.test_limit)
-    plain = Augment(crop=cut.crop, flip=cut.flip)
-    full = Augment(crop=cut.crop, flip=cut.flip, cutout=cut.cutout)
+    plain = Augment(crop=cut.crop, flip=flip)
+    full = Augment(crop=cut.crop, flip=flip, cutout=cut.cutout)
     channels, height, width = pictures.train.shape[1:]
     return CellData(
         name=pictures.name,
@@ -147,8 +156,27 @@ def _pictures(recipe: ConvCellRecipe | NasBench201Recipe, pictures: Pictures, de
         per=1,
         description=pictures.describe()
         | {"search": [len(part) for part in parts[:2]], "final": len(final), "holdout": len(parts.held_out)}
-        | {"test": len(some.test)},
+        | {"test": len(some.test), "notes": [*pictures.notes, *notes]},
         fingerprint=pictures.fingerprint(),
         device=device,
         names=pictures.classes,
     )
+
+
+def _fitted(recipe: ConvCellRecipe | NasBench201Recipe, pictures: Pictures) -> tuple[Cut, bool, list[str]]:
+    """Cut the training pictures; values that the recipe states for larger or other data give way, with a note."""
+    cut, count, notes = recipe.pictures, len(pictures.train), list[str]()
+    limit = None if cut.limit is None or cut.limit >= count else cut.limit
+    used, holdout, flip = limit or count, cut.holdout, cut.flip
+    scaled = max(1, holdout * used // cut.limit if cut.limit is not None and used < cut.limit else used // 5)
+    if 2 * holdout > used and not recipe.was_set("pictures.holdout"):
+        notes.append(f"{scaled} of {used} training pictures are held out, and not {holdout}: --set pictures.holdout=N")
+        holdout = scaled
+    if flip and pictures.shape[1] == 1 and not recipe.was_set("pictures.flip"):
+        notes.append("series are not mirrored; --set pictures.flip=true does")
+        flip = False
+    if used < holdout + 2:
+        fix = f"--set pictures.holdout={scaled} fits" if used > 2 else "more pictures are needed"
+        why = f"{pictures.name} has {used} training pictures to use, and 2 must remain; {fix}"
+        recipe.refuse([recipe.problem("pictures.holdout", why)])
+    return cut_training(pictures, recipe.seed, cut.share, limit, holdout), flip, notes

@@ -18,6 +18,7 @@ from nasp_core.trials import Random
 from nasp_core.types import State
 from sif.cells.cost import multiply_adds, parameters
 from sif.cells.data import CellData, prepare_cells
+from sif.cells.export import export_cells
 from sif.cells.networks import build_cells, make_space
 from sif.cells.notation import cell_text
 from sif.cells.saved import MODEL_FORMAT, CellRun, load_cell_model
@@ -84,6 +85,17 @@ class CellProblem(Problem):
         """Return the cell as a picture."""
         return cell_figures(result)
 
+    def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
+        """Write the trained network of a cell (`sif.cells.export`)."""
+        path, facts = export_cells(run, to, out, force=force)
+        return {
+            "path": str(path),
+            "format": to,
+            "bytes": path.stat().st_size,
+            "formula": facts["cell"],
+            "inputs": facts["inputs"],
+        }
+
     def run(self, directory: RunDirectory, keep: Any = None) -> CellRun:
         """Return a finished run with its cell and its network."""
         return CellRun(directory, keep)
@@ -135,6 +147,7 @@ class CellInstance(Instance):
     def __init__(self, recipe: CellRecipe, data: CellData) -> None:
         self.recipe, self.data, self.device = recipe, data, data.device
         self.name, self.fingerprint = data.name, data.fingerprint
+        self.notes = tuple(data.description.get("notes", ()))
         self.search_task, self.final_task = data.search, data.final
         self.retrains = recipe.retrain
 

@@ -12,6 +12,7 @@ from sif.cells.networks import build_cells
 from sif.cells.notation import cell_text
 from sif.checkpoint import load_tree
 from sif.errors import RunError
+from sif.host import shielded
 from sif.run_directory import FinishedRun, RunDirectory
 
 __all__ = ["MODEL_FORMAT", "CellRun", "load_cell_model"]
@@ -32,6 +33,7 @@ class CellRun(FinishedRun):
         return load_cell_model(self.directory)[0].eval()
 
 
+@shielded(draws=True)
 def load_cell_model(directory: RunDirectory, device: torch.device | str = "cpu") -> tuple[Network, dict[str, Any]]:
     """Return the network of a run with its trained weights, and the tree of its file."""
     path = directory.path / "model.safetensors"

@@ -1,29 +1,5 @@
 """The command line: the only place that prints, reads argv or the environment. One file a verb."""
 
-import logging
+from sif.cli.app import app, main
 
-import pooch
-
-from sif.cli import benchmark, catalogue, compare, doctor, export, runs, score, search, strategies, table
-from sif.cli.app import app
-
-__all__ = [
-    "app",
-    "benchmark",
-    "catalogue",
-    "compare",
-    "doctor",
-    "export",
-    "main",
-    "runs",
-    "score",
-    "search",
-    "strategies",
-    "table",
-]
-
-
-def main() -> None:
-    """Run `sif`."""
-    pooch.get_logger().setLevel(logging.WARNING)  # a logger of its own: logging.getLogger does not know it
-    app()
+__all__ = ["app", "main"]

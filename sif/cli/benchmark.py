@@ -21,7 +21,7 @@ from sif.benchmark import (
     settings_of,
     table_arena,
 )
-from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.errors import RaceError
 
@@ -31,7 +31,6 @@ _LONGEST = 40
 """How long a find may be to stand in the table."""
 
 
-@app.command()
 @guarded
 def benchmark(
     recipe: Annotated[str, typer.Option(help="Race on data: a recipe by name, or a recipe file.")] = "",

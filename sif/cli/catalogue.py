@@ -4,36 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from sif.cli.app import app, console, data_root, emit, guarded
-from sif.datasets import (
-    Corpus,
-    CorpusEntry,
-    Interactions,
-    Pictures,
-    PicturesEntry,
-    catalogue,
-    fetch,
-    find_entry,
-    locate,
-    read,
-    read_corpus,
-    read_pictures,
-)
-from sif.errors import RecipeError
-from sif.problems import check_recipe
-from sif.recipes import load_recipe, recipe_names, recipe_text
+from sif.cli.app import console, data_root, emit, guarded
+from sif.errors import DataError, RecipeError
+from sif.recipes import recipe_names, recipe_text
 
 __all__ = ["datasets", "recipes"]
 
 recipes = typer.Typer(help="List, print, copy and check recipes.", no_args_is_help=True)
 datasets = typer.Typer(help="List, fetch and describe data sets.", no_args_is_help=True)
-app.add_typer(recipes, name="recipes")
-app.add_typer(datasets, name="datasets")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
@@ -78,6 +61,9 @@ def copy_recipe(name: str, destination: Path) -> None:
 @guarded
 def validate_recipe(file: str) -> None:
     """Check a recipe file (or a shipped recipe) and report all of its problems."""
+    from sif.problems import check_recipe
+    from sif.recipes import load_recipe
+
     recipe = load_recipe(file)
     for budget in getattr(recipe, "budgets", None) or [""]:
         chosen = load_recipe(file, budget=budget)
@@ -89,6 +75,8 @@ def validate_recipe(file: str) -> None:
 @guarded
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the known data sets and whether a copy is on this machine."""
+    from sif.datasets import catalogue, locate
+
     rows = {
         entry.name: {
             "title": entry.title,
@@ -110,19 +98,43 @@ def list_datasets(as_json: JsonOption = False) -> None:
 @guarded
 def fetch_dataset(name: str) -> None:
     """Find or download a data set, checked, and say where it is."""
+    from sif.datasets import fetch, find_entry
+
     console.print(str(fetch(find_entry(name), data_root())), markup=False)
 
 
 @datasets.command("describe")
 @guarded
-def describe_dataset(source: str, as_json: JsonOption = False) -> None:
+def describe_dataset(
+    source: str,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="columns.ROLE=NAME", help="Name a column: columns.user=reader, columns.item=2."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Describe a data set, or a file of ratings of your own: sizes, scales, and the rules that reading applied."""
-    reader: Callable[..., Interactions | Pictures | Corpus] = read
-    if not Path(source).exists():
+    from sif.cli.words import note_two_meanings
+    from sif.datasets import (
+        ColumnNames,
+        CorpusEntry,
+        PicturesEntry,
+        find_entry,
+        is_path,
+        read,
+        read_corpus,
+        read_pictures,
+    )
+
+    if not as_json:
+        note_two_meanings(source)
+    reader: Callable[..., Any] = read
+    named: dict[str, Any] = dict(map(_column, changes or []))
+    if not is_path(source):
         entry = find_entry(source)
         reader = read_pictures if isinstance(entry, PicturesEntry) else reader
         reader = read_corpus if isinstance(entry, CorpusEntry) else reader
-    data = reader(source, root=data_root())
+    data = reader(source, root=data_root(), **({"columns": ColumnNames(**named)} if reader is read else {}))
     facts = data.describe() | {"fingerprint": data.fingerprint()}
     if as_json:
         emit(facts)
@@ -135,3 +147,16 @@ def describe_dataset(source: str, as_json: JsonOption = False) -> None:
             value = "\n".join(map(str, value))
         table.add_row(key, str(value))
     console.print(table)
+
+
+def _column(change: str) -> tuple[str, str]:
+    """The role and the name that `--set columns.ROLE=NAME` gives."""
+    from sif.datasets.columns import ROLES
+
+    key, sign, name = change.partition("=")
+    table, _, role = key.strip().partition(".")
+    roles = (*ROLES, "header")
+    if not sign or table != "columns" or role not in roles:
+        raise DataError(f"--set {change} names no column\n  Give columns.ROLE=NAME; roles are {', '.join(roles)}.")
+    name = name.strip()
+    return role, name[1:-1] if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'" else name

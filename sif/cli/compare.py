@@ -8,14 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.compare import METHODS, compare_run
 
 __all__ = ["compare", "print_comparison"]
 
 
-@app.command()
 @guarded
 def compare(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],

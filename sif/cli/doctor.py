@@ -9,7 +9,7 @@ import torch
 import typer
 from rich.table import Table
 
-from sif.cli.app import app, console, data_root, emit, guarded
+from sif.cli.app import console, data_root, emit, guarded
 from sif.datasets import catalogue, find_entry, locate
 from sif.datasets import data_root as data_folder
 from sif.integrations.recbole_support import COMMANDS
@@ -28,7 +28,6 @@ EXTRAS = {
 }
 
 
-@app.command()
 @guarded
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
     """Show versions, device and data; name what is missing and the command that brings it."""

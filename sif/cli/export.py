@@ -7,42 +7,35 @@ from typing import Annotated
 
 import typer
 
-from sif.cli.app import app, console, emit, guarded
+from sif.cli.app import console, emit, guarded
 from sif.cli.ranking import note_additive
-from sif.serve.export import FORMATS, export_run
+from sif.problems import problem
+from sif.run_directory import RunDirectory
+from sif.serve.export import FORMATS
 
 __all__ = ["export"]
 
 
-@app.command()
 @guarded
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    to: Annotated[str, typer.Option(help=f"The format: {', '.join(FORMATS)}.")] = "npz",
+    to: Annotated[str, typer.Option(help=f"The format: {', '.join(FORMATS)}; of cells onnx, safetensors.")] = "npz",
     out: Annotated[Path | None, typer.Option(help="The file (default: named after the run, in this folder).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Write the model of a run as folded tables with the raw ids, for other programs to serve."""
-    path, written = export_run(run, to, out, force=force)
-    folded = written.folded
-    facts = {
-        "path": str(path),
-        "format": to,
-        "bytes": path.stat().st_size,
-        "users": folded.n_users,
-        "items": folded.n_items,
-        "formula": written.facts["formula"],
-        "folded": folded.describe(),
-        "additive": folded.additive,
-    }
+    """Write the model of a run for other programs: folded tables with the raw ids, or the network of a cell."""
+    facts = problem(RunDirectory.open(run, needs="result.json").result()["task"]).export(run, to, out, force)
     if as_json:
         emit(facts)
         return
-    console.print(
-        f"{path}: {to}, {facts['bytes'] / 1e6:.1f} MB, {folded.n_users} users, {folded.n_items} items\n"
-        f"{facts['formula']}\nfolded to {facts['folded']}",
-        markup=False,
-    )
-    if folded.additive:
+    told = [f"{facts['path']}: {to}, {facts['bytes'] / 1e6:.1f} MB"]
+    if "users" in facts:
+        told[0] += f", {facts['users']} users, {facts['items']} items"
+    told.append(facts["formula"])
+    told += [facts["inputs"]] if "inputs" in facts else []
+    if "folded" in facts:
+        told.append(f"folded to {facts['folded']}")
+    console.print("\n".join(told), markup=False)
+    if facts.get("additive"):
         note_additive()

@@ -1,4 +1,4 @@
-"""`sif train`, `sif evaluate`, `sif recommend`: what to do with a run."""
+"""`sif train`, `sif evaluate`: train and judge the model of a run again."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from typing import Annotated
 
 import typer
 
-from sif.api import Run, load, rank_run, retrain, score
-from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.api import load, rank_run, retrain, score
+from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
-from sif.cli.ranking import note_additive, print_ranking
+from sif.cli.ranking import print_ranking
 from sif.cli.show import print_table
 from sif.errors import RunError
 from sif.sheet import Line, Table
 
-__all__ = ["evaluate", "recommend", "train"]
+__all__ = ["evaluate", "train"]
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
-@app.command()
 @guarded
 def train(
     run: RunArgument,
@@ -31,6 +30,9 @@ def train(
     all_data: Annotated[
         bool, typer.Option("--all-data", help="Train on every rating, for serving: no honest test remains.")
     ] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the training: train.KEY=VALUE.")
+    ] = None,
     budget: Annotated[
         str, typer.Option(help="Runs of cells: the schedule to follow (default: full, that of the paper).")
     ] = "",
@@ -46,6 +48,7 @@ def train(
                 epochs=epochs,
                 seed=seed,
                 all_data=all_data,
+                changes=changes or (),
                 device=device,
                 root=data_root(),
                 progress=progress,
@@ -67,7 +70,6 @@ def train(
     )
 
 
-@app.command()
 @guarded
 def evaluate(
     run: RunArgument,
@@ -103,38 +105,3 @@ def evaluate(
     print_table(Table(("part", *names), tuple(rows)))
     costs = (f"{key.replace('multiply_adds', 'multiply-adds')} {scored[key]:,}" for key in list(scored)[3:])
     console.print("   ".join(costs), markup=False)
-
-
-@app.command()
-@guarded
-def recommend(
-    run: RunArgument,
-    user: Annotated[str, typer.Option(help="The user's id, as in the data.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
-    context: Annotated[str, typer.Option(help="The context (runs with a context mode; default: the last).")] = "",
-    known: Annotated[bool, typer.Option("--known", help="Leave out items without any training interaction.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Recommend items that the user does not have yet, best first."""
-    opened = load(run)
-    if not isinstance(opened, Run):
-        raise RunError(f"run {run} is of {opened.result['task']} cells, and only runs of tables recommend items")
-    items = opened.recommend(user, k, context=context or None, cold_items=not known)
-    if as_json:
-        emit({"user": user, "items": items})
-        return
-    titles = any(item["title"] for item in items)
-    columns = ("", "item", "score", *(["title"] if titles else []))
-    rows = (
-        Line((str(rank), str(item["item"]), f"{item['score']:.3f}", *([item["title"] or ""] if titles else [])))
-        for rank, item in enumerate(items, 1)
-    )
-    print_table(Table(columns, tuple(rows)))
-    if cold := sum(item["cold"] for item in items):
-        errors.print(
-            f"note: {cold} of these had no interaction in training; --known leaves such items out", markup=False
-        )
-    if len(items) < k:
-        errors.print(f"note: only {len(items)} items are left that user {user} does not have", markup=False)
-    if opened.additive:
-        note_additive()

@@ -12,13 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from nasp_core.proxies import PROXIES
-from sif.cli.app import app, console, data_root, emit, guarded
+from sif.cli.app import console, data_root, emit, guarded
 from sif.scoring import PointScores, score_points
 
 __all__ = ["print_scores", "score"]
 
 
-@app.command()
 @guarded
 def score(
     target: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or the run whose find is scored.")],

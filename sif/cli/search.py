@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sif.cli.app import app, data_root, emit, errors, guarded
+from nasp_core.errors import nearest
+from sif.cli.app import data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.show import note, print_result
-from sif.datasets import catalogue
+from sif.cli.words import data_names, note_two_meanings
+from sif.datasets import is_path
 from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
 from sif.recipes import load_recipe, recipe_names
@@ -25,7 +26,6 @@ __all__ = ["search"]
 GENERIC = "ratings"
 
 
-@app.command()
 @guarded
 def search(
     target: Annotated[
@@ -34,6 +34,7 @@ def search(
     data: Annotated[str, typer.Option(help="Data to use instead of the recipe's: a file, folder or data set.")] = "",
     valid: Annotated[str, typer.Option(help="A file with the validation part; --data is then the training part.")] = "",
     test: Annotated[str, typer.Option(help="A file with the test part; --data is then the training part.")] = "",
+    titles: Annotated[str, typer.Option(help="A table of item ids and titles, for what is recommended.")] = "",
     recipe: Annotated[str, typer.Option(help="A recipe file, or the name of one.")] = "",
     strategy: Annotated[str, typer.Option(help="Search strategy, by name.")] = "",
     changes: Annotated[
@@ -49,7 +50,7 @@ def search(
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     if resume is not None:
-        others = (target, data, valid, test, recipe, strategy, changes, out, seed is not None, budget, table)
+        others = (target, data, valid, test, titles, recipe, strategy, changes, out, seed is not None, budget, table)
         directory, resolved = _reopened(resume, any(others))
     else:
         overrides = list(changes or [])
@@ -57,8 +58,12 @@ def search(
             overrides.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
         if seed is not None:
             overrides.append(f"seed={seed}")
+        if titles:
+            overrides.append(f"titles={json.dumps(titles, ensure_ascii=False)}")
         if table:
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
+        if not as_json:
+            note_two_meanings(data or target)
         resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides, budget)
         directory = None
     instance = open_recipe(resolved, device=device, root=data_root())
@@ -111,10 +116,10 @@ def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrid
     update: dict[str, Any] = {key: value for key, value in parts.items() if value}
     if source and not (named and source == target):
         update["dataset"] = source
-        known = {name for entry in catalogue().values() for name in (entry.name, *entry.aliases)}
-        if not Path(source).exists() and source not in known:
+        known = data_names()
+        if not is_path(source) and source not in known:
             names = sorted({*recipe_names(), *known})
-            near = difflib.get_close_matches(source, names, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            near = nearest(source, names)
+            hint = f"Did you mean {near}? " if near else ""
             raise RecipeError(f"no file, recipe or data set {source!r}. {hint}There are: {', '.join(names)}")
     return resolved.model_copy(update=update)

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sif.cli.app import app, console, emit, guarded
-from sif.strategies import describe_strategy, parts_in_short, strategy_rows
+from sif.cli.app import console, emit, guarded
+from sif.strategy_rows import describe_strategy, parts_in_short, strategy_rows
 
 __all__ = ["strategies"]
 
 strategies = typer.Typer(help="List the search strategies, and show what one is made of.", no_args_is_help=True)
-app.add_typer(strategies, name="strategies")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 

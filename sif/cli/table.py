@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from sif.cli.app import app, console, data_root, emit, errors, guarded
+from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.datasets import read
 from sif.errors import DataError
@@ -17,7 +17,6 @@ from sif.tabular import PLANS, TASKS, InteractionTable, Progress, TaskName, buil
 __all__ = ["print_summary", "table"]
 
 table = typer.Typer(help="Tables of interaction functions, each trained: make one, show one.", no_args_is_help=True)
-app.add_typer(table, name="table")
 
 
 @table.command("build")

@@ -24,7 +24,7 @@ def _one_thread() -> Iterator[None]:
 
     implicit also warns, about its own nearest neighbours, of a matrix that it made itself.
     """
-    import threadpoolctl  # type: ignore[import-untyped]
+    import threadpoolctl
 
     with threadpoolctl.threadpool_limits(1, "blas"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Method expects CSR input")

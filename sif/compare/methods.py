@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
+from nasp_core.errors import nearest
 from sif.compare.factors import BIASED_MF
 from sif.compare.from_implicit import ALS, BPR, ITEM_KNN
 from sif.compare.from_recbole import LIGHTGCN, NEUMF
@@ -24,8 +24,8 @@ def name_problems(names: Sequence[str]) -> list[str]:
     problems = []
     for name in dict.fromkeys(names):
         if name not in METHODS:
-            near = difflib.get_close_matches(name, METHODS, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            near = nearest(name, METHODS)
+            hint = f"Did you mean {near}? " if near else ""
             problems.append(f'no method "{name}". {hint}There are: {", ".join(METHODS)}')
         elif names.count(name) > 1:
             problems.append(f"method {name} is given {names.count(name)} times; name it once")

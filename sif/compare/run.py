@@ -24,6 +24,7 @@ from sif.compare.statistics import holm, paired
 from sif.compare.table import Table
 from sif.compare.tuning import Terms
 from sif.errors import RunError
+from sif.host import shielded
 from sif.results import hardware, versions
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Progress, Stages
@@ -35,6 +36,7 @@ FOLDER = "compare"
 _FLIPS, _RESAMPLES = 9_999, 4_999
 
 
+@shielded(draws=True)
 def compare_run(
     run: str | Path,
     names: Sequence[str] = tuple(METHODS),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def open_run(
     """Return what a finished run brings; raises `RunError` and `DataError` saying why it cannot be compared.
 
     A ranking run is judged as it was searched: on its own metric, `k` and `threshold`. Of a run of ratings all pairs
-    count, or those rated `threshold` or more, and ndcg is the metric.
+    rated above 0 count, or those rated `threshold` or more, and ndcg is the metric.
     """
     directory = RunDirectory.open(run, needs="result.json")
     instance = _opened(directory, root)
@@ -61,9 +61,13 @@ def open_run(
     else:
         settings = RankingSettings(k=10 if k is None else k, threshold=threshold)
         task = RankingTask(data.interactions, data.split, settings)
+    find, rating = _find(directory, instance), data.interactions.rating
+    if task.settings.threshold is None and rating is not None and (zeros := int((rating <= 0).sum())):
+        note = f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on"
+        find = replace(find, note="; ".join(filter(None, (find.note, note))))
     return Source(
         table=Table.of(task),
-        find=_find(directory, instance),
+        find=find,
         metric=task.settings.metric,
         k=task.settings.k,
         threshold=task.settings.threshold,

@@ -4,12 +4,13 @@ from sif.datasets.catalogue import catalogue, find_entry
 from sif.datasets.columns import ColumnNames
 from sif.datasets.corpora import Corpus, read_corpus
 from sif.datasets.entries import CorpusEntry, Entry, PicturesEntry, RatingsEntry
+from sif.datasets.feedback import check_rating_task
 from sif.datasets.files import data_root, fetch, locate
 from sif.datasets.frames import to_frame
-from sif.datasets.interactions import Interactions, check_rating_task
+from sif.datasets.interactions import Interactions
 from sif.datasets.parts import read_parts
 from sif.datasets.pictures import Pictures, read_pictures
-from sif.datasets.read import read
+from sif.datasets.read import is_path, read
 from sif.datasets.splits import Split, split
 from sif.datasets.titles import item_titles
 from sif.datasets.vocabulary import RawId, Vocabulary
@@ -31,6 +32,7 @@ __all__ = [
     "data_root",
     "fetch",
     "find_entry",
+    "is_path",
     "item_titles",
     "locate",
     "read",

@@ -7,10 +7,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sif.datasets.feedback import met
+from sif.datasets.ids import Ids, ids_from_text, one_form, typed_ids
 from sif.datasets.interactions import Interactions, last_of_each
 from sif.datasets.table import SHOWN, Table
-from sif.datasets.timestamps import to_seconds
-from sif.datasets.vocabulary import Vocabulary, ids_from_text, typed_ids
+from sif.datasets.timestamps import time_problem, to_seconds
+from sif.datasets.values import cell_of, numbers_of, rating_problem
+from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
 __all__ = ["assemble"]
@@ -34,7 +37,9 @@ class _Problems:
         self.listed += zip(self.table.numbers(first), map(text, first.to_list()), strict=True)
 
 
-def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Interactions, NDArray[np.int8]]:
+def assemble(
+    tables: Sequence[Table], *, name: str, source: str, only_met: bool = False
+) -> tuple[Interactions, NDArray[np.int8]]:
     """Check the tables, give them shared vocabularies, and drop duplicates within each.
 
     Returns the interactions (tables one after the other) and, int8 [n], the table each row came from.
@@ -44,14 +49,14 @@ def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Intera
     problems = [_Problems(table) for table in tables]
     roles = ["user", "item"] + (["context"] if all("context" in table.roles for table in tables) else [])
     codes, vocabularies = dict[str, IntArray](), dict[str, Vocabulary]()
+    notes = [list(table.notes) for table in tables]
     for role in roles:
-        ids = [_ids(problem, role) for problem in problems]
+        ids = [_ids(problem, role, said) for problem, said in zip(problems, notes, strict=True)]
         lengths = [len(column) for column in ids]
         if not any(problem.total for problem in problems):
-            codes[role], vocabularies[role] = _encode(ids)
+            codes[role], vocabularies[role] = _encode(ids, role, notes[-1])
         del ids
-    notes = [list(table.notes) for table in tables]
-    rating = _joined([_rating(problem) for problem in problems])
+    ratings = [_rating(problem) for problem in problems]
     timestamp = _joined([_timestamp(problem, said) for problem, said in zip(problems, notes, strict=True)])
     for problem, said in zip(problems, notes, strict=True):
         if problem.total:
@@ -59,6 +64,11 @@ def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Intera
         if "rating" not in problem.table.roles:
             said.append("no rating column: read as implicit feedback")
     label = np.repeat(np.arange(len(tables), dtype=np.int8), lengths)
+    rating = _joined(ratings)
+    if only_met and rating is not None:
+        rows = _met(ratings, tables, notes)
+        codes = {role: codes.pop(role)[rows] for role in roles}
+        rating, label, timestamp = rating[rows], label[rows], None if timestamp is None else timestamp[rows]
     keep = _kept(codes, vocabularies, timestamp, label if len(tables) > 1 else None)
     remarks = [remark for said in notes for remark in said]
     if len(keep) < len(label):
@@ -83,6 +93,18 @@ def assemble(tables: Sequence[Table], *, name: str, source: str) -> tuple[Intera
         notes=tuple(dict.fromkeys(remarks)),
     )
     return made, label
+
+
+def _met(ratings: Sequence[NDArray[np.float32] | None], tables: Sequence[Table], notes: list[list[str]]) -> IntArray:
+    """The rows of all tables, one after the other, that are rated above 0."""
+    found, start = [], 0
+    for rating, table, said in zip(ratings, tables, notes, strict=True):
+        assert rating is not None
+        rows, told = met(rating, table.origin.name)
+        found.append(rows + start)
+        start += len(rating)
+        said += told
+    return np.concatenate(found)
 
 
 def _kept(
@@ -122,11 +144,28 @@ def check_size(interactions: Interactions) -> Interactions:
     return interactions
 
 
-def _ids(problems: _Problems, role: str) -> pl.Series:
+def _ids(problems: _Problems, role: str, notes: list[str]) -> pl.Series:
     table = problems.table
-    ids = ids_from_text(table.column(role)) if table.text else typed_ids(table.column(role))
-    problems.add(ids.is_null(), lambda _: f"{role} is missing. Fill it in, or delete the {table.origin.unit}.")
+    raw = table.column(role)
+    if table.text:
+        ids, refused, said = ids_from_text(raw)
+    else:
+        ids, refused, said = one_form(_trimmed(typed_ids(raw)))
+    notes += [f"{role} {note}" for note in said]
+    missing = f"{role} is missing. Fill it in, or delete the {table.origin.unit}."
+    problems.add(ids.is_null(), lambda row: f"{raw.name} {refused[row]}" if row in refused else missing)
     return ids
+
+
+def _trimmed(found: Ids) -> Ids:
+    """Text of a frame as a file would give it: no blanks around an id, and no id of no letters."""
+    ids = found.series
+    if ids.dtype != pl.String:
+        return found
+    bare = ids.str.strip_chars()
+    if not (bare != ids).any() and not (ids == "").any():
+        return found
+    return Ids(bare.set(bare == "", None), found.refused)
 
 
 def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
@@ -138,47 +177,27 @@ def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
         return None
     seconds, said = to_seconds(raw)
     notes += said
-    problems.add(seconds.is_null(), lambda row: _time_problem(raw[row]))
+    problems.add(seconds.is_null(), lambda row: time_problem(cell_of(raw, row)))
     return seconds.to_numpy(writable=True)
 
 
 def _rating(problems: _Problems) -> NDArray[np.float32] | None:
     if "rating" not in problems.table.roles:
         return None
-    rating = raw = problems.table.column("rating")
-    if raw.dtype != pl.Float32:
-        numbers = raw if raw.dtype != pl.Object else pl.Series(raw.to_list(), strict=False)
-        rating = numbers.cast(pl.Float64, strict=False).cast(pl.Float32)
+    raw = problems.table.column("rating")
+    rating = numbers_of(raw)
     bad = rating.is_null() | ~rating.is_finite().fill_null(True)
-    problems.add(bad, lambda row: _rating_problem(raw[row], problems.table.origin.unit))
+    problems.add(bad, lambda row: rating_problem(cell_of(raw, row), problems.table.origin.unit))
     return rating.to_numpy(writable=True).astype(np.float32, copy=False)
 
 
-def _rating_problem(value: object, unit: str) -> str:
-    if value is None or value != value:
-        return f"rating is missing. Fill it in, or delete the {unit}."
-    text = str(value).strip()
-    head, comma, tail = text.partition(",")
-    if comma and head.lstrip("+-").isdigit() and tail.isdigit():
-        return f'rating "{text}" has a decimal comma. Write {head}.{tail}'
-    try:
-        float(text)
-    except ValueError:
-        return f'rating "{text}" is not a number. Write a number, or do not use the column: rating = ""'
-    return f'rating "{text}" is not a finite number of single precision. Write a number between -3e38 and 3e38.'
-
-
-def _time_problem(value: object) -> str:
-    fix = 'or do not use the column: timestamp = ""'
-    if value is None or value != value:
-        return f"timestamp is missing. Fill it in, {fix}"
-    return f'timestamp "{value}" is neither epoch seconds nor an ISO date. Write it as 2020-01-31 12:00:00, {fix}'
-
-
-def _encode(columns: list[pl.Series]) -> tuple[IntArray, Vocabulary]:
+def _encode(columns: list[pl.Series], role: str, notes: list[str]) -> tuple[IntArray, Vocabulary]:
     if len({column.dtype for column in columns}) > 1:
         columns = [column.cast(pl.String) for column in columns]
     ids = pl.concat([column.alias("ids") for column in columns])
+    if len(columns) > 1:
+        ids, _, said = one_form(Ids(ids))
+        notes += [f"{role} {note}" for note in said]
     vocabulary = Vocabulary(ids)
     return vocabulary.encode(ids), vocabulary
 

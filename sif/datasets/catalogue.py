@@ -1,6 +1,5 @@
 """The catalogue of known data sets: one TOML each."""
 
-import difflib
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from nasp_core.errors import nearest
 from sif.datasets.entries import AnyEntry, CorpusEntry, Entry, PicturesEntry, RatingsEntry
 from sif.errors import DataError
 from sif.resources import resource_dir
@@ -39,8 +39,8 @@ def _explain(problem: str, message: str, place: tuple[int | str, ...]) -> str:
     if problem != "extra_forbidden":
         return message
     known = sorted({key for kind in _READERS for key in _keys(kind)})
-    close = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return "unknown key." + (f" Did you mean {close[0]}?" if close else " Remove it.")
+    close = nearest(str(place[-1]), known)
+    return "unknown key." + (f" Did you mean {close}?" if close else " Remove it.")
 
 
 def _keys(model: Any) -> set[str]:
@@ -107,6 +107,6 @@ def _find(name: str, known: dict[str, E]) -> E:
     wanted = name.strip().lower()
     if wanted in names:
         return names[wanted]
-    close = difflib.get_close_matches(wanted, names, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
+    close = nearest(wanted, names)
+    hint = f"Did you mean {close}? " if close else ""
     raise DataError(f'no data set is called "{name}"\n  {hint}Known: {", ".join(known)}.')

@@ -1,15 +1,37 @@
-"""Which column is the user, the item, the rating, the time, the context: given by name, or recognised."""
+"""Which column is the user, the item, the rating, the time, the context: given by name or position, or recognised."""
 
-import difflib
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
+from nasp_core.errors import nearest
 from sif.errors import DataError
 
 __all__ = ["ColumnNames", "recognise"]
 
 ROLES = ("user", "item", "rating", "timestamp", "context")
+Door = Literal["text", "parquet", "frame"]
+
+REST = "..."  # after a position: all columns from there on
+_PIVOT = (
+    "The columns with numbers look like items. Give a row for each user and item: in pandas "
+    'frame.melt(USER, var_name="item", value_name="rating").dropna()'
+)
+_HEADER = {"yes": True, "true": True, "no": False, "false": False}
+
+# What a row says of an interaction that may not have been one: 0 or less is none.
+LABELS = (
+    *("label", "labels", "click", "clicked", "isclick", "isclicked", "like", "liked", "islike", "isliked", "implicit"),
+    *("purchased", "ispurchase", "ispurchased", "bought", "converted", "conversion", "watched"),
+)
+
+# How often something was met; noted where it is not used.
+COUNTS = (
+    *("weight", "weights", "count", "counts", "plays", "playcount", "quantity", "qty", "purchases", "purchasecount"),
+    *("frequency", "freq", "listens", "listencount", "views", "viewcount", "clicks", "clickcount", "implicitweight"),
+)
 
 # Spellings without case, separators and a RecBole type; the first that is present wins.
 _SPELLINGS: dict[str, tuple[str, ...]] = {
@@ -24,7 +46,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     ),
     "rating": (
         *("rating", "ratings", "score", "scores", "stars", "star", "starrating", "overall", "userrating"),
-        *("reviewscore", "reviewrating", "bookrating", "preference"),
+        *("reviewscore", "reviewrating", "bookrating", "preference", *LABELS),
     ),
     "timestamp": (
         *("timestamp", "ts", "unixtime", "unixreviewtime", "time", "datetime", "date", "ratedat", "createdat"),
@@ -36,107 +58,253 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """Names of the columns; None means "recognise it", an empty string "do not use one".
+    """Say which columns to read: by name, or by position from "1".
 
-    In a text file without header the names are the positions, from "1".
+    None means "recognise it", an empty string "do not use one". In a text file without a header a number is a
+    position. Elsewhere it is a name where there are such names and a position where there are none; where it could be
+    either, reading says so. `item = "2..."` takes all fields from the second on for items (lines of a user and items).
+    A context is used only where it is named, or True: recognise it; else rows of one user and item are one pair.
+    With `only_met` rows rated 0 or less are left out before repeated pairs are: a later impression undoes no click.
+    `header` says whether the first line of a text file names the columns; None decides by that line (docs/data.md).
+
+    Raises DataError for a `header` that is neither true, false, "yes" nor "no".
     """
 
     user: str | None = None
     item: str | None = None
     rating: str | None = None
     timestamp: str | None = None
-    context: str | None = None
+    context: str | bool | None = None
+    header: bool | str | None = None
+    only_met: bool = False
+
+    def __post_init__(self) -> None:
+        for role in ROLES:
+            value = getattr(self, role)
+            if value is not None and not isinstance(value, str | bool):  # pandas names columns by integers
+                object.__setattr__(self, role, str(value))
+        if self.header is not None:
+            said = _HEADER.get(str(self.header).lower())
+            if said is None:
+                raise DataError(f'header = "{self.header}" is neither yes nor no\n  Give yes or no.')
+            object.__setattr__(self, "header", said)
 
     def given(self) -> dict[str, str]:
         """Return role -> name for the names that were given and are in use."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {role: name for role, name in named.items() if name}
+        named = {field.name: getattr(self, field.name) for field in fields(self) if field.name in ROLES}
+        return {role: name for role, name in named.items() if name and isinstance(name, str)}
+
+
+def position(name: str) -> int | None:
+    """The 0-based place that a number names; None for what is no position."""
+    number = name.removesuffix(REST)
+    return int(number) - 1 if re.fullmatch(r"[1-9]\d{0,5}", number) else None
+
+
+def plain(name: str) -> str:
+    """A column's name without the type that RecBole's atomic files write after it."""
+    return re.sub(r":(token|float)(_seq)?$", "", name.strip())
 
 
 def normal(name: str) -> str:
     """`"User_ID:token"` -> `"userid"`: what recognition compares."""
-    return re.sub(r"[\W_]+", "", name.split(":")[0].lower())
+    return re.sub(r"[\W_]+", "", plain(name).lower())
 
 
-def recognise(names: Sequence[str], columns: ColumnNames | None, where: str) -> tuple[dict[str, int], list[str]]:
+def recognise(
+    names: Sequence[str], columns: ColumnNames | None, where: str, *, door: Door = "frame"
+) -> tuple[dict[str, int], list[str]]:
     """Return role -> position of its column, and notes on what was chosen among several.
 
-    Raises DataError, with every problem at once, for a given name that is absent, a name taken twice, or no user or
-    item column. `where` says where the names stand ("ratings.csv, line 1").
+    `where` says where the names stand ("ratings.csv, line 1"), `door` what has them: a text file without header names
+    its columns "1", "2", ... Raises DataError, with every problem and the fix at once, for a given name that is absent
+    or ambiguous, a column taken twice, or no user or item column.
     """
     columns = columns or ColumnNames()
-    found: dict[str, int] = {}
-    notes: list[str] = []
-    problems: list[str] = []
+    given = columns.given()
+    found, notes, problems = dict[str, int](), list[str](), list[str]()
+    fix: dict[str, str] = {}
+    known = [str(place + 1) for place in range(len(names))] if columns.header is False else names
+    if columns.header is None and _two_readings(list(given.values()), names):
+        raise DataError("\n  ".join([f"{where}: the columns are {_shown(names)}", *_which(given, names, door)]))
     for role in ROLES:
-        wanted = getattr(columns, role)
-        if wanted:
-            matches = [place for place, name in enumerate(names) if wanted in (name, name.split(":")[0])]
-            if len(matches) == 1:
-                found[role] = matches[0]
-            else:
-                problems.append(_not_given(role, wanted, names, len(matches)))
-        elif wanted is None:
-            _choose(role, names, found, notes, problems)
+        if role in given:
+            _find(role, given[role], known, found, fix, problems)
+        elif role == "context" and columns.context is None:
+            notes += [f'"{name}" is not used as context' for name in names if normal(name) in _SPELLINGS[role]]
+        elif getattr(columns, role) in (None, True):
+            _choose(role, known, found, fix, notes, problems)
+    if "rating" not in found and columns.rating is None:
+        notes += [
+            f'"{name}" is not used: each row is one interaction; to leave out rows of 0 or less: '
+            f'--set columns.rating="{name}"'
+            for name in names
+            if normal(name) in COUNTS
+        ]
     problems.extend(_clashes(found, names))
-    if problems and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names):
-        problems.append('If there is no header, name the columns by position: user = "1", item = "2", rating = "3".')
     if problems:
-        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise DataError("\n  ".join([f"{where}: the columns are {shown}", *problems]))
+        if any("user" in spelled(name) for name in names) and "item" not in found and len(_numeric(names)) > 1:
+            user = next(name for name in names if "user" in spelled(name))
+            problems.append(_PIVOT.replace("USER", repr(user)))
+        advice = naming(_example(names, columns, found, fix, door), door != "frame")
+        raise DataError("\n  ".join([f"{where}: the columns are {_shown(names)}", *problems, *advice]))
     return found, notes
+
+
+def _example(
+    names: Sequence[str], columns: ColumnNames, found: dict[str, int], fix: dict[str, str], door: Door
+) -> dict[str, str]:
+    """Names for all roles that want one: those that were right, those that are near, else the next free columns.
+
+    Where the first line may be no header, and for columns that share a name, these are positions.
+    """
+    given = columns.given()
+    said = {} if columns.header is None else {"header": "yes" if columns.header else "no"}
+    if "0" in given.values() and all(name.isdigit() for name in given.values()):  # counted from 0
+        counted = {role: str(int(name) + 1) for role, name in given.items()}
+        return counted | said if all(int(name) <= len(names) for name in counted.values()) else {}
+    bare = not recognised(names) and bool(_numeric(names))
+    by_place = bare and door == "text" and columns.header is not True
+    taken = set(found.values()) | {place for place, name in enumerate(names) if name in fix.values()}
+    taken |= set() if bare else {names.index(name) for name in _numeric(names)}
+    free = iter([place for place in range(len(names)) if place not in taken])
+    wanted = ("user", "item", "rating") if bare and not given and len(names) > 2 else ("user", "item")
+    shared = [place for place in found.values() if list(found.values()).count(place) > 1]
+    example = {role: name for role, name in given.items() if role in found and found[role] not in shared} | fix
+    for role in wanted:
+        if role not in example and role not in found and getattr(columns, role) != "":
+            if (place := next(free, None)) is None:
+                return {}
+            example[role] = str(place + 1) if by_place or names.count(names[place]) > 1 else names[place]
+    if not by_place and not said and _two_readings(list(example.values()), names):
+        said = {"header": "yes"}
+    return example | said
+
+
+def _which(given: dict[str, str], names: Sequence[str], door: Door) -> list[str]:
+    """What to write where numbers could be names as well as positions, for either meaning."""
+    numbers = ", ".join(f'"{name}"' for name in given.values() if name.isdigit())
+    there = {role: names[int(name) - 1] if name.isdigit() else name for role, name in given.items()}
+    apart = len(set(there.values())) == len(there)
+    return [
+        f"{numbers} could be names or positions, and these are not the same columns.",
+        *naming(given | {"header": "yes"}, door != "frame", "As names"),
+        *naming(there | {"header": "yes"} if apart else {}, door != "frame", "As positions"),
+    ]
+
+
+def _numeric(names: Sequence[str]) -> list[str]:
+    return [name for name in names if re.fullmatch(r"-?\d+(\.\d+)?", name)]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(map(short, names[:12])) + (", ..." if len(names) > 12 else "")
+
+
+def spelled(name: str) -> list[str]:
+    """The roles that a column's name gives away."""
+    return [role for role in ROLES if normal(name) in _SPELLINGS[role]]
+
+
+def spelt(role: str) -> tuple[str, ...]:
+    """The spellings of a role, as `normal` gives them, the likeliest first."""
+    return _SPELLINGS[role]
 
 
 def recognised(names: Sequence[str]) -> int:
     """How many of user and item these column names give away; 2 is a header."""
-    plain = {normal(name) for name in names}
-    return sum(bool(plain & set(_SPELLINGS[role])) for role in ("user", "item"))
+    known = {normal(name) for name in names}
+    return sum(bool(known & set(_SPELLINGS[role])) for role in ("user", "item"))
 
 
-def _choose(role: str, names: Sequence[str], found: dict[str, int], notes: list[str], problems: list[str]) -> None:
-    plain = [normal(name) for name in names]
-    spellings = [spelling for spelling in _SPELLINGS[role] if spelling in plain]
+def naming(names: dict[str, str], file: bool, head: str = "Name columns so") -> list[str]:
+    """How to name columns, in the words of each door: what to type, and what to write in Python."""
+    if not names:
+        return []
+    typed = " ".join("--set " + shlex.quote(f"columns.{role}={name}") for role, name in names.items())
+    written = ", ".join(f"{role}={name!r}" for role, name in names.items())
+    keys = {f"columns.{role}": name for role, name in names.items()}
+    python = f"sif.read(data, columns=sif.datasets.ColumnNames({written})) or sif.search(data, settings={keys!r})"
+    return [f"{head}: {typed}", f"In Python: {python}"] if file else [f"{head}: {python}"]
+
+
+def short(text: str, most: int = 60) -> str:
+    """A value as an error shows it: never as long as the file."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _two_readings(given: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the numbers among the given names are names of columns as well as positions of others."""
+    numbers = [name for name in given if name.isdigit()]
+    places = [position(number) for number in numbers]
+    named = [names.index(number) if number in names else None for number in numbers]
+    possible = all(place is not None and place < len(names) for place in places)
+    return bool(numbers) and possible and None not in named and places != named
+
+
+def _find(
+    role: str, wanted: str, names: Sequence[str], found: dict[str, int], fix: dict[str, str], problems: list[str]
+) -> None:
+    """Find the column of a name that was given, or say what is wrong with it."""
+    matches = [place for place, name in enumerate(names) if wanted.strip() in (name.strip(), plain(name))]
+    place = position(wanted)
+    if len(matches) == 1:
+        found[role] = matches[0]
+    elif len(matches) > 1:
+        problems.append(
+            f'{role} = "{short(wanted)}" names {len(matches)} columns; name one by its position, or rename.'
+        )
+        fix[role] = str(matches[0] + 1)
+    elif place is not None and place < len(names):
+        found[role] = place
+    elif wanted.isdigit():
+        problems.append(f'{role} = "{short(wanted)}" is not a column. Positions go from 1 to {len(names)}.')
+    else:
+        alike = (name for name in names if normal(name) and normal(name) == normal(wanted))
+        close = next(alike, "") or nearest(wanted, names)
+        hint = f'Did you mean "{short(close)}"?' if close else "Give one of the columns above."
+        problems.append(f'{role} = "{short(wanted)}" is not a column. {hint}')
+        if close:
+            fix[role] = close
+
+
+def _choose(
+    role: str, names: Sequence[str], found: dict[str, int], fix: dict[str, str], notes: list[str], problems: list[str]
+) -> None:
+    plain_names = [normal(name) for name in names]
+    spellings = [spelling for spelling in _SPELLINGS[role] if spelling in plain_names]
     if not spellings:
+        like = _alike(role, names)
+        if like:
+            fix[role] = like
+        is_it = f' Is it "{short(like)}"?' if like else ""
         if role in ("user", "item"):
-            problems.append(_not_recognised(role, names))
-        elif like := _alike(role, names):
-            problems.append(f'is "{like}" the {role}? Name it, {role} = "{like}", or say there is none, {role} = "".')
+            problems.append(f"no {role} column.{is_it} Name it, or call it {role}_id.")
+        elif like:
+            problems.append(f'is "{short(like)}" the {role}? Name it, or say that there is none: {role} = "".')
         return
-    places = [place for place, name in enumerate(plain) if name == spellings[0]]
+    places = [place for place, name in enumerate(plain_names) if name == spellings[0]]
     if len(places) > 1:
         same = " and ".join(f'"{names[place]}"' for place in places)
-        problems.append(f"{same} could both be the {role}: name one, {role} = ...")
+        problems.append(f"{same} could both be the {role}: name one.")
+        fix[role] = names[places[0]] if names.count(names[places[0]]) == 1 else str(places[0] + 1)
         return
     found[role] = places[0]
+    if spellings[0] in LABELS:
+        notes.append(f'"{names[places[0]]}" was taken as rating')
     if len(spellings) > 1:
-        others = ", ".join(f'"{names[plain.index(spelling)]}"' for spelling in spellings[1:])
+        others = ", ".join(f'"{names[plain_names.index(spelling)]}"' for spelling in spellings[1:])
         notes.append(f'"{names[places[0]]}" was taken as {role}, not {others}')
-
-
-def _not_recognised(role: str, names: Sequence[str]) -> str:
-    if like := _alike(role, names):
-        return (
-            f'no {role} column. Is it "{like}"? Then name it: --set columns.{role}="{like}", or rename it to {role}_id.'
-        )
-    return f'no {role} column. Name it: --set columns.{role}="...", or rename it to {role}_id.'
 
 
 def _alike(role: str, names: Sequence[str]) -> str | None:
     """The first column whose name is nearly a spelling of the role, and no spelling of another."""
     taken = {spelling for spellings in _SPELLINGS.values() for spelling in spellings}
     for name in names:
-        plain = normal(name)
-        if plain not in taken and difflib.get_close_matches(plain, _SPELLINGS[role], n=1, cutoff=0.8):
+        known = normal(name)
+        if known not in taken and nearest(known, _SPELLINGS[role], cutoff=0.8):
             return name
     return None
-
-
-def _not_given(role: str, wanted: str, names: Sequence[str], matches: int) -> str:
-    if matches:
-        return f'{role} = "{wanted}" names {matches} columns; rename one of them.'
-    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
-    hint = f' Did you mean "{close[0]}"?' if close else " Give one of the columns above."
-    return f'{role} = "{wanted}" is not a column.{hint}'
 
 
 def _clashes(found: dict[str, int], names: Sequence[str]) -> list[str]:
@@ -144,7 +312,7 @@ def _clashes(found: dict[str, int], names: Sequence[str]) -> list[str]:
     for role, place in found.items():
         roles.setdefault(place, []).append(role)
     return [
-        f'"{names[place]}" is taken as {" and as ".join(taken)}: name another column for one of them.'
+        f'"{short(names[place])}" is taken as {" and as ".join(taken)}: name another column for one of them.'
         for place, taken in roles.items()
         if len(taken) > 1
     ]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,13 @@ from torch import Tensor
 
 from sif.datasets.bundle import Bundle, altered, located
 from sif.datasets.entries import CorpusEntry
+from sif.datasets.texts import PARTS, cut_lines, find_parts, lines_of
 from sif.errors import DataError
 
-__all__ = ["EOS", "UNKNOWN", "Corpus", "read_corpus"]
+__all__ = ["EOS", "PARTS", "UNKNOWN", "Corpus", "limited", "read_corpus"]
 
 EOS = "<eos>"
 UNKNOWN = "<unk>"
-PARTS = ("train", "valid", "test")
-_PATTERNS = ("ptb.{}.txt", "wiki.{}.tokens", "{}.txt")
 _SHOWN = 5  # unknown words that one error lists
 
 
@@ -71,89 +70,145 @@ class Corpus:
         return digest.hexdigest()
 
 
-def read_corpus(source: "str | Path | Corpus", root: Path | None = None) -> Corpus:
+def read_corpus(
+    source: "str | Path | Corpus", root: Path | None = None, *, vocabulary: int | None = None, min_count: int = 1
+) -> Corpus:
     """Read a text in three parts and number its words.
 
-    `source` is a folder or a zip or tar archive with `{train,valid,test}.txt` (or `ptb.train.txt`, ... or
-    `wiki.train.tokens`, ...), or the name of a catalogued data set when no file has it (fetched if need be, under
-    `root`). Words stand between blanks, in UTF-8; the end of each line, an empty one too, is the word `<eos>`.
+    Words stand between blanks, in UTF-8 (or UTF-16 with its mark); the end of each line, an empty one too, is the word
+    `<eos>`. Words are numbered as the training part first shows them. A word of the other parts that is not among them
+    becomes `<unk>` where the training part has that word.
 
-    Words are numbered as the training part first shows them. A word of the other parts that is not among them becomes
-    `<unk>` where the training part has that word. Raises DataError where it has not (with words and lines), and for a
-    part that is missing, empty or not UTF-8.
+    Args:
+        source: A folder or a zip or tar archive with `train.txt`, `valid.txt` and `test.txt` (or `ptb.train.txt`,
+            `wiki.train.tokens`, `dev.txt.gz`, ...); one file of text, of which the last fifth becomes the other two
+            parts; or the name of a catalogued data set when no file has it.
+        root: Where the files of a catalogued data set lie, or are fetched to.
+        vocabulary: How many words there are at most, `<eos>` and `<unk>` among them: the most frequent of the training
+            part, the first seen where counts are equal. The others become `<unk>`.
+        min_count: Words that the training part has less often become `<unk>`.
+
+    Returns:
+        The text; `notes` say how it was cut and what became `<unk>`.
+
+    Raises:
+        DataError: Where parts are missing, empty or not UTF-8, and (with words and lines) where they have words that
+            the training part has not and there is no `<unk>` in it.
     """
     if isinstance(source, Corpus):
-        return source
+        return limited(source, vocabulary, min_count)
     path, entry = located(source, CorpusEntry, root)
-    with Bundle(path) as bundle:
-        files = _files(bundle)
-        lines = [_lines(bundle, file) for file in files]
-        numbers: dict[str, int] = {}
-        train = _numbered(lines[0], numbers)
-        rest = [_looked_up(part, numbers, bundle.where(file)) for part, file in zip(lines[1:], files[1:], strict=True)]
+    with Bundle(path, plain=True) as bundle:
+        files = find_parts(bundle)
+        texts = [lines_of(bundle, file) for file in files]
+        where = [bundle.where(file) for file in files]
         notes = () if entry is None else altered(bundle, entry)
+    if one := len(files) == 1:
+        texts, note = cut_lines(texts[0], where[0])
+        where, notes = [f"{where[0]} ({part})" for part in PARTS], (note,)
+    numbers, tokens = dict[str, int](), list[Tensor]()
+    for lines in texts:
+        listed = [numbers.setdefault(word, len(numbers)) for line in lines for word in (*line, EOS)]
+        tokens.append(torch.from_numpy(np.array(listed, np.int64)))
     name = entry.name if entry is not None else path.resolve().name.split(".")[0]
-    made = Corpus(name, tuple(numbers), train, rest[0], rest[1], str(path), notes)
-    return made if entry is None else _check_whole(made, entry)
-
-
-def _files(bundle: Bundle) -> list[str]:
-    """The files of train, valid and test."""
-    names = set(bundle.names())
-    for pattern in _PATTERNS:
-        wanted = [pattern.format(part) for part in PARTS]
-        missing = [name for name in wanted if name not in names]
-        if not missing:
-            return wanted
-        if len(missing) < len(wanted):
-            raise DataError(
-                f"{bundle.path} lacks {', '.join(missing)}\n  Put the missing in: all three parts are needed."
-            )
-    raise DataError(
-        f"{bundle.path} holds no text in a form that is known here\n"
-        f"  Give a folder with {', '.join(_PATTERNS[-1].format(part) for part in PARTS)}: words with blanks between."
-    )
-
-
-def _lines(bundle: Bundle, name: str) -> list[list[str]]:
+    made = Corpus(name, tuple(numbers), tokens[0], tokens[1], tokens[2], str(path), notes)
+    if entry is not None:
+        return limited(_check_whole(_known(made, 1), entry), vocabulary, min_count)
+    if one and UNKNOWN not in numbers and min_count == 1 and int(tokens[0].max()) < len(numbers) - 1:
+        min_count = 2  # the cut is ours, so its strangers are too
+    made = limited(made, vocabulary, min_count)
     try:
-        text = bundle.read(name).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{bundle.where(name)}, line {line}: not UTF-8\n  Save the file as UTF-8.") from error
-    lines = [line.split() for line in text.removesuffix("\n").split("\n")]
-    if not any(lines):
-        raise DataError(f"{bundle.where(name)} has no words\n  Put text there, with blanks between the words.")
-    return lines
+        return _known(made, min_count)
+    except _StrangersError as error:
+        raise DataError(_strangers(texts, where, error.words)) from None
 
 
-def _numbered(lines: list[list[str]], numbers: dict[str, int]) -> Tensor:
-    """Tokens int64 [n] of the training part; `numbers` takes its words up in the order of first sight."""
-    return _tensor([numbers.setdefault(word, len(numbers)) for line in lines for word in (*line, EOS)])
+class _StrangersError(Exception):
+    """The training part lacks these words, and has no `<unk>`."""
+
+    def __init__(self, words: set[str]) -> None:
+        self.words = words
 
 
-def _looked_up(lines: list[list[str]], numbers: dict[str, int], where: str) -> Tensor:
-    unknown = numbers.get(UNKNOWN, -1)
-    tokens = _tensor([numbers.get(word, unknown) for line in lines for word in (*line, EOS)])
-    if unknown >= 0 or int(tokens.min()) >= 0:
-        return tokens
-    strangers = dict[str, int]()
-    for place, line in enumerate(lines, 1):
-        for word in line:
-            if word not in numbers:
-                strangers.setdefault(word, place)
-    shown = [f'\n  line {place}  "{word[:60]}"' for word, place in list(strangers.items())[:_SHOWN]]
-    more = f"\n  and {len(strangers) - _SHOWN} more" if len(strangers) > _SHOWN else ""
-    one = len(strangers) == 1
-    raise DataError(
-        f"{where} has {len(strangers)} word{'' if one else 's'} that the training part has not, and there is no "
-        f"{UNKNOWN} to stand for {'it' if one else 'them'}{''.join(shown)}{more}\n"
-        f"  Write {UNKNOWN} for rare words in all parts, the training part first."
+def limited(corpus: Corpus, vocabulary: int | None, min_count: int) -> Corpus:
+    """Return a text with its rare words as `<unk>`, and notes on how many; see `read_corpus`."""
+    if vocabulary is not None and vocabulary < 3:
+        raise DataError(f"vocabulary = {vocabulary}: {EOS}, {UNKNOWN} and one word are the least\n  Give 3 or more.")
+    counts = torch.bincount(corpus.train, minlength=len(corpus.words))
+    always = torch.tensor([word in (EOS, UNKNOWN) for word in corpus.words])
+    keep = always | (counts >= min_count) | (counts == 0)  # what the training part lacks has its own rule
+    needed = UNKNOWN not in corpus.words and bool((~keep | (counts == 0)).any())
+    known = int((keep & (counts > 0)).sum()) + needed
+    if vocabulary is not None and known > vocabulary:
+        ranked = torch.where(always, torch.iinfo(torch.int64).max, counts * keep).argsort(descending=True, stable=True)
+        most = vocabulary - (UNKNOWN not in corpus.words)
+        keep = torch.zeros_like(keep).scatter_(0, ranked[:most], True)
+    if bool(keep.all()):
+        return corpus
+    made, shares = _renumbered(corpus, keep), list[str]()
+    for part in PARTS:
+        lost = int((~keep[getattr(corpus, part)]).sum())
+        shares.append(f"{100 * lost / len(getattr(corpus, part)):.1f} % of {part}")
+    rare = int((~keep & (counts > 0)).sum())
+    note = f"{rare} rare words of {int((counts > 0).sum())} became {UNKNOWN}: {', '.join(shares)}"
+    return replace(made, notes=(*corpus.notes, note))
+
+
+def _known(corpus: Corpus, min_count: int) -> Corpus:
+    """Give words that the training part has not to `<unk>`, with a note on how many tokens they are."""
+    counts = torch.bincount(corpus.train, minlength=len(corpus.words))
+    strangers = counts == 0
+    unknown = corpus.words.index(UNKNOWN) if UNKNOWN in corpus.words else None
+    if unknown is not None and min_count > 1:
+        strangers[unknown] = False
+    if not bool(strangers.any()):
+        return corpus
+    words = {word for word, strange in zip(corpus.words, strangers.tolist(), strict=True) if strange}
+    if min_count == 1 and (unknown is None or bool(strangers[unknown])):
+        raise _StrangersError(words)
+    notes = list(corpus.notes)
+    for part in PARTS[1:]:
+        tokens = getattr(corpus, part)
+        lost = int(strangers[tokens].sum())
+        if lost:
+            share = f"{100 * lost / len(tokens):.1f} %"
+            notes.append(
+                f"{part} has {lost} words ({share}) that the training part has not: they are read as {UNKNOWN}"
+            )
+    return replace(_renumbered(corpus, ~strangers), notes=tuple(notes))
+
+
+def _renumbered(corpus: Corpus, keep: Tensor) -> Corpus:
+    """Return the text with the kept words alone, in the order they had, and `<unk>` for the others."""
+    words = [word for word, kept in zip(corpus.words, keep.tolist(), strict=True) if kept]
+    if UNKNOWN not in words:
+        words.append(UNKNOWN)
+    numbers = torch.full((len(keep),), words.index(UNKNOWN))
+    numbers[keep] = torch.arange(int(keep.sum()))
+    train, valid, test = (numbers[getattr(corpus, part)] for part in PARTS)
+    return replace(corpus, words=tuple(words), train=train, valid=valid, test=test)
+
+
+def _strangers(texts: list[list[list[str]]], where: list[str], words: set[str]) -> str:
+    problems = []
+    for place, lines in zip(where[1:], texts[1:], strict=True):
+        found = dict[str, int]()
+        for number, line in enumerate(lines, 1):
+            for word in line:
+                if word in words:
+                    found.setdefault(word, number)
+        if found:
+            shown = [f'\n  line {line}  "{word[:60]}"' for word, line in found.items()]
+            more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            one = len(found) == 1
+            problems.append(
+                f"{place} has {len(found)} word{'' if one else 's'} that the training part has not, and there is no "
+                f"{UNKNOWN} to stand for {'it' if one else 'them'}{''.join(shown[:_SHOWN])}{more}"
+            )
+    fix = (
+        f"  --set text.min_count=2 reads words that training has once as {UNKNOWN}; or write {UNKNOWN} for rare words."
     )
-
-
-def _tensor(tokens: list[int]) -> Tensor:
-    return torch.from_numpy(np.array(tokens, np.int64))
+    return "\n".join([*problems, fix])
 
 
 def _check_whole(made: Corpus, entry: CorpusEntry) -> Corpus:

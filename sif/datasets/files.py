@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import secrets
 import shutil
 import tarfile
 import tempfile
@@ -14,7 +15,7 @@ import pooch
 from sif.datasets.entries import Download, Entry, PicturesEntry, RatingsEntry
 from sif.errors import DataError
 
-__all__ = ["data_root", "fetch", "locate", "ratings_file"]
+__all__ = ["data_root", "fetch", "is_archive", "locate", "ratings_file"]
 
 _TIMEOUT_SECONDS = 30
 
@@ -74,7 +75,7 @@ def _recbole_folder(entry: RatingsEntry) -> Path | None:
         return None
     for place in (spec.submodule_search_locations or []) if spec else []:
         folder = Path(place) / "dataset_example" / entry.recbole.folder
-        if _sha256(folder / entry.recbole.ratings) == entry.recbole.sha256:
+        if digest_of(folder / entry.recbole.ratings) == entry.recbole.sha256:
             return folder
     return None
 
@@ -89,7 +90,8 @@ def _holds(folder: Path, entry: Entry) -> bool:
     return (folder / entry.marks).is_file() or (folder / entry.marks.removesuffix(".gz")).is_file()
 
 
-def _sha256(path: Path) -> str | None:
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 of a file in hex; None where there is none."""
     return _digest(path, "sha256") if path.is_file() else None
 
 
@@ -98,43 +100,50 @@ def _digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def _is_archive(path: Path) -> bool:
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a zip or a tar archive, going by its bytes."""
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
 def _whole(path: Path, expected: Download) -> bool:
-    if not path.is_file() or not _is_archive(path):
-        return False
+    return path.is_file() and is_archive(path) and (expected.checksum is None or _whole_file(path, expected))
+
+
+def _whole_file(path: Path, expected: Download) -> bool:
     algorithm, _, digest = (expected.checksum or "").partition(":")
-    return not digest or _digest(path, algorithm) == digest
+    return bool(digest) and path.is_file() and _digest(path, algorithm) == digest
 
 
 def _download(entry: Entry, base: Path) -> Path:
-    """Download through pooch: each file to a temporary name, renamed when its checksum is right."""
+    """Download through pooch: each file to a name of this process's own, renamed when it is whole and right.
+
+    Two processes that fetch the same then both end with a whole file, whichever comes last.
+    """
     archive = _archive(entry)
     folder = base if archive is not None else base / entry.folder
     for wanted in entry.downloads:
         path = folder / wanted.file
+        if archive is None and _whole_file(path, wanted):
+            continue
+        partial = folder / f".{wanted.file}-{secrets.token_hex(8)}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if wanted.checksum is None:
-                path.unlink(missing_ok=True)  # locate refused it, and pooch would keep what it cannot check
             pooch.retrieve(
                 wanted.url,
                 known_hash=wanted.checksum,
-                fname=wanted.file,
+                fname=partial.name,
                 path=folder,
                 downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS),
             )
+            if archive is not None and not is_archive(partial):
+                raise ValueError(f"what came is not a {'zip' if path.suffix == '.zip' else 'tar'} archive")
+            partial.chmod(0o644)
+            os.replace(partial, path)
         except (OSError, ValueError) as error:
             raise DataError(_unreachable(entry, base, error)) from error
-    if archive is None:
-        return folder
-    if not _is_archive(folder / archive.file):
-        (folder / archive.file).unlink(missing_ok=True)
-        kind = "zip" if archive.file.endswith(".zip") else "tar"
-        raise DataError(_unreachable(entry, base, ValueError(f"what came is not a {kind} archive")))
-    return folder / archive.file
+        finally:
+            partial.unlink(missing_ok=True)
+    return folder if archive is None else folder / archive.file
 
 
 def _unreachable(entry: Entry, base: Path, error: Exception) -> str:
@@ -196,6 +205,7 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) ->
     try:
         with os.fdopen(handle, "wb") as sink, archive.open(member) as stream:
             shutil.copyfileobj(stream, sink)
+        os.chmod(partial, 0o644)  # a shared folder is read by others
         os.replace(partial, target)
     except BaseException:
         os.unlink(partial)

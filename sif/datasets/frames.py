@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 
 from sif.datasets.columns import ColumnNames, recognise
+from sif.datasets.content import Content
+from sif.datasets.ids import objects
 from sif.datasets.interactions import Interactions
 from sif.datasets.table import Origin, Table
 from sif.errors import DataError
@@ -34,33 +37,36 @@ def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas fra
     found, notes = recognise(names, columns, name)
 
     def column(role: str) -> pl.Series:
-        return _pandas_series(frame.iloc[:, found[role]], role)
+        return _pandas_series(frame.iloc[:, found[role]], names[found[role]])
 
     return Table(tuple(found), column, Origin(name), False, tuple(notes))
 
 
-def _pandas_series(series: Any, role: str) -> pl.Series:
+def _pandas_series(series: Any, name: str) -> pl.Series:
     if getattr(series.dtype, "tz", None) is not None:
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     values = series.to_numpy()
-    if values.dtype.kind in "iufbM":
-        return pl.Series(role, values)
+    if values.dtype.kind == "M":  # polars knows milli-, micro- and nanoseconds alone
+        known = np.datetime_data(values.dtype)[0] in ("ms", "us", "ns")
+        return pl.Series(name, values if known else values.astype("datetime64[ms]"))
+    if values.dtype.kind in "iub":
+        return pl.Series(name, values)
+    if values.dtype.kind == "f":
+        return pl.Series(name, values if values.itemsize in (4, 8) else values.astype(np.float64))
     cells = [None if missing else value for value, missing in zip(values.tolist(), series.isna().tolist(), strict=True)]
-    kinds = {type(cell) for cell in cells if cell is not None}
-    if kinds <= {int, float} or kinds == {str}:
-        return pl.Series(role, cells, strict=False)
-    return pl.Series(role, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+    return objects(name, cells)
 
 
-def read_parquet(path: Path, columns: ColumnNames | None = None) -> Table:
+def read_parquet(content: Content, columns: ColumnNames | None = None) -> Table:
     """Find the columns that matter in a Parquet file, each read when it is asked for; rows in errors count from 0."""
-    names = list(_parquet(path, lambda: pl.read_parquet_schema(path)))
-    found, notes = recognise(names, columns, str(path))
+    path = content.path
+    names = list(_parquet(path, lambda: pl.read_parquet_schema(content.source())))
+    found, notes = recognise(names, columns, str(path), door="parquet")
 
     def column(role: str) -> pl.Series:
-        return _parquet(path, lambda: pl.read_parquet(path, columns=[names[found[role]]]).to_series())
+        return _parquet(path, lambda: pl.read_parquet(content.source(), columns=[names[found[role]]]).to_series())
 
-    return Table(tuple(found), column, Origin(str(path)), False, tuple(notes))
+    return Table(tuple(found), column, Origin(str(path)), False, tuple(notes), None, tuple(names))
 
 
 def _parquet(path: Path, load: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from scipy import sparse
 from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
-__all__ = ["Interactions", "check_rating_task"]
+__all__ = ["Interactions"]
 
 IntArray = NDArray[np.int64]
 Order = NDArray[np.int32] | NDArray[np.int64]
@@ -132,6 +132,16 @@ class Interactions:
         contexts = Vocabulary(labels)
         return replace(self, context=contexts.encode(labels)[codes.reshape(-1)], contexts=contexts)
 
+    def without_context(self) -> "Interactions":
+        """Return the interactions without contexts: of the rows of one user and item the latest (a note counts)."""
+        if self.context is None:
+            return self
+        kept = last_of_each(pair_key(self), self.timestamp)
+        notes = (*self.notes, "contexts are not used")
+        if len(kept) < len(self):
+            notes += (f"{len(self) - len(kept)} duplicate (user, item) pairs dropped: kept the latest of each",)
+        return replace(self, context=None, contexts=None, notes=notes).take(kept)
+
     @classmethod
     def from_csr(
         cls, matrix: Any, *, users: Vocabulary | None = None, items: Vocabulary | None = None, name: str = "matrix"
@@ -139,10 +149,11 @@ class Interactions:
         """Take a scipy sparse matrix [users, items], of any format.
 
         Ids are the row and column numbers, empty ones included, unless vocabularies are given. Stored zeros are
-        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback.
-        Raises DataError for values that are not finite, and for vocabularies of another length than the matrix.
+        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback. Raises
+        DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies of
+        another length than the matrix.
         """
-        coo = sparse.coo_array(matrix)
+        coo = _coo(matrix, name)
         users = users if users is not None else Vocabulary(np.arange(coo.shape[0]))
         items = items if items is not None else Vocabulary(np.arange(coo.shape[1]))
         if (len(users), len(items)) != coo.shape:
@@ -180,6 +191,17 @@ class Interactions:
             source=name,
             notes=tuple(notes),
         )
+
+
+def _coo(matrix: Any, name: str) -> Any:
+    why = f"has {matrix.ndim} dimensions" if matrix.ndim != 2 else ""
+    why = why or ("holds complex numbers" if matrix.dtype.kind == "c" else "")
+    try:
+        if not why:
+            return sparse.coo_array(matrix)
+    except ValueError:
+        why = f"holds values of type {matrix.dtype}"
+    raise DataError(f"{name} {why}\n  Give a scipy sparse matrix [users, items] of real numbers.")
 
 
 def pair_key(interactions: Interactions) -> IntArray:
@@ -268,18 +290,3 @@ def _scale(rating: NDArray[np.float32]) -> dict[str, Any] | None:
         "step": float(np.diff(values).min()) if 1 < len(values) <= 1000 else None,
         "distinct": len(values),
     }
-
-
-def check_rating_task(interactions: Interactions) -> None:
-    """Raise DataError where ratings cannot be predicted: there are none, or all are equal."""
-    rating = interactions.rating
-    if rating is None:
-        why = "has no rating column that sif knows: as it stands it is implicit feedback (who met what)"
-    elif len(rating) and rating.min() == rating.max():
-        why = f"has {len(rating)} ratings, and all are {rating[0]:g}: that is implicit feedback (who met what)"
-    else:
-        return
-    raise DataError(
-        f"{interactions.source} {why}, and the rating task has nothing to learn\n"
-        '  Name the column of ratings: --set columns.rating="...". For clicks and purchases: --recipe clicks.'
-    )

@@ -39,10 +39,11 @@ def read_parts(
         raise DataError(f"fraction {fraction:g} of train cannot be held out\n  Give a number above 0 and below 0.5.")
     sources = {0: train, 1: valid, 2: test}
     part_of = [part for part, source in sources.items() if source is not None]
-    tables = [load_table(sources[part], columns)[0] for part in part_of]
+    tables = [load_table(sources[part], columns) for part in part_of]
     notes = _same_columns(tables)
     origin = " + ".join(table.origin.name for table in tables)
-    made, table_of = assemble(tables, name=tables[0].origin.name, source=origin)
+    only_met = columns is not None and columns.only_met
+    made, table_of = assemble(tables, name=tables[0].origin.name, source=origin, only_met=only_met)
     for place, table in enumerate(tables):
         if not (table_of == place).any():
             raise DataError(
@@ -72,7 +73,7 @@ def _same_columns(tables: Sequence[Table]) -> list[str]:
             continue
         raise DataError(
             f"{having[0]} has a {role} column, {lacking[0]} has none\n"
-            f'  Add it there, or do not use it anywhere: {role} = ""'
+            f'  Add it there, or do not use it anywhere: --set columns.{role}= (in Python {role} = "")'
         )
     return notes
 

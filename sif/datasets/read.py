@@ -1,6 +1,7 @@
 """`read`: any source of interactions to one checked form."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,21 @@ from scipy import sparse
 
 from sif.datasets.assemble import assemble, check_size
 from sif.datasets.catalogue import entries, entry_at, find, wrong_kind
-from sif.datasets.columns import ColumnNames
+from sif.datasets.columns import ColumnNames, short
+from sif.datasets.content import Content, load_content
 from sif.datasets.entries import Entry, RatingsEntry
 from sif.datasets.files import fetch, ratings_file
+from sif.datasets.folders import is_glob, part_files, read_part_files
 from sif.datasets.frames import from_pandas, from_polars, is_pandas, read_parquet, to_frame
 from sif.datasets.interactions import Interactions
+from sif.datasets.kinds import other_kind
 from sif.datasets.layout import Layout
+from sif.datasets.records import read_records
 from sif.datasets.table import Table
 from sif.datasets.text import read_text
 from sif.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["is_path", "load_table", "read"]
 
 
 def read(
@@ -27,45 +32,63 @@ def read(
 ) -> Interactions:
     """Read interactions and check them.
 
-    `source` is a path (delimited text such as CSV, TSV, `::` and RecBole's .inter, compressed or not; Parquet; .npz of
-    scipy.sparse; a MovieLens folder), a pandas or polars frame, a scipy sparse matrix, the name of a catalogued data
-    set (when no file has it; fetched if need be, under `root`), or Interactions, which come back as they are.
+    `source` is a path (delimited text such as CSV, TSV, `::` and RecBole's .inter, JSON Lines or a list of objects,
+    lines of a user and its items, compressed or not; Parquet; .npz of scipy.sparse; a folder or glob of part files; a
+    MovieLens folder), a pandas or polars frame or another that Arrow knows, a scipy sparse matrix, the name of a
+    catalogued data set (when no file has it; fetched if need be, under `root`), or Interactions, which come back as
+    they are.
 
     Raises DataError, naming file, line and fix, for anything that cannot be used: missing or unreadable values,
     fewer than 10 rows, one user or one item alone, unknown columns. The rules that were applied are in `notes`.
     """
     if isinstance(source, Interactions):
         return source
-    if sparse.issparse(source) or isinstance(source, sparse.sparray):
-        return check_size(Interactions.from_csr(source, name=name or "matrix"))
+    found, entry = _load(source, columns, root, name)
+    if isinstance(found, Interactions):
+        return check_size(found)
     path = _existing(source)
-    if path is not None and path.suffix.lower() == ".npz":
-        return check_size(Interactions.from_csr(_load_npz(path), name=name or str(path)))
-    table, entry = load_table(source, columns, root)
-    title = name or (entry.name if entry else path.name.split(".")[0] if path else table.origin.name)
-    made, _ = assemble([table], name=title, source=table.origin.name)
+    title = name or (entry.name if entry else path.name.split(".")[0] if path else found.origin.name)
+    only_met = columns is not None and columns.only_met
+    made, _ = assemble([found], name=title, source=found.origin.name, only_met=only_met)
     return _check_whole(check_size(made), entry)
 
 
-def load_table(
-    source: Any, columns: ColumnNames | None = None, root: Path | None = None
-) -> tuple[Table, RatingsEntry | None]:
-    """Return the raw columns of a source, and its entry where it is a catalogued data set."""
-    if isinstance(source, Interactions):
-        return from_polars(to_frame(source), None, source.source), None
+def load_table(source: Any, columns: ColumnNames | None = None) -> Table:
+    """Return the raw columns of any source that `read` takes."""
+    found = source if isinstance(source, Interactions) else _load(source, columns)[0]
+    if not isinstance(found, Interactions):
+        return found
+    given = ColumnNames(context=None if found.context is None else "context")
+    return from_polars(to_frame(found), given, found.source)
+
+
+def is_path(source: object) -> bool:
+    """Whether a source names a file, a folder or a glob, and not a data set."""
+    return _existing(source) is not None or (isinstance(source, str) and is_glob(source))
+
+
+def _load(
+    source: Any, columns: ColumnNames | None, root: Path | None = None, name: str | None = None
+) -> tuple[Table | Interactions, RatingsEntry | None]:
+    """Raw columns, or Interactions of a matrix, which has none; and the entry of a catalogued data set."""
+    if sparse.issparse(source) or isinstance(source, sparse.sparray):
+        return Interactions.from_csr(source, name=name or "matrix"), None
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
     if isinstance(source, pl.DataFrame):
         return from_polars(source, columns), None
     if is_pandas(source):
         return from_pandas(source, columns), None
-    if sparse.issparse(source) or isinstance(source, sparse.sparray):
-        return load_table(Interactions.from_csr(source))
+    if hasattr(source, "__arrow_c_stream__"):
+        return from_polars(_of_arrow(source), columns, f"{type(source).__module__.split('.')[0]} table"), None
     if not isinstance(source, str | Path | Entry):
         raise DataError(
             f"cannot read interactions from a {type(source).__module__}.{type(source).__name__}\n"
             "  Give a path, a pandas or polars DataFrame, a scipy sparse matrix, or the name of a data set."
         )
+    if isinstance(source, str) and is_glob(source):
+        pattern = str(Path(source).expanduser())
+        return _load_parts(pattern, part_files(pattern), columns), None
     path = None if isinstance(source, Entry) else _existing(source)
     if path is None:
         entry = source if isinstance(source, Entry) else _named(str(source))
@@ -74,13 +97,36 @@ def load_table(
         return _load_entry(entry, fetch(entry, root)), entry
     if path.is_dir():
         return _load_folder(path, columns)
-    if path.suffix.lower() == ".npz":
-        return load_table(Interactions.from_csr(_load_npz(path), name=str(path)))
-    if path.suffix.lower() in (".parquet", ".pq"):
-        return read_parquet(path, columns), None
-    if path.suffix.lower() == ".zip":
-        raise DataError(f"{path} is a zip archive\n  Unpack it, and give the file of ratings in it.")
-    return read_text(path, columns), None
+    try:
+        content = load_content(path)
+        if content.kind != "matrix" and path.suffix.lower() != ".npz":
+            return _load_content(content, columns), None
+    except DataError as error:
+        if path.is_file() and not (columns or ColumnNames()).given() and (told := other_kind(path, "ratings")):
+            raise DataError(f"{path} is no table of ratings{told}\n  As a table: {error}") from None
+        raise
+    return Interactions.from_csr(_load_npz(content), name=name or str(path)), None
+
+
+def _load_content(content: Content, columns: ColumnNames | None) -> Table:
+    if content.kind == "parquet" or content.path.suffix.lower() in (".parquet", ".pq"):
+        return read_parquet(content, columns)
+    if content.kind == "json":
+        return read_records(content, columns)
+    if content.kind == "matrix":
+        raise DataError(f"{content.path} is a sparse matrix, not a part of a table\n  Read it on its own.")
+    return read_text(content, columns)
+
+
+def _load_parts(source: str | Path, files: Sequence[Path], columns: ColumnNames | None) -> Table:
+    return read_part_files(source, files, columns, lambda path, named: _load_content(load_content(path), named))
+
+
+def _of_arrow(source: Any) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(source)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"the Arrow table cannot be read: {short(str(error), 200)}\n  Give a pandas frame.") from error
 
 
 def _existing(source: Any) -> Path | None:
@@ -120,18 +166,24 @@ def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[Table, Rating
     other = entry_at(path, Entry)  # type: ignore[type-abstract]
     if other is not None and not isinstance(other, RatingsEntry):
         raise wrong_kind(other, RatingsEntry)
+    told = other_kind(path, "ratings")
+    if not told and (files := part_files(path)):
+        return _load_parts(path, files, columns), None
     raise DataError(
-        f"{path} is a folder, and not one of a data set that is known here\n  Give the file of ratings in it."
+        f"{path} is a folder, and not one of a data set that is known here{told}\n"
+        "  Give the file of ratings in it, or a glob of the part files of one table."
     )
 
 
-def _load_npz(path: Path) -> Any:
+def _load_npz(content: Content) -> Any:
     try:
-        return sparse.load_npz(path)
+        return sparse.load_npz(content.source())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error) if isinstance(error, OSError) else "it holds something else"
+        reason += other_kind(content.path, "ratings") if content.path.is_file() else ""
         raise DataError(
-            f"{path} is not a saved sparse matrix: {reason}\n  Write it with scipy.sparse.save_npz(path, user_items)."
+            f"{content.path} is not a saved sparse matrix: {reason}\n"
+            "  Write it with scipy.sparse.save_npz(path, user_items)."
         ) from error
 
 

@@ -136,20 +136,47 @@ def _labels(
         return _by_rank(_draws(seed, len(data)), _edges(len(data), shares)), []
     if kind == "temporal":
         assert data.timestamp is not None
-        return _by_rank(data.timestamp[order], _edges(len(data), shares)), []
+        labels = _by_rank(data.timestamp[order], _edges(len(data), shares))
+        return labels, _torn(data.timestamp[order], labels)
     users = data.user[order]
     counts = np.bincount(users, minlength=data.n_users)
     if kind == "user":
         first, second = _edges(counts, shares)
         first = np.maximum(first, 1)
-        return _within_users(_draws(seed, len(data)), counts, (first, np.maximum(first, second))), []
+        second = np.maximum(first, second)
+        labels = _within_users(_draws(seed, len(data)), counts, (first, second))
+        whole = int(np.count_nonzero((counts > 0) & (first == counts))) if shares[0] < 1 else 0
+        return labels, [f"{whole} users have too few interactions to cut, and are in train whole"] if whole else []
     assert data.timestamp is not None
     few = counts < 3
     labels = _within_users(
         data.timestamp[order], counts, (np.where(few, counts, counts - 2), np.where(few, counts, counts - 1))
     )
     alone = int(np.count_nonzero(few & (counts > 0)))
-    return labels, [f"{alone} users with fewer than 3 interactions are in train whole"] if alone else []
+    notes = [f"{alone} users with fewer than 3 interactions are in train whole"] if alone else []
+    return labels, notes + _tied(users, data.timestamp[order], labels)
+
+
+def _torn(times: NDArray[Any], labels: NDArray[np.int8]) -> list[str]:
+    """A note where more than 1 % of the rows have a time that stands on both sides of a cut."""
+    rows = 0
+    for part in (0, 1):
+        before, after = labels <= part, labels > part
+        if before.any() and after.any() and times[before].max() == times[after].min():
+            rows = max(rows, int(np.count_nonzero(times == times[before].max())))
+    if rows * 100 <= len(times):
+        return []
+    return [f"{rows} interactions have the time at which parts are cut: they are told apart by user and item alone"]
+
+
+def _tied(users: IntArray, times: NDArray[Any], labels: NDArray[np.int8]) -> list[str]:
+    """A note where users have other rows of the time of their last, so that the item decides which is the last."""
+    count = len(np.bincount(users))
+    test = np.full(count, -np.inf)
+    test[users[labels == 2]] = times[labels == 2]
+    tied = len(np.unique(users[(labels < 2) & (times == test[users])]))
+    note = f"{tied} users have several interactions at their last time: the item decides which is last"
+    return [note] if tied else []
 
 
 def _by_rank(values: NDArray[Any], ends: tuple[Any, Any]) -> NDArray[np.int8]:

@@ -14,11 +14,15 @@ SHOWN = 5  # problems that one error lists
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands: its 1-based line (or 0-based row of a frame), its text, and what is amiss with its shape."""
+    """Where a row stands: its 1-based line (or 0-based row of a frame), its text, and what is amiss with its shape.
+
+    `file` is the part that has it, where a source is several files.
+    """
 
     number: int
     text: str = ""
     shape: str = ""
+    file: str = ""
 
 
 def _row_numbers(rows: Sequence[int]) -> list[Place]:
@@ -37,9 +41,9 @@ class Origin:
         """Return the error for (row, what and fix) pairs; of `total` problems the first few are listed."""
         listed = sorted(problems)[:SHOWN]
         places = self.places([row for row, _ in listed])
-        return listing(
-            self, [(place, place.shape or text) for place, (_, text) in zip(places, listed, strict=True)], total
-        )
+        said = [(place, place.shape or text) for place, (_, text) in zip(places, listed, strict=True)]
+        once = list(dict.fromkeys(said))  # two columns may lack their values for one reason
+        return listing(self, once, total - len(said) + len(once))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Table:
 
     `column(role)` gives one, and may read it only then: who asks for one after another holds one at a time. `rows` are
     the numbers of the rows in the source where these are not 0, 1, 2, ... `text` says that every column still is what
-    stood in a text file, so that types are yet to be found.
+    stood in a text file, so that types are yet to be found. `names` are those of all columns, where a file has them.
     """
 
     roles: tuple[str, ...]
@@ -57,6 +61,7 @@ class Table:
     text: bool
     notes: tuple[str, ...] = ()
     rows: pl.Series | None = None
+    names: tuple[str, ...] = ()
 
     def numbers(self, places: pl.Series) -> list[int]:
         """Return where rows (their places in the columns) stand in the source."""
@@ -68,7 +73,9 @@ def listing(origin: Origin, problems: Sequence[tuple[Place, str]], total: int) -
     """The error that lists places with what is wrong there."""
     lines = [f"{origin.name} has {total} problem{'s' if total != 1 else ''}"]
     for place, text in problems:
-        head = f"  {origin.unit} {place.number}  "
+        if len(text) > 500:  # a value that it quotes is long
+            text = f"{text[:200]} ... {text[-200:]}"
+        head = f"  {place.file + ', ' if place.file else ''}{origin.unit} {place.number}  "
         if place.text:
             first = place.text.split("\n")[0].rstrip()
             shown = first if len(first) <= 100 else first[:97] + "..."

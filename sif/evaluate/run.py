@@ -12,6 +12,7 @@ from scipy import sparse
 from sif.data import Prepared
 from sif.errors import DataError, RunError
 from sif.evaluate.ranking import rank_metrics
+from sif.host import shielded
 from sif.problems.tables import TableInstance
 from sif.recipes import RankingRecipe, Recipe, load_recipe
 from sif.run_directory import RunDirectory
@@ -21,6 +22,7 @@ from sif.serve.folding import Folded
 __all__ = ["rank_run"]
 
 
+@shielded(draws=True)
 def rank_run(
     run: str | Path,
     *,

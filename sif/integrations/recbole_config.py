@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
+from nasp_core.errors import nearest
 from sif.integrations import IntegrationError
 from sif.integrations.recbole_support import Changed, module, recbole_ready, replaced
 
@@ -34,8 +34,8 @@ def config_of(model: Any, settings: Mapping[str, Any] | None = None) -> Any:
         raise IntegrationError(f"RecBole's Config refuses the settings of {name}: {error}") from error
     known = {*config.internal_config_dict, *getattr(config.model_class, "settings", ())}
     if unknown := sorted(set(given) - known):
-        near = get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else "RecBole's documentation lists them."
+        near = nearest(unknown[0], known)
+        hint = f"Did you mean {near}?" if near else "RecBole's documentation lists them."
         raise IntegrationError(f"{config['model']} of RecBole has no setting {unknown[0]}\n  {hint}")
     return config
 
@@ -46,8 +46,8 @@ def _check_general(model: Any) -> None:
     found = getattr(general, model, None) if isinstance(model, str) else model
     if getattr(found, "type", None) not in (kinds.GENERAL, kinds.TRADITIONAL):
         names = sorted(name for name, value in vars(general).items() if isinstance(value, type))
-        near = get_close_matches(str(model), names, n=1) or ["BPR"]
+        near = nearest(str(model), names) or "BPR"
         raise IntegrationError(
             f"{model} is no general model of RecBole, and sif brings users and items alone\n"
-            f"  Did you mean {near[0]}? There are {', '.join(names)}."
+            f"  Did you mean {near}? There are {', '.join(names)}."
         )

@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sif.datasets import Interactions, Split, Vocabulary, read
+from sif.datasets.ids import ids_from_text
 from sif.datasets.interactions import canonical_order, last_of_each, pair_key
 from sif.datasets.splits import from_labels
-from sif.datasets.vocabulary import ids_from_text
 from sif.errors import DataError
 from sif.integrations import IntegrationError
 from sif.integrations.recbole_config import config_of
@@ -135,7 +135,7 @@ def _check_two_modes(interactions: Interactions) -> None:
     if interactions.context is not None:
         raise DataError(
             f"{interactions.name} has contexts, and RecBole's general models know users and items alone\n"
-            '  Read it without them: context = "".'
+            "  Read it without them: interactions.without_context()."
         )
 
 
@@ -242,7 +242,7 @@ def _joined(datasets: list[Any], name: str) -> tuple[Interactions, NDArray[np.in
 
 def _vocabulary(dataset: Any, field: str) -> tuple[Vocabulary, IntArray]:
     """The raw ids of a field, and the number of each of RecBole's ids among them (-1: padding)."""
-    raw = ids_from_text(pl.Series([str(token) for token in dataset.field2id_token[field][1:]], dtype=pl.String))
+    raw = ids_from_text(pl.Series([str(token) for token in dataset.field2id_token[field][1:]], dtype=pl.String)).series
     vocabulary = Vocabulary(raw)
     return vocabulary, np.concatenate([[-1], vocabulary.encode(raw)]).astype(np.int64)
 

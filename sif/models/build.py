@@ -51,12 +51,12 @@ def make_space(name: str, task: RatingTask | RankingTask, settings: Settings) ->
     return _SPACES[name](task.sizes, settings, task.counts()).to(task.device)
 
 
-def small_space(name: str, settings: Settings) -> InteractionSpace | WideSpace:
-    """Return the space over two users and two items: to see whether its settings fit."""
-    sizes = (2,) * MODES[name]
+def small_space(name: str, settings: Settings, count: int = 2) -> InteractionSpace | WideSpace:
+    """Return the space over `count` users and items: to see whether its settings fit, or how it grows."""
+    sizes = (count,) * MODES[name]
     counts = torch.ones(sum(sizes))
     if isinstance(settings, WideSettings):
-        return WideSpace((2, 2), settings, Histories.empty((2, 2)), counts)
+        return WideSpace((count, count), settings, Histories.empty((count, count)), counts)
     return _SPACES[name](sizes, settings, counts)
 
 

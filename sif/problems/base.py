@@ -224,6 +224,10 @@ class Problem(ABC):
     def sheet(self, result: Mapping[str, Any]) -> Sheet:
         """Return a result as people read it: headline, table, remarks."""
 
+    @abstractmethod
+    def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
+        """Write the model of a run for other programs; return `path`, `bytes`, `format`, `formula` and more facts."""
+
     def figures(self, result: Mapping[str, Any]) -> str:
         """Return pictures for the report's page, as HTML; none by default."""
         return ""

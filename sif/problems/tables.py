@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from nasp_core.errors import NaspError
+from nasp_core.errors import NaspError, nearest
 from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network
@@ -32,9 +31,10 @@ from sif.models.build import build_network, make_space, small_space
 from sif.models.saved import task_tree
 from sif.problems.base import Candidate, Changes, Instance, Problem, Rival, Searches
 from sif.problems.table_sheet import table_sheet
-from sif.recipes.rating import Recipe
+from sif.recipes.rating import RankingRecipe, Recipe
 from sif.report.formula import formula
 from sif.run_directory import RunDirectory
+from sif.serve.export import export_run
 from sif.sheet import Sheet
 from sif.spaces.interaction import InteractionSpace
 from sif.spaces.wide import WideSpace
@@ -67,8 +67,8 @@ class TableProblem(Problem):
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
                 problems.append(recipe.problem(f"{which}.precision", why))
         for name in (name for name in recipe.baselines.names if name not in table):
-            near = difflib.get_close_matches(name, table, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            near = nearest(name, table)
+            hint = f"did you mean {near!r}? " if near else ""
             why = f"no baseline {name!r}; {hint}There are: {', '.join(table)}"
             problems.append(recipe.problem("baselines.names", why))
         problems += recipe.tried(
@@ -76,6 +76,7 @@ class TableProblem(Problem):
                 "space.operations": lambda: small_space(recipe.space.name, recipe.settings()),
                 "search": lambda: recipe.training("search"),
                 "train": lambda: recipe.training("train"),
+                **({"ranking": recipe.ranking_settings} if isinstance(recipe, RankingRecipe) else {}),
             }
         )
         recipe.refuse(problems or _start(recipe))
@@ -90,9 +91,24 @@ class TableProblem(Problem):
         """Return a result as people read it."""
         return table_sheet(result)
 
+    def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
+        """Write the folded tables of a run with the raw ids (`sif.serve.export`)."""
+        path, written = export_run(run, to, out, force=force)
+        folded = written.folded
+        return {
+            "path": str(path),
+            "format": to,
+            "bytes": path.stat().st_size,
+            "users": folded.n_users,
+            "items": folded.n_items,
+            "formula": written.facts["formula"],
+            "folded": folded.describe(),
+            "additive": folded.additive,
+        }
+
     def run(self, directory: RunDirectory, keep: Any = None) -> Any:
         """Return a finished run that recommends."""
-        from sif.api import Run
+        from sif.serve.run import Run
 
         return Run(directory, keep)
 

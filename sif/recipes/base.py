@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, PrivateAttr, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr
 
-from nasp_core.errors import NaspError, StrategyError
-from nasp_core.methods import STRATEGIES, make_strategy
+from nasp_core.errors import NaspError
+from nasp_core.methods import STRATEGIES
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
 from sif.recipes.closed import Closed, model_of
+from sif.recipes.strategy import StrategyRecipe
 from sif.toml import toml_literal
 
 __all__ = ["BaseRecipe", "Source", "StrategyRecipe", "TrainingModel", "place", "refusal"]
 
-_NOT_SETTINGS = ("gradient", "name", "papers")  # of the multi-trial strategies: parts, which no recipe can write
 _OptimiserModel = model_of(Optimiser)
 TrainingModel: Any = model_of(Training, optimiser=_OptimiserModel)
-
-
-class StrategyRecipe(Closed):
-    """Which strategy searches, with its settings by name."""
-
-    name: str = "nasp-ranked"
-    settings: dict[str, bool | int | float | str | list[float] | list[int]] = Field(default_factory=dict)
 
 
 class Source:
@@ -71,6 +64,10 @@ class BaseRecipe(Closed):
         shown = toml_literal(value)
         return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
 
+    def was_set(self, key: str) -> bool:
+        """Return whether the caller set a value (`--set`, `settings=`) over what the recipe states."""
+        return self._source.places.get(key, "").startswith("--set")
+
     def refuse(self, problems: Sequence[str]) -> None:
         """Raise `RecipeError` with all problems; nothing when there is none."""
         if problems:
@@ -78,15 +75,17 @@ class BaseRecipe(Closed):
 
     def tried(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
         """Make what the recipe says, and return the problems: `steps` maps keys of the recipe to what they make."""
-        own = self.strategy.name in STRATEGIES and self.strategy.settings
+        own = (
+            self.strategy.name in STRATEGIES or (not self.strategy.forgotten and ":" in self.strategy.name)
+        ) and self.strategy.settings
         problems = []
         for key, step in {"strategy.settings" if own else "strategy.name": self.make_strategy, **steps}.items():
             try:
                 step()
             except NaspError as error:
-                named = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
+                about = str(error).partition(" ")[0]  # a space's error begins with the setting it is about
                 table = key.partition(".")[0]
-                at = f"{table}.{named}" if hasattr(getattr(self, table), named) and table != "strategy" else key
+                at = f"{table}.{about}" if hasattr(getattr(self, table), about) and table != "strategy" else key
                 problems.append(self.problem(at, str(error)))
         return problems
 
@@ -104,18 +103,7 @@ class BaseRecipe(Closed):
 
     def make_strategy(self) -> Strategy | TrialStrategy:
         """Return the strategy; raises `StrategyError` for an unknown name or setting, or parts that do not fit."""
-        name = self.strategy.name
-        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in self.strategy.settings.items()}
-        hints = get_type_hints(STRATEGIES[name]) if name in STRATEGIES else {}
-        for key, value in settings.items():
-            if key in _NOT_SETTINGS:
-                raise StrategyError(f"{key} is no setting of a recipe's strategy")
-            try:
-                TypeAdapter(hints.get(key, Any)).validate_python(value)
-            except ValidationError as error:
-                message = error.errors()[0]["msg"]
-                raise StrategyError(f"{key} = {toml_literal(value)}: {message[:1].lower()}{message[1:]}") from None
-        return make_strategy(name, **settings)
+        return self.strategy.make()
 
 
 def refusal(origin: str, problems: Sequence[str]) -> RecipeError:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from typing import Any
 
+from nasp_core.errors import nearest
 from sif.errors import RecipeError
 from sif.recipes.base import place
 
@@ -47,8 +47,8 @@ def apply_budget(data: dict[str, Any], places: dict[str, str], origin: str, name
                     )
                 _set(full, path, deepcopy(_get(data, path)))
     if name not in budgets:
-        near = difflib.get_close_matches(name, budgets, n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
+        near = nearest(name, budgets)
+        hint = f"Did you mean {near}? " if near else ""
         raise RecipeError(f"{origin} has no budget {name!r}. {hint}There are: {', '.join(sorted(budgets))}")
     chosen: dict[str, Any] = budgets[name]
     for source, label in ((full, FULL), (chosen, name)):

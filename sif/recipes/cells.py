@@ -32,6 +32,7 @@ class PicturesRecipe(Closed):
     - `limit`, `test_limit`: training and test pictures used at most (the first of the test part).
     - `holdout`: how many training pictures only judge the final training. The search trains weights on `share` of the
       rest and the architecture on the remainder; the final training uses both.
+    - `size`: height and width that picture files are scaled to (none: they are all of one size).
     - `crop`: random shifts of up to so many pixels; `flip`: left and right at random.
     - `cutout`: side of the square that the final training (alone) blanks out; `label_smoothing` is that training's too.
     """
@@ -39,6 +40,7 @@ class PicturesRecipe(Closed):
     limit: Count | None = None
     test_limit: Count | None = None
     holdout: _Whole = 0
+    size: Count | None = None
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     crop: _Whole = 4
     flip: bool = True
@@ -50,11 +52,15 @@ class TextRecipe(Closed):
     """How text becomes batches: words used at most, and the window of truncated back-propagation in words.
 
     `limit` is of the training part, `evaluation_limit` of the validation and of the test part (their first words).
+    `vocabulary` keeps so many words at most, the most frequent of the training part, and `min_count` those that stand
+    there so often; the others become `<unk>`.
     `random_windows` draws window lengths anew in every pass of the final training, as AWD-LSTM does.
     """
 
     limit: Count | None = None
     evaluation_limit: Count | None = None
+    vocabulary: Annotated[int, Field(ge=3)] | None = None
+    min_count: Count = 1
     window: Count = 35
     random_windows: bool = False
 

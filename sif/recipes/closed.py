@@ -77,4 +77,7 @@ def model_of(cls: type, *, leave_out: tuple[str, ...] = (), **overrides: Any) ->
         if is_dataclass(default):
             default = Field(default_factory=hint)
         members[field.name] = (hint, default)
-    return create_model(cls.__name__, __base__=Closed, **members)
+    name = "_without_".join((cls.__name__, *leave_out))
+    made: type[BaseModel] = create_model(name, __base__=Closed, __module__=__name__, **members)
+    globals()[name] = made  # where pickle looks a class up, and so finds that of every recipe
+    return made

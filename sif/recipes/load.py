@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,47 +10,32 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nasp_core.errors import nearest
 from sif.errors import RecipeError
 from sif.problems import problem
 from sif.recipes.base import BaseRecipe, Source, place, refusal
 from sif.recipes.budgets import FULL, apply_budget, stated
+from sif.recipes.changes import MADE, Change, misread, read_changes, settled
+from sif.recipes.choices import drop_unused, unused
 from sif.recipes.rating import Recipe
-from sif.resources import resource_dir
+from sif.recipes.shipped import recipe_names, recipe_text
 
 __all__ = [
-    "changes_of",
     "load_rating_recipe",
     "load_recipe",
     "parse_recipe",
     "recipe_class",
-    "recipe_names",
-    "recipe_text",
 ]
 
 
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that ship with the package."""
-    return sorted(path.stem for path in resource_dir("recipes").glob("*.toml"))
-
-
-def recipe_text(name: str) -> str:
-    """Return the text of a shipped recipe; raises `RecipeError` with the nearest name when there is none."""
-    names = recipe_names()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        raise RecipeError(f'no recipe "{name}". {hint}There are: {", ".join(names)}')
-    return (resource_dir("recipes") / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def load_recipe(source: str | Path, overrides: Sequence[str] = (), budget: str = "") -> Any:
+def load_recipe(source: str | Path, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
     """Return the recipe of a file, or a shipped one by name, with `key=value` overrides (dotted keys).
 
     `budget` names one of the recipe's budgets (default: the one that the recipe names itself). Raises `RecipeError`
     listing all problems, each with its line or override.
     """
     path = Path(source)
-    if path.suffix == ".toml" or path.is_file():
+    if str(source) not in recipe_names() and (path.suffix == ".toml" or path.is_file()):
         if not path.is_file():
             raise RecipeError(f"no recipe file {path}; `sif recipes ls` lists the recipes that ship")
         try:
@@ -63,15 +46,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = (), budget: str =
     return parse_recipe(recipe_text(str(source)), f"recipe {source}", overrides, budget)
 
 
-def changes_of(settings: Mapping[str, Any] | None, strategy: str | None, seed: int | None) -> list[str]:
-    """Return what a caller in Python changes, as overrides: settings by dotted key, the strategy, the seed."""
-    named = dict(settings or {})
-    named |= {} if strategy is None else {"strategy.name": strategy}
-    named |= {} if seed is None else {"seed": seed}
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in named.items()]
-
-
-def load_rating_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_rating_recipe(source: str | Path, overrides: Sequence[str | Change] = ()) -> Recipe:
     """Return a recipe of ratings (see `load_recipe`); raises `RecipeError` for one of cells."""
     recipe = load_recipe(source, overrides)
     if not isinstance(recipe, Recipe):
@@ -79,42 +54,65 @@ def load_rating_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Rec
     return recipe
 
 
-def parse_recipe(text: str, origin: str, overrides: Sequence[str] = (), budget: str = "") -> Any:
+def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
     """Return the recipe that `text` holds; see `load_recipe`."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{origin} is not TOML: {error}") from None
-    places = dict(_lines(text))
-    changes = [(*_override(override), override) for override in overrides]
-    own = data.get("strategy")
-    if isinstance(own, dict) and any(key == "strategy.name" and value != own.get("name") for key, value, _ in changes):
-        budgets = data.get("budgets")
-        tables = (
-            [t.get("strategy") for t in budgets.values() if isinstance(t, dict)] if isinstance(budgets, dict) else []
-        )
-        for table in (own, *(t for t in tables if isinstance(t, dict))):
-            table.pop("settings", None)  # those of the recipe's own strategy
-    early = [change for change in changes if change[0].partition(".")[0] in ("budget", "budgets")]
-    for key, value, override in early:
-        _put(data, key, value, override)
-        places[key] = f"--set {override}"
-    named = {str(value) for key, value, _ in early if key == "budget"}
+    places, read = dict(_lines(text)), read_changes(overrides)
+    kind = _kind_of(data, read)
+    made = [change for change in read if change.key == MADE and not change.typed]
+    changes = list(settled([each for each in read if each not in made], kind, _name_in(data.get("strategy"))))
+    drop_unused(data, changes, None if kind is _kind_of(data, ()) else kind)
+    early = [change for change in changes if change.key.partition(".")[0] in ("budget", "budgets")]
+    for change in early:
+        _put(data, change)
+        places[change.key] = change.place
+    named = {str(change.value) for change in early if change.key == "budget"}
     if budget and named - {budget}:
         raise RecipeError(f"{origin}: two budgets, --budget {budget} and --set budget={named.pop()}; give one")
     chosen = apply_budget(data, places, origin, budget)
-    for key, value, override in (change for change in changes if change not in early):
-        _put(data, key, value, override)
-        if chosen is not None and stated(data["budgets"][FULL], tuple(key.split("."))):
-            _put(chosen, key, value, override)  # so that the resolved recipe, read again, says the same
-        places[key] = f"--set {override}"
+    for change in (change for change in changes if change not in early):
+        _put(data, change)
+        if chosen is not None and stated(data["budgets"][FULL], tuple(change.key.split("."))):
+            _put(chosen, change)  # so that the resolved recipe, read again, says the same
+        places[change.key] = change.place
+    recipe = _validated(data, origin, places)
+    recipe.strategy._made = made[-1].value if made else None
+    recipe._source = Source(origin, places)
+    recipe.refuse(list(unused(recipe, [change.key for change in changes])))
+    return recipe
+
+
+def _kind_of(data: Mapping[str, Any], changes: Sequence[Change]) -> type[BaseRecipe] | None:
+    """Return the class that the recipe will have with the changes; None where it names no task or space there is."""
+    given = {change.key: change.value for change in changes}
+    name = given.get("space.name") or _name_in(data.get("space"))
+    try:
+        return recipe_class(
+            {"task": given.get("task", data.get("task", "rating")), "space": {"name": name} if name else {}}
+        )
+    except RecipeError:
+        return None
+
+
+def _name_in(table: Any) -> str:
+    return str(table.get("name", "")) if isinstance(table, Mapping) else ""
+
+
+def _validated(data: dict[str, Any], origin: str, places: Mapping[str, str]) -> Any:
+    """Return the recipe that plain data hold; raises `RecipeError` with all problems of its values."""
     kind = recipe_class(data, origin, places)
+    told = [
+        f"{place(places, key)}{key} = {value!r}: give a number, not true or false" for key, value in misread(data, kind)
+    ]
     try:
         recipe = kind.model_validate(data)
     except ValidationError as error:
-        told = dict.fromkeys(_explain(kind, places, problem) for problem in error.errors())
-        raise refusal(origin, sorted(told, key=_line_number)) from None
-    recipe._source = Source(origin, places)
+        told += [_explain(kind, places, problem) for problem in error.errors()]
+    if told:
+        raise refusal(origin, sorted(dict.fromkeys(told), key=_line_number))
     return recipe
 
 
@@ -147,23 +145,13 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
             yield table + key[1], f"line {number}"
 
 
-def _override(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign or not key.strip():
-        raise RecipeError(f"--set {text} is not key=value; for instance --set search.epochs=5")
-    try:
-        return key.strip(), tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
-
-
-def _put(data: dict[str, Any], key: str, value: Any, override: str) -> None:
-    *tables, last = key.split(".")
+def _put(data: dict[str, Any], change: Change) -> None:
+    *tables, last = change.key.split(".")
     for table in tables:
         data = data.setdefault(table, {})
         if not isinstance(data, dict):
-            raise RecipeError(f"--set {override}: {table} is a value, not a table")
-    data[last] = value
+            raise RecipeError(f"{change.place}: {table} is a value, not a table")
+    data[last] = change.value
 
 
 def _line_number(problem: str) -> float:
@@ -180,9 +168,9 @@ def _explain(recipe: type[BaseRecipe], places: Mapping[str, str], problem: Any) 
     where = place(places, key)
     if kind == "extra_forbidden":
         known = _known(recipe, names[:-1])
-        near = difflib.get_close_matches(names[-1], known, n=1)
+        near = nearest(names[-1], known)
         prefix = ".".join(names[:-1]) + "." if names[:-1] else ""
-        hint = f"Did you mean {prefix}{near[0]}?" if near else f"There are: {', '.join(known)}"
+        hint = f"Did you mean {prefix}{near}?" if near else f"There are: {', '.join(known)}"
         return f"{where}unknown key {key}. {hint}"
     if "[key]" in location:
         return f"{where}unknown key {key}. There are: {problem['ctx']['expected'].replace(chr(39), '')}"

@@ -56,13 +56,17 @@ class TuneRecipe(Closed):
     learning_rate: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
 
+Column = Literal["user", "item", "rating", "timestamp", "context", "header"]
+
+
 class Recipe(BaseRecipe):
     """Every value of a run: data, split, space, strategy, the two trainings, the baselines."""
 
     task: Literal["rating", "ranking"] = "rating"
     valid: str = ""
     test: str = ""
-    columns: dict[Literal["user", "item", "rating", "timestamp", "context"], str] = Field(default_factory=dict)
+    titles: str = ""
+    columns: dict[Column, str] = Field(default_factory=dict)
     context: Literal["none", "month", "column"] = "none"
     split: SplitRecipe = SplitRecipe()
     space: SpaceRecipe = SpaceRecipe()

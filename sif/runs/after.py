@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nasp_core.optimise import Training
 from sif.checkpoint import load_tree
 from sif.errors import RunError
+from sif.host import shielded
 from sif.problems import problem
 from sif.problems.base import Instance
 from sif.recipes.budgets import FULL
+from sif.recipes.changes import Change, training_changes
 from sif.recipes.load import load_recipe
+from sif.recipes.strategy import StrategyRecipe
 from sif.report.html import report
 from sif.run_directory import RunDirectory
 from sif.runs.stages import RETRAINING, Progress, Stages, trained_stage
 
 __all__ = ["judged", "reopened", "retrain", "score"]
 
+_OF_VALIDATION = ("train.patience", "train.keep_best", "train.evaluate_every", "train.min_steps")
+"""Settings of a training that validation stops or judges: one on all data has no such part."""
 
-def reopened(directory: RunDirectory, device: str = "auto", root: Path | None = None, budget: str = "") -> Instance:
-    """Return a finished run's recipe on its data, checked to be those it was made with.
+
+def reopened(
+    directory: RunDirectory,
+    device: str = "auto",
+    root: Path | None = None,
+    budget: str = "",
+    changes: Sequence[str | Change] = (),
+) -> Instance:
+    """Return a finished run's recipe, with `changes`, on its data, checked to be those it was made with.
 
     Raises:
         RunError: the run was made from data in memory, or the data are not what they were.
@@ -32,7 +47,7 @@ def reopened(directory: RunDirectory, device: str = "auto", root: Path | None = 
         raise RunError(
             f"run {directory.path} is of {own.what}: its recipe has no budgets; leave out --budget, or give --epochs"
         )
-    recipe = load_recipe(directory.file("recipe.toml"), budget=budget)
+    recipe = load_recipe(directory.file("recipe.toml"), changes, budget)
     if not recipe.dataset:
         raise RunError(
             f"run {directory.path} was made from data in memory, which it does not keep; "
@@ -62,6 +77,7 @@ def judged(directory: RunDirectory, device: str = "auto", root: Path | None = No
     return reopened(directory, device, root, retrained.get("budget") or result["budget"] or "")
 
 
+@shielded(draws=True)
 def retrain(
     run: str | Path,
     *,
@@ -69,6 +85,7 @@ def retrain(
     epochs: int | None = None,
     seed: int | None = None,
     all_data: bool = False,
+    changes: Sequence[str | Change] = (),
     device: str = "auto",
     root: Path | None = None,
     progress: Progress | None = None,
@@ -86,6 +103,7 @@ def retrain(
         seed: of the weights and batches (default: the recipe's).
         all_data: use every rating, for as many epochs as validation chose before; such a model has no honest
             validation or test figure, and gets none.
+        changes: of the training, as `train.KEY=VALUE` or by `sif.recipes.changes_of`; they win over what tuning chose.
         device: `auto`, `cpu` or `cuda`.
         root: folder of data sets.
         progress: told how the training goes on.
@@ -98,42 +116,62 @@ def retrain(
         RunError: the run is not finished, its data have changed, or it cannot be trained so.
     """
     directory = RunDirectory.open(run, needs="result.json")
+    settings = training_changes(changes, _OF_VALIDATION if all_data else ())
+    if epochs is not None and "train.epochs" in settings:
+        raise RunError(f"two numbers of epochs: {epochs}, and train.epochs = {settings['train.epochs']}; give one")
     result = directory.result()
     budgeted = problem(result["task"]).budgeted
-    instance = reopened(directory, device, root, budget or (FULL if budgeted else ""))
-    genotype = directory.genotype()
-    training = instance.training(result["tuned"])
-    if all_data:
-        instance = instance.on_everything()
-        chosen = epochs or int(load_tree(directory.file("model.safetensors"))["epoch"])
-        training = replace(training, epochs=chosen, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
-    elif epochs is not None:
-        training = replace(training, epochs=epochs, min_steps=0)
+    with directory.alone("training"):
+        instance = reopened(directory, device, root, budget or (FULL if budgeted else ""), changes)
+        if settings:  # checked beside a strategy that fits everywhere: the run's own may be of another process
+            any_strategy = StrategyRecipe(name="random")
+            problem(result["task"]).check(instance.recipe.model_copy(update={"strategy": any_strategy}))
+        tuned = {key: value for key, value in result["tuned"].items() if f"train.optimiser.{key}" not in settings}
+        training = instance.training(tuned)
+        if all_data:
+            instance = instance.on_everything()
+            if epochs is None and "train.epochs" not in settings:
+                epochs = int(load_tree(directory.file("model.safetensors"))["epoch"])
+            training = replace(training, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
+        if epochs is not None:
+            training = replace(training, epochs=epochs, min_steps=0)
+        every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
+        stages = Stages(directory, progress or Progress(), every, RETRAINING)
+        return _retrained(directory, instance, training, stages, {"seed": seed, "all_data": all_data} | settings)
+
+
+def _retrained(
+    directory: RunDirectory, instance: Instance, training: Training, stages: Stages, asked: dict[str, Any]
+) -> dict[str, Any]:
+    """Train the found architecture as one stage, put its model in place, and return the facts."""
+    seed, all_data = asked.pop("seed"), asked.pop("all_data")
     seed = instance.recipe.seed if seed is None else seed
-    every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
-    stages = Stages(directory, progress or Progress(), every, RETRAINING)
+    genotype, used = directory.genotype(), getattr(instance.recipe, "budget", None)
     stages.check(instance.fingerprint)
-    used = getattr(instance.recipe, "budget", None)
-    name = f"train {used or ''} {training.epochs} epochs seed {seed}{' on all data' if all_data else ''}"
+    name = f"train {used or ''} {training.epochs} epochs seed {seed}{' on all data' if all_data else ''}{_mark(asked)}"
     network = instance.build(genotype)
     with instance.threads():
         done = trained_stage(stages, name, network, instance.final_task, training, genotype.key(), seed)
     valid = None if all_data else done["valid"] or None
     instance.save_model(directory, genotype, done)
     facts = {"epochs": len(done["trace"]), "seed": seed, "all_data": all_data, "budget": used}
-    facts["seconds"] = done["seconds"]
+    facts |= {"seconds": done["seconds"]} | ({"settings": asked} if asked else {})
     _retrace(directory, done["trace"])
-    cost = instance.cost(network)
     epochs_of = {"best": done["epoch"], "most": training.epochs}
-    changed = {"metrics": {"valid": valid, "test": None}, "retrained": facts, "epochs": epochs_of, **cost}
+    changed = {"metrics": {"valid": valid, "test": None}, "retrained": facts, "epochs": epochs_of}
     described = instance.describe()
-    if "scale" in described:
-        changed["scale"] = described["scale"]
+    changed |= instance.cost(network) | ({"scale": described["scale"]} if "scale" in described else {})
     _rewrite(directory, changed)
     stages.forget(name)
     return facts | {"valid": valid}
 
 
+def _mark(settings: Mapping[str, Any]) -> str:
+    """Return what tells a training with other settings apart, short enough for the name of a file."""
+    return f" {hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]}" if settings else ""
+
+
+@shielded(draws=True)
 def score(run: str | Path, *, device: str = "auto", root: Path | None = None) -> dict[str, Any]:
     """Return the metrics of a run's model on validation and test; fills them in where retraining left them open.
 

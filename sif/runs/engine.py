@@ -15,6 +15,7 @@ from nasp_core.search import search
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import State
+from sif.host import shielded
 from sif.problems import problem_of
 from sif.problems.base import Candidate, Changes, Instance, Rival
 from sif.report.html import report
@@ -116,6 +117,7 @@ class Engine:
         return best[0], best[1] | {"seconds": seconds}
 
 
+@shielded(draws=True)
 def execute(
     instance: Instance,
     directory: RunDirectory,
@@ -134,7 +136,7 @@ def execute(
     Raises:
         RunError: the data are not those that the run began with.
     """
-    with instance.threads():
+    with directory.alone("searching"), instance.threads():
         directory.write_recipe(instance.recipe.model_dump())
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
         stages = Stages(directory, progress or Progress(), every)
@@ -184,7 +186,7 @@ def _result(
     return Result(
         schema_version=SCHEMA_VERSION,
         task=recipe.task,
-        strategy={"name": recipe.strategy.name, "parts": recipe.make_strategy().describe()},
+        strategy=recipe.strategy.describe(),
         recipe="recipe.toml",
         seed=recipe.seed,
         genotype=own.genotype or {},

@@ -16,6 +16,7 @@ from nasp_core.training import Trained
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree, write_atomically
 from sif.errors import RunError
+from sif.memory import in_words
 from sif.run_directory import RunDirectory
 
 __all__ = ["RETRAINING", "Progress", "Stages", "searched", "trained_stage"]
@@ -67,7 +68,9 @@ class Stages:
             return outcome
         self._progress.stage(name)
         resume = load_tree(partial) if partial.is_file() else None
-        save_tree(done, compute(_Checkpointer(partial, self._progress, self._every), resume))
+        with in_words(name):
+            computed = compute(_Checkpointer(partial, self._progress, self._every), resume)
+        save_tree(done, computed)
         partial.unlink(missing_ok=True)
         outcome = load_tree(done)
         return outcome

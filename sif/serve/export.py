@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from torch import Tensor
 
 from sif.checkpoint import load_tree, write_atomically
 from sif.datasets import RawId, Vocabulary
-from sif.errors import DataError, RunError
+from sif.errors import RunError
+from sif.host import shielded
 from sif.models.saved import goal_of, network_of
 from sif.run_directory import RunDirectory
+from sif.serve.asked import count_of, in_a_list
 from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
 from sif.tasks import Scale
 
-__all__ = ["FORMATS", "Export", "export_run", "load_export"]
+__all__ = ["FORMATS", "Export", "export_run", "load_export", "write_export"]
 
 FORMATS: Mapping[str, str] = {
     "npz": ".npz",
@@ -49,6 +51,7 @@ class Export:
     facts: Mapping[str, Any]
 
     @classmethod
+    @shielded(draws=True)
     def of(cls, run: str | Path) -> Export:
         """Fold the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
         directory = RunDirectory.open(run, needs="result.json")
@@ -71,6 +74,7 @@ class Export:
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         return cls(Folded(network_of(tree)), users, items, ids.get("titles") or {}, facts)
 
+    @shielded()
     def scores(self, users: Iterable[RawId], items: Iterable[RawId] | None = None) -> Tensor:
         """Return scores float32 `[users, items]` (all items by default) of raw ids, in the order of `items`.
 
@@ -80,15 +84,15 @@ class Export:
         wanted = None if items is None else self._numbers(self.items, items, "item")
         return self.folded.scores(self._numbers(self.users, users, "user"), wanted)
 
+    @shielded()
     def recommend(self, user: RawId, k: int = 10, *, seen: Iterable[RawId] = ()) -> list[dict[str, Any]]:
         """Return the k best items that are not among `seen`: item (raw id), score (a rating where there are), title.
 
         Unknown items in `seen` are ignored. Raises `DataError` for an unknown user, and for k below 1.
         """
-        if k < 1:
-            raise DataError(f"k = {k}; ask for 1 item or more")
+        k = count_of(k, "k", len(self.items))
         row = torch.tensor([self.users.find(str(user), "user")])
-        numbers = self.items.encode(list(seen))
+        numbers = self.items.encode(in_a_list(seen, "item", "seen"))
         numbers = np.unique(numbers[numbers >= 0])
         has = sparse.csr_array(
             (np.ones(len(numbers), bool), numbers, np.array([0, len(numbers)])), shape=(1, len(self.items))
@@ -101,26 +105,17 @@ class Export:
             for item, score in zip(self.items.decode(found[0][keep].astype(np.int64)), scores[0][keep], strict=True)
         ]
 
+    @shielded()
     def write(self, path: str | Path, to: str, *, force: bool = False) -> Path:
         """Write the model as `to`, one of `FORMATS`, whole or not at all; return the path.
 
         Raises `RunError` where the file is there already (unless `force`), where it cannot be written, where `implicit`
         is asked of a function that is no inner product, and where `onnx` lacks its package.
         """
-        path = Path(path)
         if to not in FORMATS:
             raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
-        if path.is_dir():
-            raise RunError(f"{path} is a folder; give the name of a file")
-        if path.exists() and not force:
-            raise RunError(f"{path} exists; give another --out, or --force to replace it")
         make = {"npz": npz_file, "safetensors": safetensors_file, "onnx": onnx_file, "implicit": implicit_file}[to]
-        content = make(self.folded, self._meta())
-        try:
-            write_atomically(path, content)
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror}; give another --out") from None
-        return path
+        return write_export(Path(path), lambda: make(self.folded, self._meta()), force)
 
     def _meta(self) -> dict[str, Any]:
         users, items = self.users.to_list(), self.items.to_list()
@@ -129,11 +124,21 @@ class Export:
 
     @staticmethod
     def _numbers(known: Vocabulary, ids: Iterable[RawId], what: str) -> Tensor:
-        wanted = list(ids)
+        wanted = in_a_list(ids, what, f"{what}s")
         numbers = known.encode(wanted)
         if (numbers < 0).any():
             known.find(str(wanted[int(np.argmax(numbers < 0))]), what)  # raises, naming the nearest
         return torch.from_numpy(numbers)
+
+
+def write_export(path: Path, make: Callable[[], bytes], force: bool) -> Path:
+    """Write what `make` returns, whole or not at all; `RunError` where the file is there already or cannot be."""
+    if path.is_dir():
+        raise RunError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not force:
+        raise RunError(f"{path} exists; give another --out, or --force to replace it")
+    write_atomically(path, make(), fix="give another --out")
+    return path
 
 
 def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, Export]:
@@ -147,6 +152,7 @@ def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force
     return export.write(out or Path(run).resolve().name + FORMATS[to], to, force=force), export
 
 
+@shielded(draws=True)
 def load_export(path: str | Path) -> Export:
     """Read what `sif export --to npz` or `--to safetensors` wrote; raises `RunError` for any other file."""
     path = Path(path)

@@ -10,6 +10,7 @@ from scipy import sparse
 from torch import Tensor
 
 from sif.encodings.side import SideEncoder, bag
+from sif.host import shielded
 from sif.serve.fold_rules import encoded, fold_side
 from sif.serve.row_losses import Asks, Ranking, Rows
 from sif.serve.tables import Side
@@ -26,6 +27,7 @@ _STEPS, _LEARNING_RATE = 100, 0.05
 AnyNetwork = InteractionNetwork | WideNetwork
 
 
+@shielded()
 def solve_users(network: AnyNetwork, rows: sparse.csr_array, goal: Scale | RankingSettings) -> Side:
     """Return the tables (for `Folded.scores_of`) of the users of `rows`, CSR `[users, items]`, none trained on.
 

@@ -35,10 +35,18 @@ class Side:
         return Side(self.bias[ids], self.product[ids], self.apart[ids], self.near[ids], deep)
 
     @staticmethod
-    def of(bias: Tensor, **tables: Tensor | tuple[Tensor, ...]) -> Side:
+    def of(
+        bias: Tensor,
+        product: Tensor | None = None,
+        apart: Tensor | None = None,
+        near: Tensor | None = None,
+        deep: tuple[Tensor, ...] = (),
+    ) -> Side:
         """Return a side with the tables that are given; the others have no columns."""
-        nothing = bias.new_zeros(len(bias), 0)
-        return Side(bias, **{"product": nothing, "apart": nothing, "near": nothing} | tables)  # type: ignore[arg-type]
+        product, apart, near = (
+            bias.new_zeros(len(bias), 0) if table is None else table for table in (product, apart, near)
+        )
+        return Side(bias, product, apart, near, deep)
 
     @staticmethod
     def joined(parts: Sequence[Side]) -> Side:

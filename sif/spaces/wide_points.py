@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from nasp_core.errors import GenotypeError
+from nasp_core.errors import GenotypeError, nearest
 from nasp_core.genotype import Genotype
 from sif.operations.functions import OPERATIONS
 from sif.spaces.wide_settings import ADDITIVE_PAIRS, NAME, OFFERS, VERSION, WideSettings
@@ -59,8 +58,8 @@ def named(name: str, settings: WideSettings | None = None) -> Genotype:
     Raises `GenotypeError` naming the nearest model when there is none of that name.
     """
     if name not in NAMED:
-        near = difflib.get_close_matches(name, NAMED, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        near = nearest(name, NAMED)
+        hint = f"; did you mean {near!r}?" if near else "."
         raise GenotypeError(f"unknown model {name!r}{hint} There are: {', '.join(NAMED)}")
     point = NAMED[name]
     choices: Choices = {

@@ -19,6 +19,7 @@ from nasp_core.training import train
 from nasp_core.types import Active
 from sif.datasets import Interactions, check_rating_task, split
 from sif.errors import DataError
+from sif.host import shielded
 from sif.models.build import make_space, parameters_of
 from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import NAME
@@ -67,6 +68,7 @@ def journal_path(out: Path) -> Path:
     return out.with_name(out.name + ".jsonl")
 
 
+@shielded(draws=True)
 def build_table(
     data: Interactions,
     out: Path,
@@ -115,6 +117,7 @@ def arena_of(data: Interactions, plan: Plan) -> tuple[RatingTask | RankingTask, 
 
     The find of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
     """
+    data = data.without_context()
     if plan.ranking is None:
         check_rating_task(data)
     cut = split(data, "random", plan.fractions, _SPLIT_SEED)

@@ -31,11 +31,12 @@ _SCORES = 1 << 21  # of one batch of an evaluation, at least one user: what a ca
 class RankingTask:
     """A ranking loss on positive pairs, and metrics over the full catalogue (`sif.evaluate.rank_metrics`).
 
-    A pair is a positive where it has a rating of `settings.threshold` or more, or at all without a threshold; contexts
-    are not used, and repeated pairs are one. Pairs under the threshold are no positives and may be drawn as negatives,
-    but what was seen is seen: a part is judged on the items that have no pair in the parts before it, whatever the
-    rating. Everything lies on `device`. The test part is not among the streams; `evaluate(..., "test")` reads it, and
-    `test_reads` counts how often.
+    A pair is a positive where it has a rating of `settings.threshold` or more; contexts are not used, and repeated
+    pairs are one. Without a threshold a pair rated 0 or less was never met (an impression, a return), and all others
+    are positives. Pairs under a threshold are no positives and may be drawn as negatives, but what was seen is seen: a
+    part is judged on the items that have no pair in the parts before it, whatever the rating. Everything lies on
+    `device`. The test part is not among the streams; `evaluate(..., "test")` reads it, and `test_reads` counts how
+    often.
 
     Raises DataError where a threshold is given and there are no ratings, and where a part has pairs but no positive.
     """
@@ -63,7 +64,7 @@ class RankingTask:
                 "  Leave the threshold out: all pairs are then positives."
             )
         for part in _PARTS:
-            self._positive_rows(part)
+            self._rows(part)
         if not len(split.train):
             raise DataError(f"{interactions.name}: the train part is empty; there is nothing to learn from")
         self._pairs = {"train": Pairs(self.positives("train"), self.device)}
@@ -128,25 +129,27 @@ class RankingTask:
 
         return rank_metrics(scores_of, self.seen(split), relevant, k=(self.settings.k,), batch=batch)
 
-    def _positive_rows(self, part: str) -> NDArray[np.int64]:
-        """Return the row numbers of a part's positives; raises DataError where it has pairs and none is positive."""
+    def _rows(self, part: str, *, positive: bool = True) -> NDArray[np.int64]:
+        """Return the row numbers of a part's pairs; raises DataError where it has some and none is positive."""
         rows: NDArray[np.int64] = getattr(self._split, part)
         threshold, rating = self.settings.threshold, self._data.rating
-        if threshold is None or rating is None or not len(rows):
+        if rating is None or not len(rows) or (threshold is not None and not positive):
             return rows
-        kept = rows[rating[rows] >= np.float32(threshold)]
-        if not len(kept):
-            most = float(rating[rows].max())
+        good = rating[rows] > 0 if threshold is None else rating[rows] >= np.float32(threshold)
+        if good.all():
+            return rows
+        if not good.any():
+            least, most = "above 0" if threshold is None else f"{threshold:g} or more", float(rating[rows].max())
             raise DataError(
-                f"{self._data.name}: no rating of the {part} part is {threshold:g} or more; the highest is {most:g}\n"
-                "  Give a lower threshold."
+                f"{self._data.name}: no rating of the {part} part is {least}; the highest is {most:g}\n"
+                f"  Give a {'lower ' if threshold is not None else ''}threshold."
             )
-        return kept
+        return rows[good]
 
     def _matrix(self, part: str, *, positive: bool) -> sparse.csr_array:
         positive = positive and self.settings.threshold is not None
         if (part, positive) not in self._matrices:
-            rows = self._positive_rows(part) if positive else getattr(self._split, part)
+            rows = self._rows(part, positive=positive)
             self._matrices[part, positive] = _pairs(self._data.user[rows], self._data.item[rows], self.sizes)
         return self._matrices[part, positive]
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 from sif.errors import DataError
 from sif.evaluate import METRICS
 from sif.tasks.ranking_losses import LOSSES, RankingLoss
 
-__all__ = ["RankingSettings"]
+__all__ = ["USES", "RankingSettings"]
 
 _DRAWN = ("sampled-softmax", "bpr", "bce")
+USES: Mapping[str, tuple[str, ...]] = {
+    "negatives": _DRAWN,
+    "negative_power": _DRAWN,
+    "hidden_share": ("softmax",),
+    "hidden_only": ("softmax",),
+}
+"""The settings that not every loss has a use for, each with the losses that have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +59,7 @@ class RankingSettings:
         problems += self._ignored() if self.loss in LOSSES else []
         least = 2 if self.loss == "sampled-softmax" else 1
         if self.negatives < least and self.loss in _DRAWN:
-            problems.append(f"negatives = {self.negatives} with {self.loss}; draw {least} items or more")
+            problems.append(f"negatives = {self.negatives} with {self.loss}; draw {least} items or more: negatives=100")
         if not (math.isfinite(self.negative_power) and self.negative_power >= 0):
             problems.append(f"negative_power = {self.negative_power}; give 0 (uniform) or more, such as 0.5")
         if not 0 < self.hidden_share < 1:
@@ -64,14 +72,9 @@ class RankingSettings:
             raise DataError("ranking " + "\nranking ".join(problems))
 
     def _ignored(self) -> list[str]:
-        others = {
-            "negatives": (self.negatives != 1, _DRAWN),
-            "negative_power": (self.negative_power != 0.0, _DRAWN),
-            "hidden_share": (self.hidden_share != 0.5, ("softmax",)),
-            "hidden_only": (not self.hidden_only, ("softmax",)),
-        }
+        defaults = {field.name: field.default for field in fields(self)}
         return [
             f"{name} = {getattr(self, name)} with {self.loss}, which has none; leave it out, or use {' or '.join(used)}"
-            for name, (given, used) in others.items()
-            if given and self.loss not in used
+            for name, used in USES.items()
+            if getattr(self, name) != defaults[name] and self.loss not in used
         ]

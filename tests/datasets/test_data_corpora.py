@@ -69,7 +69,7 @@ def test_describe_and_fingerprint(here: Path):
     assert found.describe() == {
         "name": "mine",
         "source": "mine",
-        "notes": [],
+        "notes": ["valid has 1 words (25.0 %) that the training part has not: they are read as <unk>"],
         "words": 6,
         "train": 9,
         "valid": 4,
@@ -85,13 +85,13 @@ def test_unknown_words_without_a_word_for_them(here: Path):
     fails(
         "mine/test.txt has 1 word that the training part has not, and there is no <unk> to stand for it\n"
         '  line 2  "zebra"\n'
-        "  Write <unk> for rare words in all parts, the training part first."
+        "  --set text.min_count=2 reads words that training has once as <unk>; or write <unk> for rare words."
     )
     write(here / "mine", train="a b\n", valid="a b c\nd e f a\ng h\n", test="a\n")
     fails(
         "mine/valid.txt has 6 words that the training part has not, and there is no <unk> to stand for them\n"
         '  line 1  "c"\n  line 2  "d"\n  line 2  "e"\n  line 2  "f"\n  line 3  "g"\n  and 1 more\n'
-        "  Write <unk> for rare words in all parts, the training part first."
+        "  --set text.min_count=2 reads words that training has once as <unk>; or write <unk> for rare words."
     )
 
 
@@ -111,7 +111,7 @@ def test_no_text(here: Path):
     (here / "mine").mkdir()
     fails(
         "mine holds no text in a form that is known here\n"
-        "  Give a folder with train.txt, valid.txt, test.txt: words with blanks between."
+        "  Give a folder with train.txt, valid.txt, test.txt, or one text file: words with blanks between."
     )
 
 

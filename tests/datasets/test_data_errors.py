@@ -27,7 +27,7 @@ BAD_ROWS = {
     'u1,i9,"3,5",1\n': 'line 22  u1,i9,"3,5",1\n           rating "3,5" has a decimal comma. Write 3.5',
     "u1,i9,good,1\n": (
         "line 22  u1,i9,good,1\n"
-        '           rating "good" is not a number. Write a number, or do not use the column: rating = ""'
+        '           rating "good" is not a number. Write a number, or do not use the column: --set columns.rating=""'
     ),
     "u1,i9,inf,1\n": (
         'line 22  u1,i9,inf,1\n           rating "inf" is not a finite number of single precision. '
@@ -38,10 +38,11 @@ BAD_ROWS = {
     "u1,NaN,3,1\n": "line 22  u1,NaN,3,1\n           item is missing. Fill it in, or delete the line.",
     "u1,i9,3,31/01/2020\n": (
         'line 22  u1,i9,3,31/01/2020\n           timestamp "31/01/2020" is neither epoch seconds nor an ISO date. '
-        'Write it as 2020-01-31 12:00:00, or do not use the column: timestamp = ""'
+        'Write it as 2020-01-31 12:00:00, or do not use the column: --set columns.timestamp=""'
     ),
     "u1,i9,3,\n": (
-        'line 22  u1,i9,3,\n           timestamp is missing. Fill it in, or do not use the column: timestamp = ""'
+        "line 22  u1,i9,3,\n           timestamp is missing. Fill it in, "
+        'or do not use the column: --set columns.timestamp=""'
     ),
     "u1,i9,3\n": (
         "line 22  u1,i9,3\n           3 fields, the header has 4. Fill in the missing fields, or delete the line."
@@ -116,17 +117,26 @@ def test_too_little(write):
 def test_headers_that_say_too_little(write):
     assert says(write("reader,volume,raitng\na,b,3\n")) == (
         "ratings.csv, line 1: the columns are reader, volume, raitng\n"
-        '  no user column. Name it: --set columns.user="...", or rename it to user_id.\n'
-        '  no item column. Name it: --set columns.item="...", or rename it to item_id.\n'
-        '  is "raitng" the rating? Name it, rating = "raitng", or say there is none, rating = "".'
+        "  no user column. Name it, or call it user_id.\n"
+        "  no item column. Name it, or call it item_id.\n"
+        '  is "raitng" the rating? Name it, or say that there is none: rating = "".\n'
+        "  Name columns so: --set columns.rating=raitng --set columns.user=reader --set columns.item=volume\n"
+        "  In Python: sif.read(data, columns=sif.datasets.ColumnNames(rating='raitng', user='reader', item='volume')) "
+        "or sif.search(data, settings={'columns.rating': 'raitng', 'columns.user': 'reader', 'columns.item': 'volume'})"
     )
     assert says(write("\nusr_id,item\na,b\n")) == (
         "ratings.csv, line 2: the columns are usr_id, item\n"
-        '  no user column. Is it "usr_id"? Then name it: --set columns.user="usr_id", or rename it to user_id.'
+        '  no user column. Is it "usr_id"? Name it, or call it user_id.\n'
+        "  Name columns so: --set columns.user=usr_id\n"
+        "  In Python: sif.read(data, columns=sif.datasets.ColumnNames(user='usr_id')) or "
+        "sif.search(data, settings={'columns.user': 'usr_id'})"
     )
     assert says(write("user_id,userid,item\na,b,c\n")) == (
         "ratings.csv, line 1: the columns are user_id, userid, item\n"
-        '  "user_id" and "userid" could both be the user: name one, user = ...'
+        '  "user_id" and "userid" could both be the user: name one.\n'
+        "  Name columns so: --set columns.user=user_id\n"
+        "  In Python: sif.read(data, columns=sif.datasets.ColumnNames(user='user_id')) or "
+        "sif.search(data, settings={'columns.user': 'user_id'})"
     )
 
 
@@ -135,10 +145,13 @@ def test_no_header(write):
         "ratings.csv, line 1: 1,2\n"
         "  2 numbers and no header. Without a header a file is read only when it has 3 or 4 columns: "
         "user, item, rating[, timestamp].\n"
-        '  Add a header line such as user_id,item_id or name columns by position: user = "1", item = "2".'
+        "  Put a header line such as user_id,item_id on top, or name columns by position.\n"
+        "  Name columns so: --set columns.user=1 --set columns.item=2\n"
+        "  In Python: sif.read(data, columns=sif.datasets.ColumnNames(user='1', item='2')) or "
+        "sif.search(data, settings={'columns.user': '1', 'columns.item': '2'})"
     )
-    assert says(write("A1,B1,5.0,1369699200\n")).endswith(
-        '\n  If there is no header, name the columns by position: user = "1", item = "2", rating = "3".'
+    assert "\n  Name columns so: --set columns.user=1 --set columns.item=2 --set columns.rating=3\n" in says(
+        write("A1,B1,5.0,1369699200\n")
     )
 
 
@@ -148,13 +161,21 @@ def test_named_columns_that_are_wrong(write):
         "ratings.csv, line 1: the columns are user_id, item_id, rating, timestamp\n"
         '  user = "user_idd" is not a column. Did you mean "user_id"?\n'
         '  rating = "score" is not a column. Give one of the columns above.\n'
-        '  "item_id" is taken as item and as context: name another column for one of them.'
+        '  "item_id" is taken as item and as context: name another column for one of them.\n'
+        "  Name columns so: --set columns.user=user_id\n"
+        "  In Python: sif.read(data, columns=sif.datasets.ColumnNames(user='user_id')) or "
+        "sif.search(data, settings={'columns.user': 'user_id'})"
     )
-    assert 'user = "a" names 2 columns; rename one of them.' in says(write("a,a,item\n"), columns=ColumnNames(user="a"))
+    assert 'user = "a" names 2 columns; name one by its position, or rename.' in says(
+        write("a,a,item\n"), columns=ColumnNames(user="a")
+    )
 
 
 def test_files_of_another_kind(write):
     assert says(write(GOOD.encode("utf-16"))) == (
+        "ratings.csv is not UTF-8 text but UTF-16\n  Save it as UTF-8: iconv -f UTF-16 -t UTF-8 ratings.csv > utf8.csv"
+    )
+    assert says(write(GOOD + "\0")) == (
         "ratings.csv is not UTF-8 text (it holds zero bytes)\n  Save it as UTF-8 CSV, or as Parquet (.parquet)."
     )
     assert says(write("x", "r.parquet")).startswith("r.parquet is not a readable Parquet file: ")
@@ -162,10 +183,10 @@ def test_files_of_another_kind(write):
         "r.npz is not a saved sparse matrix: it holds something else\n"
         "  Write it with scipy.sparse.save_npz(path, user_items)."
     )
-    assert says(write("x", "r.zip")) == "r.zip is a zip archive\n  Unpack it, and give the file of ratings in it."
-    assert says(write("x", "r.csv.gz")).startswith("r.csv.gz cannot be read: Not a gzipped file")
+    assert says(write(b"PK\3\4x", "r.zip")).startswith("r.zip is a damaged zip archive: ")
     assert says(".") == (
-        ". is a folder, and not one of a data set that is known here\n  Give the file of ratings in it."
+        ". is a folder, and not one of a data set that is known here\n"
+        "  Give the file of ratings in it, or a glob of the part files of one table."
     )
 
 

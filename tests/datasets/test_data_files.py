@@ -37,11 +37,13 @@ def no_recbole(monkeypatch):
 @pytest.fixture
 def server(monkeypatch):
     """A function that serves bytes (or a status) at a URL, and counts the requests."""
-    state = {"body": b"", "status": 200, "length": None, "requests": 0}
+    state = {"body": b"", "status": 200, "length": None, "requests": 0, "together": None}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             state["requests"] += 1
+            if state["together"] is not None:
+                state["together"].wait(20)
             self.send_response(state["status"])
             self.send_header("Content-Length", str(state["length"] or len(state["body"])))
             self.end_headers()
@@ -51,7 +53,7 @@ def server(monkeypatch):
             pass
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    running = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=running.serve_forever, daemon=True).start()
     state["url"] = f"http://127.0.0.1:{running.server_port}/ml-100k.zip"
     yield state
@@ -295,3 +297,30 @@ def test_the_package_of_the_distribution_is_named(tmp_path):
     assert str(error.value).endswith(
         "Or install the package that brings /nowhere (Debian, Ubuntu: dataset-fashion-mnist)."
     )
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_two_that_fetch_at_once_both_end_with_whole_files(server, tmp_path, checked):
+    """Every request waits for the other one, so that both write at the same time; one of them then unpacks again."""
+    server["body"] = archive()
+    server["together"] = threading.Barrier(2)
+    entry = entry_for(server["url"], **({} if checked else {"sha256": None}))
+    found = []
+    at_once = [threading.Thread(target=lambda: found.append(read(entry, root=tmp_path))) for _ in range(2)]
+    for thread in at_once:
+        thread.start()
+    for thread in at_once:
+        thread.join(30)
+    assert [len(data) for data in found] == [20, 20]
+    assert found[0].fingerprint() == found[1].fingerprint()
+    assert leftovers(tmp_path) == ["ml-100k.zip", "ml-100k/u.data", "ml-100k/u.item"]
+    assert {oct(path.stat().st_mode & 0o444) for path in tmp_path.rglob("*") if path.is_file()} == {"0o444"}
+
+
+def test_a_failed_fetch_leaves_the_file_of_another_process_alone(server, tmp_path):
+    server["body"] = b"<html>captive portal</html>"
+    entry = entry_for(server["url"], sha256=None)
+    (tmp_path / "ml-100k.zip").write_bytes(b"half of what another process")
+    with pytest.raises(DataError, match="what came is not a zip archive"):
+        fetch(entry, tmp_path)
+    assert leftovers(tmp_path) == ["ml-100k.zip"]

@@ -69,7 +69,8 @@ def test_columns_must_agree(parts, write):
     with pytest.raises(DataError) as error:
         read_parts(parts["train"], test=bare)
     assert str(error.value) == (
-        'tr.csv has a rating column, bare.csv has none\n  Add it there, or do not use it anywhere: rating = ""'
+        "tr.csv has a rating column, bare.csv has none\n  Add it there, or do not use it anywhere: "
+        '--set columns.rating= (in Python rating = "")'
     )
     timeless = write("user,item,rating\nu9,i1,3\nu9,i2,4\n", "timeless.csv")
     data, made = read_parts(parts["train"], test=timeless)

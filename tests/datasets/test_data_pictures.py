@@ -336,7 +336,7 @@ def test_a_class_without_pictures(here: Path):
     write_folders(here / "mine")
     (here / "mine" / "train" / "n00").mkdir()
     (here / "mine" / "train" / "n00" / "boxes.txt").write_text("")
-    fails("mine/train/n00 has no pictures\n  Put .jpeg, .jpg, .png files there, or remove it.")
+    fails("mine/train/n00 has no pictures\n  Put .jpg or .png files there, or remove it.")
 
 
 def test_folders_without_a_test_part(here: Path):
@@ -391,7 +391,11 @@ def test_a_picture_that_cannot_be_decoded(here: Path):
 
 def test_pictures_of_two_sizes(here: Path):
     write_folders(here / "mine", sizes=((6, 8), (8, 6)))
-    fails("mine/train/n01/images/n01_1.JPEG is 8 x 6, the first picture is 6 x 8\n  Scale all pictures to one size.")
+    fails(
+        "mine: 2 of 7 pictures are not 6 x 8 as most are\n"
+        "  mine/train/n01/images/n01_1.JPEG is 8 x 6\n  mine/train/n02/images/n02_1.JPEG is 8 x 6\n"
+        "  Scale all to one size: --set pictures.size=6 does it as they are read."
+    )
 
 
 def test_without_pillow(here: Path, monkeypatch: pytest.MonkeyPatch):
@@ -407,8 +411,8 @@ def test_nothing_known(here: Path):
     (here / "mine").mkdir()
     fails(
         "mine holds no pictures in a form that is known here\n"
-        "  Give CIFAR's binary version, the IDX files of MNIST or Fashion-MNIST, or a folder with train/<class>/*.jpg "
-        "and test/<class>/*.jpg."
+        "  Give CIFAR's binary version, the IDX files of MNIST or Fashion-MNIST, a folder with train/<class>/*.jpg "
+        "and test/<class>/*.jpg (or <class>/*.jpg alone), or an .npz with x_train, y_train, x_test and y_test."
     )
 
 
@@ -444,12 +448,14 @@ def test_the_type_checks_itself():
     good = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     labels = torch.zeros(2, dtype=torch.int64)
     for train, train_labels, test, text in (
-        (good.float(), labels, good, r"p: train is torch.float32 \[2, 1, 4, 4\], pictures are uint8 \[n, C, H, W\]"),
+        (good.int(), labels, good, r"p: train is torch.int32 \[2, 1, 4, 4\], pictures are uint8 or float32 \[n, C"),
+        (good.float(), labels, good, r"p: train has torch.float32 \[1, 4, 4\], test torch.uint8 \[1, 4, 4\]"),
+        (good / 0, labels, good.float(), r"p: train\[0, 0, 0, 0\] is nan\n  Put a finite number there"),
         (good[:0], labels[:0], good, r"p: train is torch.uint8 \[0, 1, 4, 4\], pictures are"),
         (good, labels[:1], good, r"p: the labels of train are torch.int64 \[1\], 2 pictures need int64 \[2\]"),
         (good, labels - 1, good, "p: train has the label -1, the classes are 0 to 0"),
         (good, labels + 1, good, "p: train has the label 1, the classes are 0 to 0"),
-        (good, labels, good[..., :3], r"p: train has \[1, 4, 4\], test \[1, 4, 3\]"),
+        (good, labels, good[..., :3], r"p: train has torch.uint8 \[1, 4, 4\], test torch.uint8 \[1, 4, 3\]"),
     ):
         with pytest.raises(DataError, match=text):
             Pictures("p", ("a",), train, train_labels, test, labels)

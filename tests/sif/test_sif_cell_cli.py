@@ -85,7 +85,8 @@ def test_what_is_refused_leaves_nothing(here: Path):
     assert "train.batch_size = 5000" in text
     text = fails(*search("cifar10", CONV | {"pictures.share": 0.999}))
     assert "pictures.share = 0.999: it leaves the search no pictures" in text
-    assert "holdout = 59 of 60 training pictures" in fails(*search("cifar10", CONV | {"pictures.holdout": 59}))
+    text = fails(*search("cifar10", CONV | {"pictures.holdout": 59}))
+    assert "pictures.holdout = 59: mine has 60 training pictures to use, and 2 must remain" in text
     assert "operations offers none alone" in fails(*search("cifar10-nb201", BENCH | {"space.operations": ["none"]}))
     assert "two budgets, --budget full and --set budget=smoke" in fails(*search("cifar10", CONV | {"budget": "smoke"}))
     assert "has no budgets: leave out --budget smoke" in fails("search", "movielens", "--budget", "smoke")

@@ -103,6 +103,8 @@ FIELDS: dict[str, dict[str, Field]] = {
     | {
         "text.limit": ({}, 400),
         "text.evaluation_limit": ({}, 100),
+        "text.vocabulary": ({}, 4),
+        "text.min_count": ({}, 205),
         "text.window": ({}, 8),
         "text.random_windows": ({}, False),
         "space.steps": ({}, 2),
@@ -134,6 +136,7 @@ ELSEWHERE = {
     "task": "goes with the space",
     "space.name": "has one value",
     "dataset": "names the data",
+    "pictures.size": "scales picture files, which the samples are not: test_data_own_pictures",
     "budget": "test_sif_budgets",
     "budgets": "test_sif_budgets",
     "search.keep_best": "is refused: test_sif_recipes",

@@ -127,7 +127,7 @@ def test_recommend_scores_are_predicted_ratings(finished: sif.Run):
     """The score is the network's forward, in stars."""
     import torch
 
-    from sif.api import load_tree
+    from sif.checkpoint import load_tree
     from sif.models.build import build_network
 
     tree = load_tree(finished.path / "model.safetensors")
@@ -285,3 +285,93 @@ def test_two_searches_never_share_a_directory(tmp_path: Path, monkeypatch: pytes
     assert made == [Path(f"runs/a-b-c-{number}") for number in (1, 2, 3)]
     write_ratings(tmp_path / "runs" / "a-b-c-4")
     assert RunDirectory.create(None, "a/b c").path.name == "a-b-c-5"
+
+
+def test_a_file_here_goes_before_a_recipe_of_its_name_and_a_note_says_so(ratings: str):
+    Path("movielens").write_text(Path(ratings).read_text())
+    told = run("search", "movielens", *sets(TINY), "--out", "run")
+    assert told.exit_code == 0
+    assert told.stderr == (
+        "note: movielens is read as the file of that name here; for the recipe: sif search --recipe movielens\n"
+    )
+    assert "24 users" in told.stdout
+    fixed = run("search", "--recipe", "movielens", "--data", ratings, *sets(TINY), "--out", "again")
+    assert (fixed.exit_code, fixed.stderr) == (0, "")
+    assert 'dataset = "' in Path("again/recipe.toml").read_text()
+    Path("ml-1m").mkdir()
+    told = run("search", "ml-1m")
+    assert "note: ml-1m is read as the folder of that name here; for the data set: " in told.stderr
+    assert "note: " in run("datasets", "describe", "movielens").stderr
+
+
+def test_train_takes_settings_of_the_training(run_copy: Path):
+    told = json.loads(done("train", run_copy, "--set", "train.epochs=2", "--set", "train.batch_size=32", "--json"))
+    assert (told["epochs"], told["settings"]) == (2, {"train.epochs": 2, "train.batch_size": 32})
+    result = json.loads((run_copy / "result.json").read_text())
+    assert result["retrained"]["settings"] == told["settings"]
+    assert "train.epochs" not in (run_copy / "recipe.toml").read_text()
+    json.loads(done("train", run_copy, "--set", "train={epochs=1}", "--json"))
+    whole = json.loads(done("train", run_copy, "--all-data", "--set", "train.epochs=2", "--json"))
+    assert (whole["epochs"], whole["valid"]) == (2, None)
+    slow = json.loads(done("train", run_copy, "--set", "train.optimiser.learning_rate=1e-6", "--json"))
+    fast = json.loads(done("train", run_copy, "--set", "train.optimiser.learning_rate=0.05", "--json"))
+    assert slow["valid"] != fast["valid"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "space.l2=1"], "--set space.l2=1  space.l2 does not concern this training; change train.KEY alone"),
+        (["--set", "seed=3"], "give --seed 3 instead"),
+        (["--set", "train.epoch=3"], "unknown key train.epoch. Did you mean train.epochs?"),
+        (["--set", "train.epochs=0"], "train.epochs = 0: input should be greater than or equal to 1"),
+        (["--set", "train.epochs=3", "--epochs", "2"], "two numbers of epochs: 2, and train.epochs = 3; give one"),
+        (["--set", "train.precision=auto"], "kept in float32"),
+        (["--set", "train.patience=3", "--all-data"], "train.patience does not concern this training"),
+    ],
+)
+def test_train_refuses_what_does_not_concern_it(options: list[str], words: str, run_copy: Path):
+    before = {path.name: path.read_bytes() for path in run_copy.iterdir()}
+    told = run("train", run_copy, *options)
+    assert told.exit_code == 2
+    assert words in told.stderr
+    assert {path.name: path.read_bytes() for path in run_copy.iterdir()} == before
+
+
+def test_two_processes_in_one_run_are_told_of_each_other(run_copy: Path, ratings: str):
+    from sif.lock import alone
+
+    with alone(run_copy, "searching"):
+        told = run("train", run_copy)
+        assert told.exit_code == 2
+        assert f"another process (number {os.getpid()}) is at work in {run_copy}, and training now" in told.stderr
+    assert not (run_copy / ".lock").exists()
+    (run_copy / ".lock").write_text("1")  # of a process that was killed: it holds nobody up
+    done("train", run_copy)
+    assert not (run_copy / ".lock").exists()
+
+
+def test_two_searches_into_one_folder_do_not_mix(ratings: str):
+    from sif.errors import RunError
+    from sif.run_directory import RunDirectory
+
+    first, second = (RunDirectory.create(Path("run"), "run") for _ in range(2))  # both before either has written
+    with first.alone("searching"):
+        first.write("recipe.toml", "")
+        with pytest.raises(RunError, match="another process"), second.alone("searching"):
+            pass
+    with pytest.raises(RunError, match="another search's by now; give another --out"), second.alone("searching"):
+        pass
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path):
+    script = f"import os, pathlib; from sif.lock import alone; a = alone(pathlib.Path({str(tmp_path)!r}), 'x'); "
+    script += "a.__enter__(); os._exit(9)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", script], env=environment, timeout=60).returncode == 9
+    assert (tmp_path / ".lock").is_file()
+    from sif.lock import alone
+
+    with alone(tmp_path, "x"):
+        pass
+    assert not (tmp_path / ".lock").exists()

@@ -104,7 +104,7 @@ SETTINGS = {
     "space.max_norm=-1.0": "input should be greater than 0",
     "split.kind=rows": "input should be 'random', 'user', 'leave-last-out' or 'temporal'",
     "split.fractions=[0.5, 0.5]": "too few values",
-    "task=rankings": "there are image, ranking, rating, text",
+    "task=rankings": "there are rating, ranking, image, text, or package.module:object",
     "search=4": "this is a table, not a value",
     "seed=-1": "input should be greater than or equal to 0",
 }
@@ -129,7 +129,7 @@ WHOLE = {
     "valid integer, got a number with a fractional part",
     "seach.epochs=3": "unknown key seach. Did you mean search?",
     "search.epoch=3": "unknown key search.epoch. Did you mean search.epochs?",
-    "columns.usr=a": "unknown key columns.usr. There are: user, item, rating, timestamp or context",
+    "columns.usr=a": "unknown key columns.usr. There are: user, item, rating, timestamp, context or header",
     "strategy.settings.x={a = 1}": "strategy.settings.x = {'a': 1}: give a number, a text, true or false, or a list of "
     "numbers",
 }

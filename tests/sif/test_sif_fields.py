@@ -93,6 +93,7 @@ ELSEWHERE = {
     "dataset": "names the data: test_sif_cli",
     "valid": "parts as files: test_sif_cli",
     "test": "parts as files: test_sif_cli",
+    "titles": "a file: test_sif_prepare",
     "columns": "columns.item stands for all",
     "search.keep_best": "is refused: test_sif_recipes",
     "search.precision": "is refused: test_sif_recipes",

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import sif
 
 SCRIPT = """
@@ -55,6 +57,34 @@ def test_importing_the_library_has_no_side_effects(tmp_path: Path):
 
 def test_importing_the_command_line_brings_no_optional_package(tmp_path: Path):
     assert imported("sif.cli", tmp_path)["loaded"] == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["strategies", "ls"], ["recipes", "ls"], ["recipes", "cat", "ptb"]])
+def test_what_only_lists_imports_nothing_heavy(arguments: list[str], tmp_path: Path):
+    """Counted in modules, not in seconds: these are what makes the program slow to start."""
+    heavy = ("torch", "scipy", "polars", "numpy", "sif.recipes.load", "pandas")
+    script = (
+        f"import sys; sys.argv = ['sif', *{arguments!r}]\n"
+        "from sif.cli import main\ntry: main()\nexcept SystemExit as left: assert not left.code, left.code\n"
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+def test_the_help_says_of_every_verb_what_the_verb_says():
+    from typer.testing import CliRunner
+
+    from sif.cli import app
+    from sif.cli.verbs import VERBS
+
+    for name, verb in VERBS.items():
+        told = CliRunner().invoke(app, [name, "--help"])
+        assert told.exit_code == 0
+        assert " ".join(verb.help.split()[:2]) in " ".join(told.output.split()), name
 
 
 def test_the_face_of_the_library():

@@ -2,18 +2,24 @@
 
 import json
 import tomllib
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sif_samples import TINY, planted_rows, sets, text_of
 
 import sif
+from nasp_core.optimise import Optimiser
 from sif.errors import RecipeError
 from sif.problems import check_recipe
-from sif.recipes import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
+from sif.recipes import Recipe, changes_of, load_recipe, parse_recipe, recipe_names, recipe_text
 from sif.toml import dump_toml
 
 BAD = """\
@@ -194,3 +200,152 @@ def test_another_strategy_does_not_take_over_the_settings_of_the_recipes_own():
     assert (other.strategy.name, other.strategy.settings) == ("nasp", {"noise": 0.1})
     same = load_recipe("movielens-paper", ["strategy.name=nasp-ranked"])
     assert same.strategy.settings == own.strategy.settings
+
+
+TEXTS: dict[str, tuple[str, Any]] = {
+    "columns.item=2020": ("columns", {"item": "2020"}),
+    "columns.user=true": ("columns", {"user": "true"}),
+    "columns.user=1": ("columns", {"user": "1"}),
+    'columns.user="1"': ("columns", {"user": "1"}),
+    "columns.user=2020-01-01": ("columns", {"user": "2020-01-01"}),
+    "columns.user=none": ("columns", {"user": "none"}),
+    "dataset=2024": ("dataset", "2024"),
+    "dataset=a=b.csv": ("dataset", "a=b.csv"),
+    "dataset=5 #1.csv": ("dataset", "5 #1.csv"),
+    r"dataset=C:\new\1.csv": ("dataset", r"C:\new\1.csv"),
+    "seed=1e3": ("seed", 1000),
+    "seed= 7 ": ("seed", 7),
+    "train.patience=none": ("train.patience", None),
+    "baselines.names=[mf, 'biases']": ("baselines.names", ("mf", "biases")),
+    "baselines.names=[2020]": ("baselines.names", ("2020",)),
+    "baselines.names=[]": ("baselines.names", ()),
+    "space.operations=[max,min]": ("space.operations", ("max", "min")),
+    "train={epochs = 3}": ("train.batch_size", 512),
+    "columns={user='u', item='i'}": ("columns", {"user": "u", "item": "i"}),
+    "baselines.random=False": ("baselines.random", False),
+}
+
+
+@pytest.mark.parametrize("typed", TEXTS)
+def test_a_typed_value_is_read_by_the_type_of_its_key(typed: str):
+    """A shell takes quotes away: text that looks like a number, a date or a truth value is text where text belongs."""
+    key, expected = TEXTS[typed]
+    recipe = load_recipe("ratings", [typed])
+    value: Any = recipe.model_dump()
+    for part in key.split("."):
+        value = value[part]
+    assert value == expected
+
+
+@pytest.mark.parametrize("typed", ["seed=true", "train.epochs=false", "train.optimiser.betas=[true, 0.9]"])
+def test_true_is_no_number(typed: str):
+    key, _, value = typed.partition("=")
+    assert f"--set {typed}  {key} = " in refused("", typed)
+    assert "give a number, not true or false" in refused("", typed)
+    assert "give a number, not true or false" in refused(f"{key} = {value}\n")
+
+
+class Kind(Enum):
+    ADAM = "adam"
+
+
+PYTHON: list[tuple[dict[str, Any], str, Any]] = [
+    ({"train.epochs": np.int64(2)}, "train.epochs", 2),
+    ({"train.epochs": np.array(2)}, "train.epochs", 2),
+    ({"train.epochs": torch.tensor(2)}, "train.epochs", 2),
+    ({"train.epochs": Decimal(2)}, "train.epochs", 2),
+    ({"train.optimiser.learning_rate": np.float32(0.5)}, "train.optimiser.learning_rate", 0.5),
+    ({"train.optimiser.learning_rate": Fraction(1, 2)}, "train.optimiser.learning_rate", 0.5),
+    ({"train.optimiser.learning_rate": Decimal("0.5")}, "train.optimiser.learning_rate", 0.5),
+    ({"train.optimiser.kind": Kind.ADAM}, "train.optimiser.kind", "adam"),
+    ({"baselines.random": np.bool_(False)}, "baselines.random", False),
+    ({"dataset": Path("a.csv")}, "dataset", "a.csv"),
+    ({"dataset": np.str_("2020")}, "dataset", "2020"),
+    ({"train.patience": None}, "train.patience", None),
+    ({"tune.l2": np.array([0.5, 1.0])}, "tune.l2", (0.5, 1.0)),
+    ({"tune.l2": (0.5, np.float64(1.0))}, "tune.l2", (0.5, 1.0)),
+    ({"space.operations": {"min", "max"}}, "space.operations", ("max", "min")),
+    ({"columns": {"user": "u"}}, "columns", {"user": "u"}),
+    ({"train": {"epochs": np.int32(2), "optimiser": {"kind": "adam"}}}, "train.epochs", 2),
+    ({"train": {"epochs": np.int32(2)}}, "train.batch_size", 512),
+    ({"train": {"optimiser": Optimiser(kind="sgd", momentum=0.5)}}, "train.optimiser.momentum", 0.5),
+    ({"strategy": "darts"}, "strategy.name", "darts"),
+    ({"strategy": {"name": "darts"}}, "strategy.name", "darts"),
+]
+
+
+@pytest.mark.parametrize(("settings", "key", "expected"), PYTHON)
+def test_settings_take_what_python_programs_hold(settings: dict[str, Any], key: str, expected: Any):
+    recipe = load_recipe("ratings", changes_of(settings))
+    value: Any = recipe.model_dump()
+    for part in key.split("."):
+        value = value[part]
+    assert value == expected
+    assert type(value) is type(expected)
+    assert parse_recipe(dump_toml(recipe.model_dump()), "again") == recipe
+
+
+def test_what_cannot_be_a_setting_is_named_with_its_key():
+    for settings, words in (
+        ({"train.epochs": object()}, "train.epochs = <object object"),
+        ({"train.epochs": np.eye(2)}, "train.epochs = array("),
+        ({"dataset": b"a.csv"}, "dataset = b'a.csv' of type bytes"),
+        ({"a": print, "b": b""}, "the call has 2 problems"),
+        ({3: 4}, "3 is no key"),
+        ({"train.epochs": float("nan")}, "settings  train.epochs = nan: "),
+        ({"space.l2": np.float32("inf")}, "settings  space.l2 = inf: "),
+        ({"train.epochs": None}, "settings  train.epochs = None: "),
+        ({"train.epochs": np.bool_(True)}, "settings  train.epochs = True: give a number"),
+        ([1], "settings = [1]; give a dict"),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            load_recipe("ratings", changes_of(settings))  # type: ignore[arg-type]
+        assert words in str(caught.value)
+    with pytest.raises(RecipeError, match="strategy is of type object, no strategy"):
+        sif.search("gone.csv", strategy=object())
+
+
+def test_what_the_recipe_gave_for_another_choice_is_left_out():
+    """Another loss, optimiser, split or space: its own values stay, those that it has no use for go."""
+    for loss in ("bpr", "bce"):
+        recipe = load_recipe("clicks", [f"ranking.loss={loss}"])
+        check_recipe(recipe)
+        assert recipe.ranking.hidden_share == 0.5
+    assert load_recipe("clicks", ["ranking.loss=softmax"]).ranking.hidden_share == 0.85
+    assert load_recipe("ratings", ["train.optimiser.kind=sgd"]).train.optimiser.betas == (0.9, 0.999)
+    constant = load_recipe("cifar10", ["search.optimiser.schedule=constant"], "full")
+    assert constant.search.optimiser.final_learning_rate == 0.0
+    wide = load_recipe("movielens", ["space.name=interaction-wide"])
+    check_recipe(wide)
+    assert (wide.space.l2, wide.space.embedding_dim) == (0.03, 16)
+    last = load_recipe("ratings", ["split.kind=leave-last-out"])
+    assert parse_recipe(dump_toml(last.model_dump()), "again") == last
+    sampled = refused_of("clicks", "ranking.loss=sampled-softmax")
+    assert "negatives = 1 with sampled-softmax; draw 2 items or more: negatives=100" in sampled
+    check_recipe(load_recipe("clicks", ["ranking.loss=sampled-softmax", "ranking.negatives=100"]))
+
+
+def refused_of(name: str, *overrides: str) -> str:
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(load_recipe(name, overrides))
+    return str(caught.value)
+
+
+UNUSED = {
+    "clicks ranking.loss=bpr ranking.hidden_share=0.3": "ranking.loss=softmax",
+    "clicks ranking.negatives=3": "ranking.loss=bce",
+    "ratings train.optimiser.momentum=0.5": "train.optimiser.kind=sgd",
+    "ratings train.optimiser.kind=sgd train.optimiser.betas=[0.5,0.9]": "train.optimiser.kind=adam",
+    "ratings split.kind=leave-last-out split.fractions=[0.7,0.2,0.1]": "split.kind=random",
+}
+
+
+@pytest.mark.parametrize("given", UNUSED)
+def test_what_the_user_gave_for_another_choice_is_refused_and_the_fix_works(given: str):
+    name, *overrides = given.split()
+    text = refused_of(name, *overrides)
+    assert f"  --set {overrides[-1]}  " in text
+    assert "has no use for it; leave it out, or use" in text
+    assert UNUSED[given] in text
+    check_recipe(load_recipe(name, overrides[:-1]))
+    check_recipe(load_recipe(name, [*overrides, UNUSED[given]]))

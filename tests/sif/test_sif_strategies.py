@@ -12,7 +12,8 @@ from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.testing import refusal
 from sif.cli import app
-from sif.strategies import describe_strategy, parts_in_short, step_cost, strategy_rows
+from sif.strategies import described, step_cost
+from sif.strategy_rows import describe_strategy, kept_rows, parts_in_short, sources, strategy_rows, table_text
 from sif.testing.cases import CASES
 
 
@@ -112,6 +113,26 @@ def test_parts_are_named_in_short():
     parts = {"domain": "Box(low=0.0)", "schedules": "Complexity(eta=(1, 2)), Prune(part=Inner(a=1))"}
     assert parts_in_short({"kind": "relaxing", "parts": parts}) == "Box, Complexity, Prune"
     assert parts_in_short({"kind": "trial", "parts": {"trials": "Random(trials=2)"}}) == "Random"
+
+
+def test_the_kept_rows_say_what_the_strategies_say_now():
+    """Where this fails: python benchmarks/strategy_rows.py."""
+    now = [described(name) for name in STRATEGIES]
+    assert json.loads(json.dumps(now)) == list(kept_rows().values())
+    assert json.loads(table_text(now)) == {"sources": sources(), "rows": now}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nasp", "darts-2nd", "dots", "enumerate", "spos"])
+def test_the_kept_rows_are_what_is_counted(name: str):
+    assert described(name, recount=True) == kept_rows()[name]
+
+
+def test_a_changed_strategy_is_counted_anew(monkeypatch: pytest.MonkeyPatch):
+    """What is kept is for the parts that it was counted with."""
+    row = {**kept_rows()["darts"], "parts": {}, "step_cost": 0.0}
+    monkeypatch.setattr("sif.strategies.kept_rows", lambda: {"darts": row})
+    assert described("darts")["step_cost"] == kept_rows()["darts"]["step_cost"] > 0
 
 
 def test_the_page_has_the_table_that_ls_prints():

@@ -40,17 +40,23 @@ class Augment:
 
     def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Return int64 [5, count]: top and left of the crop, flipped or not, centre row and column of the cutout."""
-        ends = (2 * self.crop + 1, 2 * self.crop + 1, 2 if self.flip else 1, height, width)
+        down, across = self._shifts(height, width)
+        ends = (2 * down + 1, 2 * across + 1, 2 if self.flip else 1, height, width)
         return torch.stack([torch.randint(end, (count,), generator=generator) for end in ends])
 
+    def _shifts(self, height: int, width: int) -> tuple[int, int]:
+        """How far a picture goes down and across at most: some of it stays, so that a series does not move down."""
+        return min(self.crop, height - 1), min(self.crop, width - 1)
+
     def shift(self, pictures: Tensor, draws: Tensor) -> Tensor:
-        """Return uint8 [B, C, H, W] cropped and flipped as `draws` int64 [5, B] say."""
+        """Return pictures [B, C, H, W] cropped and flipped as `draws` int64 [5, B] say."""
         top, left, mirrored = draws[0], draws[1], draws[2]
         if self.crop:
             # A view of all crops of all pictures, of which one copy takes one each: 64 pictures of 3 x 32 x 32 in
             # 0.4 ms on one CPU thread; 1.1 ms with flip and normalisation, 1.5 ms with cutout.
             height, width = pictures.shape[2:]
-            padded = functional.pad(pictures, (self.crop,) * 4)
+            down, across = self._shifts(height, width)
+            padded = functional.pad(pictures, (across, across, down, down))
             rows = torch.arange(len(pictures), device=pictures.device)
             pictures = padded.unfold(2, height, 1).unfold(3, width, 1)[rows, :, top, left]
         if self.flip:
@@ -92,7 +98,7 @@ def cut_training(pictures: Pictures, seed: int, share: float = 0.5, limit: int |
         raise DataError(f"limit = {limit}, and {pictures.name} has {count} training pictures\n  Give 2 to {count}.")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed(seed, "cut")))[:limit]
     if not 0 <= holdout <= len(order) - 2:
-        raise DataError(f"holdout = {holdout} of {len(order)} training pictures\n  Give 0 to {len(order) - 2}.")
+        raise DataError(f"holdout = {holdout} of {len(order)} training pictures\n  Give 0 to {max(len(order) - 2, 0)}.")
     held_out, rest = order[:holdout], order[holdout:]
     cut = min(max(round(share * len(rest)), 1), len(rest))
     return Cut(rest[:cut], rest[cut:], held_out)
@@ -101,9 +107,9 @@ def cut_training(pictures: Pictures, seed: int, share: float = 0.5, limit: int |
 class PictureStream:
     """An endless, seekable sequence of augmented batches, reshuffled and varied anew on every pass.
 
-    Shapes: pictures uint8 [n, C, H, W], labels int64 [n]; a batch is float32 [B, C, H, W], int64 [B], the last of a
-    pass smaller. Batch `i` depends on the seed and `i` alone. The permutation and the draws of a pass reach the device
-    once, so that no step waits for it.
+    Shapes: pictures uint8 or float32 [n, C, H, W], labels int64 [n]; a batch is float32 [B, C, H, W], int64 [B],
+    the last of a pass smaller. Batch `i` depends on the seed and `i` alone. The permutation and the draws of a pass
+    reach the device once, so that no step waits for it.
     """
 
     def __init__(self, task: ImageTask, part: tuple[Tensor, Tensor], batch_size: int, seed: int) -> None:
@@ -129,16 +135,20 @@ class PictureStream:
             self._pass = index
         rows = slice(offset * self._size, (offset + 1) * self._size)
         order, draws, augment = self._order[rows], self._draws[:, rows], self._task.augment
-        inputs = augment.blank(self._task.normalise(augment.shift(self._pictures[order], draws)), draws)
-        return Batch(inputs, self._labels[order])
+        chosen = self._pictures[order]
+        if chosen.dtype == torch.uint8:  # bytes move faster, and what comes in is black; in numbers it is the mean
+            inputs = self._task.normalise(augment.shift(chosen, draws))
+        else:
+            inputs = augment.shift(self._task.normalise(chosen), draws)
+        return Batch(augment.blank(inputs, draws), self._labels[order])
 
 
 class ImageTask:
     """Cross-entropy over classes; the share of pictures whose class is named first (`top1`, `top5`).
 
-    The chosen pictures lie on `device` as uint8; a batch is made of them there. Channels are normalised by the mean and
-    standard deviation of the pictures of `train`. Both streams are augmented alike, as both halves of the training set
-    are in the published searches; evaluations are not. The test part is in no stream and lies on the CPU; an
+    The chosen pictures lie on `device` as they are; a batch is made of them there. Channels are normalised by the mean
+    and standard deviation of the pictures of `train`. Both streams are augmented alike, as both halves of the training
+    set are in the published searches; evaluations are not. The test part is in no stream and lies on the CPU; an
     `evaluate(..., "test")` reads it, and `test_reads` counts how often.
     """
 
@@ -181,8 +191,8 @@ class ImageTask:
         self.mean, self.std = _moments(self._parts["train"][0])
 
     def normalise(self, pictures: Tensor) -> Tensor:
-        """Return uint8 [B, C, H, W] as float32 with mean 0 and standard deviation 1 per channel over `train`."""
-        factor = (1 / (255 * self.std))[:, None, None]
+        """Return pictures [B, C, H, W] as float32 with mean 0 and standard deviation 1 per channel over `train`."""
+        factor = (1 / ((255 if pictures.dtype == torch.uint8 else 1) * self.std))[:, None, None]
         return torch.addcmul((-self.mean / self.std)[:, None, None], pictures.float(), factor)
 
     def stream(self, split: Literal["train", "valid"], batch_size: int, seed: int) -> Stream:
@@ -223,10 +233,14 @@ def _rows(chosen: Tensor | Sequence[int], pictures: Pictures, part: str) -> Tens
 
 
 def _moments(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation float32 [C] of uint8 [n, C, H, W] as fractions of 255, from exact sums.
+    """Mean and deviation float32 [C] of float32 [n, C, H, W], or of uint8 as fractions of 255 from exact sums.
 
-    A channel that is the same everywhere gets the standard deviation of one grey level, so that it can be divided by.
+    A channel that is the same everywhere gets the standard deviation of one grey level (1 of numbers), to divide by.
     """
+    if pictures.dtype != torch.uint8:
+        channels = pictures.double().transpose(0, 1).flatten(1)
+        mean, std = channels.mean(1), channels.std(1, correction=0)
+        return mean.float(), torch.where(std > 1e-6 * mean.abs(), std, 1.0).float()
     sums = torch.zeros(2, pictures.shape[1], dtype=torch.int64, device=pictures.device)
     for some in torch.split(pictures, 1024):
         values = some.int()

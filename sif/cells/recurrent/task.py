@@ -76,9 +76,9 @@ class TextTask:
     A part of n tokens lies on `device` as B columns of n // B rows, column after column; what does not fill a row is
     left out (under B tokens). Windows of rows follow each other, so that a network that keeps its memory from batch to
     batch reads each column through (back-propagation ends at the window). The validation stream has the batch size of
-    the training stream; evaluations have `evaluation_batch` columns. `limit` keeps the first tokens of the training
-    part alone, `evaluation_limit` those of the validation and test parts. The test part is in no stream;
-    `evaluate(..., "test")` reads it, and `test_reads` counts how often.
+    the training stream; evaluations have `evaluation_batch` columns, fewer of a short part. `limit` keeps the first
+    tokens of the training part alone, `evaluation_limit` those of the validation and test parts. The test part is in no
+    stream; `evaluate(..., "test")` reads it, and `test_reads` counts how often.
     """
 
     metric = "perplexity"
@@ -109,12 +109,16 @@ class TextTask:
         for part in PARTS:
             self._parts[part] = self._parts[part][: limit if part == "train" else evaluation_limit]
 
+    def most_columns(self, split: str) -> int:
+        """Return how many columns a part fills, each with a token to read and one to name."""
+        return len(self._parts[split]) // 2
+
     def columns(self, split: str, batch_size: int) -> Tensor:
         """Return a part as int64 [n // batch_size, batch_size]; DataError where that leaves fewer than two rows."""
         tokens: Tensor = self._parts[split]
         rows = len(tokens) // batch_size if batch_size > 0 else 0
         if rows < 2:
-            most = len(tokens) // 2
+            most = self.most_columns(split)
             raise DataError(
                 f"{self._name}: the {split} part has {len(tokens)} tokens, too few for {batch_size} columns\n"
                 f"  Give a batch of 1 to {most}: each column needs a token to read and one to name."
@@ -138,7 +142,8 @@ class TextTask:
         """
         if split == "test":
             self.test_reads += 1
-        windows = TextStream(self.columns(split, self.evaluation_batch), self.window, False, 0)
+        columns = self.columns(split, max(1, min(self.evaluation_batch, self.most_columns(split))))
+        windows = TextStream(columns, self.window, False, 0)
         total, words = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for step in range(len(windows)):
             inputs, target, _ = windows.batch(step)

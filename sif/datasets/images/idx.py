@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sif.datasets.bundle import Bundle
+from sif.datasets.content import BROKEN
 from sif.datasets.images.raw import Raw, check_labels
-from sif.datasets.layout import BROKEN
 from sif.errors import DataError
 
 __all__ = ["is_idx", "read_idx"]

@@ -1,0 +1,183 @@
+"""The strategy of a recipe: a name of the table with settings, or an object from outside by import path and fields."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from enum import Enum
+from types import NoneType
+from typing import Annotated, Any, get_args, get_type_hints
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from nasp_core.errors import StrategyError, nearest
+from nasp_core.methods import STRATEGIES
+from nasp_core.methods.table import RENAMED_SETTINGS
+from nasp_core.strategy import Strategy
+from nasp_core.trials import TrialStrategy
+from sif.errors import RecipeError
+from sif.extend import OBJECT, from_plain, reference, resolve, to_plain
+from sif.recipes.closed import Closed
+from sif.toml import toml_literal
+
+__all__ = ["StrategyRecipe", "named_strategy"]
+
+AnyStrategy = Strategy | TrialStrategy
+# of the multi-trial strategies: parts, which a recipe writes as objects alone
+_OF_A_TRIAL = ("ask", "describe", "gradient", "init", "name", "papers", "tell")
+_IN_MEMORY = "in-memory:"
+
+
+def _says_its_object(value: dict[str, Any]) -> dict[str, Any]:
+    if OBJECT not in value:
+        raise ValueError(f"no {OBJECT}")
+    return value
+
+
+def _none_as_text(value: Any) -> Any:
+    """Return the value with "none" for None, as a recipe file has it."""
+    if isinstance(value, Mapping):
+        return {key: _none_as_text(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_none_as_text(item) for item in value]
+    return "none" if value is None else value
+
+
+_Setting = (
+    bool
+    | int
+    | float
+    | str
+    | list[float]
+    | list[int]
+    | list[Any]
+    | Annotated[dict[str, Any], AfterValidator(_says_its_object)]
+)
+
+
+class StrategyRecipe(Closed):
+    """Which strategy searches, with its settings by name.
+
+    `name` is in the table of strategies, an entry point of `sif.strategies`, or `package.module:object`: a function or
+    class that makes a strategy of the settings, or a strategy itself.
+    """
+
+    name: str = "nasp-ranked"
+    settings: Annotated[dict[str, _Setting], BeforeValidator(_none_as_text)] = Field(default_factory=dict)
+
+    _made: Any = PrivateAttr(default=None)  # an object that no import finds again: it lives as long as the recipe
+
+    def make(self) -> AnyStrategy:
+        """Return the strategy; raises `StrategyError` for an unknown name or setting, or parts that do not fit."""
+        if self._made is not None:
+            return _checked(self._made, self.name)
+        if self.forgotten:
+            raise StrategyError(
+                f"{self.name.removeprefix(_IN_MEMORY)!r} was an object in memory, which no import finds again; put it "
+                "into a module and name it: --strategy package.module:object"
+            )
+        found = resolve("strategy", self.name, STRATEGIES, StrategyError)
+        if not callable(found) or isinstance(found, Strategy):
+            if self.settings:
+                raise StrategyError(
+                    f"{self.name} is a strategy, made already; it takes no setting {next(iter(self.settings))!r}"
+                )
+            return _checked(found, self.name)
+        arguments = self._arguments(found)
+        try:
+            return _checked(found(**arguments), self.name)
+        except TypeError as failed:
+            raise StrategyError(
+                f"{self.name} cannot be made of {', '.join(arguments) or 'no settings'}: {failed}"
+            ) from failed
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `result.json` says of the strategy: its name or import path, its settings, and its parts."""
+        return {"name": self.name, "settings": self.settings, "parts": self.make().describe()}
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether it was an object of another process, which no import finds again."""
+        return self.name.startswith(_IN_MEMORY) and self._made is None
+
+    def _arguments(self, maker: Any) -> dict[str, Any]:
+        """Return the settings as the maker takes them, each checked by its type hint."""
+        known, hints = inspect.signature(maker).parameters, _hints(maker)
+        arguments: dict[str, Any] = {}
+        for given, value in self.settings.items():
+            key = given if given in known else RENAMED_SETTINGS.get(given, given)
+            if key != given and key in self.settings:
+                raise StrategyError(f"{given} is the old name of the setting {key}; give one of them")
+            if key in _NOT_SETTINGS and self.name in STRATEGIES:
+                raise StrategyError(f"{key} is no setting of a recipe's strategy")
+            if key not in known:
+                key = given
+                near = nearest(key, known)
+                hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(known)}"
+                raise StrategyError(f"strategy {self.name!r} has no setting {key!r}.{hint}")
+            kind = hints.get(key, Any)
+            arguments[key] = None if value == "none" and NoneType in get_args(kind) else from_plain(value)
+            if isinstance(value, bool | int | float | str | list):
+                _check_setting(key, value, arguments[key], kind)
+        return arguments
+
+
+def _hints(maker: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(maker)
+    except (NameError, TypeError):  # of a stranger's code, whose hints need not be there at run time
+        return {}
+
+
+def _check_setting(key: str, shown: Any, value: Any, kind: Any) -> None:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except PydanticSchemaGenerationError:  # a class of a stranger, which checks its values itself
+        return
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise StrategyError(f"{key} = {toml_literal(shown)}: {message[:1].lower()}{message[1:]}") from None
+
+
+def _checked(made: Any, name: str) -> AnyStrategy:
+    if isinstance(made, Strategy):
+        return made
+    missing = [each for each in _OF_A_TRIAL if not hasattr(made, each)]
+    if missing:
+        raise StrategyError(
+            f"{name} is of type {type(made).__name__}, no strategy: a one-shot one is a nasp_core.strategy.Strategy, a "
+            f"multi-trial one has {', '.join(_OF_A_TRIAL)} (it lacks {', '.join(missing)})"
+        )
+    strategy: AnyStrategy = made
+    return strategy
+
+
+def named_strategy(given: Any) -> tuple[str, dict[str, Any], AnyStrategy | None]:
+    """Return how a recipe names a strategy: name, settings, and the object itself where no import finds it again.
+
+    `given` is a name, a strategy, or a function or class that makes one. Raises `RecipeError` for anything else.
+    """
+    given = given.value if isinstance(given, Enum) else given
+    if isinstance(given, str):
+        return str(given), {}, None
+    if callable(given) and not isinstance(given, Strategy):
+        table = {id(maker): name for name, maker in STRATEGIES.items()}
+        if name := table.get(id(given)) or reference(given):
+            return name, {}, None
+        given = given()
+    try:
+        made = _checked(given, "strategy")
+    except StrategyError as error:
+        raise RecipeError(f"{error}; or give the name of one") from None
+    try:
+        settings = to_plain(made)
+        name = settings.pop(OBJECT)
+        if from_plain({OBJECT: name, **settings}) == made:
+            return name, settings, None
+    except (TypeError, RecipeError):
+        pass
+    return f"{_IN_MEMORY}{made.name}", dict(made.describe()), made
+
+
+_NOT_SETTINGS = ("gradient", "name", "papers")

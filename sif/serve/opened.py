@@ -1,0 +1,179 @@
+"""A run opened for serving: read once, kept, and read again when a file of it was replaced."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from nasp_core.genotype import Genotype
+from sif.checkpoint import load_tree
+from sif.datasets import RawId, Vocabulary
+from sif.errors import DataError, RunError
+from sif.host import shielded
+from sif.models.build import build_network
+from sif.models.saved import goal_of, network_of
+from sif.run_directory import RunDirectory
+from sif.serve.folding import Folded
+from sif.serve.topk import Ranked, top_k_of
+from sif.tasks import Scale
+
+__all__ = ["Opened", "Opener"]
+
+IntArray = NDArray[np.int64]
+_FILES = ("model.safetensors", "ids.json", "seen.npz")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """All that recommending from a run needs.
+
+    `rows`: the number of each user, by the id's text. `seen` CSR `[users, items]`: what each user has. `cold` bool
+    `[items]`: items without any interaction in training. `titles` by item number. `contexts` None without a context
+    mode; with one, `scores` gives those of users `[n]` in a context `[n, items]`, and without one `folded` does.
+    """
+
+    stamp: tuple[tuple[int, int, int], ...]
+    users: Vocabulary
+    items: Vocabulary
+    rows: Mapping[str, int]
+    item_ids: list[RawId]
+    titles: list[str | None] | None
+    seen: sparse.csr_array
+    cold: NDArray[np.bool_]
+    mean: float
+    std: float
+    contexts: Vocabulary | None
+    folded: Folded | None
+    scores: Callable[[IntArray, int], Tensor] | None
+
+    def row_of(self, user: Any) -> int:
+        """Return the number of a raw id; raises `DataError` naming the nearest for an unknown one, or for no id."""
+        flag, text = isinstance(user, bool | np.bool_), str(user)
+        row = None if flag else self.rows.get(text, self.rows.get(text.strip()))
+        if row is not None:
+            return row
+        if isinstance(user, float | np.floating) and float(user).is_integer():  # a column with a gap makes floats
+            return self.row_of(int(user))
+        if user is None or flag or isinstance(user, float | np.floating) or np.ndim(user):
+            raise DataError(f"user = {user!r}; give one id, as in the data")
+        return self.users.find(text, "user")
+
+    def best(self, rows: IntArray, k: int, context: Any, cold_items: bool) -> Ranked:
+        """Return ids int32 and scores float32 `[len(rows), k]` of the best items that the users do not have."""
+        excluded = None if cold_items else np.flatnonzero(self.cold)
+        if len(rows) == 1:  # slicing the matrix would take longer than the rest
+            start, end = self.seen.indptr[rows[0]], self.seen.indptr[rows[0] + 1]
+            own = self.seen.indices[start:end].astype(np.int64)
+            seen, excluded = None, own if excluded is None else np.concatenate([own, excluded])
+        else:
+            seen = self.seen[rows]
+        if self.folded is not None:
+            ids, scores = self.folded.top_k(torch.from_numpy(rows), k, seen=seen, excluded=excluded)
+        else:
+            scores_of, mode = self.scores, self._mode(context)
+            assert scores_of is not None
+            size = len(self.item_ids)
+            ids, scores = top_k_of(
+                lambda block: scores_of(rows[block], mode), len(rows), size, k, seen=seen, excluded=excluded
+            )
+        return ids, scores * np.float32(self.std) + np.float32(self.mean)
+
+    def _mode(self, context: Any) -> int:
+        assert self.contexts is not None
+        return len(self.contexts) - 1 if context is None else self.contexts.find(str(context), "context")
+
+
+class Opener:
+    """Opens the run in a folder when it is first asked for, and again when a file was replaced; for any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._opened: Opened | None = None
+
+    def __reduce__(self) -> tuple[type[Opener], tuple[Path]]:
+        return Opener, (self._path,)
+
+    def now(self) -> Opened:
+        """Return the run as it is on disk; raises `RunError` when a file is gone or damaged."""
+        opened, stamp = self._opened, self._stamp()
+        if opened is None or opened.stamp != stamp:
+            with self._lock:
+                opened = self._opened
+                if opened is None or opened.stamp != stamp:
+                    opened = self._opened = _open(self._path, stamp)
+        return opened
+
+    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
+        try:
+            found = [(self._path / name).stat() for name in _FILES]
+        except OSError:
+            for name in _FILES:
+                RunDirectory(self._path).file(name)
+            raise
+        return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)
+
+
+@shielded(draws=True)
+def _open(path: Path, stamp: tuple[tuple[int, int, int], ...]) -> Opened:
+    tree = load_tree(path / "model.safetensors")
+    if tree.get("counts") is None:
+        raise RunError(f"the model of run {path} is of an older sif; train it again: sif train {path}")
+    try:
+        ids = json.loads((path / "ids.json").read_text(encoding="utf-8"))
+        users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
+        contexts = Vocabulary.from_list(ids["contexts"]) if ids.get("contexts") else None
+        seen = sparse.csr_array(sparse.load_npz(path / "seen.npz"))
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise RunError(
+            f"ids.json or seen.npz of run {path} is damaged: {error}; bring it back, or search again"
+        ) from None
+    sizes, titles, goal = tree["sizes"], ids.get("titles") or {}, goal_of(tree)
+    scale = goal if isinstance(goal, Scale) else Scale(0.0, 1.0, -np.inf, np.inf)
+    item_ids, folded, scores = items.to_list(), None, None
+    if contexts is None:
+        folded = Folded(network_of(tree))
+    else:
+        network = build_network(Genotype.from_json(tree["genotype"]), None, sizes=tuple(sizes))
+        network.load_state_dict(tree["weights"])
+        scores = _in_context(network, len(item_ids))
+    return Opened(
+        stamp=stamp,
+        users=users,
+        items=items,
+        rows={str(user): row for row, user in enumerate(ids["users"])},
+        item_ids=item_ids,
+        titles=[titles.get(str(item)) for item in item_ids] if titles else None,
+        seen=seen,
+        cold=(tree["counts"][sizes[0] :][: len(item_ids)] == 0).numpy(),
+        mean=scale.mean,
+        std=scale.std,
+        contexts=contexts,
+        folded=folded,
+        scores=scores,
+    )
+
+
+def _in_context(network: Any, n_items: int) -> Callable[[IntArray, int], Tensor]:
+    """Return the scores of users `[n]` in a context, `[n, items]`, by the network itself."""
+    items = torch.arange(n_items)
+
+    @torch.no_grad()
+    def scores(rows: IntArray, mode: int) -> Tensor:
+        made = [
+            network(torch.stack([torch.full_like(items, row), items, torch.full_like(items, mode)]))
+            for row in rows.tolist()
+        ]
+        return torch.stack(made)
+
+    return scores

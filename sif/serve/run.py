@@ -1,0 +1,148 @@
+"""A finished run as an object: what was found, how good it is, and lists for its users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sif.checkpoint import load_tree
+from sif.errors import DataError, RunError
+from sif.host import TemporaryFolder, shielded
+from sif.models.build import is_additive
+from sif.recommender import Recommender
+from sif.report.formula import formula
+from sif.run_directory import FinishedRun, RunDirectory
+from sif.serve.asked import count_of, in_a_list
+from sif.serve.opened import Opened, Opener
+
+__all__ = ["Run"]
+
+_BLOCK = 4096  # users whose lists are made at once
+
+
+class Run(FinishedRun):
+    """A finished run: what was found, how good it is, and the model.
+
+    The files that serving needs are read once and kept, until `sif train` replaces them. Threads may share a run; a
+    pickle of it holds the folder's path, and of a search without `out` that folder stays the searching process's.
+    """
+
+    def __init__(self, directory: RunDirectory, keep: TemporaryFolder | None = None) -> None:
+        """Open the run in `directory`; `keep` is a temporary folder that lives as long as this object."""
+        super().__init__(directory, keep)
+        self._opener = Opener(self.path)
+
+    @property
+    def formula(self) -> str:
+        """The found function as text."""
+        return formula(self.genotype)
+
+    @property
+    def additive(self) -> bool:
+        """Whether the function is f(user) + g(item), which ranks the items alike for every user."""
+        return is_additive(self.genotype)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights the model has."""
+        return int(load_tree(self.directory.file("model.safetensors"))["epoch"])
+
+    def recommender(self) -> Recommender:
+        """Return the model as a `Recommender` over the ids 0..n-1 of this run's vocabularies."""
+        file = self.directory.file("model.safetensors")
+        if len(load_tree(file)["sizes"]) != 2:
+            raise RunError(f"run {self.path} has a context mode; use recommend(..., context=...) of the run")
+        return Recommender.load(file)
+
+    @shielded()
+    def recommend(
+        self, user: Any, k: int = 10, *, context: Any = None, cold_items: bool = True
+    ) -> list[dict[str, Any]]:
+        """Return the k best items that the user does not have: item (raw id), score, title, and whether it is cold.
+
+        The score is the predicted rating; of a ranking run it is a logit. Cold items, which training never met, are
+        ranked by what else their side has (a bias, an untrained embedding); without `cold_items` they are left out.
+        Raises `DataError` for an unknown user (or context), naming the nearest known ones, and for k below 1.
+        """
+        places, opened = count_of(k, "k"), self._ready(context)
+        rows = np.array([opened.row_of(user)], np.int64)
+        ids, scores = opened.best(rows, places, context, cold_items)
+        return [
+            {
+                "item": opened.item_ids[item],
+                "score": score,
+                "title": None if opened.titles is None else opened.titles[item],
+                "cold": bool(opened.cold[item]),
+            }
+            for item, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True)
+            if item >= 0
+        ]
+
+    def recommend_all(
+        self, k: int = 10, *, users: Any = None, context: Any = None, cold_items: bool = True
+    ) -> pl.DataFrame:
+        """Return the lists of all users, or of those given, as one polars frame of raw ids.
+
+        Args:
+            k: How many items a user gets at most; users who have all others get fewer, or no row at all.
+            users: Raw ids, a list or column; None for all users of the run.
+            context: The context of all lists, in a run with a context mode (None: the last).
+            cold_items: Whether items that training never met are ranked too.
+
+        Returns:
+            Columns `user`, `rank` (from 1), `item`, `score` (float32, as in `recommend`), `title` where the run has
+            titles, and `cold`; by user in the order given, best first.
+
+        Raises:
+            DataError: A user or the context is unknown, or k is below 1.
+        """
+        return pl.concat(list(self.lists(k, users=users, context=context, cold_items=cold_items)))
+
+    def lists(
+        self, k: int = 10, *, users: Any = None, context: Any = None, cold_items: bool = True
+    ) -> Iterator[pl.DataFrame]:
+        """Yield what `recommend_all` returns, a block of users at a time, for what does not fit in memory."""
+        places, opened = count_of(k, "k"), self._ready(context)
+        if users is None:
+            rows = np.arange(len(opened.users))
+        else:
+            rows = np.array([opened.row_of(user) for user in in_a_list(users, "user", "users")], np.int64)
+        users_ids, items_ids = pl.Series(opened.users.to_list()), pl.Series(opened.item_ids)
+        titles = None if opened.titles is None else pl.Series("title", opened.titles, dtype=pl.String)
+        return (
+            _frame(opened, rows[start : start + _BLOCK], places, context, cold_items, (users_ids, items_ids, titles))
+            for start in range(0, max(1, len(rows)), _BLOCK)
+        )
+
+    def _ready(self, context: Any) -> Opened:
+        opened = self._opener.now()
+        if context is not None and opened.contexts is None:
+            raise DataError(f"run {self.path} has no context mode; leave the context out")
+        return opened
+
+
+@shielded()
+def _frame(
+    opened: Opened,
+    rows: Any,
+    k: int,
+    context: Any,
+    cold_items: bool,
+    raw: tuple[pl.Series, pl.Series, pl.Series | None],
+) -> pl.DataFrame:
+    """Return the lists of some users; `raw`: ids of users and items and the titles, by number."""
+    ids, scores = opened.best(rows, k, context, cold_items)
+    kept = ids >= 0
+    item, place = pl.Series(ids[kept]), np.nonzero(kept)
+    columns = {
+        "user": raw[0].gather(pl.Series(rows[place[0]])),
+        "rank": pl.Series((place[1] + 1).astype(np.int32)),
+        "item": raw[1].gather(item),
+        "score": pl.Series(scores[kept]),
+    }
+    if raw[2] is not None:
+        columns["title"] = raw[2].gather(item)
+    return pl.DataFrame(columns | {"cold": pl.Series(opened.cold[ids[kept]])})

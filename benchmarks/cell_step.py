@@ -22,8 +22,8 @@ import torch
 
 from common import finish
 from nasp_core.loop import Loop
+from nasp_core.methods import make_strategy
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.strategies import make_strategy
 from sif.cells.convolution.space import ConvCellSpace, ConvSettings
 from sif.cells.convolution.task import ImageTask
 from sif.datasets import Pictures

@@ -17,7 +17,8 @@ import torch
 
 from common import arguments, finish
 from nasp_core.errors import StrategyError
-from nasp_core.trials import TRIALS, Arena, Proposal, explore
+from nasp_core.methods import STRATEGIES
+from nasp_core.trials import TRIALS, Proposal, SearchContext, explore
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.truth import TrueAccuracies
 
@@ -51,17 +52,17 @@ def main() -> None:
 
     rows, figures = [], {}
     for name in wanted(options.strategies):
-        strategy = TRIALS[name](trials=options.evaluations)
+        strategy = STRATEGIES[name](trials=options.evaluations)
         began = time.process_time()
-        told = [explore(Arena(space), strategy, judge, seed=seed) for seed in range(options.seeds)]
+        results = [explore(SearchContext(space), strategy, judge, seed=seed) for seed in range(options.seeds)]
         seconds = (time.process_time() - began) / options.seeds
-        found = torch.tensor([max(each.score for each in search) for search in told], dtype=torch.float64)
+        found = torch.tensor([max(each.score for each in search) for search in results], dtype=torch.float64)
         figures[name] = {
             "accuracies": found.tolist(),
             "mean": float(found.mean()),
             "deviation": float(found.std(correction=0)),
             "seconds": seconds,
-            "evaluations": len(told[0]),
+            "evaluations": len(results[0]),
             "settings": strategy.describe()["trials"],
         }
         row = figures[name]

@@ -19,8 +19,8 @@ import torch
 from common import Timed, arguments, finish, load, run_search, train_found
 from nasp_core.evaluation import evaluate
 from nasp_core.loop import Loop
+from nasp_core.methods import make_strategy
 from nasp_core.optimise import Training
-from nasp_core.strategies import make_strategy
 from sif.models.build import build_network, make_space
 from sif.problems.tables import TableInstance
 from sif.runs.engine import Engine

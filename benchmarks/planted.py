@@ -23,8 +23,8 @@ import torch
 
 from common import Timed, arguments, finish
 from nasp_core.errors import NaspError
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.search import search
-from nasp_core.strategies import STRATEGIES, make_strategy
 from sif.operations.functions import OPERATIONS, family
 from sif.recipes import Recipe, load_recipe
 from sif.spaces.interaction import InteractionSpace

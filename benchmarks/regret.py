@@ -20,7 +20,7 @@ import torch
 
 from common import Timed, arguments, finish, load, run_search
 from nasp_core.errors import NaspError
-from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.recipes import load_recipe

@@ -19,7 +19,7 @@ import torch
 from scipy import stats
 
 from common import arguments, finish
-from nasp_core.scores import SCORES, SupernetScore, make_score, saliency, summed
+from nasp_core.proxies import PROXIES, SupernetProxy, make_proxy, saliency, summed
 from nasp_core.types import Active, Batch
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.convolution.task import Augment, ImageTask
@@ -54,7 +54,7 @@ def scored(
     space: NasBench201Space, drawn: list[Active], names: list[str], batch: Batch, task: ImageTask, seed: int
 ) -> dict[str, tuple[list[float], float]]:
     """Return per score its values in the order of the cells, and the seconds per cell."""
-    wanted = {name: make_score(name) for name in names}
+    wanted = {name: make_proxy(name) for name in names}
     values: dict[str, list[float]] = {name: [] for name in (*names, _SIZE)}
     seconds = dict.fromkeys(values, 0.0)
     salient = None
@@ -63,7 +63,7 @@ def scored(
         network.reset(torch.Generator().manual_seed(seed))
         for name, score in wanted.items():
             began = time.perf_counter()
-            if isinstance(score, SupernetScore):
+            if isinstance(score, SupernetProxy):
                 if salient is None:  # of the supernet: one for all cells
                     space.reset(torch.Generator().manual_seed(seed))
                     salient = saliency(space, batch)
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="pictures of the batch (default 64)")
     parser.add_argument("--channels", type=int, default=16, help="first channels (default 16, the benchmark's)")
     parser.add_argument("--depth", type=int, default=5, help="cells per stage (default 5, the benchmark's)")
-    parser.add_argument("--scores", default=",".join(SCORES), help="which scores, by name (default: all)")
+    parser.add_argument("--scores", default=",".join(PROXIES), help="which scores, by name (default: all)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     truth = TrueAccuracies.read(options.table)

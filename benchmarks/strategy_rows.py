@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nasp_core.strategies import STRATEGIES
+from nasp_core.methods import STRATEGIES
 from sif.strategies import described
 from sif.strategy_rows import table_text
 

@@ -21,8 +21,9 @@ from typing import Any
 
 from common import Timed, arguments, finish
 from nasp_core.errors import NaspError
-from nasp_core.trials import Arena
-from nasp_core.trials.explore import Told, explore
+from nasp_core.methods import STRATEGIES
+from nasp_core.trials import SearchContext
+from nasp_core.trials.explore import TrialResult, explore
 from nasp_core.trials.table import TRIALS
 from nasp_core.types import Active
 from sif.datasets import read
@@ -32,10 +33,10 @@ from sif.tabular import PLANS, InteractionTable, TaskName, arena_of
 _WHOLE = "enumerate"
 
 
-def found(told: Sequence[Told]) -> Active:
+def found(results: Sequence[TrialResult]) -> Active:
     """Return what a search settles on: the best of its longest trainings, of equals the first."""
-    longest = max(each.proposal.share for each in told)
-    whole = [each for each in told if each.proposal.share == longest]
+    longest = max(each.proposal.fidelity for each in results)
+    whole = [each for each in results if each.proposal.fidelity == longest]
     return max(whole, key=lambda each: each.score).proposal.active
 
 
@@ -44,30 +45,30 @@ def judged(table: InteractionTable, task: TaskName, point: Active) -> dict[str, 
     return {"rank": table.rank(task, point), "regret": table.regret(task, point), "point": list(table.key(point))}
 
 
-def arena(table: InteractionTable, task: TaskName, data: str) -> Arena:
+def arena(table: InteractionTable, task: TaskName, data: str) -> SearchContext:
     """Return where strategies propose: the table's points, with the task behind them if there are data."""
     if not data:
-        return Arena(table.space())
+        return SearchContext(table.space())
     offered = table.space().settings
     missing = {each for name in OFFERS for each in {*OFFERS[name]} - {*getattr(offered, name)}}
     behind, space = arena_of(read(data), PLANS[task].without(missing))
-    return Arena(space, behind)
+    return SearchContext(space, behind)
 
 
 def race(
-    table: InteractionTable, task: TaskName, where: Arena, name: str, evaluations: int, seeds: int
+    table: InteractionTable, task: TaskName, where: SearchContext, name: str, evaluations: int, seeds: int
 ) -> dict[str, Any]:
     """Return the finds of a strategy over seeds, or why it does not run here."""
     runs = []
     with Timed() as timed:
         for seed in range(seeds):
             try:
-                strategy = TRIALS[name](trials=evaluations)
+                strategy = STRATEGIES[name](trials=evaluations)
                 judge = table.judge(task, seed)
-                told = explore(where, strategy, judge, seed=seed, evaluations=evaluations)
+                results = explore(where, strategy, judge, seed=seed, evaluations=evaluations)
             except NaspError as error:
                 return {"refused": str(error)}
-            runs.append(judged(table, task, found(told)) | {"asked": len(told)})
+            runs.append(judged(table, task, found(results)) | {"asked": len(results)})
     return {"runs": runs, "seconds": timed.seconds / seeds}
 
 
@@ -76,9 +77,9 @@ def every(table: InteractionTable, task: TaskName) -> dict[str, Any]:
     picks = []
     with Timed() as timed:
         for seed in table.seeds:
-            told = [table.metric(task, point, "valid", seed) for point in table.points]
-            signed = [-math.inf if math.isnan(v) else v if table.maximise(task) else -v for v in told]
-            picks.append(judged(table, task, table.points[signed.index(max(signed))]) | {"asked": len(told)})
+            results = [table.metric(task, point, "valid", seed) for point in table.points]
+            signed = [-math.inf if math.isnan(v) else v if table.maximise(task) else -v for v in results]
+            picks.append(judged(table, task, table.points[signed.index(max(signed))]) | {"asked": len(results)})
     return {"runs": picks, "seconds": timed.seconds / len(picks)}
 
 

@@ -1,7 +1,7 @@
 """The mixed operation, with the two rules that make a proximal search fast.
 
 1. In the weight step only the live candidate of a choice runs, forward and backward.
-2. In the architecture step at a one-hot point, the slope of the loss in the weight of candidate k is the
+2. In the architecture step at a one-hot point, the gradient of the loss in the weight of candidate k is the
    inner product of the loss's gradient in the choice's output with that candidate's output:
    dL/dalpha_k = <dL/dout, op_k(x)>. So the dead candidates run without a graph, when that gradient
    arrives, and their outputs are thrown away. The numbers are those of the dense mixture; the memory is
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Branch", "Candidate", "Slopes", "mix", "mix_sum", "probe"]
+__all__ = ["Branch", "Candidate", "Gradients", "mix", "mix_sum", "probe"]
 
 Candidate = Callable[..., Tensor]
-Slopes = Callable[[Tensor], Sequence[Tensor]]
+Gradients = Callable[[Tensor], Sequence[Tensor]]
 
 
 class Branch(NamedTuple):
@@ -39,11 +39,11 @@ class Branch(NamedTuple):
 
 
 class _Probe(torch.autograd.Function):
-    """Identity on `out`; where its gradient arrives, `slopes(gradient)` are the gradients of `weights`."""
+    """Identity on `out`; where its gradient arrives, `gradients(gradient)` are the gradients of `weights`."""
 
     @staticmethod
-    def forward(ctx: Any, out: Tensor, slopes: Slopes, *weights: Tensor) -> Tensor:
-        ctx.slopes = slopes
+    def forward(ctx: Any, out: Tensor, gradients: Gradients, *weights: Tensor) -> Tensor:
+        ctx.gradients = gradients
         kind = out.device.type
         ctx.half = (kind, torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else None
         return out.view_as(out)
@@ -53,15 +53,15 @@ class _Probe(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         with torch.no_grad(), nullcontext() if ctx.half is None else torch.autocast(*ctx.half):
-            return grad, None, *ctx.slopes(grad)
+            return grad, None, *ctx.gradients(grad)
 
 
-def probe(out: Tensor, weights: Sequence[Tensor], slopes: Slopes) -> Tensor:
-    """Return `out`; when its gradient arrives, `slopes(gradient)` gives one gradient for each of `weights`.
+def probe(out: Tensor, weights: Sequence[Tensor], gradients: Gradients) -> Tensor:
+    """Return `out`; when its gradient arrives, `gradients(gradient)` gives one gradient for each of `weights`.
 
     This is the second speed rule for a place with a structure of its own; `mix` and `mix_sum` use it.
     """
-    probed: Tensor = _Probe.apply(out, slopes, *weights)  # type: ignore[no-untyped-call]
+    probed: Tensor = _Probe.apply(out, gradients, *weights)  # type: ignore[no-untyped-call]
     return probed
 
 
@@ -86,7 +86,7 @@ def mix(
 
 
 def mix_sum(branches: Sequence[Branch]) -> Tensor:
-    """Return the sum of several choices: what reaches a node of a cell. A dropped one adds nothing, yet has slopes.
+    """Return the sum of several choices: what reaches a node of a cell. A dropped one adds nothing, yet has gradients.
 
     All outputs have one shape; every branch is weighted or discrete as in `mix`. At a discrete point the dead
     candidates of all branches, dropped ones too, run once during the backward pass: each candidate has then been
@@ -99,19 +99,19 @@ def mix_sum(branches: Sequence[Branch]) -> Tensor:
     total = present[0]
     for out in present[1:]:
         total = total + out
-    sloped = [i for i, b in enumerate(branches) if b.active is not None and b.weights is not None]
-    sloped = [i for i in sloped if branches[i].weights.requires_grad]  # type: ignore[union-attr]
-    if not sloped:
+    probed = [i for i, b in enumerate(branches) if b.active is not None and b.weights is not None]
+    probed = [i for i in probed if branches[i].weights.requires_grad]  # type: ignore[union-attr]
+    if not probed:
         return total
     frozen = [
         (branches[i], None if outputs[i] is None else outputs[i].detach(), [x.detach() for x in branches[i].inputs])  # type: ignore[union-attr]
-        for i in sloped
+        for i in probed
     ]
 
-    def slopes(grad: Tensor) -> list[Tensor]:
-        return [_slopes(branch, live, inputs, grad) for branch, live, inputs in frozen]
+    def gradients(grad: Tensor) -> list[Tensor]:
+        return [_gradients(branch, live, inputs, grad) for branch, live, inputs in frozen]
 
-    return probe(total, [branches[i].weights for i in sloped], slopes)  # type: ignore[misc]
+    return probe(total, [branches[i].weights for i in probed], gradients)  # type: ignore[misc]
 
 
 def _output(branch: Branch) -> Tensor | None:
@@ -127,7 +127,7 @@ def _output(branch: Branch) -> Tensor | None:
     return total
 
 
-def _slopes(branch: Branch, live: Tensor | None, inputs: list[Tensor], grad: Tensor) -> Tensor:
+def _gradients(branch: Branch, live: Tensor | None, inputs: list[Tensor], grad: Tensor) -> Tensor:
     """Return <grad, output> of every candidate `[candidates]`, the live one's output at hand."""
     assert branch.weights is not None
     dtype = branch.weights.dtype

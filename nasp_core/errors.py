@@ -10,8 +10,8 @@ from collections.abc import Iterable
 __all__ = [
     "GenotypeError",
     "NaspError",
+    "ProxyError",
     "ResumeError",
-    "ScoreError",
     "SearchError",
     "SpaceError",
     "StrategyError",
@@ -48,5 +48,5 @@ class SearchError(NaspError):
     """A search cannot go on: its loss stopped being a finite number, or its budget is empty."""
 
 
-class ScoreError(NaspError):
+class ProxyError(NaspError):
     """A training-free score has no meaning for a network, or for the batch it is given."""

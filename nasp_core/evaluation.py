@@ -22,27 +22,25 @@ def evaluate(
     *,
     precision: Precision = "float32",
 ) -> dict[str, float]:
-    """Return the metrics of `network` under `mixture` on a split; leaves the network in the mode it was in.
+    """Return the metrics of `network` under `mixture` on a split, by name; the network keeps the mode it was in.
 
-    A recurrent network carries its memory from each call of a split to the next, from nothing at the first.
+    A network that carries a hidden state takes it from each call of a split to the next, from nothing at the first.
     """
-    training, memory = network.training, (network.memory, network.left)
-    device = next(network.parameters()).device
+    training, device = network.training, next(network.parameters()).device
+    hidden: Tensor | None = None
 
     def predict(inputs: Tensor) -> Tensor:
+        nonlocal hidden
         with autocast(device, precision):
-            output: Tensor = network(inputs, mixture)
-        network.memory = network.left
+            output, hidden = network.step(inputs, mixture, hidden)
         return output.float() if output.dtype == torch.bfloat16 else output
 
     network.eval()
-    network.memory = network.left = None
     try:
         with torch.no_grad():
             return task.evaluate(predict, split)
     finally:
         network.train(training)
-        network.memory, network.left = memory
 
 
 def better(task: Task, candidate: float, incumbent: float) -> bool:

@@ -28,13 +28,13 @@ def _added(one: Tensor | None, two: Tensor | None) -> Tensor | None:
 
 
 class Observer:
-    """Told what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
+    """TrialResult what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
 
     def started(self, what: str, steps: int, done: int) -> None:
-        """Hear that `what` begins, with its number of steps and those done before (when resumed)."""
+        """Show that `what` begins, with its number of steps and those done before (when resumed)."""
 
     def stepped(self) -> None:
-        """Hear that a step is done."""
+        """Show that a step is done."""
 
     def logged(self, record: dict[str, Any]) -> None:
         """Receive one line of the trace."""
@@ -84,9 +84,22 @@ class Loop:
         mixture: Mixture | None = None,
         hooks: Sequence[Hook] = (),
     ) -> None:
-        """Prepare the state; `fresh=False` keeps the network's weights instead of drawing them anew.
+        """Prepare the state of a training or a search.
 
-        Without a strategy, `mixture` is what a space is trained under, and `hooks` (attached already) say what of it.
+        Args:
+            network: What is trained; with a strategy a `Space`.
+            task: Batches on the network's device, loss and metric.
+            training: The schedule, batch size and optimiser.
+            strategy: How alpha learns; None: the weights alone are trained.
+            seed: Of every draw.
+            observer: Shows progress, receives the trace, and saves states.
+            fresh: Whether the weights are drawn anew.
+            label: What the trace calls it; part of every seed.
+            mixture: Without a strategy, what a space is trained under.
+            hooks: Without a strategy, those attached already: they say which weights are trained.
+
+        Raises:
+            SearchError: A strategy without a space, or a schedule that a search cannot follow.
         """
         self.network, self.task, self.strategy = network, task, strategy
         self.observer, self.label, self.seed = observer or Observer(), label, seed
@@ -117,7 +130,7 @@ class Loop:
             "generator": generator,
             "global_rng": None,
             "device_rng": None,
-            "memory": {},
+            "hidden": {},
             "average": None,
             "alpha": {},
             "relax": {},
@@ -180,7 +193,6 @@ class Loop:
                 self.observer.stepped()
                 if self.observer.checkpoint_due():
                     self.save()
-        self.network.memory = self.network.left = None
         for attached in self.space.attached if self.strategy is not None else ():
             attached.advance(1.0)
         averaged(self.weights, self.state["average"])
@@ -226,21 +238,19 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * batch.scale
         self.network.set_progress(progress)
-        memory = self._memory(step)
+        hidden = self._hidden(step)
         schedules = () if self.strategy is None else self.strategy.schedules
         if self.strategy is not None:
             view = self._advance(self.strategy, step, progress)
             if all(schedule.arch_step_due(step, progress) for schedule in schedules):
-                self._architecture_step(self.strategy, view, batch, rate, memory)
+                self._architecture_step(self.strategy, view, batch, rate, hidden)
         if not all(schedule.weight_step_due(step, progress) for schedule in schedules):
             return
-        self.network.memory = memory.get("train")
         with frozen(self.continuous):
-            self._weight_step(batch)
-        self._carry("train", self.network.left)
+            self._carry("train", self._weight_step(batch, hidden.get("train")))
 
     def _advance(self, strategy: Strategy, step: int, progress: float) -> SearchView:
-        """Let the schedules and hooks hear how far the search is, and return what they see of it."""
+        """Advance schedules and hooks to a step, and return what they see of the search."""
         state = self.state
         view = SearchView(
             self.space, state["alpha"], state["relax"], step, progress, strategy.relax, epoch_steps=len(self.stream)
@@ -252,7 +262,7 @@ class Loop:
         return view
 
     def _architecture_step(
-        self, strategy: Strategy, view: SearchView, batch: Batch, rate: float, memory: dict[str, Tensor]
+        self, strategy: Strategy, view: SearchView, batch: Batch, rate: float, hidden: dict[str, Tensor]
     ) -> None:
         context = StepContext(
             space=self.network,
@@ -265,7 +275,7 @@ class Loop:
             weight_state=self.optimiser,
             learning_rate=rate,
             weights=self.weights,
-            memory=memory,
+            hidden=hidden,
             penalty=lambda mixture: self._penalty(strategy, mixture, view),
             paths=lambda: [path for path in self._paths("arch") if path is not None],
             relax_state=self.state["relax"],
@@ -278,17 +288,17 @@ class Loop:
         strategy.domain.retract(self.state["alpha"])
         for number, schedule in enumerate(strategy.schedules):
             schedule.learned(view, self.state["schedules"][str(number)])
-        self._carry("valid", context.left)
+        self._carry("valid", context.hidden_out)
 
-    def _memory(self, step: int) -> dict[str, Tensor]:
-        """Return what a recurrent network carries into a step, per stream; nothing where a pass begins."""
+    def _hidden(self, step: int) -> dict[str, Tensor]:
+        """Return the hidden state that a step begins with, per stream; none where a pass begins."""
         streams = {"train": self.stream, "valid": self.valid}
-        kept: dict[str, Tensor] = self.state["memory"]
-        return {name: memory.to(self.device) for name, memory in kept.items() if step % len(streams[name])}
+        kept: dict[str, Tensor] = self.state["hidden"]
+        return {name: hidden.to(self.device) for name, hidden in kept.items() if step % len(streams[name])}
 
-    def _carry(self, name: str, left: Tensor | None) -> None:
-        if left is not None:
-            self.state["memory"][name] = left
+    def _carry(self, name: str, hidden: Tensor | None) -> None:
+        if hidden is not None:
+            self.state["hidden"][name] = hidden
 
     def _penalty(self, strategy: Strategy, mixture: Mixture, view: SearchView) -> Tensor | None:
         states = self.state["schedules"]
@@ -296,12 +306,14 @@ class Loop:
         present = [term for term in terms if term is not None]
         return sum(present[1:], present[0]) if present else None
 
-    def _weight_step(self, batch: Batch) -> None:
+    def _weight_step(self, batch: Batch, hidden: Tensor | None = None) -> Tensor | None:
+        """Train the weights on a batch; return the hidden state after it."""
         mixtures = self._paths("weight")
         summed: tuple[Tensor | None, ...] | None = None
+        after: Tensor | None = None
         for mixture in mixtures:  # one graph at a time
             with autocast(self.device, self.training.precision):
-                loss, penalty = self.network.training_loss(batch, mixture, self.task.loss)
+                loss, penalty, after = self.network.training_loss(batch, mixture, self.task.loss, hidden)
             self.state["loss"] += loss.detach() / len(mixtures)
             total = loss if penalty is None else loss + penalty
             total = total if len(mixtures) == 1 else total / len(mixtures)
@@ -313,6 +325,7 @@ class Loop:
             self.network.project_weights(mixture)
         average(self.weights, self.state["average"])
         self.state["trained"] += 1
+        return after
 
     def _end_epoch(self, epoch: int) -> None:
         loss = float(self.state["loss"]) / max(1, self.state["trained"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +13,30 @@ from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
 from nasp_core.types import Active, Batch, ChoiceGroup, Mixture
 
-__all__ = ["Loss", "Network", "Space"]
+__all__ = ["Loss", "Network", "Space", "StepLoss"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From the output and the target of a batch to its mean loss, a scalar."""
 
 
+class StepLoss(NamedTuple):
+    """What a training batch gives: its loss, a penalty of the weight step, and the hidden state after the batch."""
+
+    loss: Tensor
+    penalty: Tensor | None = None
+    hidden: Tensor | None = None
+
+
 class Network(nn.Module):
     """A network that the loop can train; without choices unless it is a `Space`.
 
-    `forward(inputs, mixture=None)` maps a batch of inputs to outputs. A recurrent network also carries a memory from
-    one batch of a stream to the next: `forward` starts from `memory` (None: from nothing) and leaves what comes next in
-    `left`, without a graph. Whoever calls it says which stream's memory it starts from.
+    `forward(inputs, mixture=None)` maps a batch of inputs to outputs. A network that carries something from one batch
+    of a stream to the next says so (`carries`); its `forward(inputs, mixture=None, hidden=None)` starts from a hidden
+    state (None: from nothing) and returns the outputs and the next hidden state, without a graph. `step` serves both.
     """
 
     groups: tuple[ChoiceGroup, ...] = ()
-    memory: Tensor | None = None
-    left: Tensor | None = None
+    carries: ClassVar[bool] = False
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw every weight anew."""
@@ -44,16 +51,32 @@ class Network(nn.Module):
         """Return the parameters that the architecture step trains on validation data, as it does alpha."""
         return []
 
-    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
-        """Return the loss of a training batch and, where the network adds one, a penalty for the weight step; scalars.
+    def step(
+        self, inputs: Any, mixture: Mixture | None = None, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the outputs of a batch, and the hidden state after it: None of a network that carries nothing."""
+        return self(inputs, mixture, hidden) if self.carries else (self(inputs, mixture), None)
 
-        `loss(output, target)` is the task's. A penalty is what is trained on but not reported: of the weights, of
-        the activations, of an auxiliary head.
+    def training_loss(
+        self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None
+    ) -> StepLoss:
+        """Return the loss of a training batch, a scalar; with it a penalty and a hidden state where there are any.
+
+        Args:
+            batch: Inputs and target, on the network's device.
+            mixture: What a space runs; None of a plain network.
+            loss: The task's loss, `loss(output, target)`.
+            hidden: What the batch before left; None at the start of a pass, and of a network that carries nothing.
+
+        Returns:
+            A `StepLoss`. A penalty is what is trained on but not reported: of the weights, of the activations, of an
+            auxiliary head.
         """
-        return loss(self(batch.inputs, mixture), batch.target), None
+        output, after = self.step(batch.inputs, mixture, hidden)
+        return StepLoss(loss(output, batch.target), None, after)
 
     def set_progress(self, progress: float) -> None:
-        """Hear how far the training is, in [0, 1): for what changes as it goes on. Nothing by default."""
+        """Set how far the training is, in [0, 1): for what changes as it goes on. Nothing by default."""
 
     @torch.no_grad()
     def project_weights(self, mixture: Mixture | None) -> None:
@@ -69,8 +92,8 @@ class Space(Network):
     """Whether a choice may be dropped (None in a genotype, -1 in a selection)."""
     keeps: ClassVar[int | None] = None
     """Of the choices that compete for a node (`node_inputs`), how many are kept; None where all stay."""
-    silent: ClassVar[frozenset[str]] = frozenset()
-    """Candidates that add nothing, so that no slope reaches them: `none`."""
+    zero_operations: ClassVar[frozenset[str]] = frozenset()
+    """Candidates that add nothing, so that no gradient reaches them: `none`."""
     attached: tuple[Any, ...] = ()
     """What the hooks of the present search added (`nasp_core.strategy.Attached`)."""
     transit: frozenset[int] = frozenset()
@@ -103,22 +126,23 @@ class Space(Network):
             return mixture
         return Mixture(active=self.constrain({name: w.detach().cpu() for name, w in mixture.weights.items()}))
 
-    def burden(self) -> dict[str, Tensor]:
+    def relative_parameters(self) -> dict[str, Tensor]:
         """Return how much each candidate adds to the size of a network, by group: `[choices, candidates]` float32.
 
-        Parameter counts relative to one another (NASP's burden); empty by default: size does not depend on the choice.
+        Parameter counts relative to one another (the paper's burden); empty by default: size does not depend on the
+        choice.
         """
         return {}
 
-    def family(self, active: Active) -> str:
+    def equivalence_class(self, active: Active) -> str:
         """Return a name that points share exactly when they are one and the same set of functions.
 
-        By default every point is its own family.
+        By default every point is its own equivalence class.
         """
         return self.genotype(active).key()
 
-    def representative(self, active: Active) -> Active:
-        """Return the point of the same family that a search trains in its place: the one that trains best.
+    def canonical(self, active: Active) -> Active:
+        """Return the point of the same equivalence class that a search trains in its place: the one that trains best.
 
         Where one set of functions has two forms, a plain one and one with weights that it does not need, the plain one.
         By default the point itself.

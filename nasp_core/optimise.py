@@ -92,8 +92,8 @@ class Optimiser:
 
         Untouched means no momentum and no weight decay either: the weights of a dead candidate stay as they are.
         """
-        for weight, slope in zip(weights, self.clipped(grads), strict=True):
-            weight.grad = slope
+        for weight, gradient in zip(weights, self.clipped(grads), strict=True):
+            weight.grad = gradient
         optimiser.step()
 
     def clipped(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
@@ -135,7 +135,7 @@ class Training:
     average_after: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an empty budget."""
+        """Check the settings; raises `SearchError` for an empty budget."""
         if self.epochs < 1 or self.batch_size < 1:
             raise SearchError(
                 f"a training of {self.epochs} epochs with batches of {self.batch_size} trains nothing; "

@@ -1,4 +1,4 @@
-"""The one entry: `search(space, task, strategy, ...) -> Found`, for relaxing and for trial strategies alike."""
+"""The one entry: `search(space, task, strategy, ...) -> Found`, for one-shot and for multi-trial strategies alike."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 
 import torch
 
-from nasp_core.domain import Box
 from nasp_core.errors import ResumeError, SearchError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop, Observer
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
-from nasp_core.relax import Pinned, on_host
-from nasp_core.relax.alive import masked
-from nasp_core.select import Argmax
+from nasp_core.parts.alive import masked
+from nasp_core.parts.argmax import Argmax
+from nasp_core.parts.box import Box
+from nasp_core.parts.one_hot import on_host
+from nasp_core.parts.pinned import Pinned
 from nasp_core.state import pack, restore
 from nasp_core.strategy import Gradient, SelectContext, Strategy
 from nasp_core.training import Trained, train
-from nasp_core.trials import Arena, Proposal, TrialStrategy
+from nasp_core.trials import Proposal, SearchContext, TrialStrategy
 from nasp_core.types import Active, Mixture, State, Task, derive_seed
 
 __all__ = ["Found", "PointTrainer", "search", "train_genotype"]
@@ -37,8 +38,8 @@ class Found:
     - `scores`: genotype key -> validation metric, of every point that the search trained alone (the finalists on
       their short schedule, the trials on the final one, or the longest share of it that they got);
       a training of a trial that diverged has none.
-    - `network`: the trained plain network, when the search trained it to the end (trial strategies); else None.
-    - `trained`: the find's final training, where a relaxing search went through with it to decide; else None.
+    - `network`: the trained plain network, when the search trained it to the end (multi-trial strategies); else None.
+    - `trained`: the find's final training, where a one-shot search went through with it to decide; else None.
     - `seconds`: wall-clock time of the whole search.
     """
 
@@ -137,10 +138,25 @@ def search(
 ) -> Found:
     """Search `space` for the architecture that does best on the validation split of `task`.
 
-    `training` is the schedule of the supernet (and of continuous parameters in trials), `final` that of a network
-    trained alone (default: `training`). The same seed on the same device gives the same trace and genotype, bit for
-    bit; `resume` takes what `observer.save` was given and ends the same way. A relaxing strategy leaves the space as
-    the supernet it trained; trial strategies leave it undefined. Raises `SearchError` when the loss stops being finite.
+    The same seed on the same device gives the same trace and genotype, bit for bit. A one-shot strategy leaves the
+    space as the supernet it trained; multi-trial strategies leave it undefined.
+
+    Args:
+        space: The supernet, on the device to search on.
+        task: Batches on that device, the loss, and the metric that selects.
+        strategy: A one-shot or multi-trial strategy, of this package or your own.
+        training: The schedule of the supernet, and of continuous parameters in trials.
+        final: The schedule of a network trained alone; None: `training`.
+        seed: Of every draw, whatever torch's global generators are; they are left as they were.
+        observer: Shows progress, receives the trace, and saves states to go on from.
+        resume: What `observer.save` was given by a search that was stopped; it ends as if it had not been.
+
+    Returns:
+        The best architecture with its validation metric, and what was trained to find it.
+
+    Raises:
+        SearchError: The loss stopped being finite, or nothing could be proposed.
+        ResumeError: `resume` is of another search.
     """
     observer = observer or Observer()
     began = time.perf_counter() - (resume.get("seconds", 0.0) if resume else 0.0)
@@ -206,7 +222,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         options: dict[str, Any] = {"label": "tune", "mixture": mixture, "hooks": strategy.hooks, "fresh": False}
         Loop(space, task, rest, seed=seed, observer=_Quiet(observer), **options).run()
 
-    final_scores = masked(strategy.domain.scores(on_host(state["alpha"]), space), state["relax"])
+    final_scores = masked(strategy.domain.scores(on_host(state["alpha"]), space), state["relax"].alive)
     context = SelectContext(
         space,
         task,
@@ -232,7 +248,7 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
 
 
 def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:
-    arena, observer = Arena(trainer.space, trainer.task), trainer.observer
+    arena, observer = SearchContext(trainer.space, trainer.task), trainer.observer
     generator = torch.Generator().manual_seed(derive_seed(trainer.seed, "trials"))
     state: State = {
         "made_by": f"{strategy.name}; seed {trainer.seed}; {trainer.search}; {trainer.final}; {strategy.describe()}",
@@ -280,11 +296,11 @@ def _try_point(trainer: PointTrainer, state: State, proposal: Proposal) -> tuple
     """
     task, key = trainer.task, trainer.space.genotype(proposal.active).key()
     record: dict[str, Any] = {"phase": "trial", "genotype": key}
-    if proposal.share < 1:
-        record["share"] = proposal.share
+    if proposal.fidelity < 1:
+        record["fidelity"] = proposal.fidelity
     network: Network | None = None
     try:
-        genotype, result = trainer.train(proposal.active, proposal.share)
+        genotype, result = trainer.train(proposal.active, proposal.fidelity)
         metric, record["epochs"] = result.metrics[task.metric], len(result.trace)
     except SearchError as error:
         state["diverged"] = state["diverged"] or str(error)
@@ -294,9 +310,9 @@ def _try_point(trainer: PointTrainer, state: State, proposal: Proposal) -> tuple
         record["valid"] = result.metrics
         state["scores"][key] = metric
         score = metric if task.maximise else -metric
-        if proposal.share < 1:
+        if proposal.fidelity < 1:
             saved = {name: list(picks) for name, picks in proposal.active.items()}
-            state["partial"].append({"active": saved, "share": proposal.share, "score": score})
+            state["partial"].append({"active": saved, "fidelity": proposal.fidelity, "score": score})
         elif state["best"] is None or better(task, metric, state["best"]["metric"]):
             network = result.network
             state["best"] = {"metric": metric, "genotype": genotype.to_json(), "weights": network.state_dict()}
@@ -309,7 +325,7 @@ def _try_point(trainer: PointTrainer, state: State, proposal: Proposal) -> tuple
 
 def _finish_partial(trainer: PointTrainer, state: State) -> Network | None:
     """Train in full the best of the largest share that was trained; where it diverges, the next best."""
-    waiting = sorted(state["partial"], key=lambda tried: (-tried["share"], -tried["score"]))
+    waiting = sorted(state["partial"], key=lambda tried: (-tried["fidelity"], -tried["score"]))
     for tried in waiting:
         active = {name: tuple(picks) for name, picks in tried["active"].items()}
         _, network = _try_point(trainer, state, Proposal(active))

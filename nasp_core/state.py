@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ __all__ = ["pack", "restore"]
 def pack(value: Any) -> Any:
     """Return a copy of `value` made of dicts, lists, tensors (on the CPU), numbers, strings and None alone.
 
-    Generators, modules and optimisers become their state. Dict keys become strings.
+    Generators, modules, optimisers and dataclasses become their state. Dict keys become strings.
     """
     if isinstance(value, Tensor):
         return value.detach().cpu().clone()
@@ -24,6 +25,8 @@ def pack(value: Any) -> Any:
         return value.get_state()
     if isinstance(value, nn.Module | torch.optim.Optimizer):
         return pack(value.state_dict())
+    if is_dataclass(value):
+        return {field.name: pack(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): pack(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -34,7 +37,7 @@ def pack(value: Any) -> Any:
 
 
 def restore(target: Any, packed: Any, where: str = "state") -> Any:
-    """Put `packed` back into `target` and return it: tensors, modules, optimisers and generators in place.
+    """Put `packed` back into `target` and return it: tensors, modules, optimisers, dataclasses, generators in place.
 
     Raises `ResumeError` when the two do not have the same shape.
     """
@@ -60,6 +63,13 @@ def restore(target: Any, packed: Any, where: str = "state") -> Any:
         groups = packed["param_groups"]
         state = {int(key): pack(value) for key, value in packed["state"].items()}  # torch keeps what it is given
         target.load_state_dict({"state": state, "param_groups": pack(groups)})
+        return target
+    if is_dataclass(target):
+        for field in fields(target):
+            there = f"{where}.{field.name}"
+            if field.name not in packed:
+                raise ResumeError(f"saved {there} is missing: it is of another search; start afresh")
+            setattr(target, field.name, restore(getattr(target, field.name), packed[field.name], there))
         return target
     if isinstance(target, dict):
         for key, item in packed.items():

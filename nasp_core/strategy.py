@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import SearchError, StrategyError
-from nasp_core.network import Network, Space
+from nasp_core.network import Network, Space, StepLoss
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, State, Task, group_names
+from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, RelaxState, State, Task, group_names
 
 __all__ = [
     "Attached",
@@ -34,13 +34,19 @@ __all__ = [
     "StepContext",
     "Strategy",
     "frozen",
+    "qualified",
 ]
+
+
+def qualified(kind: type, text: str) -> str:
+    """Return a description with the module of its class before it, where that is not of this package."""
+    return text if kind.__module__.startswith("nasp_core.") else f"{kind.__module__}:{text}"
 
 
 class Part:
     """Base of all parts: a frozen dataclass with two declarations.
 
-    - `gives`: the properties it brings to a strategy, such as `slope`.
+    - `gives`: the properties it brings to a strategy, such as `gradient`.
     - `needs`: property -> why this part cannot do without it, and what to use instead; `a|b` needs either.
     """
 
@@ -51,6 +57,13 @@ class Part:
         """Return the part as the text that makes it: `box(low=0.0, high=1.0)`."""
         settings = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))  # type: ignore[arg-type]
         return f"{type(self).__name__}({settings})"
+
+    def identify(self) -> str:
+        """Return the text that makes the part, with its import path where it is not of this package.
+
+        That is what a saved state and a result name it by: `Box(low=0.0, ...)`, `my_package.parts:Mine(...)`.
+        """
+        return qualified(type(self), self.describe())
 
 
 class Domain(Part):
@@ -74,21 +87,23 @@ class Domain(Part):
 class Relax(Part):
     """How alpha becomes a mixture."""
 
-    def init(self) -> State:
-        """Return the state of this part; empty by default."""
-        return {}
+    def init(self) -> RelaxState:
+        """Return the state of this part; one that carries nothing of its own by default."""
+        return RelaxState()
 
-    def mixture(self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator) -> Mixture:
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
         """Return the mixture that the network sees in `phase`; in `arch`, its weights carry alpha's gradient."""
         raise NotImplementedError
 
     def paths(
-        self, alpha: Alpha, space: Space, phase: Phase, state: State, generator: torch.Generator
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
         """Return the mixtures whose mean loss a step follows; one by default. A validation sees `mixture` alone."""
         return (self.mixture(alpha, space, phase, state, generator),)
 
-    def shares(self, alpha: Alpha, space: Space, state: State) -> dict[str, Tensor]:
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
         """Return what each candidate weighs on average `[choices, candidates]`; of a part that gives `shares`."""
         raise NotImplementedError
 
@@ -121,15 +136,15 @@ class StepContext:
     learning_rate: float
     weights: Sequence[nn.Parameter]
     """What the weight step trains: `space.weights()`."""
-    memory: dict[str, Tensor] = field(default_factory=dict)
-    """What a recurrent network carried to this step, per stream (`train`, `valid`); empty at the start of a pass."""
-    left: Tensor | None = None
-    """What it leaves on the validation stream for the next step."""
+    hidden: dict[str, Tensor] = field(default_factory=dict)
+    """The hidden state that was carried to this step, per stream (`train`, `valid`); empty at the start of a pass."""
+    hidden_out: Tensor | None = None
+    """The hidden state after the validation batch, for the next step."""
     penalty: Callable[[Mixture], Tensor | None] = lambda mixture: None
     """What the schedules add to the validation loss of a mixture."""
     paths: Callable[[], Sequence[Mixture]] | None = None
     """Makes all mixtures of the architecture step (`Relax.paths`); None where there is but one."""
-    relax_state: State = field(default_factory=dict)
+    relax_state: RelaxState = field(default_factory=RelaxState)
     """The state of the relaxation, which a gradient may leave something in."""
     step: int = 0
     """Number of the step, from the start of the search."""
@@ -150,9 +165,8 @@ class StepContext:
         return _mean([self._validation_loss(each) for each in (self.drawn() if mixture is None else (mixture,))])
 
     def _validation_loss(self, mixture: Mixture) -> Tensor:
-        self.space.memory = self.memory.get("valid")
-        loss = self.task.loss(self.space(self.valid.inputs, mixture), self.valid.target)
-        self.left = self.space.left
+        output, self.hidden_out = self.space.step(self.valid.inputs, mixture, self.hidden.get("valid"))
+        loss = self.task.loss(output, self.valid.target)
         penalty = self.penalty(mixture)
         return loss if penalty is None else loss + penalty
 
@@ -161,9 +175,12 @@ class StepContext:
         return _mean([self._training_loss(each) for each in (self.drawn() if mixture is None else (mixture,))])
 
     def _training_loss(self, mixture: Mixture) -> Tensor:
-        self.space.memory = self.memory.get("train")
-        loss, penalty = self.space.training_loss(self.train, mixture, self.task.loss)
+        loss, penalty, _ = self.train_step(mixture)
         return loss if penalty is None else loss + penalty
+
+    def train_step(self, mixture: Mixture) -> StepLoss:
+        """Return what the training batch gives under a mixture: the loss, and the weights' penalty by itself."""
+        return self.space.training_loss(self.train, mixture, self.task.loss, self.hidden.get("train"))
 
 
 def _mean(losses: Sequence[Tensor]) -> Tensor:
@@ -226,7 +243,7 @@ class SearchView:
 
     space: Network
     alpha: Alpha
-    relax_state: State
+    relax_state: RelaxState
     step: int
     progress: float
     relax: Relax
@@ -245,7 +262,7 @@ class Schedule(Part):
         """Change what is to change before a step, such as the relaxation's temperature; nothing by default."""
 
     def learned(self, view: SearchView, state: State) -> None:
-        """Hear that an architecture step is done; a path-wise gradient is still in alpha's `grad`."""
+        """Learn from an architecture step that is done; a path-wise gradient is still in alpha's `grad`."""
 
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether this step has an architecture step; the first schedule that says no decides."""
@@ -264,7 +281,7 @@ class Attached:
     """What a hook added to a supernet; the base does nothing."""
 
     def advance(self, progress: float) -> None:
-        """Hear before each step how far the search is, in [0, 1)."""
+        """Change what is to change before a step; `progress` is how far the search is, in [0, 1)."""
 
     def detach(self) -> None:
         """Take it away again."""
@@ -343,11 +360,11 @@ class Strategy:
         return frozenset().union(*(part.gives for part in parts))
 
     def describe(self) -> dict[str, str]:
-        """Return role -> part as text."""
+        """Return role -> part as text; a part from outside with its import path."""
         roles = ("domain", "relax", "gradient", "select")
-        described = {role: getattr(self, role).describe() for role in roles}
+        described = {role: getattr(self, role).identify() for role in roles}
         several: dict[str, Sequence[Part]] = {"schedules": self.schedules, "hooks": self.hooks}
-        described |= {role: ", ".join(part.describe() for part in parts) for role, parts in several.items() if parts}
+        described |= {role: ", ".join(part.identify() for part in parts) for role, parts in several.items() if parts}
         return described
 
     def cite(self) -> str:

@@ -41,7 +41,19 @@ def train(
 ) -> Trained:
     """Train a plain network and return it with its validation metrics (of the best epoch, with `keep_best`).
 
-    A task without validation data gives no metrics; `training` then validates nothing (`evaluate_every` = 0).
+    Args:
+        network: The plain network, on the task's device.
+        task: Without validation data there are no metrics, and `training.evaluate_every` is 0.
+        training: The schedule, batch size and optimiser.
+        seed: Of weights, batches and dropout.
+        observer: Shows progress, receives the trace, and saves states.
+        resume: A saved state to go on from.
+        fresh: Whether the weights are drawn anew.
+        label: What the trace calls it; part of every seed.
+
+    Raises:
+        SearchError: The loss stopped being finite, or torch cannot compile here.
+        ResumeError: `resume` is of another training.
     """
     if training.compile:
         _check_compiler(network)

@@ -16,6 +16,7 @@ __all__ = [
     "ChoiceGroup",
     "Mixture",
     "Phase",
+    "RelaxState",
     "State",
     "Stream",
     "Task",
@@ -56,11 +57,11 @@ class Mixture:
 
     - `active` alone: each choice runs its one live candidate (the weight step of NASP; a built network).
     - `weights` alone: each choice is the weighted sum of all its candidates (DARTS).
-    - both: a discrete point at which the slope of every candidate is wanted (the architecture step of
+    - both: a discrete point at which the gradient of every candidate is wanted (the architecture step of
       NASP); `weights` is one-hot in value and lets gradient through to alpha.
 
     With weights alone, `kept` names the candidates of each choice that take part: the others weigh nothing, get no
-    slope, and need not run. It is a promise about `weights`, so that a space may ignore it. `log_prob` is the
+    gradient, and need not run. It is a promise about `weights`, so that a space may ignore it. `log_prob` is the
     log-probability of a drawn point, a scalar with alpha's graph.
 
     Shapes: `weights[group]` is `[choices, candidates]` float.
@@ -82,6 +83,33 @@ class Mixture:
         return None if self.kept is None else self.kept[group][choice]
 
 
+@dataclass
+class RelaxState:
+    """What a relaxation carries from step to step, and what schedules and gradients leave in it.
+
+    A relaxation that carries more has a dataclass of its own that extends this one. A field is None, a number, a text,
+    a tensor, or a list or dict of these (see `nasp_core.state`).
+    """
+
+    alive: dict[str, Tensor] | None = None
+    """Per group which candidates are still there, bool `[choices, candidates]` on the CPU; None where all are."""
+    temperature: float | None = None
+    """The temperature that a schedule set; None: the relaxation's own."""
+
+    def kept(self) -> dict[str, tuple[tuple[int, ...], ...]] | None:
+        """Return the candidates that are alive as `Mixture.kept`; None where all are."""
+        if self.alive is None:
+            return None
+        return {
+            name: tuple(tuple(i for i, there in enumerate(row) if there) for row in table.tolist())
+            for name, table in self.alive.items()
+        }
+
+    def keep(self, alive: Mapping[str, Tensor]) -> None:
+        """Set which candidates are alive from now on."""
+        self.alive = dict(alive)
+
+
 class Batch(NamedTuple):
     """One batch: `inputs` as the network takes them, `target` as the loss takes it; tensors on the device.
 
@@ -97,7 +125,7 @@ class Stream(Protocol):
     """An endless, seekable sequence of batches: batch `i` is a pure function of the seed and `i`.
 
     That is what lets a search go on from any step without storing the state of a loader. Where a network carries
-    a memory from batch to batch (`Network.memory`), it starts anew with each pass.
+    something from batch to batch (`Network.carries`), it starts anew with each pass.
     """
 
     def __len__(self) -> int:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from scipy import stats
 
-from nasp_core.errors import GenotypeError, ScoreError
+from nasp_core.errors import GenotypeError, ProxyError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.scores import Score, SupernetScore, make_score, score_point
+from nasp_core.proxies import Proxy, SupernetProxy, make_proxy, proxy_score
 from nasp_core.types import Batch, derive_seed
 from sif.cells.truth import TrueAccuracies
 from sif.errors import DataError, RunError
@@ -79,15 +79,15 @@ def score_points(
     """Score points of a space by one training batch, without training.
 
     `source` is a run, whose find is scored, or a recipe (a name or a file), of whose space `points` random points are;
-    `genotypes` are files of points to score instead. `scores` are names (`nasp_core.scores.SCORES`; by default naswot,
-    synflow and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final network,
-    under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a file of
-    the true accuracies of NAS-Bench-201, to compare with.
-    Raises `ScoreError` for an unknown score, and where none of the scores has a meaning for any point.
+    `genotypes` are files of points to score instead. `scores` are names (`nasp_core.proxies.PROXIES`; by default
+    naswot, synflow and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final
+    network, under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a
+    file of the true accuracies of NAS-Bench-201, to compare with.
+    Raises `ProxyError` for an unknown score, and where none of the scores has a meaning for any point.
     """
     if points < 1 or batch_size < 2:
         raise DataError(f"points = {points}, batch_size = {batch_size}; give 1 point and 2 samples, or more")
-    wanted = {name: make_score(name) for name in scores}
+    wanted = {name: make_proxy(name) for name in scores}
     run = Path(source).is_dir()
     if run and (data or changes):
         raise RunError(f"{source} is a run, which has its own data and settings; leave out --data and --set")
@@ -103,7 +103,7 @@ def score_points(
     space = instance.space()
     if not wanted:
         more = ["naswot"] if recipe.task == "image" else []
-        wanted = {name: make_score(name) for name in (*more, "synflow", "grad-norm")}
+        wanted = {name: make_proxy(name) for name in (*more, "synflow", "grad-norm")}
     seed = recipe.seed if seed is None else seed
     space.reset(torch.Generator().manual_seed(derive_seed(seed, "score", "space")))
     chosen = found or _drawn(space, points, seed)
@@ -150,7 +150,7 @@ def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:
     found: dict[str, Genotype] = {}
     for _ in range(_TRIES * count):
         active = space.random_point(generator)
-        found.setdefault(space.family(active), space.genotype(active))
+        found.setdefault(space.equivalence_class(active), space.genotype(active))
         if len(found) == count:
             break
     return list(found.values())
@@ -159,7 +159,7 @@ def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:
 def _score(
     instance: Instance,
     space: Space,
-    wanted: Mapping[str, Score],
+    wanted: Mapping[str, Proxy],
     genotype: Genotype,
     batch: Batch,
     seed: int,
@@ -172,11 +172,11 @@ def _score(
     values: dict[str, float | None] = {}
     for name, score in wanted.items():
         try:
-            if isinstance(score, SupernetScore):
-                values[name] = score_point(score, space, active, batch, instance.search_task.loss, seed=seed)
+            if isinstance(score, SupernetProxy):
+                values[name] = proxy_score(score, space, active, batch, instance.search_task.loss, seed=seed)
             else:
                 values[name] = score.score(network, batch, instance.search_task.loss)
-        except ScoreError as error:
+        except ProxyError as error:
             values[name] = None
             reasons.setdefault(name, str(error))
     return values
@@ -186,7 +186,7 @@ def _ranked(told: PointScores, names: list[str]) -> PointScores:
     """Put the points in order, and compare with the truth where there is one."""
     useful = [name for name in names if any(point["scores"][name] is not None for point in told.points)]
     if not useful:
-        raise ScoreError("no score has a meaning here:\n  " + "\n  ".join(f"{n}: {r}" for n, r in told.reasons.items()))
+        raise ProxyError("no score has a meaning here:\n  " + "\n  ".join(f"{n}: {r}" for n, r in told.reasons.items()))
 
     def worth(point: dict[str, Any]) -> tuple[bool, float]:
         value = point["scores"][useful[0]]

@@ -19,9 +19,9 @@ from nasp_core.choice import mix
 from nasp_core.errors import NaspError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.strategies import STRATEGIES, make_strategy
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.testing import Case, refusal
 from nasp_core.testing.stream import ShuffledStream
@@ -37,7 +37,7 @@ __all__ = ["described", "first_line", "spaces_of", "step_cost"]
 AnyStrategy = Strategy | TrialStrategy
 _WIDTH, _CHOICES, _ROWS = 4, 3, 32
 _EPOCHS, _BATCH = 3, 8
-_PARTS = ("gradient", "name", "papers")  # of a trial strategy: no settings
+_PARTS = ("gradient", "name", "papers")  # of a multi-trial strategy: no settings
 _HEADS = ("Departs from", "Fails when")
 
 
@@ -204,7 +204,7 @@ class _Regression:
 
 
 def step_cost(strategy: AnyStrategy, candidates: int = 8) -> float | None:
-    """Return how many operations a step of a strategy takes, in steps of `nasp`; None for a trial strategy.
+    """Return how many operations a step of a strategy takes, in steps of `nasp`; None for a multi-trial strategy.
 
     Counted, not timed: the products of a whole small search (the selection after it not included), forward and
     backward, architecture and weight steps, on a chain of choices of `candidates` linear maps each. A strategy that

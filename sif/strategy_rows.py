@@ -16,7 +16,7 @@ from sif.resources import resource_dir
 
 __all__ = ["describe_strategy", "kept_rows", "parts_in_short", "sources", "strategy_rows", "table_text"]
 
-_SOURCES = ("strategies", "trials")
+_SOURCES = ("methods", "parts", "trials")
 """Where in nasp_core names, docstrings and parts come from."""
 
 
@@ -27,7 +27,7 @@ def strategy_rows() -> list[dict[str, Any]]:
     """
     known: Mapping[str, Any] | None = _fresh_rows()
     if known is None:
-        from nasp_core.strategies import STRATEGIES
+        from nasp_core.methods import STRATEGIES
 
         known = STRATEGIES
     return [describe_strategy(name) for name in names_of("strategy", known)]

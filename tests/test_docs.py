@@ -18,7 +18,7 @@ QUICK = ("--set", "train.epochs=3", "--set", 'baselines.names=["biases"]', "--se
 QUICK_RANKING = (
     *("--set", "train.epochs=4", "--set", 'baselines.names=["popularity"]', "--set", "baselines.random=false"),
     *("--set", "strategy.settings.finalists=2", "--set", "strategy.settings.trainings=3"),
-    *("--set", "space.embedding_dim=4", "--set", "strategy.settings.looks=10"),
+    *("--set", "space.embedding_dim=4", "--set", "strategy.settings.n_supernet_evals=10"),
 )
 
 
@@ -85,7 +85,7 @@ def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
 
 
 def test_the_readme_names_every_strategy_and_recipe() -> None:
-    from nasp_core.strategies import STRATEGIES
+    from nasp_core.methods import STRATEGIES
     from sif.recipes import recipe_names
 
     readme = (ROOT / "README.md").read_text() + (ROOT / "CHANGELOG.md").read_text()

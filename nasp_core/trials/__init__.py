@@ -1,9 +1,9 @@
 """Strategies that propose points instead of relaxing the choice, behind one ask/tell protocol."""
 
 from nasp_core.trials.enumeration import Enumerate
-from nasp_core.trials.explore import Told, explore
-from nasp_core.trials.protocol import Arena, Proposal, TrialStrategy
+from nasp_core.trials.explore import TrialResult, explore
+from nasp_core.trials.protocol import Proposal, SearchContext, TrialStrategy
 from nasp_core.trials.random import Random
 from nasp_core.trials.table import TRIALS
 
-__all__ = ["TRIALS", "Arena", "Enumerate", "Proposal", "Random", "Told", "TrialStrategy", "explore"]
+__all__ = ["TRIALS", "Enumerate", "Proposal", "Random", "SearchContext", "TrialResult", "TrialStrategy", "explore"]

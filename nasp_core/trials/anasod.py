@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, best_first, finite_scores, known_keys, normal_scores, points_told
+from nasp_core.trials.budgeted import Budgeted, best_first, finite_scores, known_keys, normal_scores, points_tried
 from nasp_core.trials.gaussian_process import expected_improvement, log_marginal, posterior
 from nasp_core.trials.points import fresh_point, key_of
 from nasp_core.trials.pool import next_of_batch
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
 __all__ = ["Anasod", "histograms"]
@@ -56,16 +56,16 @@ class Anasod(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "spread": 0.0}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried."""
         return {"queue": []}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next of the batch; where it is empty, fit and fill it."""
-        return next_of_batch(arena, state, self.startup, lambda: self._best_of_pool(arena.space, state))
+        return next_of_batch(context, state, self.startup, lambda: self._best_of_pool(context.space, state))
 
     def _best_of_pool(self, space: Space, state: State) -> list[Active]:
-        points, targets = points_told(state), normal_scores(finite_scores(state))
+        points, targets = points_tried(state), normal_scores(finite_scores(state))
         pool = self._pool(space, state, [points[place] for place in best_first(state)[:10]])
         if not pool:
             return []

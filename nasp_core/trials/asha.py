@@ -12,7 +12,7 @@ from nasp_core.strategy import Paper
 from nasp_core.trials.budgeted import Budgeted, Memo, known_keys
 from nasp_core.trials.from_optuna import new_study, optuna, quiet
 from nasp_core.trials.points import active_of, fresh_point
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import State
 
 __all__ = ["Asha"]
@@ -53,17 +53,17 @@ class Asha(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "rungs": 1, "reduction": 2}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return what Optuna remembers: it is made again from the history."""
         optuna(self.name)
         return {"study": Memo()}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the last point on the next rung if it goes on, else a new random point on the first."""
         rung = self._next_rung(state)
         if rung > 0:
-            return Proposal(active_of(state["told"][-1]["point"]), self._share(rung))
-        fresh = fresh_point(arena.space, known_keys(state), state["generator"])
+            return Proposal(active_of(state["results"][-1]["point"]), self._share(rung))
+        fresh = fresh_point(context.space, known_keys(state), state["generator"])
         return None if fresh is None else Proposal(fresh, self._share(0))
 
     def _share(self, rung: int) -> float:
@@ -77,9 +77,9 @@ class Asha(Budgeted):
             memo.value = {"study": new_study(library, pruner=pruner), "done": 0, "rung": 0, "trial": None}
         kept = memo.value
         with quiet(library):
-            for each in state["told"][kept["done"] :]:
+            for each in state["results"][kept["done"] :]:
                 kept["rung"] = self._report(kept, library, float(each["score"]))
-        kept["done"] = len(state["told"])
+        kept["done"] = len(state["results"])
         return int(kept["rung"])
 
     def _report(self, kept: dict[str, Any], library: Any, score: float) -> int:

@@ -9,12 +9,12 @@ import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, Memo, finite_scores, normal_scores, points_told
+from nasp_core.trials.budgeted import Budgeted, Memo, finite_scores, normal_scores, points_tried
 from nasp_core.trials.gaussian_process import expected_improvement, log_marginal, posterior
 from nasp_core.trials.graphs import graph_of, kernel, wl_features
 from nasp_core.trials.points import key_of
 from nasp_core.trials.pool import new_points, next_of_batch
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
 __all__ = ["BayesWl"]
@@ -37,7 +37,7 @@ class BayesWl(Budgeted):
     (`nasp_core.trials.graphs`), its iterations (up to `iterations`) and noise by the largest marginal likelihood; a
     pool of `pool` new points, half of them one to three changes away from the best ten, half random; the `batch` of the
     largest expected improvement are tried before the process is fitted anew.
-    Shapes: Gram matrix float64 `[told, told]`, pool `[pool]`.
+    Shapes: Gram matrix float64 `[tried, tried]`, pool `[pool]`.
     Departs from the paper: targets are normal scores of the ranks, so that no metric's unit or failure matters (there
     the logarithm of the error); noise and iterations from a grid; no motifs are read off the kernel.
     Fails when: a pool of a few hundred rarely holds anything good, or scores are all noise.
@@ -54,29 +54,31 @@ class BayesWl(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "iterations": 0}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried, and what is known of points' graphs."""
         return {"queue": [], "features": Memo()}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next of the batch; where it is empty, fit and fill it."""
-        return next_of_batch(arena, state, self.startup, lambda: self._best_of_pool(arena.space, state))
+        return next_of_batch(context, state, self.startup, lambda: self._best_of_pool(context.space, state))
 
     def _best_of_pool(self, space: Space, state: State) -> list[Active]:
         pool = new_points(space, state, self.pool)
         if not pool:
             return []
-        features = [self._features(space, state, point) for point in (*points_told(state), *pool)]
+        features = [self._features(space, state, point) for point in (*points_tried(state), *pool)]
         targets = normal_scores(finite_scores(state))
-        told, best = len(targets), (-float("inf"), torch.zeros(0), 0.0)
+        results, best = len(targets), (-float("inf"), torch.zeros(0), 0.0)
         for iterations in range(self.iterations + 1):
             gram = kernel(features, iterations)
             for noise in _NOISES:
-                likelihood = log_marginal(gram[:told, :told], targets, noise)
+                likelihood = log_marginal(gram[:results, :results], targets, noise)
                 if likelihood > best[0]:
                     best = likelihood, gram, noise
         _, gram, noise = best
-        mean, variance = posterior(gram[:told, :told], gram[:told, told:], gram.diagonal()[told:], targets, noise)
+        mean, variance = posterior(
+            gram[:results, :results], gram[:results, results:], gram.diagonal()[results:], targets, noise
+        )
         gain = expected_improvement(mean, variance, float(targets.max()))
         return [pool[place] for place in gain.argsort(descending=True, stable=True)[: self.batch].tolist()]
 

@@ -1,4 +1,4 @@
-"""What trial strategies with a budget share: the count of trainings, and the history of what they were told."""
+"""What multi-trial strategies with a budget share: the count of trainings, and the history of results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
-from nasp_core.strategy import Gradient, Paper
+from nasp_core.parts.first_order import FirstOrder
+from nasp_core.strategy import Gradient, Paper, qualified
 from nasp_core.trials.points import active_of, key_of, saved_point
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "finite_scores",
     "known_keys",
     "normal_scores",
-    "points_told",
+    "points_tried",
     "required",
     "seeded",
 ]
@@ -35,9 +35,9 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Budgeted:
-    """A trial strategy with a budget of `trials` whole trainings (shares summed up), and a history.
+    """A multi-trial strategy with a budget of `trials` whole trainings (fidelities summed up), and a history.
 
-    The state is `generator`, `told` (what it was told, in order: key, point, share, score) and what a strategy's
+    The state is `generator`, `results` (in order: key, point, fidelity, score) and what a strategy's
     `begin` adds. A strategy says in `propose` what to try next; whole trainings unless it says otherwise.
     """
 
@@ -47,7 +47,7 @@ class Budgeted:
     papers: tuple[Paper, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse counts below their least."""
+        """Check the settings; raises `SearchError` for counts below their least."""
         wrong = [
             f"{name} = {getattr(self, name)}" for name, least in self.least().items() if getattr(self, name) < least
         ]
@@ -59,36 +59,39 @@ class Budgeted:
         """Return the least value that a setting may have, by name."""
         return {"trials": 1}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return what a strategy keeps besides its history; nothing by default."""
         return {}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return what to try next, None when there is nothing left."""
         raise NotImplementedError
 
-    def init(self, arena: Arena, generator: torch.Generator) -> State:
+    def init(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the first state: an empty history, and what `begin` adds."""
-        return {"generator": generator, "told": [], **self.begin(arena, generator)}
+        return {"generator": generator, "results": [], **self.begin(context, generator)}
 
-    def ask(self, arena: Arena, state: State) -> Proposal | None:
+    def ask(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next proposal, None when the budget is spent or nothing new is left."""
-        spent = sum(each["share"] for each in state["told"])
+        spent = sum(each["fidelity"] for each in state["results"])
         if spent + 1e-9 >= self.trials:
             return None
-        proposal = self.propose(arena, state)
-        return None if proposal is None or spent + proposal.share > self.trials + 1e-9 else proposal
+        proposal = self.propose(context, state)
+        return None if proposal is None or spent + proposal.fidelity > self.trials + 1e-9 else proposal
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         """Put a score on record."""
         point = saved_point(proposal.active)
-        state["told"].append({"key": key_of(proposal.active), "point": point, "share": proposal.share, "score": score})
+        state["results"].append(
+            {"key": key_of(proposal.active), "point": point, "fidelity": proposal.fidelity, "score": score}
+        )
 
     def describe(self) -> dict[str, str]:
         """Return the settings as text."""
         own = [field.name for field in fields(self) if field.name not in ("gradient", "name", "papers")]
         settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in own)
-        return {"trials": f"{type(self).__name__}({settings})", "gradient": self.gradient.describe()}
+        made = qualified(type(self), f"{type(self).__name__}({settings})")
+        return {"trials": made, "gradient": self.gradient.identify()}
 
 
 class Memo(dict[str, Any]):
@@ -100,26 +103,26 @@ class Memo(dict[str, Any]):
     value: Any = None
 
 
-def points_told(state: State) -> list[Active]:
+def points_tried(state: State) -> list[Active]:
     """Return the points of the history, in order."""
-    return [active_of(each["point"]) for each in state["told"]]
+    return [active_of(each["point"]) for each in state["results"]]
 
 
 def known_keys(state: State) -> set[str]:
-    """Return the keys of the points that were told."""
-    return {each["key"] for each in state["told"]}
+    """Return the keys of the points that were tried."""
+    return {each["key"] for each in state["results"]}
 
 
 def finite_scores(state: State) -> list[float]:
     """Return the scores of the history, with the worst of the finite ones (0 where there is none) for -inf."""
-    scores = [float(each["score"]) for each in state["told"]]
+    scores = [float(each["score"]) for each in state["results"]]
     worst = min((score for score in scores if math.isfinite(score)), default=0.0)
     return [score if math.isfinite(score) else worst for score in scores]
 
 
 def best_first(state: State) -> list[int]:
     """Return the places of the history from the best score to the worst; equals in their order."""
-    return sorted(range(len(state["told"])), key=lambda place: -state["told"][place]["score"])
+    return sorted(range(len(state["results"])), key=lambda place: -state["results"][place]["score"])
 
 
 def normal_scores(scores: list[float]) -> Tensor:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
+from nasp_core.parts.first_order import FirstOrder
 from nasp_core.strategy import Gradient, Paper
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import State
 
 __all__ = ["Enumerate"]
@@ -25,24 +25,24 @@ class Enumerate:
     name: str = "enumerate"
     papers: tuple[Paper, ...] = ()
 
-    def init(self, arena: Arena, generator: torch.Generator) -> State:
+    def init(self, context: SearchContext, generator: torch.Generator) -> State:
         """Count the points and return the state; raises `SearchError` when there are too many."""
-        size = sum(1 for _ in itertools.islice(arena.space.points(), self.limit + 1))
+        size = sum(1 for _ in itertools.islice(context.space.points(), self.limit + 1))
         if size > self.limit:
             raise SearchError(
-                f"space {arena.space.name!r} has more than {self.limit} points; use random, or a one-shot strategy"
+                f"space {context.space.name!r} has more than {self.limit} points; use random, or a one-shot strategy"
             )
         return {"next": 0}
 
-    def ask(self, arena: Arena, state: State) -> Proposal | None:
+    def ask(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next point in order, None after the last."""
-        active = next(itertools.islice(arena.space.points(), state["next"], None), None)
+        active = next(itertools.islice(context.space.points(), state["next"], None), None)
         return None if active is None else Proposal(active)
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         """Go on to the next point."""
         state["next"] += 1
 
     def describe(self) -> dict[str, str]:
         """Return the settings as text."""
-        return {"trials": f"Enumerate(limit={self.limit})", "gradient": self.gradient.describe()}
+        return {"trials": f"Enumerate(limit={self.limit})", "gradient": self.gradient.identify()}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, known_keys, points_told
+from nasp_core.trials.budgeted import Budgeted, known_keys, points_tried
 from nasp_core.trials.neighbours import mutated
 from nasp_core.trials.points import fresh_point
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
 __all__ = ["Evolution", "alive"]
@@ -45,18 +45,18 @@ class Evolution(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "population": 1, "sample": 1}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return a child of the best of a sample; a random point while the population is not full."""
-        space, generator, told = arena.space, state["generator"], state["told"]
-        living = alive(len(told), self.population)
-        points = points_told(state)
+        space, generator, results = context.space, state["generator"], state["results"]
+        living = alive(len(results), self.population)
+        points = points_tried(state)
 
         def child() -> Active:
             drawn = torch.randint(len(living), (self.sample,), generator=generator).tolist()
-            parent = max((living[place] for place in drawn), key=lambda number: told[number]["score"])
+            parent = max((living[place] for place in drawn), key=lambda number: results[number]["score"])
             return mutated(space, points[parent], generator)
 
-        full = len(told) >= self.population
+        full = len(results) >= self.population
         active = fresh_point(space, known_keys(state), generator, child if full else None)
         return None if active is None else Proposal(active)
 

@@ -10,47 +10,54 @@ from typing import NamedTuple
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.trials.protocol import Arena, Proposal, TrialStrategy
+from nasp_core.trials.protocol import Proposal, SearchContext, TrialStrategy
 from nasp_core.types import derive_seed
 
-__all__ = ["Told", "explore"]
+__all__ = ["TrialResult", "explore"]
 
 
-class Told(NamedTuple):
-    """A proposal and the score it was told; larger is better, -inf is a failure."""
+class TrialResult(NamedTuple):
+    """A proposal and its score; larger is better, -inf is a failure."""
 
     proposal: Proposal
     score: float
 
 
 def explore(
-    arena: Arena,
+    context: SearchContext,
     strategy: TrialStrategy,
     judge: Callable[[Proposal], float],
     *,
     seed: int,
     evaluations: float | None = None,
     seconds: float | None = None,
-) -> list[Told]:
+) -> list[TrialResult]:
     """Ask `strategy` for points and tell it what `judge` says of each, until it ends or the budget is spent.
 
-    `judge` returns a score, larger is better; NaN, or a `SearchError`, counts as -inf. `evaluations` bounds the sum of
-    the proposals' shares, `seconds` the wall-clock time; the strategy's own `trials` bounds both. The same seed gives
-    the same proposals. Returns what was told, in order.
+    Args:
+        context: The space, and the task where there is one.
+        strategy: What proposes; its own `trials` is a budget too.
+        judge: Returns a score, larger is better; NaN, or a `SearchError`, counts as -inf.
+        seed: Of the strategy's draws: the same seed gives the same proposals.
+        evaluations: The most that the proposals' fidelities may sum up to; None: no bound.
+        seconds: The wall-clock time after which nothing is asked any more; None: no bound.
+
+    Returns:
+        The results, in the order of their proposals.
     """
     began = time.perf_counter()
-    state = strategy.init(arena, torch.Generator().manual_seed(derive_seed(seed, "trials")))
-    told: list[Told] = []
+    state = strategy.init(context, torch.Generator().manual_seed(derive_seed(seed, "trials")))
+    results: list[TrialResult] = []
     spent = 0.0
     while seconds is None or time.perf_counter() - began < seconds:
-        proposal = strategy.ask(arena, state)
-        if proposal is None or (evaluations is not None and spent + proposal.share > evaluations + 1e-9):
+        proposal = strategy.ask(context, state)
+        if proposal is None or (evaluations is not None and spent + proposal.fidelity > evaluations + 1e-9):
             break
         try:
             score = float(judge(proposal))
         except SearchError:
             score = -math.inf
-        told.append(Told(proposal, -math.inf if math.isnan(score) else score))
-        strategy.tell(arena, state, *told[-1])
-        spent += proposal.share
-    return told
+        results.append(TrialResult(proposal, -math.inf if math.isnan(score) else score))
+        strategy.tell(context, state, *results[-1])
+        spent += proposal.fidelity
+    return results

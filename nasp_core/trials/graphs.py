@@ -60,9 +60,9 @@ def cell_graph(space: Space, active: Active, inputs: int, all_nodes: bool) -> Gr
     """Return cells whose operations sit on edges as graphs of operations, each group a cell of its own.
 
     A group's choices are the edges into the first inner node, then those into the second, and so on, each from all
-    earlier states in order. Every live operation is a node from its state to its state; `Space.silent` ones and those
-    that lead nowhere or come from nowhere are left out: they change no function. Inner states have one label, so that
-    renumbering them changes nothing.
+    earlier states in order. Every live operation is a node from its state to its state; `Space.zero_operations` ones
+    and those that lead nowhere or come from nowhere are left out: they change no function. Inner states have one label,
+    so that renumbering them changes nothing.
     """
     labels: list[str] = []
     edges: list[tuple[int, int]] = []
@@ -72,7 +72,9 @@ def cell_graph(space: Space, active: Active, inputs: int, all_nodes: bool) -> Gr
         picks = iter(active[group.name])
         while (step := len(states)) and (block := [pick for _, pick in zip(range(step), picks, strict=False)]):
             named = [(source, _name(group.candidates, pick), pick) for source, pick in enumerate(block)]
-            live += [(source, step, name) for source, name, pick in named if pick >= 0 and name not in space.silent]
+            live += [
+                (source, step, name) for source, name, pick in named if pick >= 0 and name not in space.zero_operations
+            ]
             states.append(f"{group.name}:sum")
         ends = range(inputs, len(states)) if all_nodes else range(len(states) - 1, len(states))
         live += [(state, len(states), f"{group.name}:join") for state in ends]
@@ -95,14 +97,14 @@ def _name(candidates: Sequence[str], pick: int) -> str:
 
 def _useful(live: Sequence[tuple[int, int, str]], inputs: int, output: int) -> list[tuple[int, int, str]]:
     """Return the edges on some way from an input to the output."""
-    reached, heard = set(range(inputs)), {output}
+    reached, receiving = set(range(inputs)), {output}
     for source, target, _ in sorted(live, key=lambda edge: edge[1]):
         if source in reached:
             reached.add(target)
     for source, target, _ in sorted(live, key=lambda edge: -edge[0]):
-        if target in heard:
-            heard.add(source)
-    return [edge for edge in live if edge[0] in reached and edge[1] in heard]
+        if target in receiving:
+            receiving.add(source)
+    return [edge for edge in live if edge[0] in reached and edge[1] in receiving]
 
 
 def wl_features(graph: Graph, iterations: int) -> list[Counter[str]]:

@@ -10,7 +10,7 @@ from nasp_core.strategy import Paper
 from nasp_core.trials.budgeted import Budgeted, Memo, best_first, known_keys
 from nasp_core.trials.neighbours import neighbours
 from nasp_core.trials.points import active_of, fresh_point, key_of, saved_point
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
 __all__ = ["LocalSearch"]
@@ -46,15 +46,15 @@ class LocalSearch(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "starts": 1}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return where the climb stands (None: nowhere yet), and the seed of the order of its neighbours."""
         return {"here": None, "order": 0, "around": Memo()}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next neighbour that was not tried, a random point where a climb begins."""
-        scores = {each["key"]: each["score"] for each in state["told"]}
+        scores = {each["key"]: each["score"] for each in state["results"]}
         while state["here"] is not None:
-            here, around = active_of(state["here"]), self._around(arena, state)
+            here, around = active_of(state["here"]), self._around(context, state)
             new = [point for point in around if key_of(point) not in scores]
             known = [point for point in around if key_of(point) in scores]
             best = max(known, key=lambda point: scores[key_of(point)], default=here)
@@ -64,23 +64,23 @@ class LocalSearch(Budgeted):
                 return Proposal(new[0])
             else:
                 state["here"] = None  # a top
-        fresh = fresh_point(arena.space, known_keys(state), state["generator"])
+        fresh = fresh_point(context.space, known_keys(state), state["generator"])
         return None if fresh is None else Proposal(fresh)
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         """Put a score on record; a random point is where a climb begins, the best of the first ones the first."""
-        super().tell(arena, state, proposal, score)
-        told = state["told"]
-        if state["here"] is None and len(told) >= self.starts:
-            self._stand(state, told[best_first(state)[0] if len(told) == self.starts else -1]["point"])
+        super().tell(context, state, proposal, score)
+        results = state["results"]
+        if state["here"] is None and len(results) >= self.starts:
+            self._stand(state, results[best_first(state)[0] if len(results) == self.starts else -1]["point"])
 
     def _stand(self, state: State, point: State) -> None:
         state["here"], state["order"] = point, int(torch.randint(2**31, (), generator=state["generator"]))
 
-    def _around(self, arena: Arena, state: State) -> list[Active]:
+    def _around(self, context: SearchContext, state: State) -> list[Active]:
         """Return the neighbours in their random order, worked out once a point."""
         if state["around"].value is None or state["around"].value[0] != state["order"]:
-            points = neighbours(arena.space, active_of(state["here"]))
+            points = neighbours(context.space, active_of(state["here"]))
             order = torch.randperm(len(points), generator=torch.Generator().manual_seed(state["order"])).tolist()
             state["around"].value = state["order"], [points[place] for place in order]
         found: list[Active] = state["around"].value[1]

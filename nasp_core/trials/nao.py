@@ -17,12 +17,12 @@ from nasp_core.trials.budgeted import (
     finite_scores,
     known_keys,
     normal_scores,
-    points_told,
+    points_tried,
     seeded,
 )
 from nasp_core.trials.points import key_of, point_of, tokens_of, vocabulary
 from nasp_core.trials.pool import new_points, next_of_batch
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
 __all__ = ["AutoEncoder", "Nao"]
@@ -100,7 +100,7 @@ class Nao(Budgeted):
     Parts: `startup` random points; encoder, predictor and decoder of `hidden` units, trained `epochs` full-batch steps
     of Adam (`learning_rate`) whenever `batch` new scores came; from each of the best `seeds` points steps of many
     lengths along the predictor's gradient, decoded; the best `batch` of what is new, by prediction, are tried.
-    Shapes: tokens `[told, choices]`, code `[told, choices, hidden]` float32.
+    Shapes: tokens `[tried, choices]`, code `[tried, choices, hidden]` float32.
     Departs from the paper: hundreds of evaluations there (1000 seeds, 300 a round), tens here; one small LSTM layer
     each; encoder and decoder also read `unlabelled` random points, since tens are too few to learn to decode from; the
     predictor's target is the share of points beaten, not the accuracy; learning goes on from round to round.
@@ -131,26 +131,26 @@ class Nao(Budgeted):
             "learning_rate": 0.0,
         }
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the three networks, their optimiser, and the points that wait to be tried."""
         with seeded(generator):
-            net = AutoEncoder(vocabulary(arena.space), self.hidden)
+            net = AutoEncoder(vocabulary(context.space), self.hidden)
         return {"net": net, "adam": torch.optim.Adam(net.parameters(), lr=self.learning_rate, fused=True), "queue": []}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next of the batch; where it is empty, learn and step uphill."""
-        return next_of_batch(arena, state, self.startup, lambda: self._uphill(arena.space, state))
+        return next_of_batch(context, state, self.startup, lambda: self._uphill(context.space, state))
 
     def _uphill(self, space: Space, state: State) -> list[Active]:
         net = state["net"]
-        tokens = torch.tensor([tokens_of(space, point) for point in points_told(state)])
+        tokens = torch.tensor([tokens_of(space, point) for point in points_tried(state)])
         self._learn(space, state, tokens)
         code = net.encode(tokens[best_first(state)[: self.seeds]]).detach().requires_grad_()
-        (slope,) = torch.autograd.grad(net.predict(code).sum(), code)
-        slope = slope / slope.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
+        (gradient,) = torch.autograd.grad(net.predict(code).sum(), code)
+        gradient = gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
         known, found = known_keys(state), dict[str, Active]()
         with torch.no_grad():
-            moved = torch.cat([code + step * slope for step in _STEPS])
+            moved = torch.cat([code + step * gradient for step in _STEPS])
             for decoded in net.decode(moved).unique(dim=0).tolist():
                 point = point_of(space, decoded, state["generator"])
                 if key_of(point) not in known:

@@ -10,18 +10,18 @@ from nasp_core.network import Space
 from nasp_core.strategy import Gradient, Paper
 from nasp_core.types import Active, State, Task
 
-__all__ = ["Arena", "Proposal", "TrialStrategy"]
+__all__ = ["Proposal", "SearchContext", "TrialStrategy"]
 
 
 class Proposal(NamedTuple):
-    """A point to be tried, with the share of the final schedule it is worth: in (0, 1], 1 is a whole training."""
+    """An architecture to be tried, with its fidelity: the share of the final schedule, in (0, 1]; 1 is all of it."""
 
     active: Active
-    share: float = 1.0
+    fidelity: float = 1.0
 
 
-class Arena(NamedTuple):
-    """What a trial strategy sees: the space, and the task where there is one (a table of results has none)."""
+class SearchContext(NamedTuple):
+    """What a multi-trial strategy sees: the space, and the task where there is one (a table of results has none)."""
 
     space: Space
     task: Task | None = None
@@ -50,15 +50,15 @@ class TrialStrategy(Protocol):
         """How a point's continuous architecture parameters learn while the point is trained."""
         ...
 
-    def init(self, arena: Arena, generator: torch.Generator) -> State:
+    def init(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the first state; raises `SearchError` where the method has no meaning in the arena."""
         ...
 
-    def ask(self, arena: Arena, state: State) -> Proposal | None:
+    def ask(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next point to try, or None when the search is over."""
         ...
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         """Learn the score of a point; larger is better."""
         ...
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
+from nasp_core.parts.first_order import FirstOrder
 from nasp_core.strategy import Gradient, Paper
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import State
 
 __all__ = ["Random"]
@@ -33,28 +33,28 @@ class Random:
     papers: tuple[Paper, ...] = (PAPER,)
 
     def __post_init__(self) -> None:
-        """Refuse an empty budget."""
+        """Check the settings; raises `SearchError` for an empty budget."""
         if self.trials < 1:
             raise SearchError(f"Random(trials={self.trials}): it must be 1 or more")
 
-    def init(self, arena: Arena, generator: torch.Generator) -> State:
+    def init(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the state: the generator and the points drawn so far."""
         return {"generator": generator, "asked": []}
 
-    def ask(self, arena: Arena, state: State) -> Proposal | None:
+    def ask(self, context: SearchContext, state: State) -> Proposal | None:
         """Return a new point, None when `trials` were asked or a hundred draws brought nothing new."""
         if len(state["asked"]) >= self.trials:
             return None
         for _ in range(100):
-            active = arena.space.random_point(state["generator"])
-            if arena.space.genotype(active).key() not in state["asked"]:
-                state["asked"].append(arena.space.genotype(active).key())
+            active = context.space.random_point(state["generator"])
+            if context.space.genotype(active).key() not in state["asked"]:
+                state["asked"].append(context.space.genotype(active).key())
                 return Proposal(active)
         return None
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         """Learn nothing: random search does not."""
 
     def describe(self) -> dict[str, str]:
         """Return the settings as text."""
-        return {"trials": f"Random(trials={self.trials})", "gradient": self.gradient.describe()}
+        return {"trials": f"Random(trials={self.trials})", "gradient": self.gradient.identify()}

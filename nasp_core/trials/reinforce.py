@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nasp_core.strategy import Paper
 from nasp_core.trials.budgeted import Budgeted, finite_scores, known_keys, seeded
 from nasp_core.trials.points import fresh_point, key_of, point_of, vocabulary
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import State
 
 __all__ = ["Controller", "Reinforce", "policy_loss"]
@@ -96,29 +96,29 @@ class Reinforce(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "entropy": 0.0, "hidden": 1}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the controller, its optimiser, the baseline, and the tokens of the point that was asked last."""
         with seeded(generator):
-            controller = Controller(vocabulary(arena.space), self.hidden)
+            controller = Controller(vocabulary(context.space), self.hidden)
         adam = torch.optim.Adam(controller.parameters(), lr=self.learning_rate, fused=True)
         return {"controller": controller, "adam": adam, "baseline": 0.5, "tokens": None}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the first draw that was not trained yet; a random point where there is none."""
         known = known_keys(state)
         for _ in range(_REDRAWS):
             with torch.no_grad():
                 state["tokens"], _, _ = state["controller"](None, state["generator"])
-            active = point_of(arena.space, state["tokens"], state["generator"])
+            active = point_of(context.space, state["tokens"], state["generator"])
             if key_of(active) not in known:
                 return Proposal(active)
         state["tokens"] = None  # not the policy's: it does not teach it
-        fresh = fresh_point(arena.space, known, state["generator"])
+        fresh = fresh_point(context.space, known, state["generator"])
         return None if fresh is None else Proposal(fresh)
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         """Put a score on record, and take a step along the gradient of what was drawn."""
-        super().tell(arena, state, proposal, score)
+        super().tell(context, state, proposal, score)
         if state["tokens"] is None:
             return
         scores = finite_scores(state)

@@ -1,4 +1,4 @@
-"""Rank random points by a training-free score, and train the first of them.  After Abdelfattah et al., ICLR 2021."""
+"""Rank random points by a training-free proxy, and train the first of them.  After Abdelfattah et al., ICLR 2021."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from nasp_core.errors import ScoreError, SearchError
-from nasp_core.scores import make_score, score_judge
+from nasp_core.errors import ProxyError, SearchError
+from nasp_core.proxies import make_proxy, proxy_judge
 from nasp_core.strategy import Paper
 from nasp_core.trials.budgeted import Budgeted
 from nasp_core.trials.points import active_of, fresh_point, key_of, saved_point
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import State
 
 __all__ = ["Screen"]
@@ -30,62 +30,62 @@ PAPER = Paper(
 class Screen(Budgeted):
     """Score a pool of untrained networks on one batch, and train those that score best, in that order.
 
-    Parts: `pool` different random points; the score named `score` (`nasp_core.scores`) of each with fresh weights of
+    Parts: `pool` different random points; the proxy named `proxy` (`nasp_core.proxies`) of each with fresh weights of
     one seed, on one training batch of `batch_size`; the first `trials` are trained.
     Shapes: one score a point.
-    Departs from the paper: of its uses of a score, the warm-up pool alone; one score, no vote.
-    Fails when: the score ranks by something else than what training brings out, such as size. Needs a task, whose batch
+    Departs from the paper: of its uses of a proxy, the warm-up pool alone; one proxy, no vote.
+    Fails when: the proxy ranks by something else than what training brings out, such as size. Needs a task, whose batch
     is scored: without one (a table of results) the first `ask` raises `SearchError`, as it does where the score has no
     meaning for any point of the pool.
     """
 
     trials: int = 5
-    score: str = "synflow"
+    proxy: str = "synflow"
     pool: int = 100
     batch_size: int = 64
     name: str = "screen"
     papers: tuple[Paper, ...] = (PAPER,)
 
     def __post_init__(self) -> None:
-        """Refuse counts below their least, and unknown scores."""
+        """Refuse counts below their least, and unknown proxies."""
         super().__post_init__()
-        make_score(self.score)
+        make_proxy(self.proxy)
 
     def least(self) -> dict[str, float]:
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "pool": 1, "batch_size": 2}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the seed of the weights and the batch, and the ranked points: none yet."""
         return {"seed": int(torch.randint(2**31, (), generator=generator)), "ranked": None}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next point of the ranking."""
         if state["ranked"] is None:
-            state["ranked"] = self._rank(arena, state)
-        place = len(state["told"])
+            state["ranked"] = self._rank(context, state)
+        place = len(state["results"])
         return Proposal(active_of(state["ranked"][place])) if place < len(state["ranked"]) else None
 
-    def _rank(self, arena: Arena, state: State) -> list[State]:
-        if arena.task is None:
+    def _rank(self, context: SearchContext, state: State) -> list[State]:
+        if context.task is None:
             raise SearchError(
                 f"strategy {self.name!r} scores networks on a batch of the task, and a table of results has none; "
                 "take another strategy, or search with a task"
             )
-        judge = score_judge(
-            make_score(self.score), arena.space, arena.task, batch_size=self.batch_size, seed=state["seed"]
+        judge = proxy_judge(
+            make_proxy(self.proxy), context.space, context.task, batch_size=self.batch_size, seed=state["seed"]
         )
         scored: list[tuple[float, State]] = []
         known: set[str] = set()
         reason = ""
-        while len(known) < self.pool and (point := fresh_point(arena.space, known, state["generator"])) is not None:
+        while len(known) < self.pool and (point := fresh_point(context.space, known, state["generator"])) is not None:
             known.add(key_of(point))
             try:
                 value = judge(Proposal(point))
-            except ScoreError as error:
+            except ProxyError as error:
                 reason = str(error)
                 continue
             scored.append((-math.inf if math.isnan(value) else value, saved_point(point)))
         if not scored:
-            raise SearchError(f"strategy {self.name!r}: score {self.score!r} fits no point of the pool: {reason}")
+            raise SearchError(f"strategy {self.name!r}: proxy {self.proxy!r} fits no point of the pool: {reason}")
         return [point for _, point in sorted(scored, key=lambda entry: -entry[0])]

@@ -12,7 +12,7 @@ from nasp_core.strategy import Paper
 from nasp_core.trials.budgeted import Budgeted, Memo, known_keys
 from nasp_core.trials.from_optuna import new_study, optuna, quiet
 from nasp_core.trials.points import active_of, fresh_point, point_of, tokens_of, vocabulary
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State, derive_seed
 
 __all__ = ["Tpe"]
@@ -34,9 +34,9 @@ class Tpe(Budgeted):
     `multivariate` models the choices together instead of each alone.
     Shapes: one categorical value a choice; a score a point.
     Departs from the paper: whatever Optuna's sampler does otherwise; in a space that drops choices, "dropped" is one
-    more value, and the point nearest to what was drawn is trained and told (`point_of`); a known point is drawn again.
-    Fails when: choices matter only together, which the choices each alone do not see. Needs Optuna (extra `optuna`):
-    without it `init` raises `SearchError`.
+    more value, and the point nearest to what was drawn is trained and put on record (`point_of`); a known point is
+    drawn again. Fails when: choices matter only together, which the choices each alone do not see. Needs Optuna (extra
+    `optuna`): without it `init` raises `SearchError`.
     """
 
     startup: int = 10
@@ -49,15 +49,15 @@ class Tpe(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "startup": 1, "candidates": 1}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the seed of all draws."""
         optuna(self.name)
         return {"seed": int(torch.randint(2**31, (), generator=generator)), "study": Memo()}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the sampler's draw; another one where it is known, at last a random point."""
-        known, number = known_keys(state), len(state["told"])
-        study = self._study(arena, state)
+        known, number = known_keys(state), len(state["results"])
+        study = self._study(context, state)
         library = optuna(self.name)
 
         def draw() -> Active:
@@ -70,29 +70,29 @@ class Tpe(Budgeted):
                 seed=derive_seed(state["seed"], number, len(attempts)) % 2**32,
             )
             with quiet(library):
-                trial = study.ask(_parameters(library, arena.space))
+                trial = study.ask(_parameters(library, context.space))
                 study.tell(trial, state=library.trial.TrialState.FAIL)  # what is trained is added with its score
-            tokens = [trial.params[name] for name in _parameters(library, arena.space)]
-            return point_of(arena.space, tokens, state["generator"])
+            tokens = [trial.params[name] for name in _parameters(library, context.space)]
+            return point_of(context.space, tokens, state["generator"])
 
         attempts: list[int] = []
-        active = fresh_point(arena.space, known, state["generator"], draw, tries=10)
+        active = fresh_point(context.space, known, state["generator"], draw, tries=10)
         return None if active is None else Proposal(active)
 
-    def _study(self, arena: Arena, state: State) -> Any:
-        """Return the study of all that was told; it grows with the history."""
+    def _study(self, context: SearchContext, state: State) -> Any:
+        """Return the study of all results; it grows with the history."""
         library, memo = optuna(self.name), state["study"]
         if memo.value is None:
             memo.value = [new_study(library), 0]
         study, done = memo.value
-        parameters = _parameters(library, arena.space)
-        for each in state["told"][done:]:
-            tokens = tokens_of(arena.space, active_of(each["point"]))
+        parameters = _parameters(library, context.space)
+        for each in state["results"][done:]:
+            tokens = tokens_of(context.space, active_of(each["point"]))
             params = dict(zip(parameters, tokens, strict=True))
             study.add_trial(
                 library.trial.create_trial(params=params, distributions=parameters, value=float(each["score"]))
             )
-        memo.value[1] = len(state["told"])
+        memo.value[1] = len(state["results"])
         return study
 
 

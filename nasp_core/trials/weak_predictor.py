@@ -8,10 +8,10 @@ import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, finite_scores, normal_scores, points_told, required
+from nasp_core.trials.budgeted import Budgeted, finite_scores, normal_scores, points_tried, required
 from nasp_core.trials.points import one_hot
 from nasp_core.trials.pool import new_points, next_of_batch
-from nasp_core.trials.protocol import Arena, Proposal
+from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
 __all__ = ["WeakPredictor"]
@@ -53,14 +53,14 @@ class WeakPredictor(Budgeted):
         """Return the least value that a setting may have, by name."""
         return {"trials": 1, "startup": 1, "batch": 1, "top": 1, "pool": 1, "trees": 1}
 
-    def begin(self, arena: Arena, generator: torch.Generator) -> State:
+    def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried."""
         required("sklearn", "scikit-learn", "scikit-learn", self.name)
         return {"queue": []}
 
-    def propose(self, arena: Arena, state: State) -> Proposal | None:
+    def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return the next of the batch; where it is empty, fit a predictor and fill it."""
-        return next_of_batch(arena, state, self.startup, lambda: self._promising(arena.space, state))
+        return next_of_batch(context, state, self.startup, lambda: self._promising(context.space, state))
 
     def _promising(self, space: Space, state: State) -> list[Active]:
         ensemble = required("sklearn.ensemble", "scikit-learn", "scikit-learn", self.name)
@@ -70,7 +70,7 @@ class WeakPredictor(Budgeted):
             return []
         forest = ensemble.RandomForestRegressor(n_estimators=self.trees, random_state=seed, n_jobs=1)
         targets = normal_scores(finite_scores(state))
-        forest.fit(one_hot(space, points_told(state)).numpy(), targets.numpy())
+        forest.fit(one_hot(space, points_tried(state)).numpy(), targets.numpy())
         predicted = torch.from_numpy(forest.predict(one_hot(space, pool).numpy()))
         best = predicted.argsort(descending=True, stable=True)[: self.top].tolist()
         drawn = torch.randperm(len(best), generator=generator)[: self.batch].tolist()

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from nasp_core.errors import SearchError, nearest
+from nasp_core.methods import STRATEGIES
 from nasp_core.network import Space
-from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Gradient, Strategy
 from nasp_core.testing import Case, refusal
-from nasp_core.trials import Arena, TrialStrategy
+from nasp_core.trials import SearchContext, TrialStrategy
 from nasp_core.types import Task
 from sif.errors import RaceError
 from sif.extend import names_of
@@ -44,7 +44,7 @@ class Entrant:
     made: AnyStrategy | None = None
 
     def strategy(self, trials: int | None = None, gradient: Gradient | None = None) -> AnyStrategy:
-        """Return the strategy; a trial strategy gets the budget `trials` where it knows one and none was set.
+        """Return the strategy; a multi-trial strategy gets the budget `trials` where it knows one and none was set.
 
         `gradient` is how trials learn a point's continuous parameters. Raises `StrategyError` for unknown settings.
         """
@@ -121,12 +121,12 @@ def refused(strategy: AnyStrategy, space: Space, task: Task | None, *, shares: b
             return "it trains a network, and this table has results of finished trainings alone"
         known = task
         return refusal(strategy, Case(space.name, lambda: space, lambda: known, lambda a, b, c: None))
-    arena = Arena(space, task)
+    arena = SearchContext(space, task)
     try:
         state = strategy.init(arena, torch.Generator().manual_seed(0))
         first = strategy.ask(arena, state) if task is None else None  # on a table that costs nothing
     except SearchError as error:
         return str(error)
-    if first is not None and first.share < 1 and not shares:
+    if first is not None and first.fidelity < 1 and not shares:
         return "it begins with a share of a training, and this table has whole trainings alone"
     return None

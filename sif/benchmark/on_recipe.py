@@ -14,7 +14,7 @@ from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
 from sif.benchmark.results import Column, Run
-from sif.benchmark.spending import Bounded, Priced, Timed
+from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget, TimeBudget
 from sif.problems.base import Instance
 
 __all__ = ["RecipeArena"]
@@ -98,7 +98,7 @@ class RecipeArena:
         else:
             found, seconds, effort = self._trials_of(strategy, seed)
             metric = self.task.metric
-            tried = [record for record in found.trace if "valid" in record and "share" not in record]
+            tried = [record for record in found.trace if "valid" in record and "fidelity" not in record]
             whole = {record["genotype"]: float(record["valid"][metric]) for record in tried}
         figures = self._final(found, seed)
         whole[found.genotype.key()] = figures[f"valid {self.task.metric}"]
@@ -125,16 +125,16 @@ class RecipeArena:
     def _trials_of(self, strategy: TrialStrategy, seed: int) -> tuple[Found, float, dict[str, float]]:
         began = self.clock()
         if self.budget.unit == "seconds":
-            purse: Timed | Priced = Timed(self.budget.amount, self.clock)
+            budget_left: TimeBudget | EvaluationBudget = TimeBudget(self.budget.amount, self.clock)
         else:
-            purse = Priced(self.budget.evaluations(self.final.epochs))
-        bounded = Bounded(strategy, purse)
+            budget_left = EvaluationBudget(self.budget.evaluations(self.final.epochs))
+        bounded = BudgetedStrategy(strategy, budget_left)
         training = self.recipe.training("search")
         found = search(self.instance.space(), self.task, bounded, training, final=self.final, seed=seed)
         return found, self.clock() - began, {"points": float(bounded.asked)}
 
     def _trials(self) -> int:
-        """Return how many whole trainings the budget is likely to pay for: what trial strategies plan with."""
+        """Return how many whole trainings the budget is likely to pay for: what multi-trial strategies plan with."""
         if self.budget.unit != "seconds":
             return max(1, math.floor(self.budget.evaluations(self.final.epochs)))
         if math.isnan(self._training_seconds):

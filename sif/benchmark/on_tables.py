@@ -1,4 +1,4 @@
-"""The race on tables of results: trial strategies in milliseconds, finds judged by their true accuracy or rank."""
+"""The race on tables of results: multi-trial strategies in milliseconds, judged by their true accuracy or rank."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nasp_core.errors import SearchError
 from nasp_core.genotype import Genotype
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.strategy import Strategy
-from nasp_core.trials import Arena, Proposal, TrialStrategy, explore
+from nasp_core.trials import Proposal, SearchContext, TrialStrategy, explore
 from nasp_core.types import Active
 from sif.benchmark.arena import Plan as Sized
 from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
 from sif.benchmark.results import Column, Run
-from sif.benchmark.spending import Bounded, Priced
+from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.notation import cell_text
 from sif.cells.truth import TrueAccuracies
@@ -36,17 +36,21 @@ __all__ = ["CellTableArena", "InteractionTableArena"]
 
 
 def _found(
-    arena: Arena, strategy: TrialStrategy, judge: Callable[[Proposal], float], purse: Priced, seed: int
+    arena: SearchContext,
+    strategy: TrialStrategy,
+    judge: Callable[[Proposal], float],
+    budget_left: EvaluationBudget,
+    seed: int,
 ) -> tuple[Active, int]:
     """Return the best point of a search on a table, of those that were tried with the largest share; and how many were.
 
     Of equals the first wins. Raises `SearchError` where no point was tried, or none with success.
     """
-    told = explore(arena, Bounded(strategy, purse), judge, seed=seed)
-    best = max(told, key=lambda each: (each.proposal.share, each.score), default=None)
+    results = explore(arena, BudgetedStrategy(strategy, budget_left), judge, seed=seed)
+    best = max(results, key=lambda each: (each.proposal.fidelity, each.score), default=None)
     if best is None or best.score == -math.inf:
-        raise SearchError(f"{strategy.name} tried {len(told)} points, none of them with success")
-    return best.proposal.active, len(told)
+        raise SearchError(f"{strategy.name} tried {len(results)} points, none of them with success")
+    return best.proposal.active, len(results)
 
 
 class CellTableArena:
@@ -93,7 +97,9 @@ class CellTableArena:
         """Search on the table."""
         strategy = entrant.strategy(int(plan["trials"]))
         assert not isinstance(strategy, Strategy)
-        active, count = _found(Arena(self.space), strategy, self._score, Priced(self.budget.amount), seed)
+        active, count = _found(
+            SearchContext(self.space), strategy, self._score, EvaluationBudget(self.budget.amount), seed
+        )
         cell, accuracies = self._cell(active), self._accuracies(active)
         figures = accuracies | {"regret": self.best[self.task] - accuracies[self.task]}
         return Run(
@@ -116,7 +122,7 @@ class CellTableArena:
         return self.truth.of(self._cell(active))
 
     def _score(self, proposal: Proposal) -> float:
-        if proposal.share < 1:
+        if proposal.fidelity < 1:
             raise SearchError("the table has no accuracy of a share of a training")
         return self._accuracies(proposal.active)[self.task]
 
@@ -199,7 +205,9 @@ class InteractionTableArena:
         else:
             seconds_of = self._seconds
             timed = self.budget.unit == "seconds"
-            purse = Priced(self.budget.amount, seconds_of) if timed else Priced(self._evaluations())
+            budget_left = (
+                EvaluationBudget(self.budget.amount, seconds_of) if timed else EvaluationBudget(self._evaluations())
+            )
             judge, spent = self.table.judge(self.task, seed), 0.0
 
             def score(proposal: Proposal) -> float:
@@ -207,7 +215,7 @@ class InteractionTableArena:
                 spent += seconds_of(proposal)
                 return judge(proposal)
 
-            point, count = _found(self._arena(strategy), strategy, score, purse, seed)
+            point, count = _found(self._arena(strategy), strategy, score, budget_left, seed)
             key, effort, seconds = self.table.space().genotype(point).key(), {"points": float(count)}, spent
         return Run(
             strategy=entrant.name,
@@ -222,19 +230,19 @@ class InteractionTableArena:
     def finish(self, runs: list[Run]) -> None:
         """Add nothing: the table knows the best point."""
 
-    def _arena(self, strategy: TrialStrategy) -> Arena:
-        """Return where a trial strategy proposes: the table alone, with its data for one that asks them too."""
-        bare = Arena(self.table.space())
+    def _arena(self, strategy: TrialStrategy) -> SearchContext:
+        """Return where a multi-trial strategy proposes: the table alone, with its data for one that asks them too."""
+        bare = SearchContext(self.table.space())
         if refused(strategy, *bare) is None:
             return bare
         ground = self._ground()
-        return Arena(ground.space(), ground.task)
+        return SearchContext(ground.space(), ground.task)
 
     def _evaluations(self) -> float:
         return max(1.0, self.budget.evaluations(self.trained.training.epochs))
 
     def _seconds(self, proposal: Proposal) -> float:
-        return self.table.seconds(self.task, proposal.active) * proposal.share
+        return self.table.seconds(self.task, proposal.active) * proposal.fidelity
 
     def _truth(self, point: Active | Genotype) -> dict[str, float]:
         regret = self.table.regret(self.task, point)

@@ -32,7 +32,7 @@ class _Meter(Observer):
 
 @dataclass
 class OneShot:
-    """Runs relaxing strategies on a task under a budget.
+    """Runs one-shot strategies on a task under a budget.
 
     - `space`: makes the supernet anew.
     - `training`: the supernet's schedule, whose epochs the budget decides; `final`: that of a network alone.

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nasp_core.scores import make_score
+from nasp_core.proxies import make_proxy
 from sif.benchmark.results import ScoreRow, spread
 from sif.errors import RaceError
 
@@ -36,9 +36,9 @@ class ScoreRace:
     root: Path | None = None
 
     def check(self) -> None:
-        """Raise `ScoreError` for an unknown name, `RaceError` for too few cells."""
+        """Raise `ProxyError` for an unknown name, `RaceError` for too few cells."""
         for name in self.names:
-            make_score(name)
+            make_proxy(name)
         if self.cells < 2:
             raise RaceError(f"--cells {self.cells}; an order needs 2 or more")
 

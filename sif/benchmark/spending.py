@@ -1,4 +1,4 @@
-"""A trial strategy that stops asking when its budget is spent."""
+"""A multi-trial strategy that stops asking when its budget is spent."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 import torch
 
 from nasp_core.strategy import Gradient, Paper
-from nasp_core.trials import Arena, Proposal, TrialStrategy
+from nasp_core.trials import Proposal, SearchContext, TrialStrategy
 from nasp_core.types import State
 from sif.benchmark.budget import Clock
 
-__all__ = ["Bounded", "Priced", "Purse", "Timed"]
+__all__ = ["BudgetTracker", "BudgetedStrategy", "EvaluationBudget", "TimeBudget"]
 
 
-class Purse(Protocol):
+class BudgetTracker(Protocol):
     """What is left of a budget."""
 
     def affords(self, proposal: Proposal) -> bool:
@@ -27,10 +27,10 @@ class Purse(Protocol):
         ...
 
 
-class Priced:
-    """A purse of a known price for each proposal; the first is tried whatever it costs."""
+class EvaluationBudget:
+    """A budget_left of a known price for each proposal; the first is tried whatever it costs."""
 
-    def __init__(self, amount: float, price: Callable[[Proposal], float] = lambda proposal: proposal.share) -> None:
+    def __init__(self, amount: float, price: Callable[[Proposal], float] = lambda proposal: proposal.fidelity) -> None:
         self.amount, self.price = amount, price
         self.spent = 0.0
 
@@ -43,8 +43,8 @@ class Priced:
         self.spent += self.price(proposal)
 
 
-class Timed:
-    """A purse of seconds: a proposal is tried when a training at the mean rate so far would end in time."""
+class TimeBudget:
+    """A budget_left of seconds: a proposal is tried when a training at the mean rate so far would end in time."""
 
     def __init__(self, amount: float, clock: Clock) -> None:
         self.amount, self.clock = amount, clock
@@ -53,18 +53,18 @@ class Timed:
     def affords(self, proposal: Proposal) -> bool:
         """Return whether the proposal's share is likely to end in time; the first is tried in any case."""
         elapsed = self.clock() - self.began
-        return self.shares == 0.0 or elapsed * (1 + proposal.share / self.shares) <= self.amount * (1 + 1e-9)
+        return self.shares == 0.0 or elapsed * (1 + proposal.fidelity / self.shares) <= self.amount * (1 + 1e-9)
 
     def pay(self, proposal: Proposal) -> None:
         """Count the share."""
-        self.shares += proposal.share
+        self.shares += proposal.fidelity
 
 
-class Bounded:
-    """A trial strategy under a purse: it ends with the first proposal that it cannot afford."""
+class BudgetedStrategy:
+    """A multi-trial strategy under a budget_left: it ends with the first proposal that it cannot afford."""
 
-    def __init__(self, strategy: TrialStrategy, purse: Purse) -> None:
-        self.strategy, self.purse = strategy, purse
+    def __init__(self, strategy: TrialStrategy, budget_left: BudgetTracker) -> None:
+        self.strategy, self.budget_left = strategy, budget_left
         self.asked = 0
 
     @property
@@ -82,21 +82,21 @@ class Bounded:
         """The gradient of the strategy within."""
         return self.strategy.gradient
 
-    def init(self, arena: Arena, generator: torch.Generator) -> State:
+    def init(self, arena: SearchContext, generator: torch.Generator) -> State:
         """Return the first state of the strategy within."""
         return self.strategy.init(arena, generator)
 
-    def ask(self, arena: Arena, state: State) -> Proposal | None:
-        """Return the next point, None at the end of the strategy or of the purse."""
+    def ask(self, arena: SearchContext, state: State) -> Proposal | None:
+        """Return the next point, None at the end of the strategy or of the budget_left."""
         proposal = self.strategy.ask(arena, state)
-        if proposal is None or not self.purse.affords(proposal):
+        if proposal is None or not self.budget_left.affords(proposal):
             return None
         self.asked += 1
         return proposal
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, arena: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         """Pay for the point, and pass its score on."""
-        self.purse.pay(proposal)
+        self.budget_left.pay(proposal)
         self.strategy.tell(arena, state, proposal, score)
 
     def describe(self) -> dict[str, str]:

@@ -21,14 +21,12 @@ def multiply_adds(network: Network, example: Tensor, per: int = 1) -> int:
 
     `example` is one input that asks for `per` answers; half of torch's floating-point operation count.
     """
-    training, memory = network.training, (network.memory, network.left)
+    training = network.training
     counter = FlopCounterMode(display=False)
     network.eval()
-    network.memory = None
     try:
         with torch.no_grad(), counter:
             network(example)
     finally:
         network.train(training)
-        network.memory, network.left = memory
     return int(counter.get_total_flops()) // (2 * per)

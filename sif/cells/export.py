@@ -105,10 +105,8 @@ class _Step(nn.Module):
 
     def forward(self, words: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits [1, batch, words] and the next state [batch, hidden]."""
-        self.network.memory = state
-        logits = self.network(words)
-        assert self.network.left is not None
-        return logits, self.network.left
+        logits, after = self.network(words, None, state)
+        return logits, after
 
 
 def _onnx(network: Network, shape: list[int], text: bool, described: str) -> bytes:

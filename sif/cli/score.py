@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from nasp_core.scores import SCORES
+from nasp_core.proxies import PROXIES
 from sif.cli.app import console, data_root, emit, guarded
 from sif.scoring import PointScores, score_points
 
@@ -22,7 +22,7 @@ __all__ = ["print_scores", "score"]
 def score(
     target: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or the run whose find is scored.")],
     scores: Annotated[
-        str, typer.Option("--score", metavar="NAME,...", help=f"Scores, the first ranks: {', '.join(SCORES)}.")
+        str, typer.Option("--score", metavar="NAME,...", help=f"Scores, the first ranks: {', '.join(PROXIES)}.")
     ] = "",
     points: Annotated[int, typer.Option(help="How many random points of the recipe's space.")] = 10,
     genotype: Annotated[

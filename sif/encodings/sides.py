@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nasp_core.errors import SpaceError
-from nasp_core.network import Loss, Network
+from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.types import Batch, Mixture
 
 __all__ = ["SideSettings", "SidedNetwork"]
@@ -151,10 +151,12 @@ class SidedNetwork(Network):
         biases, _ = gather(self.bias, index)
         return score + biases.sum((0, 2)) + self.offset
 
-    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
+    def training_loss(
+        self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None
+    ) -> StepLoss:
         """Return the loss of a batch, and the penalty on its rows."""
         scores, penalty = self.penalised(batch.inputs, mixture)
-        return loss(scores, batch.target), penalty
+        return StepLoss(loss(scores, batch.target), penalty)
 
     def penalised(self, inputs: Tensor, mixture: Mixture | None) -> tuple[Tensor, Tensor]:
         """Return predictions and the penalty on the batch's rows (see `SideSettings`)."""

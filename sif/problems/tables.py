@@ -21,7 +21,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Network
 from nasp_core.optimise import Training
 from nasp_core.strategy import Strategy
-from nasp_core.trials import Arena, Enumerate, Random, TrialStrategy
+from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree
 from sif.data import Prepared, make_task, prepare
@@ -121,7 +121,7 @@ def _start(recipe: Recipe) -> list[str]:
         if isinstance(strategy, Strategy):
             strategy.gradient.init(strategy.domain.init(space, generator, torch.device("cpu")), space)
         else:
-            strategy.init(Arena(space), generator)
+            strategy.init(SearchContext(space), generator)
     except (NaspError, TypeError, ValueError) as error:
         return [recipe.problem("strategy.settings", str(error))]
     return []

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, PrivateAttr
 
 from nasp_core.errors import NaspError
+from nasp_core.methods import STRATEGIES
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.strategies import STRATEGIES
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError

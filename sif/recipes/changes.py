@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from pydantic import BaseModel
 
-from nasp_core.strategies import STRATEGIES
+from nasp_core.methods import STRATEGIES
 from sif.errors import RecipeError, SifError
 from sif.extend import resolve
 from sif.plain import plain

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAd
 from pydantic.errors import PydanticSchemaGenerationError
 
 from nasp_core.errors import StrategyError, nearest
-from nasp_core.strategies import STRATEGIES
+from nasp_core.methods import STRATEGIES
+from nasp_core.methods.table import RENAMED_SETTINGS
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
@@ -23,7 +24,7 @@ from sif.toml import toml_literal
 __all__ = ["StrategyRecipe", "named_strategy"]
 
 AnyStrategy = Strategy | TrialStrategy
-_NOT_SETTINGS = ("gradient", "name", "papers")  # of the trial strategies: parts, which a recipe writes as objects alone
+# of the multi-trial strategies: parts, which a recipe writes as objects alone
 _OF_A_TRIAL = ("ask", "describe", "gradient", "init", "name", "papers", "tell")
 _IN_MEMORY = "in-memory:"
 
@@ -104,10 +105,14 @@ class StrategyRecipe(Closed):
         """Return the settings as the maker takes them, each checked by its type hint."""
         known, hints = inspect.signature(maker).parameters, _hints(maker)
         arguments: dict[str, Any] = {}
-        for key, value in self.settings.items():
+        for given, value in self.settings.items():
+            key = given if given in known else RENAMED_SETTINGS.get(given, given)
+            if key != given and key in self.settings:
+                raise StrategyError(f"{given} is the old name of the setting {key}; give one of them")
             if key in _NOT_SETTINGS and self.name in STRATEGIES:
                 raise StrategyError(f"{key} is no setting of a recipe's strategy")
             if key not in known:
+                key = given
                 near = nearest(key, known)
                 hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(known)}"
                 raise StrategyError(f"strategy {self.name!r} has no setting {key!r}.{hint}")
@@ -173,3 +178,6 @@ def named_strategy(given: Any) -> tuple[str, dict[str, Any], AnyStrategy | None]
     except (TypeError, RecipeError):
         pass
     return f"{_IN_MEMORY}{made.name}", dict(made.describe()), made
+
+
+_NOT_SETTINGS = ("gradient", "name", "papers")

@@ -26,7 +26,7 @@ RETRAINING = "retraining"
 
 
 class Progress(Observer):
-    """Told how a run goes on; the base shows nothing. `sif.cli` has one that draws."""
+    """TrialResult how a run goes on; the base shows nothing. `sif.cli` has one that draws."""
 
     def stage(self, name: str) -> None:
         """Take note of the stage that begins."""

@@ -232,7 +232,7 @@ class InteractionSpace(_Interaction, Space):
         parameters = {name: p.tolist() for name, p in named.items()}
         return Genotype(self.name, self.version, {"operation": (operation,)}, settings, parameters)
 
-    def family(self, active: Active) -> str:
+    def equivalence_class(self, active: Active) -> str:
         """Return the operation; without element-wise networks, its family (see `operations.family`)."""
         operation = self.settings.operations[active["operation"][0]]
         return operation if self.settings.hidden else family(operation)

@@ -103,7 +103,7 @@ class WideSpace(WideBase, Space):
 
     name: ClassVar[str] = NAME
     version: ClassVar[int] = VERSION
-    silent: ClassVar[frozenset[str]] = frozenset({"off"})
+    zero_operations: ClassVar[frozenset[str]] = frozenset({"off"})
 
     def __init__(
         self,
@@ -120,11 +120,11 @@ class WideSpace(WideBase, Space):
         )
         self.groups = groups
         if settings.biases == ("off",):  # alone it has its turn, as every candidate without a rival
-            self.silent = frozenset()  # type: ignore[misc]
+            self.zero_operations = frozenset()  # type: ignore[misc]
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the weights; biases start small but not zero, or no slope would reach their choice."""
+        """Draw the weights; biases start small but not zero, or no gradient would reach their choice."""
         super().reset(generator)
         if self.bias is not None and self.offset is not None:
             for parameter in (self.bias, self.offset):
@@ -178,11 +178,11 @@ class WideSpace(WideBase, Space):
         """Return the choices by name, and the settings."""
         return wide_genotype(self._choices(active), self.settings)
 
-    def family(self, active: Active) -> str:
+    def equivalence_class(self, active: Active) -> str:
         """Return one name for all points that are the same set of functions (see `wide_points.family_of`)."""
         return family_of(self._choices(active), self.settings)
 
-    def representative(self, active: Active) -> Active:
+    def canonical(self, active: Active) -> Active:
         """Return the same point with `sum` in place of `linear` where the weights can move into the embeddings.
 
         So it is of a product with identity element-wise networks: w . (u * v) is the sum of u * v under other

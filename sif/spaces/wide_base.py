@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nasp_core.choice import mix
 from nasp_core.errors import SpaceError
-from nasp_core.network import Loss, Network
+from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.types import Batch, Mixture
 from sif.encodings.elementwise import Elementwise
 from sif.encodings.entrywise import entrywise, start_near_identity
@@ -117,10 +117,12 @@ class WideBase(Network):
         """Return the scores of queries float32 `[n, k + m]`, of pairs `[n]`."""
         return self._answer(inputs, mixture, None)[0]
 
-    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
+    def training_loss(
+        self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None
+    ) -> StepLoss:
         """Return the loss of a batch, and the penalty on its rows."""
         scores, penalty = self.penalised(batch.inputs, mixture)
-        return loss(scores, batch.target), penalty
+        return StepLoss(loss(scores, batch.target), penalty)
 
     def penalised(self, inputs: Queries | Tensor, mixture: Mixture | None = None) -> tuple[Tensor, Tensor | None]:
         """Return scores and the penalty on the batch's rows, None where the settings have none.
@@ -228,7 +230,7 @@ class WideBase(Network):
         return mix(operations, *mixture.row("operation", branch), u.values, v.values, present=present)
 
     def _biases(self, asked: Asked, mixture: Mixture, penalties: list[Tensor]) -> Tensor | None:
-        """Return the biases `[n, k + m]`, None where they are off and need no slope."""
+        """Return the biases `[n, k + m]`, None where they are off and need no gradient."""
         names = self.offers["biases"][0]
         active, weights = mixture.row("biases", 0)
         if weights is None and active is not None and names[active] == "off":

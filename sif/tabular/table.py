@@ -137,7 +137,7 @@ class InteractionTable:
         return self._of(task).maximise
 
     def judge(self, task: TaskName, seed: int = 0) -> Callable[[Proposal], float]:
-        """Return what a trial strategy asks: from a proposal to its validation metric, turned so that larger is better.
+        """Return what multi-trial strategies ask: a proposal's validation metric, turned so that larger is better.
 
         The metric is that of one training: of seed `seed` modulo the number of seeds that the table holds. A share
         below 1 gets the best validation of that share of the epochs (of the first validation at least) - of the very
@@ -152,9 +152,9 @@ class InteractionTable:
             place = self._place(proposal.active)
             if math.isnan(whole[place]):
                 return -math.inf
-            if proposal.share >= 1.0:
+            if proposal.fidelity >= 1.0:
                 return sign * float(whole[place])
-            looks = max(1, math.floor(proposal.share * table.epochs / table.every + 1e-9))
+            looks = max(1, math.floor(proposal.fidelity * table.epochs / table.every + 1e-9))
             known = [value for value in table.curves[place][column][:looks] if not math.isnan(value)]
             return sign * best(known) if known else -math.inf
 

@@ -73,7 +73,9 @@ def _permute_bench(space: Space, order: tuple[int, ...]) -> Space:
 
 def _with_edges_of(space: Space, other: Space) -> Space:
     """Load into `other` the weights of `space`, whose edges list their candidates otherwise."""
-    names, moved = ([name for name in each.groups[0].candidates if name not in each.silent] for each in (space, other))
+    names, moved = (
+        [name for name in each.groups[0].candidates if name not in each.zero_operations] for each in (space, other)
+    )
     source = space.state_dict()
     state = {}
     for key in other.state_dict():

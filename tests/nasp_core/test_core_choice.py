@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from nasp_core.choice import mix
 from nasp_core.loop import Loop, Observer
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax.one_hot import sloped_point
-from nasp_core.strategies import nasp, nasp_ranked
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.types import Mixture
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.tensor import TensorInteractionSpace
@@ -64,10 +65,10 @@ def counted(modules: nn.ModuleList) -> Iterator[list[int]]:
         handle.remove()
 
 
-def slopes(space: Space, inputs: Tensor, active: int, *, dense: bool) -> tuple[Tensor, list[Tensor], Tensor]:
+def gradients(space: Space, inputs: Tensor, active: int, *, dense: bool) -> tuple[Tensor, list[Tensor], Tensor]:
     (group,) = space.groups
     alpha = {group.name: torch.full(group.shape, 0.25, requires_grad=True)}
-    mixture = sloped_point({group.name: (active,)}, alpha)
+    mixture = straight_through({group.name: (active,)}, alpha)
     if dense:
         mixture = Mixture(weights=mixture.weights)
     output = space(inputs, mixture)
@@ -79,15 +80,15 @@ def slopes(space: Space, inputs: Tensor, active: int, *, dense: bool) -> tuple[T
 
 
 @pytest.mark.parametrize(("kind", "settings"), SPACES)
-def test_inner_products_are_the_slopes_of_the_dense_mixture(
+def test_inner_products_are_the_gradients_of_the_dense_mixture(
     kind: type[InteractionSpace], settings: InteractionSettings
 ) -> None:
     space = make(kind, settings)
     inputs = batch(space)
     count = len(space.predictors)
     for active in range(0, count, max(1, count // 6)):
-        fast, fast_rest, fast_out = slopes(space, inputs, active, dense=False)
-        dense, dense_rest, dense_out = slopes(space, inputs, active, dense=True)
+        fast, fast_rest, fast_out = gradients(space, inputs, active, dense=False)
+        dense, dense_rest, dense_out = gradients(space, inputs, active, dense=True)
         assert (fast != 0).all()
         torch.testing.assert_close(fast, dense, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(fast_out, dense_out, rtol=1e-6, atol=1e-6)
@@ -102,7 +103,7 @@ def test_the_architecture_step_calls_every_candidate_once(
 ) -> None:
     space = make(kind, settings)
     with counted(space.predictors) as calls:
-        slopes(space, batch(space), 1, dense=False)
+        gradients(space, batch(space), 1, dense=False)
     assert calls == [1] * len(space.predictors)
 
 
@@ -128,7 +129,7 @@ def test_candidates_with_state_end_up_as_in_the_dense_mixture() -> None:
     def run(*, dense: bool) -> list[Tensor]:
         norms = nn.ModuleList(nn.BatchNorm1d(2, momentum=0.1 * (i + 1)) for i in range(3))
         alpha = {"g": torch.zeros(1, 3, requires_grad=True)}
-        weights = sloped_point({"g": (2,)}, alpha).weights
+        weights = straight_through({"g": (2,)}, alpha).weights
         assert weights is not None
         x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0)) + 3
         out = mix(list(norms), None if dense else 2, weights["g"][0], x)
@@ -157,7 +158,7 @@ def test_a_dropped_choice_does_not_run_the_last_candidate(weights: Tensor | None
 
 
 def test_a_second_derivative_is_right_or_refused() -> None:
-    """The probe's slopes carry no graph; asking for a graph through them must not give silent nonsense."""
+    """The probe's gradients carry no graph; asking for a graph through them must not give silent nonsense."""
     alpha = torch.tensor([0.0, 1.0], requires_grad=True)
     x = torch.tensor([2.0], requires_grad=True)
     out = mix([torch.square, torch.exp], 1, alpha * 1.0, x)

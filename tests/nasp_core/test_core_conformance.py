@@ -2,18 +2,18 @@
 
 import pytest
 
-from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
-from nasp_core.testing import checks_of, refusal, space_checks
+from nasp_core.testing import conform, refusal, space_checks
 from nasp_core.trials import TrialStrategy
 from sif.testing.cases import CASES
 
 SMALL: dict[str, dict[str, object]] = {
     "nasp-ranked": {"finalists": 3},
-    "nasp-shortlist": {"looks": 8, "finalists": 2, "trainings": 3, "keep": 1},
-    "spos": {"looks": 4, "population": 2, "sample": 2},
-    "fairnas": {"looks": 4, "population": 2, "sample": 2},
-    "greedynas": {"draws": 3, "keep": 2, "looks": 4, "population": 2, "sample": 2},
+    "nasp-shortlist": {"n_supernet_evals": 8, "finalists": 2, "trainings": 3, "keep": 1},
+    "spos": {"n_supernet_evals": 4, "population": 2, "sample": 2},
+    "fairnas": {"n_supernet_evals": 4, "population": 2, "sample": 2},
+    "greedynas": {"draws": 3, "keep": 2, "n_supernet_evals": 4, "population": 2, "sample": 2},
     "shapley": {"permutations": 1, "every": 5},
     "evolution": {"trials": 3, "population": 2, "sample": 2},
     "local-search": {"trials": 3, "starts": 1},
@@ -33,19 +33,26 @@ def small(name: str) -> Strategy | TrialStrategy:
     return make_strategy(name, **SMALL.get(name, {}))
 
 
-COMBINATIONS = [
-    pytest.param(name, case, check, id=f"{name}-{case}-{check}")
-    for name in STRATEGIES
-    for case in CASES
-    if refusal(small(name), CASES[case]) is None
-    for check in checks_of(small(name))
-]
+BEGIN = [(name, case) for name in STRATEGIES for case in CASES if refusal(small(name), CASES[case]) is None]
 
 
-@pytest.mark.parametrize(("name", "case", "check"), COMBINATIONS)
-def test_strategy_conforms(name: str, case: str, check: str) -> None:
-    strategy = small(name)
-    checks_of(strategy)[check](strategy, CASES[case])
+def sample() -> set[tuple[str, str]]:
+    """Return each strategy on one case, and each case with three or more strategies: what a quick run checks."""
+    return {(name, list(CASES)[number % len(CASES)]) for number, name in enumerate(STRATEGIES)} & set(BEGIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [pytest.param(*pair, marks=() if pair in sample() else pytest.mark.slow, id="-".join(pair)) for pair in BEGIN],
+)
+def test_strategy_conforms(name: str, case: str) -> None:
+    assert conform(small(name), CASES[case]) == []
+
+
+def test_a_quick_run_has_each_strategy_and_each_case() -> None:
+    quick = sample()
+    assert {name for name, _ in quick} == set(STRATEGIES)
+    assert min(sum(case == of for _, of in quick) for case in CASES) >= 3
 
 
 def test_only_too_many_points_are_refused() -> None:

@@ -15,10 +15,10 @@ from torch.nn import functional
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop
+from nasp_core.methods import make_strategy
 from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax.one_hot import sloped_point
-from nasp_core.strategies import make_strategy
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.strategy import frozen
 from nasp_core.types import Active, Mixture
 from sif.cells.convolution.operations import (
@@ -111,13 +111,13 @@ def test_the_built_network_is_the_restricted_supernet_layer_by_layer(settings: C
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-def test_slopes_are_those_of_the_dense_mixture(settings: ConvSettings, dtype: torch.dtype, tolerance: float) -> None:
+def test_gradients_are_those_of_the_dense_mixture(settings: ConvSettings, dtype: torch.dtype, tolerance: float) -> None:
     space = make(settings).to(dtype)
     inputs, target = pictures().to(dtype), torch.arange(6) % 3
     active, grads = point(space), []
     for dense in (False, True):
         alpha = alphas(space, dtype)
-        mixture = sloped_point(active, alpha)
+        mixture = straight_through(active, alpha)
         output = space(inputs, Mixture(weights=mixture.weights) if dense else mixture)
         loss = functional.cross_entropy(output, target)
         wanted = [*alpha.values(), *space.parameters()]
@@ -140,7 +140,7 @@ def test_batch_norms_end_an_architecture_step_as_in_the_dense_mixture(settings: 
         space = make(settings)
         alpha = alphas(space)
         for seed in range(2):
-            mixture = sloped_point(point(space, seed), alpha)
+            mixture = straight_through(point(space, seed), alpha)
             output = space(pictures(), Mixture(weights=mixture.weights) if dense else mixture)
             torch.autograd.grad(output.square().sum(), list(alpha.values()))
         buffers.append(dict(space.named_buffers()))
@@ -179,7 +179,7 @@ def test_a_weight_step_runs_live_operations_alone_and_an_architecture_step_each_
     }
     assert {key for key, count in calls(space, Mixture(active=active)).items() if count} == live
     assert len(live) == 3 * 2 * 3
-    mixture = sloped_point(active, alphas(space))
+    mixture = straight_through(active, alphas(space))
     assert {key for key, count in calls(space, mixture).items() if count} == live, "the dead wait for the backward pass"
     assert set(calls(space, mixture, backward=True).values()) == {1}
     dense = {name: torch.softmax(torch.zeros(group.shape), 1) for name, group in zip(active, space.groups, strict=True)}
@@ -244,22 +244,22 @@ def held_for_backward(space: ConvCellSpace, mixture: Mixture) -> int:
 
 def test_an_architecture_step_holds_a_single_path() -> None:
     space = make(replace(DARTS, nodes=4, layers=4))
-    mixture = sloped_point(point(space), alphas(space))
+    mixture = straight_through(point(space), alphas(space))
     path, dense = held_for_backward(space, mixture), held_for_backward(space, Mixture(weights=mixture.weights))
     assert 5 * path < dense, f"{path} bytes against {dense}"
 
 
-def test_half_precision_gives_slopes_and_losses_in_full() -> None:
+def test_half_precision_gives_gradients_and_losses_in_full() -> None:
     space = make(DARTS)
     alpha = alphas(space)
     with torch.autocast("cpu", torch.bfloat16):
-        loss = functional.cross_entropy(space(pictures(), sloped_point(point(space), alpha)), torch.arange(6) % 3)
-        slopes = torch.autograd.grad(loss, list(alpha.values()))
+        loss = functional.cross_entropy(space(pictures(), straight_through(point(space), alpha)), torch.arange(6) % 3)
+        gradients = torch.autograd.grad(loss, list(alpha.values()))
     assert loss.dtype == torch.float32
-    exact = functional.cross_entropy(space(pictures(), sloped_point(point(space), alpha)), torch.arange(6) % 3)
-    for slope, wanted in zip(slopes, torch.autograd.grad(exact, list(alpha.values())), strict=True):
-        assert slope.dtype == torch.float32
-        assert float(functional.cosine_similarity(slope.flatten(), wanted.flatten(), dim=0)) > 0.9
+    exact = functional.cross_entropy(space(pictures(), straight_through(point(space), alpha)), torch.arange(6) % 3)
+    for gradient, wanted in zip(gradients, torch.autograd.grad(exact, list(alpha.values())), strict=True):
+        assert gradient.dtype == torch.float32
+        assert float(functional.cosine_similarity(gradient.flatten(), wanted.flatten(), dim=0)) > 0.9
 
 
 @pytest.mark.parametrize("size", [6, 7])
@@ -312,10 +312,10 @@ def test_the_burden_is_that_of_nasp() -> None:
     counts = {"skip_connect": 0, "conv_3x1_1x3": 864, "dil_conv_3x3": 252, "conv_1x1": 144, "conv_3x3": 1296}
     counts |= {"sep_conv_3x3": 504, "sep_conv_5x5": 888, "sep_conv_7x7": 1464}
     expected = torch.tensor([counts[name] for name in NASP.operations]) / sum(counts.values())
-    burden = space.burden()
-    torch.testing.assert_close(burden["normal"], expected.expand(space.groups[0].shape))
-    assert not burden["reduce"].any()
-    assert burden["reduce"].shape == space.groups[1].shape
+    sizes = space.relative_parameters()
+    torch.testing.assert_close(sizes["normal"], expected.expand(space.groups[0].shape))
+    assert not sizes["reduce"].any()
+    assert sizes["reduce"].shape == space.groups[1].shape
 
 
 def test_the_layout_in_memory_changes_no_result() -> None:

@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasp_core.domain import Logits
 from nasp_core.errors import StrategyError
-from nasp_core.gradient import FirstOrder
-from nasp_core.hook import AuxiliarySkip, DropBlockSkip, NoisySkip, NormOnly, PartialChannels, Transit
 from nasp_core.loop import Loop
+from nasp_core.methods.darts_minus import AuxiliarySkip
+from nasp_core.methods.entrannas import Transit
+from nasp_core.methods.msg_das import DropBlockSkip
+from nasp_core.methods.noisy_darts import NoisySkip
+from nasp_core.methods.rf_darts import NormOnly
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax import Softmax
-from nasp_core.select import Argmax
+from nasp_core.parts import Argmax, FirstOrder, Logits, PartialChannels, Softmax
 from nasp_core.strategy import Hook, Strategy
 from nasp_core.types import Mixture
 from sif.cells.convolution.edges import Edge, Row, branches_of, joined

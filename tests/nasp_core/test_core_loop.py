@@ -8,16 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasp_core.domain import Box
 from nasp_core.errors import SearchError
 from nasp_core.evaluation import better, evaluate
-from nasp_core.gradient import FirstOrder
 from nasp_core.loop import Loop, Observer
+from nasp_core.methods.nasp import nasp
 from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax import OneHot
-from nasp_core.select import Argmax
-from nasp_core.strategies import nasp
+from nasp_core.parts import Argmax, Box, FirstOrder, OneHot
 from nasp_core.strategy import Schedule, Strategy
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask, ShuffledStream
 from nasp_core.training import train

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import GenotypeError, SpaceError
-from nasp_core.relax.one_hot import sloped_point
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.types import Mixture
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space, arch_string, operations_of
 
@@ -101,20 +101,20 @@ def test_the_built_network_is_the_restricted_supernet(point: tuple[int, ...], af
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_slopes_and_statistics_are_those_of_the_dense_mixture(point: tuple[int, ...]) -> None:
-    """Also where no live edge leads on from a node: no slope reaches it, yet its batch norms see the batch."""
+def test_gradients_and_statistics_are_those_of_the_dense_mixture(point: tuple[int, ...]) -> None:
+    """Also where no live edge leads on from a node: no gradient reaches it, yet its batch norms see the batch."""
     results = []
     for dense in (False, True):
         space = make().double()
         alpha = {"edge": torch.zeros(space.groups[0].shape, dtype=torch.float64, requires_grad=True)}
-        mixture = sloped_point({"edge": point}, alpha)
+        mixture = straight_through({"edge": point}, alpha)
         output = space(pictures(torch.float64), Mixture(weights=mixture.weights) if dense else mixture)
-        (slope,) = torch.autograd.grad(output.square().sum(), list(alpha.values()))
-        results.append((output, slope, dict(space.named_buffers())))
-    (output, slope, buffers), (dense_output, dense_slope, dense_buffers) = results
+        (gradient,) = torch.autograd.grad(output.square().sum(), list(alpha.values()))
+        results.append((output, gradient, dict(space.named_buffers())))
+    (output, gradient, buffers), (dense_output, dense_gradient, dense_buffers) = results
     torch.testing.assert_close(output, dense_output, rtol=0, atol=1e-10)
-    torch.testing.assert_close(slope, dense_slope, rtol=1e-10, atol=1e-10)
-    assert not slope[:, 0].any(), "none adds nothing"
+    torch.testing.assert_close(gradient, dense_gradient, rtol=1e-10, atol=1e-10)
+    assert not gradient[:, 0].any(), "none adds nothing"
     for name, buffer in buffers.items():
         torch.testing.assert_close(buffer, dense_buffers[name], rtol=1e-12, atol=1e-12)
 

@@ -62,8 +62,8 @@ def test_clip_bounds_the_total_norm_and_leaves_small_gradients() -> None:
 @pytest.mark.parametrize("shape", ["shared", "expanded"])
 def test_clipping_takes_gradients_that_share_memory(shape: str) -> None:
     weights = [nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(4))]
-    slope = torch.tensor([3.0, 0.0, 0.0, 0.0])
-    total = ((weights[0] + weights[1]) * slope).sum() if shape == "shared" else weights[0].sum() + weights[1].sum()
+    gradient = torch.tensor([3.0, 0.0, 0.0, 0.0])
+    total = ((weights[0] + weights[1]) * gradient).sum() if shape == "shared" else weights[0].sum() + weights[1].sum()
     optimiser = Optimiser("sgd", 1.0, clip=1.0)
     optimiser.apply(optimiser.create(weights), weights, torch.autograd.grad(total, weights))
     assert float(torch.cat([w.detach() for w in weights]).norm()) == pytest.approx(1.0, rel=1e-4)

@@ -6,16 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nasp_core.domain import Box, Logits
 from nasp_core.errors import SearchError
+from nasp_core.methods.nasp_ranked import Ranking, finalists
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax import FairTurns, OneHot, Pinned, Softmax
-from nasp_core.select import Argmax, Ranking
-from nasp_core.select.ranking import finalists
+from nasp_core.parts import Argmax, Box, FairTurns, Logits, OneHot, Pinned, Softmax
 from nasp_core.strategy import SelectContext
 from nasp_core.testing import QuadraticSettings, QuadraticSpace
-from nasp_core.types import Active, ChoiceGroup, Phase
+from nasp_core.types import Active, ChoiceGroup, Phase, RelaxState
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.testing.cases import CASES
 from sif.testing.planted import PlantedTask
@@ -65,7 +63,7 @@ def test_box_is_idempotent_and_non_expansive(first: list[list[float]], second: l
 @given(ROWS, st.floats(0.1, 10))
 def test_softmax_sums_to_one_and_keeps_the_order(rows: list[list[float]], temperature: float) -> None:
     alpha = {"g": torch.tensor(rows, requires_grad=True)}
-    weights = Softmax(temperature).mixture(alpha, TwoGroups(), "arch", {}, generator()).weights
+    weights = Softmax(temperature).mixture(alpha, TwoGroups(), "arch", RelaxState(), generator()).weights
     assert weights is not None
     torch.testing.assert_close(weights["g"].sum(-1), torch.ones(len(rows)), rtol=1e-5, atol=1e-5)
     assert (weights["g"] >= 0).all()
@@ -75,7 +73,7 @@ def test_softmax_sums_to_one_and_keeps_the_order(rows: list[list[float]], temper
 
 def test_softmax_temperature_is_in_the_exponent() -> None:
     alpha = {"g": torch.tensor([[0.0, 1.0]])}
-    weights = Softmax(0.5).mixture(alpha, TwoGroups(), "valid", {}, generator()).weights
+    weights = Softmax(0.5).mixture(alpha, TwoGroups(), "valid", RelaxState(), generator()).weights
     assert weights is not None
     torch.testing.assert_close(weights["g"][0, 1], torch.sigmoid(torch.tensor(2.0)))
 
@@ -95,16 +93,16 @@ def test_one_hot_is_the_nearest_corner(rows: list[list[float]]) -> None:
 
 def test_one_hot_lets_alphas_gradient_through_unchanged() -> None:
     alpha = {"a": torch.rand(3, 4).requires_grad_(), "b": torch.rand(1, 2).requires_grad_()}
-    mixture = OneHot().mixture(alpha, TwoGroups(), "arch", {}, generator())
+    mixture = OneHot().mixture(alpha, TwoGroups(), "arch", OneHot().init(), generator())
     assert mixture.weights is not None
     assert mixture.active is not None
-    slope = torch.randn(3, 4)
-    (grad,) = torch.autograd.grad((mixture.weights["a"] * slope).sum(), alpha["a"])
-    assert torch.equal(grad, slope)
+    gradient = torch.randn(3, 4)
+    (grad,) = torch.autograd.grad((mixture.weights["a"] * gradient).sum(), alpha["a"])
+    assert torch.equal(grad, gradient)
     for row, index in enumerate(mixture.active["a"]):
         assert mixture.weights["a"][row].tolist() == [float(i == index) for i in range(4)]
     for phase in ("weight", "valid"):
-        assert OneHot().mixture(alpha, TwoGroups(), phase, {}, generator()).weights is None
+        assert OneHot().mixture(alpha, TwoGroups(), phase, OneHot().init(), generator()).weights is None
 
 
 @pytest.mark.parametrize("domain", [Box(0.0, 1.0, 0.5, 0.01), Logits(0.01)])
@@ -149,11 +147,13 @@ def test_fair_turns_leaves_its_round_alone_in_other_phases() -> None:
     expected = TwoGroups().constrain(alpha)
     for phase in phases:
         assert FairTurns().mixture(alpha, TwoGroups(), phase, state, gen).active == expected
-    assert state == {"rounds": {}}
+    assert state == FairTurns().init()
 
 
 def test_pinned_is_its_point_whatever_alpha_says() -> None:
-    mixture = Pinned((("operation", (3,)),)).mixture({"operation": torch.rand(1, 5)}, space(), "arch", {}, generator())
+    mixture = Pinned((("operation", (3,)),)).mixture(
+        {"operation": torch.rand(1, 5)}, space(), "arch", RelaxState(), generator()
+    )
     assert mixture.active == {"operation": (3,)}
     assert mixture.weights is None
 
@@ -190,7 +190,7 @@ def test_finalists_start_with_the_projection_and_never_repeat(scores: list[float
     built, alpha = space(hidden=4), {"operation": torch.tensor([scores])}
     found = finalists(built, alpha, count)
     assert found[0] == built.constrain(alpha)
-    assert len({built.family(active) for active in found}) == len(found) == min(count, 5)
+    assert len({built.equivalence_class(active) for active in found}) == len(found) == min(count, 5)
     values = [scores[active["operation"][0]] for active in found]
     assert values == sorted(values, reverse=True)
 
@@ -237,9 +237,9 @@ def test_fair_turns_give_every_candidate_that_can_be_heard_its_turn() -> None:
         for pick in active[group.name]:
             if pick >= 0:
                 seen[pick] += 1
-    heard = [index for index, name in enumerate(group.candidates) if name not in built.silent]
-    assert float(seen.sum() - seen[heard].sum()) == 0
-    assert float(seen[heard].max() / seen[heard].min()) < 1.3
+    receiving = [index for index, name in enumerate(group.candidates) if name not in built.zero_operations]
+    assert float(seen.sum() - seen[receiving].sum()) == 0
+    assert float(seen[receiving].max() / seen[receiving].min()) < 1.3
 
 
 def test_finalists_of_large_logits() -> None:
@@ -254,7 +254,7 @@ def test_ranking_trains_the_finalists_on_a_shortened_schedule_and_takes_the_best
     asked: list[tuple[int, Training]] = []
     scores = {"operation": torch.tensor([[0.9, 0.8, 0.7, 0.6, 0.5]])}
     metrics = {0: 0.5, 1: 0.3, 2: 0.3, 3: 0.9, 4: 0.1}
-    chosen = Ranking(count=4, shorten=3.0).select(context(space(hidden=4), scores, metrics, asked))
+    chosen = Ranking(count=4, epoch_divisor=3.0).select(context(space(hidden=4), scores, metrics, asked))
     assert chosen == {"operation": (1,)}, "a tie goes to the larger alpha; the fifth is no finalist"
     assert [index for index, _ in asked] == [0, 1, 2, 3]
     short = asked[0][1]
@@ -269,12 +269,14 @@ def test_ranking_of_one_family_trains_nothing() -> None:
     assert (chosen, asked) == ({"operation": (1,)}, [])
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"shorten": 0.5}])
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"epoch_divisor": 0.5}])
 def test_ranking_refuses_an_empty_final(wrong: dict[str, float]) -> None:
     with pytest.raises(SearchError) as error:
         Ranking(**wrong)  # type: ignore[arg-type]
-    settings_ = {"count": 8, "shorten": 4.0} | wrong
-    expected = f"Ranking(count={settings_['count']}, shorten={settings_['shorten']}): both must be 1 or more"
+    settings_ = {"count": 8, "epoch_divisor": 4.0} | wrong
+    expected = (
+        f"Ranking(count={settings_['count']}, epoch_divisor={settings_['epoch_divisor']}): both must be 1 or more"
+    )
     assert str(error.value) == expected
 
 
@@ -289,5 +291,5 @@ def test_points_are_all_combinations_in_order() -> None:
 def test_quadratic_space_scores_its_columns() -> None:
     built = QuadraticSpace(QuadraticSettings(size=2, continuous=1, columns=(0, 1)))
     inputs = torch.tensor([[0.0, 0.0, 0.0, 5.0, 7.0]])
-    mixture = OneHot().mixture({"column": torch.tensor([[0.0, 1.0]])}, built, "weight", {}, generator())
+    mixture = OneHot().mixture({"column": torch.tensor([[0.0, 1.0]])}, built, "weight", OneHot().init(), generator())
     assert built(inputs, mixture).tolist() == [7.0]

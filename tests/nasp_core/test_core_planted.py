@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from nasp_core.errors import SpaceError
+from nasp_core.methods import make_strategy
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.search import Found, search
-from nasp_core.strategies import make_strategy, nasp_ranked
 from nasp_core.testing import ShuffledStream
 from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS, family
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
@@ -40,7 +41,7 @@ SEARCH = Training(epochs=2, batch_size=128, optimiser=Optimiser(learning_rate=0.
 def recover(operation: str, seed: int) -> Found:
     task = PlantedTask(operation, (60, 50), dim=1, density=0.8, seed=seed)
     space = InteractionSpace(task.sizes, SETTINGS)
-    return search(space, task, nasp_ranked(shorten=1.0), SEARCH, final=FINAL, seed=seed)
+    return search(space, task, nasp_ranked(epoch_divisor=1.0), SEARCH, final=FINAL, seed=seed)
 
 
 def assert_found(operation: str, found: Found) -> None:
@@ -51,7 +52,9 @@ def assert_found(operation: str, found: Found) -> None:
     assert len(finals) == 3, "one finalist of each family"
 
 
-@pytest.mark.parametrize("operation", ["plus", "multiply", "max"])
+@pytest.mark.parametrize(
+    "operation", ["max", *(pytest.param(each, marks=pytest.mark.slow) for each in ("plus", "multiply"))]
+)
 def test_the_planted_family_is_found(operation: str) -> None:
     assert_found(operation, recover(operation, 0))
 
@@ -69,7 +72,7 @@ def test_a_planted_composition_is_found(operation: str) -> None:
     task = PlantedTask(operation, (24, 20, 6), dim=1, density=0.9)
     candidates = ("plus_plus", "multiply_multiply", "max_max", "0_multiply_concat")
     space = TensorInteractionSpace(task.sizes, InteractionSettings(**{**vars(SETTINGS), "operations": candidates}))
-    found = search(space, task, nasp_ranked(shorten=1.0), SEARCH, final=FINAL)
+    found = search(space, task, nasp_ranked(epoch_divisor=1.0), SEARCH, final=FINAL)
     assert found.genotype.choices["operation"] == (operation,)
 
 

@@ -63,6 +63,7 @@ def test_every_published_cell_trains(name: str) -> None:
         assert not torch.equal(parameter, old), f"{key} never trained"
 
 
+@pytest.mark.slow
 def test_stripes_are_learnt() -> None:
     training = Training(epochs=12, batch_size=24, optimiser=Optimiser("adam", 0.01))
     trained = train(make(drop_path=0.0), PlantedPictures(rows=144), training, seed=1)
@@ -73,7 +74,7 @@ def test_stripes_are_learnt() -> None:
 def test_pictures_of_any_size_are_taken(size: int, channels: int) -> None:
     network = make(in_channels=channels)
     batch = Batch(pictures(size, 4, channels), torch.tensor([0, 1, 2, 0]))
-    loss, second = network.training_loss(batch, None, nn.functional.cross_entropy)
+    loss, second, _ = network.training_loss(batch, None, nn.functional.cross_entropy)
     assert second is not None
     (loss + second).backward()
     assert all(p.grad is not None for p in network.parameters())
@@ -82,16 +83,16 @@ def test_pictures_of_any_size_are_taken(size: int, channels: int) -> None:
 
 def test_the_second_classifier_is_for_training_alone() -> None:
     network, batch = make(drop_path=0.0), Batch(pictures(32), torch.tensor([0, 1, 2, 0, 1, 2]))
-    heard: list[Tensor] = []
+    receiving: list[Tensor] = []
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
-        heard.append(output)
+        receiving.append(output)
         return output.square().mean()
 
-    own, second = network.training_loss(batch, None, loss)
-    assert len(heard) == 2
-    torch.testing.assert_close(own, heard[0].square().mean())
-    torch.testing.assert_close(second, 0.4 * heard[1].square().mean())
+    own, second, _ = network.training_loss(batch, None, loss)
+    assert len(receiving) == 2
+    torch.testing.assert_close(own, receiving[0].square().mean())
+    torch.testing.assert_close(second, 0.4 * receiving[1].square().mean())
     assert network.auxiliary_logits is None, "nothing is held after the step"
     network.eval()
     assert network.training_loss(batch, None, loss)[1] is None
@@ -160,6 +161,7 @@ def test_a_cell_of_identities_is_untouched_by_dropping() -> None:
     torch.testing.assert_close(cell(before, previous, torch.tensor(0.1)).value, kept, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_compiling_once_is_enough_for_a_training() -> None:
     from torch._dynamo.testing import CompileCounter
 
@@ -169,7 +171,7 @@ def test_compiling_once_is_enough_for_a_training() -> None:
     for step in range(4):
         network.set_progress(step / 4)
         batch = Batch(pictures(), torch.tensor([0, 1, 2, 0, 1, 2]))
-        loss, second = network.training_loss(batch, None, nn.functional.cross_entropy)
+        loss, second, _ = network.training_loss(batch, None, nn.functional.cross_entropy)
         assert second is not None
         (loss + second).backward()
     assert counter.frame_count == 1

@@ -1,4 +1,4 @@
-"""The recurrent cell space: the cell against a plain reference, its slopes, its rule."""
+"""The recurrent cell space: the cell against a plain reference, its gradients, its rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.relax.one_hot import sloped_point
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.types import Batch, Mixture
 from sif.cells.recurrent.forms import DARTS_PTB, DARTS_PTB_FIRST, from_pairs, pairs_of, resized
 from sif.cells.recurrent.settings import DARTS_EVALUATION, RecurrentSettings
@@ -56,24 +56,24 @@ def test_a_cell_is_its_equations(cell: tuple[tuple[str, int], ...]) -> None:
     genotype = from_pairs(cell, PLAIN)
     active = space.selection(genotype)
     expected = reference(space, words(), one_hot(space, active["node"]), PLAIN.activations)
-    torch.testing.assert_close(space(words(), Mixture(active=active)), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(space(words(), Mixture(active=active))[0], expected, rtol=1e-12, atol=1e-12)
     network = space.build(genotype).double()
     network.load_state_dict(space.state_dict())
-    torch.testing.assert_close(network(words()), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(network(words())[0], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_mixture_is_the_weighted_sum_over_edges_and_activations() -> None:
     space = space_of()
     weights = torch.rand(space.groups[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     expected = reference(space, words(), weights, PLAIN.activations)
-    torch.testing.assert_close(space(words(), Mixture(weights={"node": weights})), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(space(words(), Mixture(weights={"node": weights}))[0], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_several_live_edges_add_up_and_none_adds_nothing() -> None:
     space = space_of()
     active = (1, 0, -1, 2, 4, 3)  # node 1: tanh; node 2: none and dropped; node 3: three edges
     expected = reference(space, words(), one_hot(space, active), PLAIN.activations)
-    torch.testing.assert_close(space(words(), Mixture(active={"node": active})), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(space(words(), Mixture(active={"node": active}))[0], expected, rtol=1e-12, atol=1e-12)
 
 
 SEARCH = replace(PLAIN, batch_norm=True, dropout=0.3, dropouth=0.3, dropoutx=0.3, dropouti=0.3, dropoute=0.2)
@@ -83,21 +83,20 @@ def gradients(space: RecurrentCellSpace, active: tuple[int, ...], *, dense: bool
     """Output, what is left, BN statistics, and the gradients of alpha and every weight, at a one-hot point."""
     start = torch.rand(space.groups[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     alpha = {"node": start.requires_grad_()}
-    point = sloped_point({"node": active}, alpha)
+    point = straight_through({"node": active}, alpha)
     mixture = Mixture(weights=point.weights) if dense else point
     if space.norm is not None:
         space.norm.reset_running_stats()
     with torch.random.fork_rng():
         torch.manual_seed(4)
-        output = space(words(), mixture)
+        output, hidden = space(words(), mixture)
     cotangent = torch.randn(output.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     grads = torch.autograd.grad(output, [alpha["node"], *space.parameters()], cotangent)
-    assert space.left is not None
-    return (grads[0], output.detach(), space.left, *(b.clone() for b in space.buffers()), *grads[1:])
+    return (grads[0], output.detach(), hidden, *(b.clone() for b in space.buffers()), *grads[1:])
 
 
 @pytest.mark.parametrize("settings", [PLAIN, SEARCH, replace(SEARCH, activations=("relu", "tanh", "identity"))])
-def test_slopes_at_a_point_are_those_of_the_dense_mixture(settings: RecurrentSettings) -> None:
+def test_gradients_at_a_point_are_those_of_the_dense_mixture(settings: RecurrentSettings) -> None:
     """In every edge and activation, summed over time; and batch norm ends up as the dense mixture leaves it."""
     space = space_of(settings)
     for seed in range(5):
@@ -105,9 +104,9 @@ def test_slopes_at_a_point_are_those_of_the_dense_mixture(settings: RecurrentSet
         fast, slow = (gradients(space, active, dense=dense) for dense in (False, True))
         for a, b in zip(fast, slow, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
-        heard = [index for index, name in enumerate(settings.activations) if name not in space.silent]
-        assert bool((fast[0][:, heard] != 0).all())
-        assert int((fast[0] == 0).sum()) == len(fast[0]) * (len(settings.activations) - len(heard))
+        receiving = [index for index, name in enumerate(settings.activations) if name not in space.zero_operations]
+        assert bool((fast[0][:, receiving] != 0).all())
+        assert int((fast[0] == 0).sum()) == len(fast[0]) * (len(settings.activations) - len(receiving))
 
 
 class _Products(TorchDispatchMode):
@@ -137,9 +136,9 @@ def test_the_architecture_step_runs_each_dead_edge_once_for_all_time_steps() -> 
     for parameter in space.parameters():
         parameter.requires_grad_(False)
     alpha = {"node": torch.rand(space.groups[0].shape, dtype=torch.float64, requires_grad=True)}
-    mixture = sloped_point(space.random_point(torch.Generator().manual_seed(0)), alpha)
+    mixture = straight_through(space.random_point(torch.Generator().manual_seed(0)), alpha)
     with _Products() as counted:
-        torch.autograd.grad(space(words(), mixture).sum(), alpha["node"])
+        torch.autograd.grad(space(words(), mixture)[0].sum(), alpha["node"])
     assert sorted(counted.rows) == [4] * (5 * PLAIN.steps) + [20] * 6
 
 
@@ -190,14 +189,14 @@ def test_cells_that_differ_in_the_order_of_their_nodes_are_one_family() -> None:
     first.reset(torch.Generator().manual_seed(0))
     state = first.state_dict()
     second.load_state_dict(state | {"nodes.0": state["nodes.1"], "nodes.1": state["nodes.0"]})
-    torch.testing.assert_close(first(words()), second(words()))
+    torch.testing.assert_close(first(words())[0], second(words())[0])
     space = RecurrentCellSpace(PLAIN)
-    families = [space.family(space.selection(from_pairs(n.pairs, PLAIN))) for n in (first, second)]
+    families = [space.equivalence_class(space.selection(from_pairs(n.pairs, PLAIN))) for n in (first, second)]
     assert families == ["relu tanh(identity)"] * 2
     other = from_pairs((("relu", 0), ("tanh", 0), ("identity", 1)), PLAIN)
-    assert space.family(space.selection(other)) == "relu(identity) tanh"
+    assert space.equivalence_class(space.selection(other)) == "relu(identity) tanh"
     # in four colours: 4^3 paths, 4 * 10 forks, 16 * 4 of a pair beside one alone, 20 of three alone
-    assert len({space.family(active) for active in space.points()}) == 64 + 40 + 64 + 20
+    assert len({space.equivalence_class(active) for active in space.points()}) == 64 + 40 + 64 + 20
 
 
 def test_a_found_cell_is_built_at_another_scale() -> None:

@@ -1,4 +1,4 @@
-"""The language model around a recurrent cell: memory, dropout, penalties, precision, training."""
+"""The language model around a recurrent cell: hidden state, dropout, penalties, precision, training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasp_core.errors import SpaceError
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax.one_hot import sloped_point
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
 from sif.cells.recurrent.space import RecurrentNetwork
@@ -19,28 +19,26 @@ from sif.testing.text import PlantedText
 
 
 @pytest.mark.parametrize("norm", [False, True])
-def test_two_windows_with_memory_are_one_long_window(norm: bool) -> None:
+def test_two_windows_with_the_hidden_state_are_one_long_window(norm: bool) -> None:
     space = space_of(replace(PLAIN, batch_norm=norm)).eval()
     mixture = Mixture(active=space.random_point(torch.Generator().manual_seed(0)))
-    whole = space(words(6), mixture)
-    first = space(words(6)[:2], mixture)
-    assert space.left is not None
-    assert not space.left.requires_grad
-    space.memory = space.left
-    second = space(words(6)[2:], mixture)
+    whole, _ = space(words(6), mixture)
+    first, hidden = space(words(6)[:2], mixture)
+    assert not hidden.requires_grad
+    second, _ = space(words(6)[2:], mixture, hidden)
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-12, atol=1e-12)
-    with pytest.raises(SpaceError, match=r"^a memory of 4 columns of text meets a batch of 3; a stream must keep"):
-        space(words(6, 3), mixture)
+    with pytest.raises(
+        SpaceError, match=r"^a hidden state of 4 columns of text meets a batch of 3; a stream must keep"
+    ):
+        space(words(6, 3), mixture, hidden)
 
 
 def test_what_is_carried_has_no_dropout_of_the_output() -> None:
     space = space_of(replace(PLAIN, dropout=0.9))
     mixture = Mixture(active=space.random_point(torch.Generator().manual_seed(0)))
-    space(words(), mixture)
-    trained = space.left
-    space.eval()(words(), mixture)
-    assert trained is not None
-    torch.testing.assert_close(trained, space.left)
+    _, trained = space(words(), mixture)
+    _, evaluated = space.eval()(words(), mixture)
+    torch.testing.assert_close(trained, evaluated)
 
 
 class _Masks(RecurrentNetwork):
@@ -65,7 +63,7 @@ def test_dropout_masks_are_constant_in_time_and_drawn_anew_for_each_sequence_and
         assert bool((zero[-1][0][0] != zero[-1][0][1]).any())
         assert 0.3 < float(zero[-1].float().mean()) < 0.7
         kept = network.seen[~zero[-1]]
-        raw = network.states(words(), None).detach()
+        raw = network.states(words(), None)[0].detach()
         torch.testing.assert_close(kept, 2 * raw[~zero[-1]])
     assert bool((zero[0] != zero[1]).any())
 
@@ -76,7 +74,7 @@ def test_hidden_and_input_masks_are_those_of_the_equations() -> None:
     network = RecurrentNetwork(CELLS[1], settings).double()
     network.reset(torch.Generator().manual_seed(0))
     torch.manual_seed(7)
-    states = network.states(words(), None)
+    states, _ = network.states(words(), None)
     torch.manual_seed(7)
     i, x, h = (torch.empty(4, 6, dtype=torch.float64).bernoulli_(1 - p) / (1 - p) for p in (0.2, 0.3, 0.4))
     state, expected = torch.zeros(4, 6, dtype=torch.float64), []
@@ -112,8 +110,8 @@ def test_weight_dropout_drops_entries_between_one_state_and_the_next() -> None:
     network = RecurrentNetwork(CELLS[0], settings).double()
     network.reset(torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    dropped = network.states(words(), None)
-    whole = network.eval().states(words(), None)
+    dropped, _ = network.states(words(), None)
+    whole, _ = network.eval().states(words(), None)
     assert torch.equal(dropped[0], whole[0])
     assert bool((dropped[1:] != whole[1:]).any(-1).all())
 
@@ -123,8 +121,8 @@ def test_each_dropout_changes_training_and_not_evaluation(name: str) -> None:
     space, other = space_of(), space_of(replace(PLAIN, **{name: 0.5}))
     mixture = Mixture(active=space.random_point(torch.Generator().manual_seed(0)))
     torch.manual_seed(0)
-    assert bool((other(words(), mixture) != space(words(), mixture)).any())
-    assert torch.equal(other.eval()(words(), mixture), space.eval()(words(), mixture))
+    assert bool((other(words(), mixture)[0] != space(words(), mixture)[0]).any())
+    assert torch.equal(other.eval()(words(), mixture)[0], space.eval()(words(), mixture)[0])
 
 
 def test_penalties_are_of_the_outputs_after_and_before_their_dropout() -> None:
@@ -133,9 +131,9 @@ def test_penalties_are_of_the_outputs_after_and_before_their_dropout() -> None:
     network.reset(torch.Generator().manual_seed(0))
     batch, task = Batch(words(), words(seed=9)), PlantedText(11)
     torch.manual_seed(3)
-    loss, penalty = network.training_loss(batch, None, task.loss)
+    loss, penalty, _ = network.training_loss(batch, None, task.loss)
     torch.manual_seed(3)
-    states = network.states(batch.inputs, None)
+    states, _ = network.states(batch.inputs, None)
     dropped = network.drop(states)
     assert penalty is not None
     torch.testing.assert_close(loss, task.loss(dropped @ network.embedding.T, batch.target))
@@ -151,14 +149,15 @@ def test_penalties_are_of_the_outputs_after_and_before_their_dropout() -> None:
 def test_bfloat16_computes_the_same_and_keeps_states_in_float32(how: str) -> None:
     space = space_of(replace(PLAIN, batch_norm=True), double=False)
     alpha = {"node": torch.rand(space.groups[0].shape, generator=torch.Generator().manual_seed(0)).requires_grad_()}
-    point = sloped_point(space.constrain(alpha), alpha)
+    point = straight_through(space.constrain(alpha), alpha)
     mixtures = {"live": Mixture(active=point.active), "dense": Mixture(weights=alpha), "probed": point}
     results = []
     for half in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss, penalty = space.training_loss(Batch(words(), words(seed=3)), mixtures[how], PlantedText(11).loss)
-        assert space.left is not None
-        assert space.left.dtype == torch.float32
+            batch = Batch(words(), words(seed=3))
+            loss, penalty, hidden = space.training_loss(batch, mixtures[how], PlantedText(11).loss)
+        assert hidden is not None
+        assert hidden.dtype == torch.float32
         assert penalty is None
         grads = torch.autograd.grad(loss, [alpha["node"], space.initial], allow_unused=True)
         results.append([loss.detach(), *(g for g in grads if g is not None)])
@@ -167,7 +166,8 @@ def test_bfloat16_computes_the_same_and_keeps_states_in_float32(how: str) -> Non
         assert float((exact - rounded).norm() / exact.norm()) < 0.1
 
 
-def test_a_network_learns_planted_text_that_needs_a_memory() -> None:
+@pytest.mark.slow
+def test_a_network_learns_planted_text_that_needs_a_hidden_state() -> None:
     """The word before alone does not tell the next one; two words do."""
     task = PlantedText(7, sizes=(4000, 800, 800), window=10, noise=0.05)
     settings = replace(PLAIN, vocabulary=7, hidden=24, embedding_dim=24)
@@ -187,6 +187,6 @@ def test_untied_model_has_its_own_decoder() -> None:
     network.reset(torch.Generator().manual_seed(0))
     assert network.decoder is not None
     assert network.decoder.shape == (11, 6)
-    assert network(words()).shape == (5, 4, 11)
+    assert network(words())[0].shape == (5, 4, 11)
     assert bool((network.decoder.abs() <= PLAIN.init_range).all())
     assert not network.bias.any()

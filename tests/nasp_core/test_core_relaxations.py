@@ -8,60 +8,55 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.domain import EdgeLogits, Gaussian, Logits, PairLogits, Simplex, Switches
-from nasp_core.domain.topology import edge_weights, subsets
 from nasp_core.errors import SearchError, StrategyError
-from nasp_core.gradient import (
-    FirstOrder,
-    GreedyFilter,
-    Natural,
-    NoGradient,
-    Saliency,
-    ScoreFunction,
-    Shapley,
-    Twin,
-)
-from nasp_core.hook import NormOnly
 from nasp_core.loop import Loop
+from nasp_core.methods import make_strategy
+from nasp_core.methods.asng import CategoricalShares, Natural
+from nasp_core.methods.balenas import Gaussian
+from nasp_core.methods.bayesnas import Relevance
+from nasp_core.methods.darts_pt import Perturbation
+from nasp_core.methods.dots import BestOfEach, Grouped, PairLogits, with_parameters
+from nasp_core.methods.drnas import Dirichlet, DirichletPrior
+from nasp_core.methods.fairnas import FairRounds
+from nasp_core.methods.freedarts import Saliency, Untrained
+from nasp_core.methods.gold_nas import GatePrice, Gates
+from nasp_core.methods.greedynas import GreedyFilter, Pooled
+from nasp_core.methods.na_nas import Neighbourhood
+from nasp_core.methods.pc_darts import WeightedEdges
+from nasp_core.methods.rarts import Twin
+from nasp_core.methods.rf_darts import NormOnly
+from nasp_core.methods.shapley import Shapley
+from nasp_core.methods.tnd_nas import ScoreFunction
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax import (
+from nasp_core.parts import (
+    Argmax,
     Categorical,
-    CategoricalShares,
-    Dirichlet,
-    FairRounds,
-    Gates,
-    Grouped,
+    Complexity,
+    EdgeLogits,
+    FirstOrder,
     GumbelHard,
-    Neighbourhood,
-    Pooled,
+    Logits,
+    NoGradient,
+    Prune,
+    Shrink,
+    Simplex,
     Softmax,
+    StartAt,
+    Switches,
+    Temperature,
     Uniform,
-    WeightedEdges,
     Weights,
 )
-from nasp_core.relax.alive import alive_of, kept_of, set_alive
-from nasp_core.relax.grouped import with_parameters
-from nasp_core.schedule import (
-    BestOfEach,
-    Complexity,
-    DirichletPrior,
-    GatePrice,
-    Prune,
-    Relevance,
-    Shrink,
-    StartAt,
-    Temperature,
-    Untrained,
-)
-from nasp_core.schedule.pruning import prune
+from nasp_core.parts.edges import edge_weights, subsets
+from nasp_core.parts.pruning import prune
 from nasp_core.search import search
-from nasp_core.select import Argmax, Explore, Perturbation
-from nasp_core.strategies import make_strategy
 from nasp_core.strategy import Relax, Schedule, SearchView, SelectContext, Strategy
+from nasp_core.testing.step_checks import drawn_alpha, step_context, step_supernet
 from nasp_core.trials.evolution import Evolution
+from nasp_core.trials.on_supernet import Explore
 from nasp_core.trials.random import Random
-from nasp_core.types import Active, Alpha, Mixture, State
+from nasp_core.types import Active, Alpha, Mixture, RelaxState, State
 from sif.testing.cases import CASES
 
 TRAINING = Training(epochs=3, batch_size=24, optimiser=Optimiser(learning_rate=0.05), evaluate_every=0)
@@ -96,7 +91,7 @@ def calls(space: Space, mixture: Mixture) -> int:
     return count
 
 
-def test_gdas_runs_the_drawn_candidate_alone_and_its_slope_reaches_all() -> None:
+def test_gdas_runs_the_drawn_candidate_alone_and_its_gradient_reaches_all() -> None:
     """dL/dalpha = <dL/dout, op_k(x)> times row k of the softmax's Jacobian at the perturbed logits."""
     space, relax = drawn("interaction"), GumbelHard(temperature=2.0)
     alpha = logits(space)
@@ -107,7 +102,7 @@ def test_gdas_runs_the_drawn_candidate_alone_and_its_slope_reaches_all() -> None
     assert calls(space, relax.mixture(alpha, space, "weight", relax.init(), generator(3))) == 1
     batch, task = CASES["interaction"].task().stream("valid", 8, 0).batch(0), CASES["interaction"].task()
     loss = task.loss(space(batch.inputs, mixture), batch.target)
-    (slope,) = torch.autograd.grad(loss, alpha["operation"])
+    (gradient,) = torch.autograd.grad(loss, alpha["operation"])
     weights = torch.zeros(1, 5).scatter_(1, torch.tensor([[pick]]), 1.0).requires_grad_()
     kept = {"operation": ((pick,),)}
     dense = task.loss(space(batch.inputs, Mixture(weights={"operation": weights}, kept=kept)), batch.target)
@@ -116,7 +111,7 @@ def test_gdas_runs_the_drawn_candidate_alone_and_its_slope_reaches_all() -> None
     perturbed = torch.log_softmax(alpha["operation"].detach(), -1) - (-uniform.log()).log()
     soft = torch.softmax(perturbed / 2.0, -1)[0]
     jacobian = soft[pick] * (torch.eye(5)[pick] - soft) / 2.0
-    torch.testing.assert_close(slope[0], float(wanted[0, pick]) * jacobian, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(gradient[0], float(wanted[0, pick]) * jacobian, rtol=1e-4, atol=1e-6)
 
 
 def test_msg_das_draws_disjoint_points() -> None:
@@ -134,8 +129,8 @@ def test_msg_das_draws_disjoint_points() -> None:
 
 
 def test_pruned_candidates_do_not_run_in_a_weighted_sum() -> None:
-    space, state = drawn("interaction"), dict[str, Any]()
-    set_alive(state, {"operation": torch.tensor([[True, False, True, False, False]])})
+    space, state = drawn("interaction"), RelaxState()
+    state.keep({"operation": torch.tensor([[True, False, True, False, False]])})
     for relax in (Softmax(), Dirichlet()):
         mixture = relax.mixture(logits(space), space, "weight", state, generator())
         assert calls(space, mixture) == 2
@@ -159,18 +154,16 @@ def test_a_fair_round_has_every_candidate_once() -> None:
 
 def test_uniform_paths_are_uniform() -> None:
     space, source = drawn("interaction"), generator(6)
-    picks = [Uniform().mixture({}, space, "weight", {}, source).active for _ in range(2000)]
+    picks = [Uniform().mixture({}, space, "weight", RelaxState(), source).active for _ in range(2000)]
     counts = torch.bincount(torch.tensor([active["operation"][0] for active in picks if active]), minlength=5)
     assert float(((counts - 400.0) ** 2 / 400.0).sum()) < 18.5, "chi-squared of four degrees, one in a thousand"
 
 
 def context_of(case: str, strategy: Strategy) -> tuple[Any, State]:
     """Return a step context of a case under a strategy, and the gradient's state."""
-    from nasp_core.testing.conformance import _alpha, _context, _supernet
-
-    space = _supernet(strategy, CASES[case])
-    alpha = _alpha(strategy, space)
-    context = _context(strategy, CASES[case], space, alpha)
+    space = step_supernet(strategy, CASES[case])
+    alpha = drawn_alpha(strategy, space)
+    context = step_context(strategy, CASES[case], space, alpha)
     return context, strategy.gradient.init(alpha, space)
 
 
@@ -187,7 +180,7 @@ def test_the_greedy_filter_leaves_the_best_of_what_it_drew() -> None:
 
     context.validation_loss = spied
     strategy.gradient.step(context, state)
-    left = context.relax_state["paths"]
+    left = context.relax_state.paths
     losses = [float(plain(Mixture(active={k: tuple(v) for k, v in point.items()}))) for point in left]
     assert losses == pytest.approx(sorted(seen[:6])[:2])
     assert [entry["loss"] for entry in state["pool"]] == sorted(entry["loss"] for entry in state["pool"])
@@ -228,7 +221,7 @@ def test_edge_normalisation_weighs_edges_and_decides_which_stay() -> None:
     alpha = domain.init(space, generator(), torch.device("cpu"))
     with torch.no_grad():
         alpha["normal/inputs"][2:5, 0] = torch.tensor([0.0, 3.0, 2.0])  # node 1 has the edges 2, 3, 4
-    weights = WeightedEdges().mixture(alpha, space, "weight", {}, generator()).weights
+    weights = WeightedEdges().mixture(alpha, space, "weight", RelaxState(), generator()).weights
     assert weights is not None
     rows = weights["normal"].sum(-1)
     torch.testing.assert_close(rows[2:5], torch.softmax(torch.tensor([0.0, 3.0, 2.0]), 0))
@@ -237,7 +230,7 @@ def test_edge_normalisation_weighs_edges_and_decides_which_stay() -> None:
     assert set(domain.init(drawn("interaction"), generator(), torch.device("cpu"))) == {"operation"}
 
 
-def view(space: Space, alpha: Alpha, relax: Relax, step: int, progress: float, state: State) -> SearchView:
+def view(space: Space, alpha: Alpha, relax: Relax, step: int, progress: float, state: RelaxState) -> SearchView:
     return SearchView(space, alpha, state, step, progress, relax, epoch_steps=4)
 
 
@@ -248,13 +241,13 @@ def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
         alpha["normal"].copy_(torch.randn(alpha["normal"].shape, generator=generator(2)))
     state, schedule = relax.init(), BestOfEach(at=0.5)
     schedule.advance(view(space, alpha, relax, 1, 0.4, state), {})
-    assert alive_of(state) is None
+    assert state.alive is None
     first = relax.shares(alpha, space, state)["normal"]
     big = with_parameters(space)["normal"][0]
     torch.testing.assert_close(first[:, big].sum(-1), torch.full((5,), 0.5))
     torch.testing.assert_close(first[:, ~big].sum(-1), torch.full((5,), 0.5))
     schedule.advance(view(space, alpha, relax, 2, 0.5, state), {})
-    alive = alive_of(state)
+    alive = state.alive
     assert alive is not None
     assert alive["normal"][:, big].sum(-1).tolist() == [1] * 5
     assert alive["normal"][:, ~big].sum(-1).max() <= 2, "the best without parameters, and never the last audible one"
@@ -266,20 +259,20 @@ def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
 
 
 def test_pruning_never_resurrects_and_never_takes_the_last() -> None:
-    space, state = drawn("conv-cell"), dict[str, Any]()
+    space, state = drawn("conv-cell"), RelaxState()
     source, dead = generator(8), {g.name: torch.zeros(g.shape, dtype=torch.bool) for g in space.groups}
     for step in range(12):
         shares = {g.name: torch.rand(g.shape, generator=source) for g in space.groups}
         keep = {g.name: torch.rand(g.shape, generator=source) > 0.4 for g in space.groups}
         prune(view(space, {}, Softmax(), step, 0.0, state), keep, shares)
-        alive = alive_of(state)
+        alive = state.alive
         assert alive is not None
         for group in space.groups:
             assert not bool((alive[group.name] & dead[group.name]).any()), "a dead candidate lives"
             dead[group.name] |= ~alive[group.name]
-            heard = [i for i, name in enumerate(group.candidates) if name not in space.silent]
-            assert bool(alive[group.name][:, heard].any(-1).all()), "a choice has nothing left to be heard"
-    assert {name: tuple(map(len, rows)) for name, rows in (kept_of(state) or {}).items()} == {
+            receiving = [i for i, name in enumerate(group.candidates) if name not in space.zero_operations]
+            assert bool(alive[group.name][:, receiving].any(-1).all()), "a choice has nothing left to be heard"
+    assert {name: tuple(map(len, rows)) for name, rows in (state.kept() or {}).items()} == {
         name: tuple(row) for name, row in ((k, v.sum(-1).tolist()) for k, v in alive.items())
     }
 
@@ -289,15 +282,15 @@ def test_asap_s_threshold_rises_and_leaves_one() -> None:
     alpha = {"operation": torch.tensor([[2.0, 1.0, 0.0, -1.0, -2.0]])}
     state = relax.init()
     part.advance(view(space, alpha, relax, 3, 0.5, state), {})
-    assert alive_of(state) is None, "not a step that it asks in"
+    assert state.alive is None, "not a step that it asks in"
     part.advance(view(space, alpha, relax, 5, 0.05, state), {})
-    assert alive_of(state) is None, "too early"
+    assert state.alive is None, "too early"
     part.advance(view(space, alpha, relax, 5, 0.1, state), {})
     p = torch.softmax(alpha["operation"], -1)[0]
-    assert (alive_of(state) or {})["operation"][0].tolist() == (p >= 0.4 / 5).tolist()
+    assert (state.alive or {})["operation"][0].tolist() == (p >= 0.4 / 5).tolist()
     for step in range(10, 200, 5):
         part.advance(view(space, alpha, relax, step, 0.999, state), {})
-    assert (alive_of(state) or {})["operation"][0].tolist() == [True, False, False, False, False]
+    assert (state.alive or {})["operation"][0].tolist() == [True, False, False, False, False]
     with pytest.raises(StrategyError, match="needs 0 <= first <= last"):
         Prune(first=0.9, last=0.1)
 
@@ -307,19 +300,19 @@ def test_shrinking_keeps_the_strongest_once_a_stage() -> None:
     alpha, state, own = {"operation": torch.tensor([[2.0, 1.0, 0.0, 3.0, -2.0]])}, relax.init(), part.init()
     for progress, left in ((0.2, 5), (0.3, 3), (0.5, 3), (0.7, 1)):
         part.advance(view(space, alpha, relax, 0, progress, state), own)
-        alive = alive_of(state)
+        alive = state.alive
         assert (5 if alive is None else int(alive["operation"].sum())) == left
-    assert (alive_of(state) or {})["operation"][0].tolist() == [False, False, False, True, False]
+    assert (state.alive or {})["operation"][0].tolist() == [False, False, False, True, False]
     with pytest.raises(StrategyError, match="one keep >= 1 for each at"):
         Shrink((0.5,), (3, 2))
 
 
 @pytest.mark.parametrize(("kind", "middle"), [("exponential", 1.0), ("linear", 5.05)])
 def test_temperatures_fall_as_they_say(kind: Any, middle: float) -> None:
-    part, state = Temperature(10.0, 0.1, kind, after=0.2), dict[str, Any]()
+    part, state = Temperature(10.0, 0.1, kind, after=0.2), RelaxState()
     for progress, wanted in ((0.0, 10.0), (0.2, 10.0), (0.6, middle), (1.0, 0.1)):
         part.advance(view(drawn("interaction"), {}, Softmax(), 0, progress, state), {})
-        assert state["temperature"] == pytest.approx(wanted)
+        assert state.temperature == pytest.approx(wanted)
     with pytest.raises(StrategyError, match="temperatures must be above 0"):
         Temperature(1.0, 0.0)
 
@@ -348,22 +341,22 @@ def test_a_warm_up_leaves_alpha() -> None:
     assert start["operation"].shape == state["alpha"]["operation"].shape
 
 
-def test_saliency_is_slope_times_weight_at_even_weights() -> None:
+def test_saliency_is_gradient_times_weight_at_even_weights() -> None:
     strategy = make_strategy("freedarts")
     assert isinstance(strategy, Strategy)
     context, state = context_of("interaction", strategy)
     even = {"operation": torch.full((1, 5), 0.2).requires_grad_()}
     loss = context.validation_loss(Mixture(weights=even))
-    (slope,) = torch.autograd.grad(loss, even["operation"])
+    (gradient,) = torch.autograd.grad(loss, even["operation"])
     strategy.gradient.step(context, state)
-    torch.testing.assert_close(context.alpha["operation"].detach(), (slope * 0.2).abs())
+    torch.testing.assert_close(context.alpha["operation"].detach(), (gradient * 0.2).abs())
     small = 1e-3
     for index in range(5):
         moved = [torch.full((1, 5), 0.2), torch.full((1, 5), 0.2)]
         moved[0][0, index] += small
         moved[1][0, index] -= small
         up, down = (float(context.validation_loss(Mixture(weights={"operation": w}))) for w in moved)
-        assert float(slope[0, index]) == pytest.approx((up - down) / (2 * small), rel=0.02, abs=2e-4)
+        assert float(gradient[0, index]) == pytest.approx((up - down) / (2 * small), rel=0.02, abs=2e-4)
 
 
 def test_exact_shapley_values_move_alpha_by_the_rate() -> None:
@@ -382,7 +375,7 @@ def test_exact_shapley_values_move_alpha_by_the_rate() -> None:
 def test_prices_are_their_formulas() -> None:
     space = drawn("conv-cell")
     alpha = Logits(noise=0.5).init(space, generator(), torch.device("cpu"))
-    seen = view(space, alpha, Dirichlet(), 0, 0.5, {})
+    seen = view(space, alpha, Dirichlet(), 0, 0.5, RelaxState())
     kl = DirichletPrior(2.0).penalty(Mixture(), seen, {})
     total = 0.0
     for tensor in alpha.values():
@@ -394,7 +387,7 @@ def test_prices_are_their_formulas() -> None:
     assert float(kl.detach()) == pytest.approx(2.0 * total, rel=1e-4)
     gates = {name: torch.rand(t.shape, generator=generator(3)) for name, t in alpha.items()}
     price = GatePrice(4.0).penalty(Mixture(weights=gates), seen, {})
-    wanted = sum(float((gates[n] * b).sum() / b.shape[0]) for n, b in space.burden().items())
+    wanted = sum(float((gates[n] * b).sum() / b.shape[0]) for n, b in space.relative_parameters().items())
     assert price is not None
     assert float(price) == pytest.approx(4.0 * 0.5 * wanted, rel=1e-5)
 
@@ -403,14 +396,14 @@ def test_relevance_prunes_what_the_loss_does_not_need() -> None:
     space, part = drawn("interaction"), Relevance(weight=0.1, threshold=0.05)
     alpha = {"operation": torch.tensor([[1.0, 0.001, 0.5, 0.2, 0.3]]).requires_grad_()}
     alpha["operation"].grad = torch.tensor([[1.0, 1.0, 2.0, 0.5, 0.1]])
-    state, own = dict[str, Any](), part.init()
+    state, own = RelaxState(), part.init()
     seen = view(space, alpha, Weights(), 4, 0.2, state)
     part.learned(seen, own)
     part.advance(seen, own)
     bend = alpha["operation"].grad.square() / alpha["operation"].grad.square().mean()
     gamma = alpha["operation"].detach().abs()
     torch.testing.assert_close(own["omega"]["operation"], (bend / (1 + gamma * bend)).sqrt())
-    assert (alive_of(state) or {})["operation"][0].tolist() == [True, False, True, True, True]
+    assert (state.alive or {})["operation"][0].tolist() == [True, False, True, True, True]
     price = part.penalty(Mixture(), seen, own)
     living = own["omega"]["operation"] * gamma
     living[0, 1] = 0.0
@@ -421,10 +414,10 @@ def test_relevance_prunes_what_the_loss_does_not_need() -> None:
 def test_the_size_of_a_drawn_point_is_a_cost() -> None:
     space = drawn("conv-cell")
     active = space.random_point(generator(11))
-    price = Complexity(3.0).penalty(Mixture(active=active), view(space, {}, Uniform(), 0, 0.0, {}), {})
-    burden = space.burden()
+    price = Complexity(3.0).penalty(Mixture(active=active), view(space, {}, Uniform(), 0, 0.0, RelaxState()), {})
+    sizes = space.relative_parameters()
     total = sum(
-        float(burden[n][row, pick]) for n, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
+        float(sizes[n][row, pick]) for n, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
     )
     assert price is not None
     assert float(price) == pytest.approx(3.0 * total)
@@ -513,7 +506,7 @@ def test_domains_and_relaxations_that_do_not_belong_together_are_refused(parts: 
 
 def test_gates_do_not_compete() -> None:
     space = drawn("interaction")
-    weights = Gates().mixture({"operation": torch.zeros(1, 5)}, space, "weight", {}, generator()).weights
+    weights = Gates().mixture({"operation": torch.zeros(1, 5)}, space, "weight", RelaxState(), generator()).weights
     assert (weights or {})["operation"].tolist() == [[0.5] * 5]
 
 
@@ -554,9 +547,9 @@ def test_perturbation_keeps_what_is_missed_most_and_trains_in_between() -> None:
     context = select_context(space, metric, tuned)
     context.task.maximise = False
     active = Perturbation(tune=2).select(context)
-    heard = {g.name: [i for i, n in enumerate(g.candidates) if n != "none"] for g in space.groups}
+    receiving = {g.name: [i for i, n in enumerate(g.candidates) if n != "none"] for g in space.groups}
     best = {
-        name: {row: max(heard[name], key=lambda i: float(t[row, i])) for row in range(len(t))}
+        name: {row: max(receiving[name], key=lambda i: float(t[row, i])) for row in range(len(t))}
         for name, t in worth.items()
     }
     for name, picks in active.items():
@@ -577,16 +570,16 @@ def test_exploring_finds_the_supernet_s_best_point() -> None:
         return -sum(float((weights[name] * worth[name]).sum()) for name in worth)
 
     context = select_context(space, metric, [])
-    asked = Explore(Evolution(trials=400, population=20, sample=5), looks=400).select(context)
+    asked = Explore(Evolution(trials=400, population=20, sample=5), n_supernet_evals=400).select(context)
     assert asked == {name: tuple(t.argmax(-1).tolist()) for name, t in worth.items()}
-    few = Explore(Random(trials=9), looks=3)
+    few = Explore(Random(trials=9), n_supernet_evals=3)
     seen: list[Active] = []
     plain = context.supernet_metric
     context.supernet_metric = lambda active: (seen.append(active), plain(active))[1]
     few.select(context)
     assert len(seen) == 3
-    with pytest.raises(SearchError, match="looks must be 1 or more"):
-        Explore(Random(), looks=0)
+    with pytest.raises(SearchError, match="n_supernet_evals must be 1 or more"):
+        Explore(Random(), n_supernet_evals=0)
 
 
 def test_darts_pt_trains_the_supernet_on_between_decisions() -> None:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Network
-from nasp_core.scores import (
+from nasp_core.proxies import (
     Fisher,
     GradNorm,
     Grasp,
@@ -24,7 +24,7 @@ from nasp_core.scores import (
     Snip,
     Synflow,
 )
-from nasp_core.scores.jacob_cov import correlation_score
+from nasp_core.proxies.jacob_cov import correlation_score
 from nasp_core.types import Batch, Mixture
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 
@@ -99,7 +99,7 @@ def test_synflow_stays_exact_where_float32_would_overflow():
     given = Batch(torch.ones(2, 1), torch.zeros(2, 1))
     assert Synflow().score(deep, given, functional.mse_loss) == pytest.approx(math.log(12) + 12 * math.log(1e8))
     deeper = Plain(*(linear([[1e20]]) for _ in range(20)))
-    with pytest.raises(ScoreError, match="too deep or too wide for float64"):
+    with pytest.raises(ProxyError, match="too deep or too wide for float64"):
         Synflow().score(deeper, given, functional.mse_loss)
 
 
@@ -114,15 +114,15 @@ def test_grad_norm_is_the_sum_of_the_norms_of_the_weights_gradients():
     assert GradNorm().score(network, given, functional.mse_loss) == pytest.approx(expected)
 
 
-def test_snip_is_the_slope_of_the_loss_in_a_gate_at_each_weight():
+def test_snip_is_the_gradient_of_the_loss_in_a_gate_at_each_weight():
     network, given = perceptron(), batch()
     weights = weights_of(network)
     gates = [torch.ones_like(weight, requires_grad=True) for weight in weights]
     first, second = (network.layers[0], network.layers[2])
     hidden = functional.relu(functional.linear(given.inputs, first.weight * gates[0], first.bias))
     output = functional.linear(hidden, second.weight * gates[1], second.bias)
-    slopes = torch.autograd.grad(functional.mse_loss(output, given.target), gates)
-    expected = sum(float(slope.abs().sum()) for slope in slopes)
+    gradients = torch.autograd.grad(functional.mse_loss(output, given.target), gates)
+    expected = sum(float(gradient.abs().sum()) for gradient in gradients)
     assert Snip().score(network, given, functional.mse_loss) == pytest.approx(expected, rel=1e-5)
 
 
@@ -145,7 +145,7 @@ def test_grasp_has_the_explicit_hessian():
     assert Grasp().score(network, given, functional.mse_loss) == pytest.approx(expected, rel=1e-4)
 
 
-def test_fisher_is_half_the_mean_square_of_activation_times_slope():
+def test_fisher_is_half_the_mean_square_of_activation_times_gradient():
     network, given = perceptron(), batch()
     hidden = network.layers[0](given.inputs).detach().requires_grad_(True)
     output = network.layers[2](hidden.relu())
@@ -163,7 +163,7 @@ def test_fisher_sums_a_channel_over_its_positions_before_squaring():
     given = Batch(pictures, torch.zeros(1))
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
-        return output.square().sum() / 2  # its slope in an activation is the activation
+        return output.square().sum() / 2  # its gradient in an activation is the activation
 
     squares = 1.0 + 4.0 + 9.0 + 16.0
     expected = (squares**2 + (4 * squares) ** 2) / 2
@@ -229,11 +229,11 @@ def test_naswot_of_samples_that_no_unit_tells_apart_is_the_lowest():
 
 
 def test_naswot_without_relu_says_so():
-    with pytest.raises(ScoreError, match="Plain has no ReLU that sees the samples of a batch"):
+    with pytest.raises(ProxyError, match="Plain has no ReLU that sees the samples of a batch"):
         Naswot().score(perceptron(activation=nn.Tanh), batch(), functional.mse_loss)
 
 
-def test_jacob_cov_is_the_divergence_from_uncorrelated_slopes():
+def test_jacob_cov_is_the_divergence_from_uncorrelated_gradients():
     network, given = perceptron(sizes=(5, 6, 2)), batch(rows=4, width=5)
     rows = []
     for sample in given.inputs:
@@ -256,8 +256,8 @@ def test_ntk_is_the_condition_number_of_the_per_sample_gradients():
     network, given = perceptron(sizes=(3, 20, 2), activation=nn.Tanh), batch(rows=4)
     rows = []
     for sample in given.inputs:
-        slopes = torch.autograd.grad(network(sample[None]).sum(), weights_of(network))
-        rows.append(torch.cat([slope.flatten() for slope in slopes]))
+        gradients = torch.autograd.grad(network(sample[None]).sum(), weights_of(network))
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
     jacobian = torch.stack(rows).double()
     values = torch.linalg.eigvalsh(jacobian @ jacobian.T)
     expected = -math.log(float(values[-1] / values[0]))
@@ -272,7 +272,7 @@ def test_ntk_of_two_alike_samples_is_the_lowest():
     twins = torch.tensor([[1.0, 2.0, 3.0]]).repeat(2, 1)
     given = Batch(twins, torch.zeros(2, 2))
     assert Ntk().score(perceptron(), given, functional.mse_loss) == -math.inf
-    with pytest.raises(ScoreError, match="a batch of one sample"):
+    with pytest.raises(ProxyError, match="a batch of one sample"):
         Ntk().score(perceptron(), Batch(twins[:1], torch.zeros(1, 2)), functional.mse_loss)
 
 
@@ -310,7 +310,7 @@ def test_biases_and_norms_are_no_weights_of_a_score():
     value = functional.mse_loss(network(given.inputs), given.target)
     (gradient,) = torch.autograd.grad(value, [network.layers[0].weight])
     assert GradNorm().score(network, given, functional.mse_loss) == pytest.approx(float(gradient.norm()), rel=1e-3)
-    with pytest.raises(ScoreError, match="no weights but biases"):
+    with pytest.raises(ProxyError, match="no weights but biases"):
         GradNorm().score(Plain(nn.BatchNorm2d(1)), given, functional.mse_loss)
 
 
@@ -323,7 +323,7 @@ def test_biases_and_norms_are_no_weights_of_a_score():
     ],
 )
 def test_settings_that_cannot_be(make: Callable[[], object], words: str):
-    with pytest.raises(ScoreError, match=words):
+    with pytest.raises(ProxyError, match=words):
         make()
 
 

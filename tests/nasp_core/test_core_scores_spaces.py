@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasp_core.errors import ScoreError
+from nasp_core.errors import ProxyError
 from nasp_core.network import Network, Space
-from nasp_core.scores import SCORES, FreeDarts, make_score, saliency, score_judge, score_point, summed
-from nasp_core.scores.probing import apart
+from nasp_core.proxies import PROXIES, FreeDarts, make_proxy, proxy_judge, proxy_score, saliency, summed
+from nasp_core.proxies.probing import apart
 from nasp_core.testing.cases import fresh_space
-from nasp_core.trials import Arena, Enumerate, explore
+from nasp_core.trials import Enumerate, SearchContext, explore
 from nasp_core.types import Active, Batch, Mixture, Task, derive_seed
 from sif.testing.cases import CASES
 
 IDS = "the inputs are ids, and "
 NO_RELU = "has no ReLU that sees the samples"
-HAND_WRITTEN = "hand-written slopes that cannot be differentiated again"
+HAND_WRITTEN = "hand-written gradients that cannot be differentiated again"
 TABLES = ("interaction", "interaction-full", "tensor-interaction", "interaction-wide", "interaction-wide-pair")
 REASONS = (
     {(case, score): IDS for case in (*TABLES, "recurrent-cell") for score in ("fisher", "jacob-cov", "linear-regions")}
@@ -28,7 +28,7 @@ REASONS = (
     | {(case, "naswot"): NO_RELU for case in (*TABLES, "recurrent-cell", "quadratic") if case != "interaction-wide"}
     | {("quadratic", "linear-regions"): NO_RELU, ("quadratic", "fisher"): "neither convolutions nor linear layers"}
 )
-PAIRS = [(case, score) for case in CASES for score in SCORES]
+PAIRS = [(case, score) for case in CASES for score in PROXIES]
 
 
 def prepared(name: str) -> tuple[Space, Active, Task, Batch]:
@@ -52,16 +52,16 @@ def test_a_score_has_a_number_or_a_reason_and_leaves_no_trace(case: str, score: 
     first.grad = torch.full_like(first, 3.0)
     inputs = copy.deepcopy(batch.inputs)
     before, space_before, state = snapshot(network), snapshot(space), torch.get_rng_state()
-    part = make_score(score)
+    part = make_proxy(score)
 
     def asked() -> float:
         if score == "freedarts":
-            return score_point(part, space, active, batch, task.loss, seed=0)
+            return proxy_score(part, space, active, batch, task.loss, seed=0)
         return part.score(network, batch, task.loss)
 
     reason = REASONS.get((case, score))
     if reason is not None:
-        with pytest.raises(ScoreError, match=reason):
+        with pytest.raises(ProxyError, match=reason):
             asked()
     else:
         value = asked()
@@ -81,21 +81,10 @@ def test_a_score_has_a_number_or_a_reason_and_leaves_no_trace(case: str, score: 
 
 def test_a_score_of_weights_drawn_otherwise_is_another():
     space, active, task, batch = prepared("nas-bench-201")
-    part = make_score("grad-norm")
-    one, again, two = (score_point(part, space, active, batch, task.loss, seed=seed) for seed in (0, 0, 1))
+    part = make_proxy("grad-norm")
+    one, again, two = (proxy_score(part, space, active, batch, task.loss, seed=seed) for seed in (0, 0, 1))
     assert one == again
     assert one != two
-
-
-def test_the_memory_of_a_recurrent_network_is_neither_used_nor_lost():
-    space, active, task, batch = prepared("recurrent-cell")
-    network = space.build(space.genotype(active))
-    network.reset(torch.Generator().manual_seed(0))
-    alone = make_score("grad-norm").score(network, batch, task.loss)
-    network(batch.inputs)
-    network.memory = left = network.left
-    assert make_score("grad-norm").score(network, batch, task.loss) == alone
-    assert network.memory is left
 
 
 def test_the_generators_are_restored_after_a_failure_too():
@@ -139,7 +128,7 @@ def test_the_saliency_of_a_supernet_is_alpha_times_a_finite_difference(case: str
                 norm.forward = lambda x: x  # type: ignore[method-assign]
             inputs = batch.inputs
             ones = torch.ones_like(inputs[:1]) if inputs.is_floating_point() else inputs
-            return float(twin(ones, Mixture(weights=changed)).sum())
+            return float(twin.step(ones, Mixture(weights=changed))[0].sum())
 
     step = 1e-6
     for group in space.groups:
@@ -149,8 +138,8 @@ def test_the_saliency_of_a_supernet_is_alpha_times_a_finite_difference(case: str
                 changed = {name: weight.clone() for name, weight in alpha.items()}
                 changed[group.name][choice, candidate] += sign * step
                 ends.append(value(changed))
-            slope = (ends[0] - ends[1]) / (2 * step)
-            expected = abs(float(alpha[group.name][choice, candidate]) * slope)
+            gradient = (ends[0] - ends[1]) / (2 * step)
+            expected = abs(float(alpha[group.name][choice, candidate]) * gradient)
             assert float(found[group.name][choice, candidate]) == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
@@ -163,7 +152,7 @@ def test_equal_weights_are_the_default_and_a_candidate_of_weight_zero_has_no_sal
     without = saliency(space, batch, alpha=alike)["normal"]
     assert float(without[0, 1]) == 0.0
     assert float(default["normal"][0, 1]) > 0.0
-    assert float(default["normal"][0, 0]) == 0.0, "none has no slope"
+    assert float(default["normal"][0, 0]) == 0.0, "none has no gradient"
 
 
 def test_freedarts_sums_the_saliency_of_a_points_candidates():
@@ -175,45 +164,45 @@ def test_freedarts_sums_the_saliency_of_a_points_candidates():
         float(salient[name][row, pick]) for name, picks in active.items() for row, pick in enumerate(picks) if pick >= 0
     )
     assert summed(salient, active) == pytest.approx(expected)
-    assert score_point(FreeDarts(), space, active, batch, task.loss, seed=5) == pytest.approx(expected)
+    assert proxy_score(FreeDarts(), space, active, batch, task.loss, seed=5) == pytest.approx(expected)
     assert any(pick < 0 for picks in active.values() for pick in picks), "a dropped choice adds nothing"
 
 
 def test_a_trial_strategy_finds_the_point_that_scores_best():
     case = CASES["interaction"]
     space, task = fresh_space(case), case.task()
-    judge = score_judge(make_score("grad-norm"), space, task, batch_size=12, seed=3)
-    told = explore(Arena(space), Enumerate(), judge, seed=0)
+    judge = proxy_judge(make_proxy("grad-norm"), space, task, batch_size=12, seed=3)
+    told = explore(SearchContext(space), Enumerate(), judge, seed=0)
     assert len(told) == sum(1 for _ in space.points())
     batch = task.stream("train", 12, derive_seed(3, "score-judge", "batch")).batch(0)
     seed = derive_seed(3, "score-judge", "weights")
     for each in told:
         active = each.proposal.active
-        assert each.score == score_point(make_score("grad-norm"), space, active, batch, task.loss, seed=seed)
+        assert each.score == proxy_score(make_proxy("grad-norm"), space, active, batch, task.loss, seed=seed)
     assert judge(told[0].proposal) == told[0].score
-    with pytest.raises(ScoreError, match=NO_RELU):
-        score_judge(make_score("naswot"), space, task)(told[0].proposal)
+    with pytest.raises(ProxyError, match=NO_RELU):
+        proxy_judge(make_proxy("naswot"), space, task)(told[0].proposal)
 
 
 def test_freedarts_of_a_plain_network_says_what_to_do():
     space, active, task, batch = prepared("nas-bench-201")
-    with pytest.raises(ScoreError, match=r"NasBench201Network has none; use nasp_core\.scores\.score_point"):
+    with pytest.raises(ProxyError, match=r"NasBench201Network has none; use nasp_core\.proxies\.proxy_score"):
         FreeDarts().score(space.build(space.genotype(active)), batch, task.loss)
 
 
 def test_names_and_settings_are_checked_with_the_nearest():
-    with pytest.raises(ScoreError, match="unknown score 'synflo'; did you mean 'synflow'"):
-        make_score("synflo")
-    with pytest.raises(ScoreError, match=r"score 'ntk' has no setting 'sample'\. Did you mean 'samples'"):
-        make_score("ntk", sample=3)
-    with pytest.raises(ScoreError, match="It has: none"):
-        make_score("synflow", pictures=3)
-    assert make_score("ntk", samples=3).samples == 3
+    with pytest.raises(ProxyError, match="unknown proxy 'synflo'; did you mean 'synflow'"):
+        make_proxy("synflo")
+    with pytest.raises(ProxyError, match=r"proxy 'ntk' has no setting 'sample'\. Did you mean 'samples'"):
+        make_proxy("ntk", sample=3)
+    with pytest.raises(ProxyError, match="It has: none"):
+        make_proxy("synflow", pictures=3)
+    assert make_proxy("ntk", samples=3).samples == 3
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", PROXIES)
 def test_every_score_says_where_it_comes_from_and_when_it_fails(name: str):
-    part = make_score(name)
+    part = make_proxy(name)
     assert part.name == name
     assert part.papers
     assert all(paper.bibtex() for paper in part.papers)

@@ -1,4 +1,4 @@
-"""The entry `search`, its trial strategies, and training single points."""
+"""The entry `search`, its multi-trial strategies, and training single points."""
 
 import io
 from dataclasses import dataclass, replace
@@ -7,17 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from nasp_core.domain import Box
 from nasp_core.errors import ResumeError, SearchError
 from nasp_core.evaluation import evaluate
-from nasp_core.gradient import FirstOrder
 from nasp_core.loop import Observer
+from nasp_core.methods.darts import darts
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.relax import OneHot
+from nasp_core.parts import Argmax, Box, FirstOrder, OneHot
 from nasp_core.search import Found, search, train_genotype
-from nasp_core.select import Argmax
 from nasp_core.state import pack
-from nasp_core.strategies import darts, nasp, nasp_ranked
 from nasp_core.strategy import SelectContext, Strategy
 from nasp_core.testing.conformance import same
 from nasp_core.trials import Enumerate, Random, TrialStrategy
@@ -91,7 +90,7 @@ def test_a_point_has_one_metric_whoever_trains_it() -> None:
     assert trained.metrics["rmse"] == everything.scores[genotype.key()]
     assert len(some.scores) == 2
     assert all(metric == everything.scores[key] for key, metric in some.scores.items())
-    ranked = search(space(), task(), nasp_ranked(shorten=1.0), SHORT, seed=5)
+    ranked = search(space(), task(), nasp_ranked(epoch_divisor=1.0), SHORT, seed=5)
     for record in ranked.trace:
         if record["phase"] == "finalist":
             assert record["valid"]["rmse"] == everything.scores[record["genotype"]]

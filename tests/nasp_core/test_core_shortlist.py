@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from nasp_core.errors import SearchError
+from nasp_core.methods.nasp_shortlist import Shortlist, climb
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.select import Shortlist
-from nasp_core.select.shortlist import climb
 from nasp_core.strategy import SelectContext
 from nasp_core.types import Active
 from sif.encodings.histories import Histories
@@ -76,15 +75,15 @@ def test_a_climb_ends_where_nothing_more_may_be_asked() -> None:
 def test_the_supernet_is_asked_no_more_than_it_may_be_and_never_twice() -> None:
     built = space()
     made, looked, _ = context(built, {}, {})
-    Shortlist(looks=40, count=3, keep=1).select(made)
+    Shortlist(n_supernet_evals=40, count=3, keep=1).select(made)
     assert len(looked) == len(set(looked)) == 40
 
 
 def test_a_space_smaller_than_the_looks_is_seen_whole() -> None:
     built = space(encodings=("id",), elementwise=("identity",), operations=("multiply", "max"), biases=("on",))
     made, looked, _ = context(built, {}, {})
-    Shortlist(looks=500, count=3, keep=1).select(made)
-    assert set(looked) == {built.genotype(built.representative(point)).key() for point in built.points()}
+    Shortlist(n_supernet_evals=500, count=3, keep=1).select(made)
+    assert set(looked) == {built.genotype(built.canonical(point)).key() for point in built.points()}
 
 
 def test_the_best_of_the_supernet_train_shortly_and_the_best_of_these_in_full() -> None:
@@ -101,7 +100,7 @@ def test_the_best_of_the_supernet_train_shortly_and_the_best_of_these_in_full() 
     supernet = {product: 0.3, maximum: 0.1, tower: 0.2}
     alone = {f"{product} 3": 0.5, f"{maximum} 3": 0.6, f"{tower} 3": 0.4, f"{product} 12": 0.1, f"{tower} 12": 0.2}
     made, _, asked = context(built, supernet, alone)
-    won = Shortlist(looks=500, count=3, trainings=3, shorten=4.0, keep=2).select(made)
+    won = Shortlist(n_supernet_evals=500, count=3, trainings=3, epoch_divisor=4.0, keep=2).select(made)
     assert built.genotype(won).key() == product
     assert asked == [(maximum, 3), (tower, 3), (product, 3), (tower, 12), (product, 12)]
 
@@ -111,19 +110,19 @@ def test_what_trains_best_is_climbed_from_until_the_trainings_are_used() -> None
     goal = next(p for p in built.points() if built.genotype(p).key().startswith("encoding=id+history,history"))
     alone = {f"{built.genotype(p).key()} 3": distance(p, goal) for p in built.points()}
     made, _, asked = context(built, {}, alone)
-    won = Shortlist(looks=1, count=1, trainings=12, keep=1).select(made)
+    won = Shortlist(n_supernet_evals=1, count=1, trainings=12, keep=1).select(made)
     assert distance(won, goal) == 0
     assert len(asked) == len(set(asked)) <= 12
     made, _, asked = context(built, {}, alone)
-    Shortlist(looks=1, count=1, trainings=4, keep=1).select(made)
+    Shortlist(n_supernet_evals=1, count=1, trainings=4, keep=1).select(made)
     assert len(asked) == 4
 
 
 def test_one_of_a_family_stands_for_it() -> None:
     built = space(encodings=("id",), elementwise=("identity",), biases=("on",), operations=("plus", "minus", "concat"))
     made, _, asked = context(built, {}, {})
-    Shortlist(looks=500, count=50, trainings=50, keep=1).select(made)
-    families = {built.family(point) for point in built.points()}
+    Shortlist(n_supernet_evals=500, count=50, trainings=50, keep=1).select(made)
+    families = {built.equivalence_class(point) for point in built.points()}
     assert len(asked) == len(families) < sum(1 for _ in built.points())
 
 
@@ -133,7 +132,7 @@ def test_what_is_not_a_number_comes_last() -> None:
     keys = [built.genotype(point).key() for point in built.points()]
     looks = dict(zip(keys, [math.nan, 0.2, *([0.5] * (len(keys) - 2))], strict=True))
     made = dataclasses.replace(made, supernet_metric=lambda point: looks[built.genotype(point).key()])
-    Shortlist(looks=500, count=2, trainings=2, keep=1).select(made)
+    Shortlist(n_supernet_evals=500, count=2, trainings=2, keep=1).select(made)
     assert asked[0][0] == keys[1]
     assert keys[0] not in {key for key, _ in asked}
 
@@ -141,13 +140,13 @@ def test_what_is_not_a_number_comes_last() -> None:
 def test_points_that_may_not_be_found_are_not_looked_at() -> None:
     built = space(additive=False)
     made, looked, _ = context(built, {}, {})
-    Shortlist(looks=200, count=3, keep=1).select(made)
+    Shortlist(n_supernet_evals=200, count=3, keep=1).select(made)
     allowed = {built.genotype(point).key() for point in built.points()}
     assert set(looked) <= allowed
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"looks": 0}, {"count": 0}, {"shorten": 0.5}, {"keep": 0}, {"count": 9, "trainings": 8}]
+    "wrong", [{"n_supernet_evals": 0}, {"count": 0}, {"epoch_divisor": 0.5}, {"keep": 0}, {"count": 9, "trainings": 8}]
 )
 def test_an_empty_shortlist_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(SearchError, match=r"all must be 1 or more, trainings at least count"):

@@ -182,9 +182,9 @@ def test_operations_given_twice_or_not_at_all(operations: tuple[str, ...], text:
 
 def test_a_second_derivative_through_the_embeddings_is_refused() -> None:
     space = make()
-    (slope,) = torch.autograd.grad(space(IDS, active(1)).square().sum(), space.embedding, create_graph=True)
+    (gradient,) = torch.autograd.grad(space(IDS, active(1)).square().sum(), space.embedding, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        slope.sum().backward()  # type: ignore[no-untyped-call]
+        gradient.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def test_a_space_has_no_output_of_its_own() -> None:
@@ -194,9 +194,9 @@ def test_a_space_has_no_output_of_its_own() -> None:
 
 
 def test_family_depends_on_the_elementwise_networks() -> None:
-    names = [make().family({"operation": (i,)}) for i in range(5)]
+    names = [make().equivalence_class({"operation": (i,)}) for i in range(5)]
     assert names == ["plus", "multiply", "max", "max", "plus"]
-    assert [make(hidden=2).family({"operation": (i,)}) for i in range(5)] == list(make().settings.operations)
+    assert [make(hidden=2).equivalence_class({"operation": (i,)}) for i in range(5)] == list(make().settings.operations)
 
 
 def test_genotype_is_readable_json_and_keeps_every_bit() -> None:

@@ -8,9 +8,11 @@ from torch import nn
 
 from nasp_core.errors import ResumeError
 from nasp_core.loop import Loop, Observer
+from nasp_core.methods.darts import darts
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.state import pack, restore
-from nasp_core.strategies import darts, nasp, nasp_ranked
 from nasp_core.strategy import Strategy
 from nasp_core.testing.conformance import same
 from sif.spaces.interaction import InteractionSettings, InteractionSpace

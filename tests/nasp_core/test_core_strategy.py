@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
+from torch import Tensor
 
-from nasp_core.domain import Box, Logits
-from nasp_core.errors import StrategyError
-from nasp_core.gradient import FirstOrder, Unrolled
-from nasp_core.relax import FairTurns, OneHot, Pinned, Softmax
-from nasp_core.select import Argmax, Ranking
-from nasp_core.strategies import STRATEGIES, make_strategy, nasp
-from nasp_core.strategy import Domain, Paper, Relax, Schedule, Strategy
+from nasp_core.errors import ResumeError, StrategyError
+from nasp_core.methods import STRATEGIES, make_strategy
+from nasp_core.methods.darts_2nd import Unrolled
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import Ranking
+from nasp_core.parts import Argmax, Box, FairTurns, FirstOrder, Logits, OneHot, Pinned, Softmax
+from nasp_core.strategy import Domain, Paper, Relax, Schedule, StepContext, Strategy
+from nasp_core.testing import Subject, conform
+from nasp_core.testing.cases import QUADRATIC
 from nasp_core.trials import TRIALS
 
 
@@ -35,7 +38,7 @@ def test_unrolling_cannot_follow_one_hot() -> None:
         "these parts do not fit (domain = Box, relax = OneHot, gradient = Unrolled, select = Argmax):\n"
         "  gradient = Unrolled(lr=0.0003, betas=(0.9, 0.999), weight_decay=0.0, continuous_lr=None, virtual_lr=None, "
         "radius=0.01) lacks 'smooth': unrolling differentiates through the weight step, and a one-hot choice has no "
-        "slope there; use gradient = FirstOrder (the paper's), or relax = Softmax"
+        "gradient there; use gradient = FirstOrder (the paper's), or relax = Softmax"
     )
 
 
@@ -46,7 +49,7 @@ def test_all_problems_are_reported_at_once() -> None:
         "these parts do not fit (domain = Needy, relax = Nothing, gradient = FirstOrder, select = Argmax):\n"
         "  domain = Needy() lacks 'magic': there is none\n"
         "  gradient = FirstOrder(lr=0.0003, betas=(0.9, 0.999), weight_decay=0.0, continuous_lr=None) lacks "
-        "'slope or pinned': a path-wise gradient needs a mixture that alpha's gradient reaches; "
+        "'gradient or pinned': a path-wise gradient needs a mixture that alpha's gradient reaches; "
         "use relax = OneHot or Softmax"
     )
 
@@ -57,12 +60,12 @@ def test_what_fits_is_accepted(relax: Relax) -> None:
     assert Strategy(Logits(), Softmax(), Unrolled(), Ranking()).name == "custom"
 
 
-def test_a_relaxation_that_alphas_gradient_does_not_reach_gives_no_slope() -> None:
-    assert "slope" not in Pinned(()).gives
-    with pytest.raises(StrategyError, match=r"gradient = Unrolled\(.*\) lacks 'slope': .*\n.* lacks 'smooth': "):
+def test_a_relaxation_that_alphas_gradient_does_not_reach_gives_no_gradient() -> None:
+    assert "gradient" not in Pinned(()).gives
+    with pytest.raises(StrategyError, match=r"gradient = Unrolled\(.*\) lacks 'gradient': .*\n.* lacks 'smooth': "):
         Strategy(Box(), Pinned(()), Unrolled(), Argmax())
     pinned = Strategy(Box(), Pinned(()), FirstOrder(), Argmax())
-    assert pinned.relax == Pinned(()), "first order needs a slope or a pinned point: the continuous parameters learn"
+    assert pinned.relax == Pinned(()), "first order needs a gradient or a pinned point: the continuous parameters learn"
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def test_a_schedule_is_checked_like_every_part() -> None:
 def test_either_of_two_needs_is_enough() -> None:
     for domain, select in ((Magic(), Argmax()), (Box(), Dark()), (Magic(), Dark())):
         fits = Strategy(domain, OneHot(), FirstOrder(), select, schedules=(Warm(), Warm(5)))
-        assert fits.describe()["schedules"] == "Warm(steps=3), Warm(steps=5)"
+        assert fits.describe()["schedules"] == f"{__name__}:Warm(steps=3), {__name__}:Warm(steps=5)"
 
 
 def test_describe_is_the_text_that_makes_the_parts() -> None:
@@ -127,10 +130,10 @@ def test_names_in_the_table_are_the_strategies_own(name: str) -> None:
 
 SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("nasp", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "noise": 0.4}),
-    ("nasp-ranked", {"alpha_lr": 0.5, "noise": 0.4, "finalists": 2, "shorten": 7.0}),
+    ("nasp-ranked", {"alpha_lr": 0.5, "noise": 0.4, "finalists": 2, "epoch_divisor": 7.0}),
     (
         "nasp-shortlist",
-        {"alpha_lr": 0.5, "noise": 0.4, "looks": 77, "finalists": 5, "shorten": 7.0, "keep": 1},
+        {"alpha_lr": 0.5, "noise": 0.4, "n_supernet_evals": 77, "finalists": 5, "epoch_divisor": 7.0, "keep": 1},
     ),
     ("darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),
     ("darts-2nd", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "virtual_lr": 0.9}),
@@ -164,9 +167,12 @@ SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("darts-pt", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "tune": 3}),
     ("shapley", {"rate": 0.5, "momentum": 0.75, "permutations": 7, "every": 9, "exact": 3, "warmup": 0.375}),
     ("freedarts", {"rounds": 7}),
-    ("spos", {"looks": 77, "population": 9, "sample": 3}),
-    ("fairnas", {"looks": 77, "population": 9, "sample": 3}),
-    ("greedynas", {"draws": 13, "keep": 3, "pool": 17, "greed": 0.75, "looks": 77, "population": 9, "sample": 3}),
+    ("spos", {"n_supernet_evals": 77, "population": 9, "sample": 3}),
+    ("fairnas", {"n_supernet_evals": 77, "population": 9, "sample": 3}),
+    (
+        "greedynas",
+        {"draws": 13, "keep": 3, "pool": 17, "greed": 0.75, "n_supernet_evals": 77, "population": 9, "sample": 3},
+    ),
     ("na-nas", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "radius": 0.75, "samples": 7}),
     ("darts-minus", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3}),
     ("noisy-darts", {"alpha_lr": 0.5, "betas": (0.1, 0.2), "weight_decay": 0.3, "factor": 0.75}),
@@ -195,7 +201,7 @@ SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("weak-predictor", {"trials": 7, "startup": 9, "batch": 3, "top": 8, "pool": 77, "trees": 11}),
     ("bayes-wl", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "iterations": 1}),
     ("anasod", {"trials": 7, "startup": 9, "batch": 3, "pool": 77, "spread": 0.5}),
-    ("screen", {"trials": 7, "score": "grad-norm", "pool": 77, "batch_size": 9}),
+    ("screen", {"trials": 7, "proxy": "grad-norm", "pool": 77, "batch_size": 9}),
     (
         "nao",
         {
@@ -252,6 +258,61 @@ def test_the_text_for_a_name_that_is_near_nothing() -> None:
     with pytest.raises(StrategyError) as error:
         make_strategy("zzz")
     assert str(error.value) == f"unknown strategy 'zzz'. There are: {', '.join(STRATEGIES)}"
+
+
+@dataclass(frozen=True)
+class Halved(FirstOrder):
+    """A stranger's gradient: half of the first order's."""
+
+    by: float = 2.0
+
+    def loss(self, context: StepContext) -> Tensor:
+        return super().loss(context) / self.by
+
+
+def halved(*, by: float = 2.0) -> Strategy:
+    return Strategy(Box(), OneHot(), Halved(by=by), Argmax(), name="halved")
+
+
+MINE, NO_STRATEGY = halved(), 3
+
+
+def test_a_strategy_from_outside_goes_by_its_import_path() -> None:
+    path = f"{__name__}:halved"
+    assert make_strategy(path, by=4.0) == halved(by=4.0)
+    assert make_strategy(f"{__name__}:MINE") is MINE
+    assert make_strategy(path).describe()["gradient"].startswith(f"{__name__}:Halved(lr=0.0003, ")
+    with pytest.raises(StrategyError, match=r"has no setting 'bye'\. Did you mean 'by'"):
+        make_strategy(path, bye=1)
+    with pytest.raises(StrategyError, match=r"MINE' is made already; it takes no settings: by$"):
+        make_strategy(f"{__name__}:MINE", by=1)
+    with pytest.raises(StrategyError, match=r"NO_STRATEGY' is a int, neither a strategy nor what makes one$"):
+        make_strategy(f"{__name__}:NO_STRATEGY")
+    with pytest.raises(StrategyError, match=r"^'builtins:dict' makes a dict, which is no strategy: it needs"):
+        make_strategy("builtins:dict")
+    with pytest.raises(StrategyError, match=r"needs the setting\(s\) domain, relax, gradient, select$"):
+        make_strategy("nasp_core.strategy:Strategy")
+    for wrong in ("no_such_package:thing", f"{__name__}:absent", ":halved"):
+        with pytest.raises(StrategyError, match="cannot be imported"):
+            make_strategy(wrong)
+
+
+def test_a_part_from_outside_conforms_and_resumes_as_itself_alone() -> None:
+    assert conform(halved(), QUADRATIC) == []
+    state = Subject(halved(), QUADRATIC).whole.saved[0]
+    with pytest.raises(ResumeError, match="the saved state is of another search"):
+        Subject(halved(by=3.0), QUADRATIC).search(resume=state)
+
+
+def test_settings_of_older_recipes_are_read_by_their_new_names() -> None:
+    assert make_strategy("nasp-shortlist", looks=9, shorten=2.0) == make_strategy(
+        "nasp-shortlist", n_supernet_evals=9, epoch_divisor=2.0
+    )
+    assert make_strategy("screen", score="ntk") == make_strategy("screen", proxy="ntk")
+    with pytest.raises(StrategyError, match="strategy 'nasp' has no setting 'looks'"):
+        make_strategy("nasp", looks=9)
+    with pytest.raises(StrategyError, match="'looks' is the old name of 'n_supernet_evals'; give one of them"):
+        make_strategy("spos", looks=9, n_supernet_evals=8)
 
 
 def test_bibtex() -> None:

@@ -7,15 +7,13 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from nasp_core.domain import Box
-from nasp_core.gradient import FirstOrder
+from nasp_core.methods.nasp import nasp
+from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.network import Network, Space
-from nasp_core.relax import OneHot, Softmax
+from nasp_core.parts import Argmax, Box, FirstOrder, OneHot, Softmax
 from nasp_core.search import Found, search
-from nasp_core.select import Argmax
-from nasp_core.strategies import nasp, nasp_ranked
 from nasp_core.strategy import Domain, Gradient, Relax, Strategy
-from nasp_core.testing import Case, checks_of, conformance, space_checks
+from nasp_core.testing import Case, Subject, checks_of, conform, conformance, space_checks
 from nasp_core.trials import Random
 from nasp_core.types import Active, Alpha, Mixture, Phase, State
 from sif.spaces.interaction import InteractionSpace
@@ -125,7 +123,7 @@ def compose(
 
 
 FAULTS = [
-    (compose(Detached()), "gradient_reaches_alpha", "no slope in any of"),
+    (compose(Detached()), "gradient_reaches_alpha", "no gradient in any of"),
     (compose(Unnormalised()), "mixtures_are_valid", "sum to 2.0"),
     (compose(Disagreeing()), "mixtures_are_valid", "is live, but weighs"),
     (compose(domain=Halving()), "domain_is_a_projection", "retract is not idempotent"),
@@ -144,10 +142,16 @@ FAULTS = [
 )
 def test_each_check_finds_its_fault(strategy: Strategy, check: str, text: str | None) -> None:
     if text is None:
-        checks_of(strategy)[check](strategy, CASES["interaction"])
+        checks_of(strategy)[check](Subject(strategy, CASES["interaction"]))
         return
     with pytest.raises(AssertionError, match=text):
-        checks_of(strategy)[check](strategy, CASES["interaction"])
+        checks_of(strategy)[check](Subject(strategy, CASES["interaction"]))
+
+
+def test_all_that_is_broken_is_said_at_once() -> None:
+    broken = conform(compose(gradient=TouchesWeights(), name=""), CASES["interaction"])
+    assert {line.partition(":")[0] for line in broken} >= {"describes_itself", "step_moves_alpha"}
+    assert any("the strategy has no name" in line for line in broken)
 
 
 @pytest.mark.parametrize("strategy", [nasp(), nasp_ranked(), Random()], ids=lambda strategy: strategy.name)
@@ -164,7 +168,7 @@ def test_a_find_reported_wrong_is_found(
 ) -> None:
     monkeypatch.setattr(conformance, "search", lambda *args, **more: fault(search(*args, **more)))
     with pytest.raises(AssertionError, match=text):
-        checks_of(strategy)["found_belongs_to_space"](strategy, CASES["interaction"])
+        checks_of(strategy)["found_belongs_to_space"](Subject(strategy, CASES["interaction"]))
 
 
 def test_finals_that_begin_anew_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,13 +178,13 @@ def test_finals_that_begin_anew_are_found(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(conformance, "search", forgetting)
     strategy = nasp_ranked()
     with pytest.raises(AssertionError, match=r"resumed at step \d+, finalist 1: trace differ"):
-        checks_of(strategy)["resuming_equals_not_stopping"](strategy, CASES["interaction"])
+        checks_of(strategy)["resuming_equals_not_stopping"](Subject(strategy, CASES["interaction"]))
 
 
 def test_a_state_that_cannot_be_saved_is_found() -> None:
     strategy = compose(gradient=Unsaved())
     with pytest.raises(TypeError, match="a search state may not hold a builtin_function_or_method"):
-        checks_of(strategy)["state_is_plain"](strategy, CASES["interaction"])
+        checks_of(strategy)["state_is_plain"](Subject(strategy, CASES["interaction"]))
 
 
 class Lazy(InteractionSpace):

@@ -7,32 +7,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.domain import Gaussian, Logits, Simplex
 from nasp_core.errors import StrategyError
-from nasp_core.gradient import Amended, Bayesian, Exponentiated, Implicit, Natural, ScoreFunction, Twin
-from nasp_core.gradient.curvature import along
-from nasp_core.gradient.natural import natural_gradient
-from nasp_core.gradient.score_function import score_gradient
-from nasp_core.gradient.shapley import shapley_exact, shapley_sampled
-from nasp_core.gradient.steps import architecture_tensors
+from nasp_core.methods.amended_darts import Amended, Implicit
+from nasp_core.methods.asng import CategoricalShares, Natural, natural_gradient
+from nasp_core.methods.balenas import Bayesian, Gaussian, GaussianSoftmax
+from nasp_core.methods.drnas import Dirichlet, concentration, dirichlet_sample
+from nasp_core.methods.gaea import Exponentiated
+from nasp_core.methods.rarts import Twin
+from nasp_core.methods.shapley import shapley_exact, shapley_sampled
+from nasp_core.methods.snas import GumbelSoftmax
+from nasp_core.methods.tnd_nas import ScoreFunction, score_gradient
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser
-from nasp_core.relax import (
-    Categorical,
-    CategoricalShares,
-    Dirichlet,
-    GaussianSoftmax,
-    GumbelHard,
-    GumbelSoftmax,
-    Softmax,
-    Weights,
-)
-from nasp_core.relax.dirichlet import concentration, dirichlet_sample
-from nasp_core.relax.one_hot import on_host
-from nasp_core.select import Argmax
+from nasp_core.parts import Argmax, Categorical, GumbelHard, Logits, Simplex, Softmax, Weights
+from nasp_core.parts.by_adam import architecture_tensors
+from nasp_core.parts.curvature import along
+from nasp_core.parts.one_hot import on_host
 from nasp_core.strategy import StepContext, Strategy
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
-from nasp_core.types import Alpha, Mixture
+from nasp_core.types import Alpha, Mixture, RelaxState
 from sif.testing.cases import CASES
 
 ARMS = QuadraticSettings(size=3, continuous=0, columns=(0, 1, 2))
@@ -55,7 +48,14 @@ def generator(seed: int = 0) -> torch.Generator:
 DRAWS = 4000
 
 
-@pytest.mark.parametrize("relax", [GumbelHard(), GumbelHard(temperature=0.1), Categorical()])
+@pytest.mark.parametrize(
+    "relax",
+    [
+        GumbelHard(),
+        pytest.param(GumbelHard(temperature=0.1), marks=pytest.mark.slow),
+        pytest.param(Categorical(), marks=pytest.mark.slow),
+    ],
+)
 def test_gumbel_draws_have_the_frequencies_of_the_softmax(relax: Categorical | GumbelHard) -> None:
     logits, state, source = alpha(1.0, -0.5, 0.3), relax.init(), generator(3)
     picks = [relax.mixture(logits, space(), "weight", state, source).active for _ in range(DRAWS)]
@@ -64,6 +64,7 @@ def test_gumbel_draws_have_the_frequencies_of_the_softmax(relax: Categorical | G
     assert float(((counts - expected) ** 2 / expected).sum()) < 13.8, "chi-squared of two degrees, one in a thousand"
 
 
+@pytest.mark.slow
 def test_soft_gumbel_weights_become_those_draws_as_the_temperature_falls() -> None:
     logits, cold = alpha(1.0, -0.5, 0.3), GumbelSoftmax(temperature=0.01)
     source, total, sharp = generator(4), torch.zeros(3), 0
@@ -83,7 +84,7 @@ def test_dropping_edges_by_their_noise_does_not_depend_on_alpha() -> None:
     strong["normal"][2, 2] = 8.0  # node 1 has the edges 2, 3, 4
     source, stays = generator(5), torch.zeros(3)
     for _ in range(1500):
-        active = Categorical().mixture(strong, made, "weight", {}, source).active
+        active = Categorical().mixture(strong, made, "weight", RelaxState(), source).active
         assert active is not None
         stays += torch.tensor([float(active["normal"][edge] >= 0) for edge in (2, 3, 4)])
     torch.testing.assert_close(stays / 1500, torch.full((3,), 2 / 3), rtol=0, atol=0.05)
@@ -105,18 +106,18 @@ def test_dirichlet_path_wise_gradients_are_those_of_the_expectation() -> None:
     for index in range(3):
         step = torch.zeros(3)
         step[index] = 1e-3
-        slope = (expected(conc[0] + step) - expected(conc[0] - step)) / 2e-3
-        assert float(total[index]) / 32000 == pytest.approx(slope, abs=0.015)
+        gradient = (expected(conc[0] + step) - expected(conc[0] - step)) / 2e-3
+        assert float(total[index]) / 32000 == pytest.approx(gradient, abs=0.015)
 
 
 def test_dirichlet_weights_have_the_mean_that_a_validation_sees() -> None:
     logits, source = alpha(0.5, -1.0, 2.0), generator(7)
     mean = torch.zeros(3)
     for _ in range(DRAWS):
-        weights = Dirichlet().mixture(logits, space(), "weight", {}, source).weights
+        weights = Dirichlet().mixture(logits, space(), "weight", RelaxState(), source).weights
         assert weights is not None
         mean += weights["column"][0]
-    valid = Dirichlet().mixture(logits, space(), "valid", {}, source).weights
+    valid = Dirichlet().mixture(logits, space(), "valid", RelaxState(), source).weights
     conc = concentration(logits["column"].detach())[0]
     assert valid is not None
     torch.testing.assert_close(valid["column"].detach()[0], conc / conc.sum())
@@ -124,18 +125,18 @@ def test_dirichlet_weights_have_the_mean_that_a_validation_sees() -> None:
 
 
 def test_gaussian_path_wise_gradients_are_those_of_the_expectation() -> None:
-    """Common random numbers: the mean of the slopes is the slope of the mean of the same draws."""
+    """Common random numbers: the mean of the gradients is the gradient of the mean of the same draws."""
     made, values = space(), Gaussian(precision=4.0).init(space(), generator(8), torch.device("cpu"))
 
     def cost(shift: float, seed: int) -> Tensor:
         moved = {"column": values["column"].detach() + torch.tensor([[shift, 0.0, 0.0]])}
         moved |= {"column/precision": values["column/precision"]}
         moved["column"].requires_grad_()
-        weights = GaussianSoftmax().mixture(moved, made, "arch", {}, generator(seed)).weights
+        weights = GaussianSoftmax().mixture(moved, made, "arch", RelaxState(), generator(seed)).weights
         assert weights is not None
         loss = (weights["column"] @ torch.tensor([1.0, -2.0, 0.5])).sum()
-        (slope,) = torch.autograd.grad(loss, moved["column"])
-        return torch.stack([loss.detach(), slope[0, 0]])
+        (gradient,) = torch.autograd.grad(loss, moved["column"])
+        return torch.stack([loss.detach(), gradient[0, 0]])
 
     middle = torch.stack([cost(0.0, seed) for seed in range(200)]).double().mean(0)
     ends = [torch.stack([cost(shift, seed) for seed in range(200)]).double().mean(0)[0] for shift in (0.02, -0.02)]
@@ -146,7 +147,7 @@ def test_gaussian_draws_have_the_deviation_of_their_precision() -> None:
     values = Gaussian(noise=0.0, precision=25.0).init(space(), generator(), torch.device("cpu"))
     source, logits = generator(9), []
     for _ in range(DRAWS):
-        weights = GaussianSoftmax().mixture(values, space(), "weight", {}, source).weights
+        weights = GaussianSoftmax().mixture(values, space(), "weight", RelaxState(), source).weights
         assert weights is not None
         row = weights["column"][0].log()
         logits.append(row[0] - row[1])
@@ -177,7 +178,7 @@ class Bandit:
         self.context.validation_loss = self.loss  # type: ignore[method-assign]
 
     def draw(self) -> Mixture:
-        return self.relax.mixture(self.alpha, self.space, "arch", {}, self.source)
+        return self.relax.mixture(self.alpha, self.space, "arch", RelaxState(), self.source)
 
     def loss(self, mixture: Mixture | None = None) -> Tensor:
         assert mixture is not None
@@ -185,7 +186,7 @@ class Bandit:
         return torch.tensor(self.costs[mixture.active["column"][0]])
 
 
-def exact_slope(values: Alpha) -> Tensor:
+def exact_gradient(values: Alpha) -> Tensor:
     """Return d/dalpha of sum_k softmax(alpha)_k cost_k: p (cost - mean cost)."""
     p = torch.softmax(values["column"].detach(), -1)[0]
     costs = torch.tensor(Bandit.costs)
@@ -199,23 +200,24 @@ def test_reinforce_is_unbiased_on_a_three_arm_bandit(baseline: float) -> None:
     logs = torch.log_softmax(values["column"], -1)[0]
     total = torch.zeros(3)
     for arm in range(3):
-        (slope,) = score_gradient([torch.tensor(Bandit.costs[arm])], [logs[arm]], [values["column"]], baseline)
-        assert slope is not None
-        total += float(logs[arm].exp()) * slope[0]
+        (gradient,) = score_gradient([torch.tensor(Bandit.costs[arm])], [logs[arm]], [values["column"]], baseline)
+        assert gradient is not None
+        total += float(logs[arm].exp()) * gradient[0]
         logs = torch.log_softmax(values["column"], -1)[0]
-    torch.testing.assert_close(total, exact_slope(values), rtol=0, atol=1e-5)
+    torch.testing.assert_close(total, exact_gradient(values), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_reinforce_learns_the_best_arm_and_its_draws_average_to_the_gradient() -> None:
     values = alpha(0.4, -0.3, 0.1)
     bandit, total = Bandit(values, Categorical()), torch.zeros(3)
     for _ in range(DRAWS):
         mixture = bandit.draw()
         assert mixture.log_prob is not None
-        (slope,) = score_gradient([bandit.loss(mixture)], [mixture.log_prob], [values["column"]], 1.5)
-        assert slope is not None
-        total += slope[0] / DRAWS
-    torch.testing.assert_close(total, exact_slope(values), rtol=0, atol=0.03)
+        (gradient,) = score_gradient([bandit.loss(mixture)], [mixture.log_prob], [values["column"]], 1.5)
+        assert gradient is not None
+        total += gradient[0] / DRAWS
+    torch.testing.assert_close(total, exact_gradient(values), rtol=0, atol=0.03)
     part = ScoreFunction(lr=0.05)
     state = part.init(values, bandit.space)
     for _ in range(300):
@@ -255,14 +257,14 @@ def test_asng_finds_the_best_arm_and_no_probability_falls_below_the_floor() -> N
 def test_exponentiated_steps_stay_on_the_simplex_and_follow_the_rule(seed: int) -> None:
     domain = Simplex(floor=0.0, noise=1.0)
     values = domain.init(space(), generator(seed), torch.device("cpu"))
-    before, slope = values["column"].detach().clone(), torch.tensor([[3.0, -200.0, 0.1]])
+    before, gradient = values["column"].detach().clone(), torch.tensor([[3.0, -200.0, 0.1]])
     bandit = Bandit(values, CategoricalShares())
     with torch.no_grad():
-        Exponentiated(lr=0.05).move(bandit.context, {"column": slope}, {})
-    expected = before.double() * torch.exp(-0.05 * slope.double())
+        Exponentiated(lr=0.05).move(bandit.context, {"column": gradient}, {})
+    expected = before.double() * torch.exp(-0.05 * gradient.double())
     torch.testing.assert_close(values["column"].detach().double(), expected / expected.sum(), rtol=1e-5, atol=1e-7)
     with torch.no_grad():
-        Exponentiated(lr=1e6).move(bandit.context, {"column": slope}, {})
+        Exponentiated(lr=1e6).move(bandit.context, {"column": gradient}, {})
     assert bool(values["column"].isfinite().all())
     assert float(values["column"].detach().sum()) == pytest.approx(1.0)
 
@@ -292,7 +294,7 @@ class Hyper:
             self.space,
             self.task,
             self.alpha,
-            lambda: Softmax().mixture(self.alpha, self.space, "arch", {}, generator()),
+            lambda: Softmax().mixture(self.alpha, self.space, "arch", RelaxState(), generator()),
             self.task.stream("train", 16, 0).batch(0),
             self.task.stream("valid", 16, 0).batch(0),
             optimiser,
@@ -305,7 +307,7 @@ class Hyper:
         m = torch.softmax(self.alpha["column"].detach().double(), -1)[0]
         w, c = self.space.weight.detach().double(), self.space.shift.detach().double()  # type: ignore[union-attr]
         residual = (va @ w + ve @ c + vb @ m - vy) / len(vy)
-        self.hessian, self.slope = a.T @ a / len(y), va.T @ residual
+        self.hessian, self.gradient = a.T @ a / len(y), va.T @ residual
         self.direct = (vb.T @ residual, ve.T @ residual)
         self.mixed = (b.T @ a / len(y), e.T @ a / len(y))
         self.m = m
@@ -326,7 +328,7 @@ class Hyper:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_implicit_gradient_is_the_closed_form(seed: int) -> None:
     hyper = Hyper(seed)
-    expected = hyper.closed_form(torch.linalg.solve(hyper.hessian, hyper.slope))
+    expected = hyper.closed_form(torch.linalg.solve(hyper.hessian, hyper.gradient))
     for fast, exact in zip(hyper.measured(Implicit(iterations=20, radius=1.0)), expected, strict=True):
         torch.testing.assert_close(fast, exact, rtol=2e-3, atol=2e-4)
 
@@ -334,11 +336,11 @@ def test_the_implicit_gradient_is_the_closed_form(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_amended_gradient_has_the_hessian_in_place_of_its_inverse(seed: int) -> None:
     hyper = Hyper(seed)
-    expected = hyper.closed_form(0.3 * hyper.hessian @ hyper.slope)
+    expected = hyper.closed_form(0.3 * hyper.hessian @ hyper.gradient)
     for fast, exact in zip(hyper.measured(Amended(amendment=0.3, radius=1.0)), expected, strict=True):
         torch.testing.assert_close(fast, exact, rtol=2e-3, atol=1e-4)
-    inverse = torch.linalg.solve(hyper.hessian, hyper.slope)
-    amended = hyper.hessian @ hyper.slope
+    inverse = torch.linalg.solve(hyper.hessian, hyper.gradient)
+    amended = hyper.hessian @ hyper.gradient
     assert float(inverse @ amended) > 0, "the two corrections are less than a right angle apart"
 
 
@@ -373,11 +375,11 @@ def test_twin_weights_follow_their_own_data_and_alpha_follows_both() -> None:
 def test_the_bayesian_rule_learns_mean_and_precision() -> None:
     values = Gaussian(noise=0.0, precision=50.0).init(space(), generator(), torch.device("cpu"))
     bandit, part = Bandit(values, Categorical()), Bayesian(lr=0.1, betas=(0.0, 0.9), data=100.0)
-    state, slope = part.init(values, bandit.space), torch.tensor([[1.0, -2.0, 0.0]])
+    state, gradient = part.init(values, bandit.space), torch.tensor([[1.0, -2.0, 0.0]])
     with torch.no_grad():
-        part.move(bandit.context, {"column": slope}, state)
-    torch.testing.assert_close(values["column/precision"], 100.0 * 0.1 * slope.square() + 50.0)
-    expected = -0.1 * slope / (slope.abs() + 0.5)  # s^ = g^2 after one step, prior / data = 0.5
+        part.move(bandit.context, {"column": gradient}, state)
+    torch.testing.assert_close(values["column/precision"], 100.0 * 0.1 * gradient.square() + 50.0)
+    expected = -0.1 * gradient / (gradient.abs() + 0.5)  # s^ = g^2 after one step, prior / data = 0.5
     torch.testing.assert_close(values["column"].detach(), expected)
 
 
@@ -425,13 +427,13 @@ def test_parts_that_do_not_fit_are_refused_with_the_reason(parts: tuple[object, 
 def test_the_log_probability_is_that_of_the_live_candidates() -> None:
     made: Space = CASES["conv-cell"].space()
     values = Logits(noise=1.0).init(made, generator(3), torch.device("cpu"))
-    mixture = Categorical().mixture(values, made, "arch", {}, generator(4))
+    mixture = Categorical().mixture(values, made, "arch", RelaxState(), generator(4))
     assert mixture.active is not None
     assert mixture.log_prob is not None
     plain, expected = on_host(values), 0.0
     for group in made.groups:
-        heard = [i for i, name in enumerate(group.candidates) if name != "none"]
+        receiving = [i for i, name in enumerate(group.candidates) if name != "none"]
         for row, pick in enumerate(mixture.active[group.name]):
-            logs = torch.log_softmax(plain[group.name][row, heard], -1)
-            expected += float(logs[heard.index(pick)]) if pick >= 0 else 0.0
+            logs = torch.log_softmax(plain[group.name][row, receiving], -1)
+            expected += float(logs[receiving.index(pick)]) if pick >= 0 else 0.0
     assert float(mixture.log_prob.detach()) == pytest.approx(expected, rel=1e-5)

@@ -8,20 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.averaging import average, averaged, put_back
-from nasp_core.domain import Box
 from nasp_core.errors import SearchError, StrategyError
 from nasp_core.evaluation import evaluate
-from nasp_core.gradient import FirstOrder
 from nasp_core.loop import Loop
-from nasp_core.network import Loss, Network
+from nasp_core.methods.nasp import nasp
+from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.optimise import Optimiser, Training, autocast
-from nasp_core.relax import OneHot, one_hot
-from nasp_core.schedule import Complexity
-from nasp_core.select import Argmax
-from nasp_core.strategies import nasp
+from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, one_hot
 from nasp_core.strategy import SearchView, Strategy
 from nasp_core.training import train
-from nasp_core.types import Batch, Mixture
+from nasp_core.types import Batch, Mixture, RelaxState
 from sif.testing.cases import CASES
 from sif.testing.pictures import PlantedPictures
 
@@ -30,6 +26,8 @@ SGD = Optimiser("sgd", 0.1)
 
 class Counter(Network):
     """Carries the number of batches it has seen; its output is one weight."""
+
+    carries = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,11 +42,12 @@ class Counter(Network):
     def set_progress(self, progress: float) -> None:
         self.progress.append(progress)
 
-    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
-        begin = torch.zeros(()) if self.memory is None else self.memory
+    def forward(
+        self, inputs: Tensor, mixture: Mixture | None = None, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        begin = torch.zeros(()) if hidden is None else hidden
         self.starts.append(float(begin))
-        self.left = begin + 1
-        return self.weight.expand(len(inputs))
+        return self.weight.expand(len(inputs)), begin + 1
 
 
 class Numbers:
@@ -69,20 +68,18 @@ class Numbers:
         return Batch(torch.zeros(2), torch.zeros(2), self.scales[step % len(self.scales)])
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        return output.mean()  # its slope is 1: each step lowers the weight by the learning rate
+        return output.mean()  # its gradient is 1: each step lowers the weight by the learning rate
 
     def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:
         outputs = [float(predict(torch.zeros(1))) for _ in range(3)]
         return {"m": self.metrics.pop(0) if self.metrics else outputs[0]}
 
 
-def test_memory_is_carried_through_a_pass_and_begins_anew_with_the_next():
+def test_a_hidden_state_is_carried_through_a_pass_and_begins_anew_with_the_next():
     network = Counter()
     train(network, Numbers([1.0] * 3), Training(epochs=2, batch_size=2, optimiser=SGD, evaluate_every=0))
     assert network.starts[:6] == [0, 1, 2, 0, 1, 2]
-    assert network.starts[6:] == [0, 1, 2], "an evaluation has a memory of its own"
-    assert network.memory is None
-    assert network.left is None
+    assert network.starts[6:] == [0, 1, 2], "an evaluation has a hidden state of its own"
 
 
 def test_progress_is_told_before_each_step():
@@ -160,8 +157,10 @@ def test_a_task_without_validation_gives_no_metrics():
 
 def test_a_networks_own_penalty_is_trained_on_but_not_reported():
     class Penalised(Counter):
-        def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
-            return loss(self(batch.inputs), batch.target), 9.0 * self.weight.sum()
+        def training_loss(
+            self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None
+        ) -> StepLoss:
+            return StepLoss(loss(self.step(batch.inputs)[0], batch.target), 9.0 * self.weight.sum())
 
     network = Penalised()
     done = train(network, Numbers([1.0]), Training(epochs=1, batch_size=2, optimiser=SGD, evaluate_every=0))
@@ -170,20 +169,20 @@ def test_a_networks_own_penalty_is_trained_on_but_not_reported():
 
 
 def view_of(space: Network) -> SearchView:
-    return SearchView(space, {}, {}, 0, 0.0, OneHot())
+    return SearchView(space, {}, RelaxState(), 0, 0.0, OneHot())
 
 
 def test_the_price_of_size_pushes_down_the_live_candidates_alone():
     case = CASES["conv-cell"]
     space = case.space()
     alpha = Box().init(space, torch.Generator().manual_seed(0), torch.device("cpu"))
-    mixture = OneHot().mixture(alpha, space, "arch", {}, torch.Generator())
+    mixture = OneHot().mixture(alpha, space, "arch", OneHot().init(), torch.Generator())
     penalty = Complexity(0.5).penalty(mixture, view_of(space), {})
     assert penalty is not None
     grads = torch.autograd.grad(penalty, list(alpha.values()))
     assert mixture.weights is not None
-    for (name, burden), grad in zip(space.burden().items(), grads, strict=True):
-        torch.testing.assert_close(grad, 2 * 0.5 * burden * mixture.weights[name].detach())
+    for (name, sizes), grad in zip(space.relative_parameters().items(), grads, strict=True):
+        torch.testing.assert_close(grad, 2 * 0.5 * sizes * mixture.weights[name].detach())
         assert float(grad.sum()) > 0
 
 
@@ -197,6 +196,7 @@ def test_where_size_does_not_depend_on_choices_it_has_no_price():
         Complexity(-1)
 
 
+@pytest.mark.slow
 def test_a_high_price_finds_smaller_cells():
     case = CASES["conv-cell"]
     shares = {0.0: 0.0, 30.0: 0.0}  # of the parameters that choices bring, over three seeds
@@ -207,9 +207,9 @@ def test_a_high_price_finds_smaller_cells():
             training = Training(epochs=8, batch_size=8, optimiser=SGD)
             alpha = Loop(space, case.task(), training, strategy=strategy, seed=seed).run()["alpha"]
             active = space.constrain({name: tensor.detach() for name, tensor in alpha.items()})
-            for name, burden in space.burden().items():
+            for name, sizes in space.relative_parameters().items():
                 live = [(row, pick) for row, pick in enumerate(active[name]) if pick >= 0]
-                shares[eta] += sum(float(burden[row, pick]) for row, pick in live)
+                shares[eta] += sum(float(sizes[row, pick]) for row, pick in live)
     assert shares[30.0] < 0.7 * shares[0.0], shares
 
 

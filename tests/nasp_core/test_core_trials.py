@@ -1,4 +1,4 @@
-"""The protocol of trial strategies: shares, orientation, failures, and the loop without training."""
+"""The protocol of multi-trial strategies: shares, orientation, failures, and the loop without training."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.gradient import FirstOrder
 from nasp_core.optimise import Optimiser, Training
+from nasp_core.parts import FirstOrder
 from nasp_core.search import search, train_genotype
 from nasp_core.state import pack
 from nasp_core.strategy import Gradient, Paper
-from nasp_core.trials import Arena, Enumerate, Proposal, Random, TrialStrategy, explore
+from nasp_core.trials import Enumerate, Proposal, Random, SearchContext, TrialStrategy, explore
 from nasp_core.types import State
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.testing.planted import PlantedTask
@@ -39,18 +39,18 @@ class Script:
     name: str = "script"
     papers: tuple[Paper, ...] = ()
 
-    def init(self, arena: Arena, generator: torch.Generator) -> State:
-        return {"told": [], "task": arena.task is not None, "draw": float(torch.rand((), generator=generator))}
+    def init(self, arena: SearchContext, generator: torch.Generator) -> State:
+        return {"results": [], "task": arena.task is not None, "draw": float(torch.rand((), generator=generator))}
 
-    def ask(self, arena: Arena, state: State) -> Proposal | None:
-        at = len(state["told"])
+    def ask(self, arena: SearchContext, state: State) -> Proposal | None:
+        at = len(state["results"])
         if at >= len(self.script):
             return None
         pick, share = self.script[at]
         return Proposal({"operation": (pick,)}, share)
 
-    def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
-        state["told"].append([list(proposal.active["operation"]), proposal.share, score])
+    def tell(self, arena: SearchContext, state: State, proposal: Proposal, score: float) -> None:
+        state["results"].append([list(proposal.active["operation"]), proposal.fidelity, score])
 
     def describe(self) -> dict[str, str]:
         return {"trials": f"Script({self.script})", "gradient": self.gradient.describe()}
@@ -58,7 +58,7 @@ class Script:
 
 def test_a_share_trains_that_part_of_the_epochs_and_only_whole_trainings_win() -> None:
     found = search(space(), task(), Script([(0, 0.5), (0, 0.01), (1, 1.0), (2, 0.25)]), SHORT)
-    assert [record.get("share") for record in found.trace] == [0.5, 0.01, None, 0.25]
+    assert [record.get("fidelity") for record in found.trace] == [0.5, 0.01, None, 0.25]
     assert [record["epochs"] for record in found.trace] == [2, 1, 4, 1]
     assert found.genotype.choices["operation"] == (space().settings.operations[1],)
     assert found.metric == found.trace[2]["valid"]["rmse"]
@@ -70,7 +70,7 @@ def test_a_share_trains_that_part_of_the_epochs_and_only_whole_trainings_win() -
 
 def test_where_no_training_was_whole_the_best_of_the_largest_share_is_trained_in_full() -> None:
     found = search(space(), task(), Script([(0, 0.25), (1, 0.5), (2, 0.5), (3, 0.25)]), SHORT)
-    halves = {record["genotype"]: record["valid"]["rmse"] for record in found.trace if record.get("share") == 0.5}
+    halves = {record["genotype"]: record["valid"]["rmse"] for record in found.trace if record.get("fidelity") == 0.5}
     assert len(halves) == 2
     assert len(found.trace) == 5
     assert found.trace[-1]["genotype"] == min(halves, key=halves.__getitem__) == found.genotype.key()
@@ -104,13 +104,13 @@ def test_a_trial_that_diverges_is_one_point_less() -> None:
     class Keeps(Script):
         seen: list[float]
 
-        def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+        def tell(self, arena: SearchContext, state: State, proposal: Proposal, score: float) -> None:
             super().tell(arena, state, proposal, score)
-            heard.append(score)
+            receiving.append(score)
 
-    heard: list[float] = []
+    receiving: list[float] = []
     found = search(space(), wild(0, 2), Keeps([(0, 1.0), (1, 1.0), (2, 1.0)]), SHORT)
-    assert heard == [-math.inf, -found.metric, -math.inf]
+    assert receiving == [-math.inf, -found.metric, -math.inf]
     assert [record["epochs"] for record in found.trace] == [0, 4, 0]
     assert ["valid" in record for record in found.trace] == [False, True, False]
     assert list(found.scores) == [found.genotype.key()]
@@ -122,17 +122,17 @@ def test_scores_are_oriented() -> None:
     class Rising(PlantedTask):
         metric, maximise = "rmse", True
 
-    heard: dict[str, list[float]] = {}
+    receiving: dict[str, list[float]] = {}
     for name, given in (("falling", task()), ("rising", Rising("max", (9, 8), density=0.9))):
 
         class Hears(Script):
-            def tell(self, arena: Arena, state: State, proposal: Proposal, score: float) -> None:
+            def tell(self, arena: SearchContext, state: State, proposal: Proposal, score: float) -> None:
                 super().tell(arena, state, proposal, score)
-                heard.setdefault(name, []).append(score)  # noqa: B023
+                receiving.setdefault(name, []).append(score)  # noqa: B023
 
         search(space(), given, Hears([(0, 1.0), (1, 1.0)]), SHORT)
-    assert heard["falling"] == [-score for score in heard["rising"]]
-    assert min(heard["rising"]) > 0
+    assert receiving["falling"] == [-score for score in receiving["rising"]]
+    assert min(receiving["rising"]) > 0
 
 
 def test_explore_tells_what_the_judge_says() -> None:
@@ -144,18 +144,18 @@ def test_explore_tells_what_the_judge_says() -> None:
             raise SearchError("it diverged")
         return scores[pick]
 
-    arena = Arena(space())
-    told = explore(arena, Enumerate(), judge, seed=0)
-    assert [each.score for each in told] == [1.0, -math.inf, -math.inf, 2.0, -math.inf]
-    assert [each.proposal.active["operation"][0] for each in told] == [0, 1, 2, 3, 4]
+    arena = SearchContext(space())
+    results = explore(arena, Enumerate(), judge, seed=0)
+    assert [each.score for each in results] == [1.0, -math.inf, -math.inf, 2.0, -math.inf]
+    assert [each.proposal.active["operation"][0] for each in results] == [0, 1, 2, 3, 4]
     assert explore(arena, Random(trials=4), judge, seed=1) == explore(arena, Random(trials=4), judge, seed=1)
     assert explore(arena, Random(trials=4), judge, seed=1) != explore(arena, Random(trials=4), judge, seed=2)
 
 
 def test_explore_counts_shares_and_stops_in_time() -> None:
     script = Script([(0, 0.5), (1, 0.5), (2, 0.5), (3, 1.0)])
-    arena = Arena(space())
-    assert [each.proposal.share for each in explore(arena, script, lambda _: 0.0, seed=0, evaluations=1.7)] == [
+    arena = SearchContext(space())
+    assert [each.proposal.fidelity for each in explore(arena, script, lambda _: 0.0, seed=0, evaluations=1.7)] == [
         0.5,
         0.5,
         0.5,
@@ -167,4 +167,4 @@ def test_explore_counts_shares_and_stops_in_time() -> None:
 def test_a_script_meets_the_protocol_and_its_state_is_plain() -> None:
     script = Script([(0, 1.0)])
     assert isinstance(script, TrialStrategy)
-    assert pack(script.init(Arena(space()), torch.Generator().manual_seed(1)))["told"] == []
+    assert pack(script.init(SearchContext(space()), torch.Generator().manual_seed(1)))["results"] == []

@@ -1,4 +1,4 @@
-"""What every trial strategy must keep: valid points, no repetition, the seed's order, resuming, better than chance."""
+"""What every multi-trial strategy keeps: valid points, none twice, the seed's order, resuming; better than chance."""
 
 import importlib
 import math
@@ -10,10 +10,10 @@ import torch
 from trial_samples import LEARNERS, PlantedTable, bench_space, valid
 
 from nasp_core.errors import SearchError
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.state import pack, restore
-from nasp_core.strategies import make_strategy
 from nasp_core.testing.conformance import same
-from nasp_core.trials import TRIALS, Arena, Proposal, TrialStrategy, explore
+from nasp_core.trials import TRIALS, Proposal, SearchContext, TrialStrategy, explore
 from nasp_core.trials.points import key_of
 from sif.testing.cases import CASES
 
@@ -22,7 +22,7 @@ SCREEN = {"pool": 6, "batch_size": 8}
 
 
 def learner(name: str, trials: int) -> TrialStrategy:
-    return TRIALS[name](trials=trials, **LEARNERS[name])
+    return STRATEGIES[name](trials=trials, **LEARNERS[name])
 
 
 def quick(name: str) -> TrialStrategy:
@@ -31,7 +31,7 @@ def quick(name: str) -> TrialStrategy:
     small |= {"hidden": 4, "epochs": 2, "unlabelled": 2, "candidates": 3, "limit": 20, "trials": 8}
     known = make_strategy(name).describe()["trials"]
     own = {key: value for key, value in small.items() if f"{key}=" in known}
-    return TRIALS[name](**(own | SCREEN if name == "screen" else own))
+    return STRATEGIES[name](**(own | SCREEN if name == "screen" else own))
 
 
 def test_every_strategy_that_learns_is_planted() -> None:
@@ -42,26 +42,26 @@ def test_every_strategy_that_learns_is_planted() -> None:
 @pytest.mark.parametrize("name", [name for name in TRIALS if name != "enumerate"])
 def test_proposals_are_points_of_the_space_and_new(name: str, case: str) -> None:
     space = CASES[case].space()
-    arena = Arena(space, CASES[case].task() if name == "screen" else None)
+    arena = SearchContext(space, CASES[case].task() if name == "screen" else None)
     draw = torch.Generator().manual_seed(4)
 
     def judge(proposal: Proposal) -> float:
         score = float(torch.randn((), generator=draw))
         return -math.inf if score < -1 else score
 
-    told = explore(arena, quick(name), judge, seed=1)
-    assert told
-    for proposal, _ in told:
+    results = explore(arena, quick(name), judge, seed=1)
+    assert results
+    for proposal, _ in results:
         assert valid(space, proposal.active), proposal
-        assert 0 < proposal.share <= 1
-    whole = [(key_of(proposal.active), proposal.share) for proposal, _ in told]
+        assert 0 < proposal.fidelity <= 1
+    whole = [(key_of(proposal.active), proposal.fidelity) for proposal, _ in results]
     assert len(set(whole)) == len(whole), "a point was tried twice"
-    assert sum(proposal.share for proposal, _ in told) <= 8 + 1e-9
+    assert sum(proposal.fidelity for proposal, _ in results) <= 8 + 1e-9
 
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_order_is_the_seeds_and_torchs_global_generator_stays(name: str) -> None:
-    arena = Arena(bench_space())
+    arena = SearchContext(bench_space())
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = explore(arena, learner(name, 14), TABLE.judge, seed=5)
@@ -74,7 +74,7 @@ def test_the_order_is_the_seeds_and_torchs_global_generator_stays(name: str) -> 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_resuming_at_any_score_proposes_what_would_have_been_proposed(name: str) -> None:
     """A state saved after any score, put into a new strategy, goes on to the same states, bit for bit."""
-    arena, strategy = Arena(bench_space()), learner(name, 13)
+    arena, strategy = SearchContext(bench_space()), learner(name, 13)
     state = strategy.init(arena, torch.Generator().manual_seed(3))
     saved, asked = [pack(state)], list[Proposal]()
     while (proposal := strategy.ask(arena, state)) is not None:
@@ -92,11 +92,16 @@ def test_resuming_at_any_score_proposes_what_would_have_been_proposed(name: str)
             assert same(pack(again), saved[number + 1]), f"saved after {at}, state {number + 1}"
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+COSTLY = {"nao", "reinforce", "weak-predictor", "anasod", "bayes-wl", "tpe"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow) if each in COSTLY else each for each in LEARNERS]
+)
 def test_learning_beats_drawing_on_a_planted_table(name: str) -> None:
     """Mean regret over 10 seeds at 40 trainings is at most 0.8 of that of random search (over 60 seeds)."""
-    arena = Arena(bench_space())
-    drawn = [TABLE.regret(explore(arena, TRIALS["random"](trials=40), TABLE.judge, seed=s)) for s in range(60)]
+    arena = SearchContext(bench_space())
+    drawn = [TABLE.regret(explore(arena, STRATEGIES["random"](trials=40), TABLE.judge, seed=s)) for s in range(60)]
     found = [TABLE.regret(explore(arena, learner(name, 40), TABLE.judge, seed=s)) for s in range(10)]
     assert statistics.mean(found) <= 0.8 * statistics.mean(drawn), (statistics.mean(found), statistics.mean(drawn))
 
@@ -104,13 +109,13 @@ def test_learning_beats_drawing_on_a_planted_table(name: str) -> None:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_failures_and_a_space_walked_through_are_no_end(name: str) -> None:
     """Where every score is -inf, and where a space has five points alone, a strategy goes on until it is told all."""
-    arena = Arena(bench_space())
-    told = explore(arena, learner(name, 12), lambda _: -math.inf, seed=0)
-    assert sum(each.proposal.share for each in told) > 11
-    small = Arena(CASES["interaction"].space())
+    arena = SearchContext(bench_space())
+    results = explore(arena, learner(name, 12), lambda _: -math.inf, seed=0)
+    assert sum(each.proposal.fidelity for each in results) > 11
+    small = SearchContext(CASES["interaction"].space())
     tried = explore(small, learner(name, 50), lambda p: float(p.active["operation"][0]), seed=0)
     assert {p.active["operation"][0] for p, _ in tried} == set(range(5))
-    whole = [p.active["operation"][0] for p, _ in tried if p.share == 1]
+    whole = [p.active["operation"][0] for p, _ in tried if p.fidelity == 1]
     assert max(whole) == 4 if name != "asha" else whole
     assert len(whole) == len(set(whole))
 
@@ -127,7 +132,7 @@ def test_without_optuna_the_error_names_the_extra(
 ) -> None:
     _missing(monkeypatch, library)
     with pytest.raises(SearchError) as error:
-        make_strategy(name).init(Arena(bench_space()), torch.Generator())  # type: ignore[union-attr]
+        make_strategy(name).init(SearchContext(bench_space()), torch.Generator())  # type: ignore[union-attr]
     assert str(error.value) == (
         f"strategy {name!r} needs {package}, which is not installed: pip install 'sif-nas[{library}]'"
     )
@@ -136,7 +141,7 @@ def test_without_optuna_the_error_names_the_extra(
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     _missing(monkeypatch, "sklearn")
     with pytest.raises(SearchError) as error:
-        make_strategy("weak-predictor").init(Arena(bench_space()), torch.Generator())  # type: ignore[union-attr]
+        make_strategy("weak-predictor").init(SearchContext(bench_space()), torch.Generator())  # type: ignore[union-attr]
     assert str(error.value) == (
         "strategy 'weak-predictor' needs scikit-learn, which is not installed: pip install 'sif-nas[scikit-learn]'"
     )
@@ -155,18 +160,18 @@ def _missing(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
 
 def test_screen_needs_a_task_and_takes_the_best_scored_first() -> None:
     with pytest.raises(SearchError, match="scores networks on a batch of the task, and a table of results has none"):
-        explore(Arena(bench_space()), make_strategy("screen", **SCREEN), TABLE.judge, seed=0)  # type: ignore[arg-type]
+        explore(SearchContext(bench_space()), make_strategy("screen", **SCREEN), TABLE.judge, seed=0)  # type: ignore[arg-type]
     case = CASES["nas-bench-201"]
-    arena = Arena(case.space(), case.task())
-    strategy = TRIALS["screen"](trials=3, score="grad-norm", **SCREEN)
+    arena = SearchContext(case.space(), case.task())
+    strategy = STRATEGIES["screen"](trials=3, proxy="grad-norm", **SCREEN)
     state = strategy.init(arena, torch.Generator().manual_seed(0))
     asked = []
     while (proposal := strategy.ask(arena, state)) is not None:
         asked.append(key_of(proposal.active))
         strategy.tell(arena, state, proposal, 0.0)
-    from nasp_core.scores import make_score, score_judge
+    from nasp_core.proxies import make_proxy, proxy_judge
 
-    judge = score_judge(make_score("grad-norm"), *arena, batch_size=8, seed=state["seed"])  # type: ignore[arg-type]
+    judge = proxy_judge(make_proxy("grad-norm"), *arena, batch_size=8, seed=state["seed"])  # type: ignore[arg-type]
     values = {key_of(point): judge(Proposal(point)) for point in map(_tuples, state["ranked"])}
     assert len(values) == 6
     assert asked == sorted(values, key=lambda key: -values[key])[:3]
@@ -178,6 +183,6 @@ def _tuples(saved: dict[str, list[int]]) -> dict[str, tuple[int, ...]]:
 
 def test_screen_says_why_a_score_fits_nothing() -> None:
     case = CASES["interaction"]
-    strategy = TRIALS["screen"](score="naswot", **SCREEN)
-    with pytest.raises(SearchError, match="strategy 'screen': score 'naswot' fits no point of the pool: "):
-        explore(Arena(case.space(), case.task()), strategy, lambda _: 0.0, seed=0)
+    strategy = STRATEGIES["screen"](proxy="naswot", **SCREEN)
+    with pytest.raises(SearchError, match="strategy 'screen': proxy 'naswot' fits no point of the pool: "):
+        explore(SearchContext(case.space(), case.task()), strategy, lambda _: 0.0, seed=0)

@@ -1,4 +1,4 @@
-"""What the papers of trial strategies promise, held to closed forms and to brute force."""
+"""What the papers of multi-trial strategies promise, held to closed forms and to brute force."""
 
 import itertools
 import math
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from trial_samples import PlantedTable, bench_space
 
+from nasp_core.methods import STRATEGIES
 from nasp_core.network import Space
 from nasp_core.state import pack
-from nasp_core.trials import TRIALS, Arena, Proposal, explore
+from nasp_core.trials import Proposal, SearchContext, explore
 from nasp_core.trials.anasod import histograms
 from nasp_core.trials.budgeted import normal_scores
 from nasp_core.trials.evolution import Evolution, alive
@@ -81,7 +82,7 @@ def test_ageing_drops_the_oldest_even_if_it_is_the_best() -> None:
     """The first point is the best of all; once it is too old, no child is a change of it any more."""
     assert [list(alive(born, 3)) for born in (0, 2, 3, 4, 7)] == [[], [0, 1], [0, 1, 2], [1, 2, 3], [4, 5, 6]]
     space, strategy = bench_space(), Evolution(trials=30, population=4, sample=40)  # so many, that the best is in
-    arena = Arena(space)
+    arena = SearchContext(space)
     state = strategy.init(arena, torch.Generator().manual_seed(0))
     asked: list[Active] = []
     while (proposal := strategy.ask(arena, state)) is not None:
@@ -138,17 +139,17 @@ def test_changes_take_the_other_candidates_of_one_choice() -> None:
 
 def test_local_search_ends_a_climb_at_a_top_and_no_neighbour_beats_it() -> None:
     table, space = PlantedTable(3), bench_space()
-    strategy = TRIALS["local-search"](trials=400, starts=1, whole=True)
-    told = explore(Arena(space), strategy, table.judge, seed=0)
-    scores = {key_of(p.active): score for p, score in told}
+    strategy = STRATEGIES["local-search"](trials=400, starts=1, whole=True)
+    results = explore(SearchContext(space), strategy, table.judge, seed=0)
+    scores = {key_of(p.active): score for p, score in results}
     tops = [
         p.active
-        for p, score in told
+        for p, score in results
         if all(scores.get(key_of(n), math.inf) <= score for n in neighbours(space, p.active))
     ]
     assert tops, "400 evaluations of 24 neighbours reach no top"
-    first = next(i for i, (p, _) in enumerate(told) if p.active == tops[0])
-    assert first + 1 < len(told), "the search ended at its first top"
+    first = next(i for i, (p, _) in enumerate(results) if p.active == tops[0])
+    assert first + 1 < len(results), "the search ended at its first top"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -292,35 +293,35 @@ def test_an_autoencoder_learns_to_decode_and_a_step_uphill_raises_the_prediction
     code = net.encode(tokens).detach().requires_grad_()
     assert torch.equal(net.decode(code), tokens)
     predicted = net.predict(code)
-    (slope,) = torch.autograd.grad(predicted.sum(), code)
-    assert bool((net.predict(code + 0.05 * slope / slope.norm(dim=(1, 2), keepdim=True)) > predicted).all())
+    (gradient,) = torch.autograd.grad(predicted.sum(), code)
+    assert bool((net.predict(code + 0.05 * gradient / gradient.norm(dim=(1, 2), keepdim=True)) > predicted).all())
     assert torch.allclose(code.norm(dim=-1), torch.ones(24, 3), atol=1e-5)
 
 
 def test_halving_spends_shares_and_lets_the_best_third_go_on() -> None:
     space, table = bench_space(), PlantedTable()
-    told = explore(Arena(space), TRIALS["asha"](trials=40), table.judge, seed=0)
-    shares = sorted({round(p.share, 6) for p, _ in told})
+    results = explore(SearchContext(space), STRATEGIES["asha"](trials=40), table.judge, seed=0)
+    shares = sorted({round(p.fidelity, 6) for p, _ in results})
     assert shares == [round(1 / 9, 6), round(1 / 3, 6), 1.0]
-    counts = [sum(round(p.share, 6) == share for p, _ in told) for share in shares]
+    counts = [sum(round(p.fidelity, 6) == share for p, _ in results) for share in shares]
     assert counts[0] > 2 * counts[1] > 2 * counts[2] > 0
-    assert 38 < sum(p.share for p, _ in told) <= 40 + 1e-9
+    assert 38 < sum(p.fidelity for p, _ in results) <= 40 + 1e-9
     rungs: dict[float, list[float]] = {share: [] for share in shares}
-    for (p, score), after in zip(told, [*told[1:], None], strict=True):
-        seen = rungs[round(p.share, 6)]
+    for (p, score), after in zip(results, [*results[1:], None], strict=True):
+        seen = rungs[round(p.fidelity, 6)]
         seen.append(score)
         went_on = after is not None and after.proposal.active == p.active
-        if after is not None and p.share < 1:
+        if after is not None and p.fidelity < 1:
             best = score >= sorted(seen, reverse=True)[max(1, len(seen) // 3) - 1]
             assert went_on == best, f"{score} among {len(seen)}"
-    failed = explore(Arena(space), TRIALS["asha"](trials=1), lambda _: -math.inf, seed=0)
-    assert {p.share for p, _ in failed} == {1 / 9}
+    failed = explore(SearchContext(space), STRATEGIES["asha"](trials=1), lambda _: -math.inf, seed=0)
+    assert {p.fidelity for p, _ in failed} == {1 / 9}
 
 
 def test_tpe_without_its_memory_draws_the_same() -> None:
     """What Optuna remembers is made from the history: thrown away between two asks, it changes nothing."""
-    arena, table = Arena(bench_space()), PlantedTable()
-    strategy = TRIALS["tpe"](trials=16, startup=6)
+    arena, table = SearchContext(bench_space()), PlantedTable()
+    strategy = STRATEGIES["tpe"](trials=16, startup=6)
     kept, forgetful = (strategy.init(arena, torch.Generator().manual_seed(0)) for _ in range(2))
     for _ in range(16):
         forgetful["study"].value = None
@@ -329,5 +330,5 @@ def test_tpe_without_its_memory_draws_the_same() -> None:
         assert first == second
         for state in (kept, forgetful):
             strategy.tell(arena, state, first, table.judge(first))
-    assert pack(kept)["told"] == pack(forgetful)["told"]
+    assert pack(kept)["results"] == pack(forgetful)["results"]
     assert pack(kept)["study"] == {}

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_core.gradient import FirstOrder, Unrolled
-from nasp_core.gradient.steps import architecture_tensors
+from nasp_core.methods.darts_2nd import Unrolled
 from nasp_core.optimise import Optimiser
-from nasp_core.relax import Softmax
-from nasp_core.relax.one_hot import sloped_point
+from nasp_core.parts import FirstOrder, Softmax
+from nasp_core.parts.by_adam import architecture_tensors
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.strategy import StepContext
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
-from nasp_core.types import Mixture
+from nasp_core.types import Mixture, RelaxState
 
 SETTINGS = QuadraticSettings(size=5, continuous=3, columns=(0, 1, 2, 3))
 
@@ -39,7 +39,7 @@ class Problem:
         )
 
     def mixture(self) -> Mixture:
-        return Softmax().mixture(self.alpha, self.space, "arch", {}, torch.Generator())
+        return Softmax().mixture(self.alpha, self.space, "arch", RelaxState(), torch.Generator())
 
     def closed_form(self, rate: float, drift: Tensor | None = None) -> list[Tensor]:
         m = torch.softmax(self.alpha["column"].detach().double(), -1)[0]
@@ -100,8 +100,8 @@ def test_closed_form_equals_autograd_through_the_step() -> None:
     alpha = problem.alpha["column"].detach().double().requires_grad_()
     m = torch.softmax(alpha, -1)[0]
     train = 0.5 * (a @ w + e @ shift + b @ m - y).square().mean()
-    (slope,) = torch.autograd.grad(train, w, create_graph=True)
-    valid = 0.5 * (va @ (w - 0.3 * slope) + ve @ shift + vb @ m - vy).square().mean()
+    (gradient,) = torch.autograd.grad(train, w, create_graph=True)
+    valid = 0.5 * (va @ (w - 0.3 * gradient) + ve @ shift + vb @ m - vy).square().mean()
     for exact, grad in zip(problem.closed_form(0.3), torch.autograd.grad(valid, [alpha, shift]), strict=True):
         torch.testing.assert_close(exact, grad, rtol=1e-10, atol=1e-10)
 
@@ -142,7 +142,7 @@ def test_first_order_is_the_closed_form_at_rate_zero_and_adam_steps_along_it() -
 def test_one_hot_first_order_is_the_closed_form_at_the_corner() -> None:
     problem = Problem(4, Optimiser())
     corner = torch.tensor([0.0, 0.0, 1.0, 0.0])
-    problem.context.mixture = lambda: sloped_point({"column": (2,)}, problem.alpha)
+    problem.context.mixture = lambda: straight_through({"column": (2,)}, problem.alpha)
     grads = torch.autograd.grad(problem.context.validation_loss(), architecture_tensors(problem.alpha, problem.space))
     in_mixture, in_shift = problem.task.hypergradient(problem.space, corner, 0.0)
     torch.testing.assert_close(grads[0][0].double(), in_mixture, rtol=1e-4, atol=1e-5)

@@ -131,7 +131,7 @@ def centred(scores: Tensor) -> float:
     return float(left.abs().max())
 
 
-@pytest.mark.parametrize("branches", [1, 2])
+@pytest.mark.parametrize("branches", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_point_is_additive_exactly_where_its_scores_are_a_sum(branches: int) -> None:
     fewer: dict[str, Any] = {"biases": ("off",)}
     if branches == 2:
@@ -335,8 +335,8 @@ def test_a_representative_is_of_the_same_family_and_plain() -> None:
     linear = (("multiply",), ("identity",), ("linear",))
     changed = 0
     for point in space.points():
-        stands = space.representative(point)
-        assert space.family(stands) == space.family(point)
+        stands = space.canonical(point)
+        assert space.equivalence_class(stands) == space.equivalence_class(point)
         names, now = space.genotype(point).choices, space.genotype(stands).choices
         if (names["operation"], names["elementwise"], names["predictor"]) == linear:
             assert now["predictor"] == ("sum",)

@@ -12,8 +12,8 @@ from wide_samples import HISTORIES, ITEMS, KNOWN, PLAIN, SETTINGS, SIZES, USERS,
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.relax import FairTurns
-from nasp_core.relax.one_hot import sloped_point
+from nasp_core.parts import FairTurns
+from nasp_core.parts.one_hot import straight_through
 from nasp_core.types import Active, Batch, Mixture
 from sif.encodings import side as wide_encoding
 from sif.spaces.branch import WideBranch
@@ -58,20 +58,20 @@ def test_a_built_network_is_the_space_restricted_to_its_point(batch: str) -> Non
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("branches", [1, 2])
-def test_slopes_at_a_point_are_those_of_the_dense_mixture(batch: str, branches: int) -> None:
+def test_gradients_at_a_point_are_those_of_the_dense_mixture(batch: str, branches: int) -> None:
     made = space(branches=branches)
     generator = torch.Generator().manual_seed(0)
     for _ in range(6):
         active = made.random_point(generator)
         alpha = {group.name: torch.zeros(group.shape, requires_grad=True) for group in made.groups}
-        loss = made(BATCHES[batch], sloped_point(active, alpha)).square().mean()
-        slopes = torch.autograd.grad(loss, list(alpha.values()))
-        dense = {name: row.detach() for name, row in (sloped_point(active, alpha).weights or {}).items()}
+        loss = made(BATCHES[batch], straight_through(active, alpha)).square().mean()
+        gradients = torch.autograd.grad(loss, list(alpha.values()))
+        dense = {name: row.detach() for name, row in (straight_through(active, alpha).weights or {}).items()}
         for row in dense.values():
             row.requires_grad_()
         whole = made(BATCHES[batch], Mixture(weights=dense)).square().mean()
         torch.testing.assert_close(loss, whole)
-        for mine, theirs in zip(slopes, torch.autograd.grad(whole, list(dense.values())), strict=True):
+        for mine, theirs in zip(gradients, torch.autograd.grad(whole, list(dense.values())), strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -108,7 +108,7 @@ def test_dead_candidates_are_not_called_in_the_weight_step(calls: Counter[str]) 
 def test_dead_candidates_run_once_without_graph_in_the_architecture_step(calls: Counter[str]) -> None:
     made = space()
     alpha = {group.name: torch.zeros(group.shape, requires_grad=True) for group in made.groups}
-    loss = made(KNOWN, sloped_point(POINT, alpha)).square().mean()
+    loss = made(KNOWN, straight_through(POINT, alpha)).square().mean()
     assert calls == {"id+": 2, "identity+": 2, "multiply-linear+": 1}
     torch.autograd.grad(loss, list(alpha.values()))
     others = {f"{o}-linear": 1 for o in SETTINGS.operations if o != "multiply"}
@@ -128,9 +128,11 @@ def test_every_candidate_that_is_heard_has_its_turn(biases: tuple[str, ...]) -> 
         assert active is not None
         for name, picks in active.items():
             seen[name] |= set(picks)
-    heard = {g.name: {i for i, name in enumerate(g.candidates) if name not in made.silent} for g in made.groups}
-    assert seen == heard
-    assert all(heard.values())
+    receiving = {
+        g.name: {i for i, name in enumerate(g.candidates) if name not in made.zero_operations} for g in made.groups
+    }
+    assert seen == receiving
+    assert all(receiving.values())
 
 
 def test_a_space_has_no_output_of_its_own() -> None:
@@ -190,7 +192,7 @@ def test_starts() -> None:
     assert state["heads.0.concat-linear.weight"].shape == (80,)
     bound = 80**-0.5
     assert bound * 0.9 < float(state["heads.0.concat-mlp.layers.0.weight"].abs().max()) <= bound
-    assert 0 < float(state["bias"].abs().max()) < 0.1, "a slope reaches the choice of biases"
+    assert 0 < float(state["bias"].abs().max()) < 0.1, "a gradient reaches the choice of biases"
     net = made.build(wide_genotype({**PLAIN, "biases": ("on",)}, made.settings))
     net.reset(torch.Generator().manual_seed(0))
     assert net.bias is not None
@@ -344,6 +346,6 @@ def test_genotypes_that_cannot_be_built() -> None:
 def test_a_second_derivative_is_refused() -> None:
     net = network(operation=("max",))
     encoder: Any = net.encoders[0]
-    (slope,) = torch.autograd.grad(net(KNOWN).square().sum(), encoder.id, create_graph=True)
+    (gradient,) = torch.autograd.grad(net(KNOWN).square().sum(), encoder.id, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        slope.sum().backward()  # type: ignore[no-untyped-call]
+        gradient.sum().backward()  # type: ignore[no-untyped-call]

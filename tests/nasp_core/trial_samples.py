@@ -1,4 +1,4 @@
-"""A planted table of results on the space of NAS-Bench-201, and small settings of every trial strategy."""
+"""A planted table of results on the space of NAS-Bench-201, and small settings of every multi-trial strategy."""
 
 import math
 from collections.abc import Mapping
@@ -49,15 +49,15 @@ class PlantedTable:
     def judge(self, proposal: Proposal) -> float:
         """Return the score of a point; a part of a training misses it by a fixed error that shrinks to nothing."""
         picks = proposal.active["edge"]
-        if proposal.share == 1:
+        if proposal.fidelity == 1:
             return self._value(picks)
-        draw = torch.Generator().manual_seed(derive_seed(0, str(picks), f"{proposal.share:.3f}"))
-        error = 2 * math.sqrt(1 - proposal.share) * float(torch.randn((), generator=draw))
-        return self._value(picks) - 2 * (1 - proposal.share) + error
+        draw = torch.Generator().manual_seed(derive_seed(0, str(picks), f"{proposal.fidelity:.3f}"))
+        error = 2 * math.sqrt(1 - proposal.fidelity) * float(torch.randn((), generator=draw))
+        return self._value(picks) - 2 * (1 - proposal.fidelity) + error
 
-    def regret(self, told: Any) -> float:
+    def regret(self, results: Any) -> float:
         """Return how far the best whole training is from the best of the table."""
-        return self.best - max(each.score for each in told if each.proposal.share == 1)
+        return self.best - max(each.score for each in results if each.proposal.fidelity == 1)
 
 
 R = range(5)

@@ -14,15 +14,15 @@ from sif_samples import TINY, sets, write_ratings
 from typer.testing import CliRunner
 
 from nasp_core.errors import SearchError
-from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
-from nasp_core.trials import TRIALS, Arena, Proposal, Random, explore
+from nasp_core.trials import TRIALS, Proposal, Random, SearchContext, explore
 from sif.benchmark import Budget, CellTableArena, Entrant, InteractionTableArena, entrants_of, race, settings_of
 from sif.benchmark import entrants as entrants_module
 from sif.benchmark.budget import Sizing
 from sif.benchmark.one_shot import OneShot, passes_of
 from sif.benchmark.results import Column, Run, spread
-from sif.benchmark.spending import Bounded, Priced, Timed
+from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget, TimeBudget
 from sif.cells.convolution.nas_bench_201 import NasBench201Space
 from sif.cells.truth import COLUMNS
 from sif.cli import app
@@ -112,25 +112,25 @@ class _Clock:
 
 def test_a_timed_purse_begins_what_is_likely_to_end_in_time():
     clock = _Clock()
-    purse = Timed(10.0, clock)
+    budget_left = TimeBudget(10.0, clock)
     begun = 0
     for seconds in (4.0, 2.0, 2.0, 2.0, 2.0):  # means 4, 3, 2.67, ...: after three, 8 s are gone and 10.67 too many
-        if not purse.affords(Proposal(POINT)):
+        if not budget_left.affords(Proposal(POINT)):
             break
         begun += 1
         clock.now += seconds
-        purse.pay(Proposal(POINT))
+        budget_left.pay(Proposal(POINT))
     assert (begun, clock.now) == (3, 108.0)
-    assert purse.affords(Proposal(POINT, share=0.5))  # half a training more ends at 9.3
-    assert not purse.affords(Proposal(POINT, share=0.9))
+    assert budget_left.affords(Proposal(POINT, fidelity=0.5))  # half a training more ends at 9.3
+    assert not budget_left.affords(Proposal(POINT, fidelity=0.9))
 
 
 def test_the_first_training_is_tried_whatever_it_costs():
     clock = _Clock()
-    purse = Timed(1.0, clock)
+    budget_left = TimeBudget(1.0, clock)
     clock.now += 50.0
-    assert purse.affords(Proposal(POINT))
-    assert Priced(0.5).affords(Proposal(POINT))
+    assert budget_left.affords(Proposal(POINT))
+    assert EvaluationBudget(0.5).affords(Proposal(POINT))
 
 
 @pytest.mark.parametrize("name", TRIALS)
@@ -138,10 +138,10 @@ def test_no_trial_strategy_goes_beyond_its_purse(name: str):
     strategy = Entrant(name).strategy(trials=9)
     assert not isinstance(strategy, Strategy)
     space = InteractionSpace((2, 2), InteractionSettings())
-    bounded = Bounded(strategy, Priced(4.0))
+    bounded = BudgetedStrategy(strategy, EvaluationBudget(4.0))
     task = PlantedTask("max", (2, 2), density=1.0)
-    out = explore(Arena(space, task), bounded, lambda proposal: float(proposal.active["operation"][0]), seed=0)
-    assert 0 < sum(each.proposal.share for each in out) <= 4.0 + 1e-9
+    out = explore(SearchContext(space, task), bounded, lambda proposal: float(proposal.active["operation"][0]), seed=0)
+    assert 0 < sum(each.proposal.fidelity for each in out) <= 4.0 + 1e-9
     assert bounded.asked == len(out)
 
 
@@ -513,7 +513,7 @@ def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_table_of_cells_against_brute_force(accuracies: Path, tmp_path: Path):
     arena = CellTableArena(accuracies, "", Budget(40, "evaluations"))
     found = arena.run(Entrant("random"), 3, {"trials": 40.0})
-    generator_told = explore(Arena(arena.space), Random(trials=40), arena._score, seed=3)
+    generator_told = explore(SearchContext(arena.space), Random(trials=40), arena._score, seed=3)
     best = max(generator_told, key=lambda each: each.score)
     cell = arena.space.arch_string(best.proposal.active)
     assert (found.found, found.figures["cifar10"]) == (cell, best.score)
@@ -539,7 +539,7 @@ def test_a_race_on_the_table_of_cells(accuracies: Path, tmp_path: Path):
 def test_a_strategy_of_shares_is_refused_by_a_table_without_them(accuracies: Path, monkeypatch: pytest.MonkeyPatch):
     @dataclass(frozen=True)
     class Halves(Random):
-        def ask(self, arena: Arena, state: Any) -> Proposal | None:
+        def ask(self, arena: SearchContext, state: Any) -> Proposal | None:
             proposal = super().ask(arena, state)
             return proposal and Proposal(proposal.active, 0.5)
 

@@ -12,12 +12,10 @@ from sif_samples import TINY, sets
 from typer.testing import CliRunner
 
 import sif
-from nasp_core.domain import Logits
 from nasp_core.errors import StrategyError
-from nasp_core.gradient import FirstOrder
-from nasp_core.relax import Softmax
-from nasp_core.select import Argmax
-from nasp_core.strategies import darts, nasp
+from nasp_core.methods.darts import darts
+from nasp_core.methods.nasp import nasp
+from nasp_core.parts import Argmax, FirstOrder, Logits, Softmax
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Random
 from sif.benchmark import Budget, entrants_of, race, recipe_arena
@@ -25,6 +23,7 @@ from sif.cli import app
 from sif.errors import RecipeError, SifError
 from sif.extend import from_plain, names_of, resolve, to_plain
 from sif.recipes import changes_of, load_recipe, parse_recipe
+from sif.recipes.strategy import StrategyRecipe
 from sif.toml import dump_toml
 
 MINE = Strategy(domain=Logits(), relax=Softmax(), gradient=FirstOrder(lr=3e-3), select=Argmax())
@@ -38,10 +37,10 @@ Local.__module__ = "__main__"
 UNWRITABLE = Strategy(domain=Logits(), relax=Local(), gradient=FirstOrder(lr=3e-3), select=Argmax(), name="local")
 
 MODULE = '''\
-from nasp_core.domain import Logits
-from nasp_core.gradient import FirstOrder
-from nasp_core.relax import Softmax
-from nasp_core.select import Argmax
+from nasp_core.parts import Logits
+from nasp_core.parts import FirstOrder
+from nasp_core.parts import Softmax
+from nasp_core.parts import Argmax
 from nasp_core.strategy import Strategy
 
 
@@ -75,7 +74,7 @@ def recipe_of(strategy: Any, settings: Any = None) -> Any:
         (nasp, nasp()),
         (partial(nasp, alpha_lr=0.2), nasp(alpha_lr=0.2)),
         (lambda: darts(alpha_lr=0.1), darts(alpha_lr=0.1)),
-        ("nasp_core.strategies:darts", darts()),
+        ("nasp_core.methods:darts", darts()),
     ],
 )
 def test_a_strategy_is_made_again_from_its_recipe(given: Any, made: Any):
@@ -90,7 +89,7 @@ def test_a_run_says_what_its_strategy_was_made_of(ratings: str):
     told = run.result["strategy"]
     assert told["name"] == "nasp_core.strategy:Strategy"
     assert told["parts"] == MINE.describe()
-    assert told["settings"]["gradient"] == {"object": "nasp_core.gradient.first_order:FirstOrder", **_fields()}
+    assert told["settings"]["gradient"] == {"object": "nasp_core.parts.first_order:FirstOrder", **_fields()}
     again = sif.search(ratings, recipe="run/recipe.toml", out="again", device="cpu")
     assert (again.path / "trace.jsonl").read_text() == (run.path / "trace.jsonl").read_text()
 
@@ -209,6 +208,14 @@ def test_plain_data_make_what_was_written_down():
     with pytest.raises(RecipeError, match="does not say what it is made by"):
         from_plain({"lr": 3})
     with pytest.raises(RecipeError, match="cannot be made of x"):
-        from_plain({"object": "nasp_core.relax:Softmax", "x": 3})
+        from_plain({"object": "nasp_core.parts:Softmax", "x": 3})
     with pytest.raises(SifError, match="unknown part 'sofmax'; did you mean 'softmax'"):
         resolve("part", "sofmax", {"softmax": Softmax})
+
+
+def test_settings_under_their_old_names_are_read():
+    old = StrategyRecipe(name="nasp-shortlist", settings={"looks": 9, "shorten": 2.0}).make()
+    new = StrategyRecipe(name="nasp-shortlist", settings={"n_supernet_evals": 9, "epoch_divisor": 2.0}).make()
+    assert old == new
+    with pytest.raises(StrategyError, match="looks is the old name of the setting n_supernet_evals; give one"):
+        StrategyRecipe(name="spos", settings={"looks": 9, "n_supernet_evals": 8}).make()

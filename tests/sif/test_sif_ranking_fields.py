@@ -68,7 +68,7 @@ def before() -> dict[str, Any]:
 @pytest.mark.parametrize("field", RANKING)
 def test_a_field_is_read(field: str, tmp_path: Path, before: dict[str, Any]):
     base, value = RANKING[field]
-    base = SMALL | {"baselines.names": [], "strategy.settings.looks": 8} | base
+    base = SMALL | {"baselines.names": [], "strategy.settings.n_supernet_evals": 8} | base
     rated = field == "ranking.threshold"  # a threshold is of ratings
     data = write_ratings(tmp_path / "rated.csv") if rated else clicks(tmp_path / "clicks.csv")
     if (key := f"{rated} {base}") not in before:

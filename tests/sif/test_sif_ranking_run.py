@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
     "train.batch_size": 16,
     "train.evaluate_every": 1,
     "strategy.settings.finalists": 2,
-    "strategy.settings.looks": 10,
+    "strategy.settings.n_supernet_evals": 10,
     "strategy.settings.trainings": 3,
     "strategy.settings.keep": 1,
     "tune.l2": [],

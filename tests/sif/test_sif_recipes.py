@@ -195,7 +195,7 @@ def test_settings_of_the_library_are_those_of_the_command_line(tmp_path: Path):
 
 def test_another_strategy_does_not_take_over_the_settings_of_the_recipes_own():
     own = load_recipe("movielens-paper")
-    assert own.strategy.settings == {"alpha_lr": 3e-4, "shorten": 10.0}
+    assert own.strategy.settings == {"alpha_lr": 3e-4, "epoch_divisor": 10.0}
     other = load_recipe("movielens-paper", ["strategy.name=nasp", "strategy.settings.noise=0.1"])
     assert (other.strategy.name, other.strategy.settings) == ("nasp", {"noise": 0.1})
     same = load_recipe("movielens-paper", ["strategy.name=nasp-ranked"])

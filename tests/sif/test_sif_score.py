@@ -13,8 +13,8 @@ from sif_samples import TINY, sets
 from typer.testing import CliRunner, Result
 
 import sif
-from nasp_core.errors import ScoreError
-from nasp_core.scores import make_score
+from nasp_core.errors import ProxyError
+from nasp_core.proxies import make_proxy
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.convolution.task import Augment, ImageTask
 from sif.cells.truth import TrueAccuracies
@@ -113,7 +113,7 @@ def test_a_score_without_a_meaning_is_a_note_and_alone_an_error(ratings: str):
     assert answer.exit_code == 0, answer.output
     assert "note: naswot: InteractionNetwork has no ReLU" in answer.stdout
     message = fails(*words, "--score", "naswot,jacob-cov")
-    assert message.startswith("ScoreError: no score has a meaning here:\n  naswot: ")
+    assert message.startswith("ProxyError: no score has a meaning here:\n  naswot: ")
     assert "\n  jacob-cov: the inputs are ids" in message
 
 
@@ -145,7 +145,7 @@ def test_a_genotype_of_another_space(here: Path, ratings: str):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--score", "naswott"], "ScoreError: unknown score 'naswott'; did you mean 'naswot'?"),
+        (["--score", "naswott"], "ProxyError: unknown proxy 'naswott'; did you mean 'naswot'?"),
         (["--points", "0"], "points = 0"),
         (["--batch-size", "1"], "batch_size = 1"),
         (["--table", "table.csv"], "--table is of cells of NAS-Bench-201, and recipe ratings is of another space"),
@@ -184,7 +184,7 @@ def test_correlations_know_infinity_ties_and_flat_scores():
 def test_the_library_raises_what_the_command_prints(ratings: str):
     with pytest.raises(DataError, match="points = 0"):
         score_points("ratings", data=ratings, points=0)
-    with pytest.raises(ScoreError, match="unknown score"):
+    with pytest.raises(ProxyError, match="unknown proxy"):
         score_points("ratings", data=ratings, scores=("x",))
 
 
@@ -209,7 +209,7 @@ def test_scores_rank_the_real_cells_of_nas_bench_201():
         network.reset(torch.Generator().manual_seed(0))
         accuracy.append(truth.of(space.arch_string(active))["cifar10"])
         for name, found in values.items():
-            found.append(make_score(name).score(network, batch, task.loss))
+            found.append(make_proxy(name).score(network, batch, task.loss))
     rho = {name: correlations(found, accuracy)["spearman"] for name, found in values.items()}
     assert rho["naswot"] > 0.65
     assert rho["synflow"] > 0.65

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nasp_core.strategies import STRATEGIES, make_strategy
+from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.testing import refusal
 from sif.cli import app

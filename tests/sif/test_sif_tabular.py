@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 
 from nasp_core.errors import SearchError, SpaceError
 from nasp_core.evaluation import evaluate
+from nasp_core.methods import make_strategy
 from nasp_core.search import search
-from nasp_core.strategies import make_strategy
 from nasp_core.training import train
-from nasp_core.trials import Arena, Proposal, Random
+from nasp_core.trials import Proposal, Random, SearchContext
 from nasp_core.trials.explore import explore
 from sif import resources, tabular
 from sif.cli import app
@@ -354,7 +354,7 @@ def test_a_point_that_is_not_held_is_refused_with_what_is(table: InteractionTabl
 
 
 def test_a_strategy_is_judged_on_a_table(table: InteractionTable) -> None:
-    told = explore(Arena(table.space()), Random(trials=16), table.judge("rating"), seed=0, evaluations=16)
+    told = explore(SearchContext(table.space()), Random(trials=16), table.judge("rating"), seed=0, evaluations=16)
     assert len(told) == 16
     best = max(told, key=lambda each: each.score)
     assert table.metric("rating", best.proposal.active, "valid", 0) == table.values("rating", "valid")[:, 0].min()

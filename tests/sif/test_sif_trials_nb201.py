@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nasp_core.trials import TRIALS, Arena, Proposal, explore
+from nasp_core.methods import STRATEGIES
+from nasp_core.trials import Proposal, SearchContext, explore
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.truth import TrueAccuracies
 
@@ -24,8 +25,8 @@ def test_evolution_with_300_looks_averages_94_percent_and_beats_random_search() 
         return truth.of(space.arch_string(proposal.active))["cifar10"]
 
     def mean(name: str) -> float:
-        searches = [explore(Arena(space), TRIALS[name](trials=300), judge, seed=seed) for seed in range(20)]
-        assert all(len(told) == 300 for told in searches)
-        return statistics.mean(max(each.score for each in told) for told in searches)
+        searches = [explore(SearchContext(space), STRATEGIES[name](trials=300), judge, seed=seed) for seed in range(20)]
+        assert all(len(results) == 300 for results in searches)
+        return statistics.mean(max(each.score for each in results) for results in searches)
 
     assert mean("evolution") >= 94.3 > mean("random")

@@ -85,11 +85,11 @@ def _candidate(name: str, place: Place) -> nn.Module:
 
 def _unheard(rows: Rows) -> set[int]:
     """Return the nodes from which, at a discrete point, no live edge leads to the cell's output."""
-    heard = {3}
+    receiving = {3}
     for (source, node), row in reversed(list(zip(_EDGES, rows, strict=True))):
-        if node in heard and row.active != -1:
-            heard.add(source)
-    return {0, 1, 2, 3} - heard
+        if node in receiving and row.active != -1:
+            receiving.add(source)
+    return {0, 1, 2, 3} - receiving
 
 
 class _Cell(nn.Module):
@@ -194,7 +194,7 @@ class NasBench201Space(_Stack, Space):
 
     name: ClassVar[str] = "nas-bench-201"
     version: ClassVar[int] = 1
-    silent: ClassVar[frozenset[str]] = frozenset({NONE})
+    zero_operations: ClassVar[frozenset[str]] = frozenset({NONE})
 
     def __init__(self, settings: NasBench201Settings | None = None) -> None:
         settings = settings or NasBench201Settings()

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.network import Loss
+from nasp_core.network import Loss, StepLoss
 from nasp_core.types import Batch, Mixture
 from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Skip, Source
 from sif.cells.convolution.skeleton import CellShape, PictureNetwork, cell_shapes, check_least, pooled, preprocess, stem
@@ -211,8 +211,10 @@ class CellNetwork(PictureNetwork):
         logits: Tensor = self.classifier(pooled(previous))
         return logits
 
-    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
+    def training_loss(
+        self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None
+    ) -> StepLoss:
         """Return the loss of the logits, and as penalty the weighted loss of the second classifier."""
         own = loss(self(batch.inputs, mixture), batch.target)
         second, self.auxiliary_logits = self.auxiliary_logits, None
-        return own, None if second is None else self.settings.auxiliary * loss(second, batch.target)
+        return StepLoss(own, None if second is None else self.settings.auxiliary * loss(second, batch.target))

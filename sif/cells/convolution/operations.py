@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 NONE = "none"
-"""The candidate that adds nothing to a node; it has no module, costs nothing, and its slope is zero."""
+"""The candidate that adds nothing to a node; it has no module, costs nothing, and its gradient is zero."""
 
 DARTS_OPERATIONS = (
     NONE,

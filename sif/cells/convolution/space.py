@@ -103,7 +103,7 @@ class ConvCellSpace(PictureNetwork, Space):
     version: ClassVar[int] = 1
     may_drop: ClassVar[bool] = True
     keeps: ClassVar[int] = 2
-    silent: ClassVar[frozenset[str]] = frozenset({NONE})
+    zero_operations: ClassVar[frozenset[str]] = frozenset({NONE})
 
     def __init__(self, settings: ConvSettings) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class ConvCellSpace(PictureNetwork, Space):
                     start += node + 2
                 yield tuple(active)
 
-    def burden(self) -> dict[str, Tensor]:
+    def relative_parameters(self) -> dict[str, Tensor]:
         """Return each candidate's share of the parameters of all candidates of an edge (NASP's burden).
 
         Counted at the base channels and at stride 1, without batch norm: skips, pools and `none` weigh nothing.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nasp_core.errors import SpaceError
-from nasp_core.network import Loss, Network
+from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.types import Batch, Mixture
 from sif.cells.recurrent.nodes import Rule
 from sif.cells.recurrent.settings import RecurrentSettings
@@ -24,11 +26,13 @@ class RecurrentModel(Network):
     """Scores of the next word from the words so far; its parts share their names in the supernet and the plain network.
 
     Inputs are words int64 `[time, batch]`; outputs are logits float32 `[time, batch, vocabulary]`, those at time t for
-    the word after input t. `memory` and `left` are the cell's last output float32 `[batch, hidden]`.
+    the word after input t. The hidden state is the cell's last output float32 `[batch, hidden]`.
 
     Parameters: `embedding` `[vocabulary, embedding_dim]`, also the decoder where tied, else `decoder` `[vocabulary,
     hidden]`; `bias` `[vocabulary]`; `initial` `[embedding_dim + hidden, 2 hidden]`; `nodes` each `[hidden, 2 hidden]`.
     """
+
+    carries: ClassVar[bool] = True
 
     def __init__(self, settings: RecurrentSettings) -> None:
         super().__init__()
@@ -55,21 +59,27 @@ class RecurrentModel(Network):
         """Return how the nodes run in a sequence of `length` steps; `mask` and `like` (any state) `[batch, hidden]`."""
         raise NotImplementedError
 
-    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Return logits float32 `[time, batch, vocabulary]` for words int64 `[time, batch]`."""
-        return self.decode(self.drop(self.states(inputs, mixture)))
+    def forward(
+        self, inputs: Tensor, mixture: Mixture | None = None, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits float32 `[time, batch, vocabulary]` for words int64 `[time, batch]`, and the hidden state."""
+        states, after = self.states(inputs, mixture, hidden)
+        return self.decode(self.drop(states)), after
 
-    def training_loss(self, batch: Batch, mixture: Mixture | None, loss: Loss) -> tuple[Tensor, Tensor | None]:
+    def training_loss(
+        self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None
+    ) -> StepLoss:
         """Return the loss of a batch and the penalties on the cell's outputs, if any."""
         settings = self.settings
-        states = self.states(batch.inputs, mixture)
+        states, after = self.states(batch.inputs, mixture, hidden)
         dropped = self.drop(states)
         terms = []
         if settings.activation_penalty:
             terms.append(settings.activation_penalty * dropped.square().mean())
         if settings.slowness_penalty and len(states) > 1:
             terms.append(settings.slowness_penalty * (states[1:] - states[:-1]).square().mean())
-        return loss(self.decode(dropped), batch.target), sum(terms[1:], terms[0]) if terms else None
+        penalty = sum(terms[1:], terms[0]) if terms else None
+        return StepLoss(loss(self.decode(dropped), batch.target), penalty, after)
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Return the words' vectors `[time, batch, embedding_dim]`, whole words dropped."""
@@ -88,8 +98,8 @@ class RecurrentModel(Network):
         """Return logits `[time, batch, vocabulary]` of the cell's outputs."""
         return functional.linear(states, self.embedding if self.decoder is None else self.decoder, self.bias)
 
-    def states(self, inputs: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the cell's outputs `[time, batch, hidden]`, from `memory` on, and leave the last in `left`."""
+    def states(self, inputs: Tensor, mixture: Mixture | None, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the cell's outputs `[time, batch, hidden]` from a hidden state on, and the last without a graph."""
         settings, batch = self.settings, inputs.shape[1]
         embedded = self.embed(inputs)
         for share in (settings.dropouti, settings.dropoutx):
@@ -98,7 +108,7 @@ class RecurrentModel(Network):
         from_words, from_state = torch.split(self.initial, [settings.embedding_dim, settings.hidden])
         from_state = functional.dropout(from_state, settings.weight_dropout, self.training)
         driven = torch.matmul(embedded, from_words).to(embedded.dtype)
-        last = self._start(batch)
+        last = self._start(batch, hidden)
         mask = self._locked(last, settings.dropouth)
         rule = self.rule(mixture, mask, last, len(inputs))
         outputs = []
@@ -107,8 +117,7 @@ class RecurrentModel(Network):
             c, h = torch.addmm(drive, masked, from_state).to(last.dtype).chunk(2, dim=-1)
             last = self._cell(time, torch.lerp(last, h.tanh(), c.sigmoid()), rule)
             outputs.append(last)
-        self.left = last.detach()
-        return torch.stack(outputs)
+        return torch.stack(outputs), last.detach()
 
     def _cell(self, time: int, first: Tensor, rule: Rule) -> Tensor:
         """Return the mean of the nodes' states `[batch, hidden]`, each normalised; `first` is state 0."""
@@ -122,15 +131,15 @@ class RecurrentModel(Network):
         """Return a mask in the shape of one time step `[batch, entries]`, to be used in all; None for no dropout."""
         return _mask(like, share, *like.shape) if self.training and share else None
 
-    def _start(self, batch: int) -> Tensor:
+    def _start(self, batch: int, hidden: Tensor | None) -> Tensor:
         """Return the state to start from `[batch, hidden]`."""
         if self.norm is not None and self.training and batch < 2:
             raise SpaceError("batch_norm trains on 2 or more columns of text at once; raise batch_size, or turn it off")
-        if self.memory is None:
+        if hidden is None:
             return self.embedding.new_zeros(batch, self.settings.hidden)
-        if tuple(self.memory.shape) != (batch, self.settings.hidden):
+        if tuple(hidden.shape) != (batch, self.settings.hidden):
             raise SpaceError(
-                f"a memory of {self.memory.shape[0]} columns of text meets a batch of {batch}; a stream must keep its "
-                "number of columns; set memory = None where another text begins"
+                f"a hidden state of {hidden.shape[0]} columns of text meets a batch of {batch}; a stream must keep its "
+                "number of columns; give hidden = None where another text begins"
             )
-        return self.memory
+        return hidden

@@ -1,4 +1,4 @@
-"""The nodes of a recurrent cell in the three ways they run: one edge each, all edges weighted, one with all slopes.
+"""The nodes of a recurrent cell in the three ways they run: one edge each, all edges weighted, one with all gradients.
 
 A node makes a state s from an earlier one s_j: [c, h] = (s_j * mask) W, s = s_j + sigmoid(c) * (f(h) - s_j), with W
 shared by all edges into the node. Edges are numbered node by node: those into node n (from 0) are n(n+1)/2 + j for the
@@ -82,19 +82,19 @@ def probed(
     like: Tensor,
     length: int,
 ) -> Rule:
-    """Return the rule that runs the live edges and gives `weights` `[edges, candidates]` the slopes of all of them.
+    """Return the rule that runs the live edges and gives `weights` `[edges, candidates]` the gradients of all of them.
 
     To each node's state of each time step a zero is added; all these zeros are one tensor `[nodes, time, batch,
-    hidden]` (`like`: any state `[batch, hidden]`), behind one `probe`. So the slopes are taken when back-propagation
+    hidden]` (`like`: any state `[batch, hidden]`), behind one `probe`. So the gradients are taken when back-propagation
     has reached the first time step, with all time steps in one product an edge, on states kept without a graph. The
-    slope of candidate f on the edge from state j is the sum over time of
+    gradient of candidate f on the edge from state j is the sum over time of
     <gradient, s_j (1 - sigmoid(c)) + sigmoid(c) f(h)>.
     """
     alone, count = discrete(matrices, mask, edges), len(matrices)
     kept: list[list[Tensor]] = [[] for _ in range(count)]
     frozen = [matrix.detach() for matrix in matrices]
 
-    def slopes(grad: Tensor) -> list[Tensor]:
+    def gradients(grad: Tensor) -> list[Tensor]:
         rows = [grad.new_zeros(0)] * first_edge(count)
         for source in range(count):
             state = torch.stack(kept[source])
@@ -105,7 +105,7 @@ def probed(
         return [torch.stack(rows)]
 
     zeros = like.new_zeros(count, length, *like.shape)
-    taps = probe(zeros, [weights], slopes).flatten(0, 1).unbind(0)
+    taps = probe(zeros, [weights], gradients).flatten(0, 1).unbind(0)
 
     def rule(time: int, node: int, states: list[Tensor]) -> Tensor:
         kept[node].append(states[node].detach())

@@ -47,7 +47,7 @@ class RecurrentCellSpace(RecurrentModel, Space):
     version: ClassVar[int] = 1
     may_drop: ClassVar[bool] = True
     keeps: ClassVar[int] = 1
-    silent: ClassVar[frozenset[str]] = frozenset({"none"})
+    zero_operations: ClassVar[frozenset[str]] = frozenset({"none"})
 
     def __init__(self, settings: RecurrentSettings) -> None:
         super().__init__(settings)
@@ -55,7 +55,7 @@ class RecurrentCellSpace(RecurrentModel, Space):
         self._live = [index for index, name in enumerate(settings.activations) if name != "none"]
 
     def rule(self, mixture: Mixture | None, mask: Tensor | None, like: Tensor, length: int) -> Rule:
-        """Return the rule of the mixture: live edges, all edges, or live edges with the slopes of all."""
+        """Return the rule of the mixture: live edges, all edges, or live edges with the gradients of all."""
         if mixture is None or (mixture.active is None and mixture.weights is None):
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
         names, matrices = self.settings.activations, list(self.nodes)
@@ -116,7 +116,7 @@ class RecurrentCellSpace(RecurrentModel, Space):
         settings = asdict(self.settings) | {"activations": list(names)}
         return Genotype(self.name, self.version, {"node": choices}, settings)
 
-    def family(self, active: Active) -> str:
+    def equivalence_class(self, active: Active) -> str:
         """Return the cell as a tree: the order of its nodes does not matter (see `tree_of`)."""
         return tree_of(pairs_of(self.genotype(active)))
 

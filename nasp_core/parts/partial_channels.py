@@ -1,0 +1,54 @@
+"""Candidates that see a share of the channels: PC-DARTS'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from nasp_core.edge import SupernetEdge
+from nasp_core.errors import StrategyError
+from nasp_core.network import Space
+from nasp_core.strategy import Attached, Hook
+
+__all__ = ["PartialChannels"]
+
+
+class _Narrowed(Attached):
+    def __init__(self, replaced: list[tuple[nn.Module, str, SupernetEdge]]) -> None:
+        self.replaced = replaced
+
+    def detach(self) -> None:
+        for parent, name, edge in self.replaced:
+            parent.register_module(name, edge)
+
+
+@dataclass(frozen=True)
+class PartialChannels(Hook):
+    """Candidates see the first 1 / `share` of the channels, the others pass by, then all are shuffled (Xu et al. 2020).
+
+    Memory and time of an edge fall by as much (arXiv:1907.05737, section 3.2). Where a cell has too few channels for
+    the share, the largest that leaves an even number. On a space without such edges, nothing.
+    """
+
+    share: int = 4
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises `StrategyError` for less than one part."""
+        if self.share < 1:
+            raise StrategyError(f"{self.describe()}: the share must be 1 or more")
+
+    def attach(self, space: Space) -> Attached:
+        """Put narrow edges in place of the whole ones."""
+        replaced: list[tuple[nn.Module, str, SupernetEdge]] = []
+        for parent in list(space.modules()):
+            for name, edge in list(parent.named_children()):
+                if isinstance(edge, SupernetEdge):
+                    if edge.extra is not None or any(candidate._forward_hooks for candidate in edge):
+                        raise StrategyError(
+                            f"{self.describe()} puts new edges in place of those that another hook is on; give it first"
+                        )
+                    narrow = edge.narrowed(self.share)
+                    parent.register_module(name, narrow.to(next(space.parameters()).device))
+                    replaced.append((parent, name, edge))
+        return _Narrowed(replaced)

@@ -89,11 +89,7 @@ def _branches(network: AnyNetwork) -> list[_Branch]:
 
 
 def _lift_of(network: WideNetwork, number: int) -> Callable[[Tensor], Tensor]:
-    key = str(number)
-    if key not in network.elementwise:
-        return lambda values: values
-    module = network.elementwise[key]
-    return lambda values: module.one_side(values, 0)  # type: ignore[operator]
+    return lambda values: network.lift("user", number, values)
 
 
 def _asks(branches: list[_Branch], rows: Rows, folds: int | None) -> Asks:

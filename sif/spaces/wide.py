@@ -60,6 +60,10 @@ class WideNetwork(WideBase):
         """The functions that are added, each an operation with its predictor."""
         return tuple(head for heads in self.heads for head in heads.values())  # type: ignore[operator]
 
+    def lift(self, side: Literal["user", "item"], branch: int, values: Tensor) -> Tensor:
+        """Return vectors `[..., dim]` of one side after the element-wise network of a branch, where it has one."""
+        return self._lift(self.offers["elementwise"][branch][0], branch, ("user", "item").index(side), values)
+
     @torch.no_grad()
     def encoded(self, side: Literal["user", "item"], ids: Tensor | None = None) -> list[Tensor]:
         """Return per branch what it joins: vectors `[n, dim]` of a side, with whole histories.
@@ -86,7 +90,7 @@ class WideNetwork(WideBase):
             encoder = self.encoders[2 * branch]
             assert isinstance(encoder, SideEncoder)
             values = encoder.of_members(self.offers["encoding"][2 * branch][0], items, starts)
-            vectors.append(self._lift(self.offers["elementwise"][branch][0], branch, 0, values))
+            vectors.append(self.lift("user", branch, values))
         return vectors
 
 

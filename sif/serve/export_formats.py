@@ -16,8 +16,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sif.errors import RunError
+from sif.operations.tables import Deep, Side, Tables
 from sif.serve.folding import Folded
-from sif.serve.tables import Deep, Side, Tables
 
 __all__ = [
     "FORMAT",

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from sif.errors import RunError
+from sif.operations import operation
+from sif.operations.hinge import HINGE
+from sif.operations.tables import Deep
 from sif.serve.folding import Folded
-from sif.serve.tables import Deep
 
 __all__ = ["onnx_file"]
 
@@ -120,14 +122,22 @@ def _one_by_one(graph: _Graph, folded: Folded) -> str:
 
 
 def _mlp(graph: _Graph, body: _Graph, deep: Deep, name: str, user: str, item: str) -> str:
-    """Add one MLP to the body and return its scores `[items]`; its tables stand outside."""
-    join = {"relu": "Add", "multiply": "Mul", "max": "Max", "min": "Min"}[deep.join]
-    hidden = body.node(join, item, user)
-    if deep.join == "relu":
-        hidden = body.node("Relu", hidden)
+    """Add the score of joined vectors to the body and return it, `[items]`; its tables stand outside."""
+    if deep.join == HINGE.name:
+        hidden = body.node("Relu", body.node("Add", item, user))
+    else:
+        made = operation(deep.join).onnx(body.node, user, item)
+        if made is None:
+            raise RunError(
+                f"operation {deep.join} has no ONNX form: give it a method onnx, or export to npz or safetensors"
+            )
+        hidden = made
+    last = body.table(f"{name}.last", _LAST)
+    if not deep.layers:
+        return body.node("Neg", body.node("ReduceSum", body.node("Mul", hidden, hidden), last, keepdims=0))
     for layer, (weight, bias) in enumerate(deep.layers):
         if layer:
             hidden = body.node("Relu", hidden)
         product = body.node("MatMul", hidden, graph.table(f"{name}.weight{layer}", weight.T))
         hidden = body.node("Add", product, graph.table(f"{name}.bias{layer}", bias))
-    return body.node("Squeeze", hidden, body.table(f"{name}.last", _LAST))
+    return body.node("Squeeze", hidden, last)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-__all__ = ["Deep", "Side", "Tables"]
+__all__ = ["Deep", "Side", "Tables", "extremum"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,20 @@ class Side:
 _TABLES = ("product", "apart", "near")
 
 
+def extremum(sign: float, weight: Tensor, x: Tensor) -> Side:
+    """Return what a side's vectors `[n, dim]` bring to w . max(u, v), with sign -1 to w . min(u, v)."""
+    half = x * weight / 2
+    rises = (weight >= 0) == (sign > 0)  # what is left is a maximum, not a minimum
+    return Side.of(half.sum(1), apart=half[:, rises], near=half[:, ~rises])
+
+
 @dataclass(frozen=True)
 class Deep:
-    """An MLP on two joined vectors, which no table replaces.
+    """A score of two joined vectors that no table replaces.
 
-    `join`: `multiply`, `max` or `min` of the two, or `relu` of their sum (a first layer that was applied to either
-    side). `layers`: weights `[out, in]` and biases `[out]` of the layers that follow, with a ReLU between two of them;
-    the last has one output.
+    `join`: the operation's name, or `relu` of their sum (a first layer that was applied to either side). `layers`:
+    weights `[out, in]` and biases `[out]` of the layers that follow, with a ReLU between two of them; the last has one
+    output. One layer is a weighted sum; without layers the score is minus the squared norm.
     """
 
     join: str

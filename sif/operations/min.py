@@ -1,0 +1,33 @@
+"""The minimum min(u, v), entry by entry."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sif.operations.base import Node
+from sif.operations.max import Max
+
+__all__ = ["Min"]
+
+
+class Min(Max):
+    """min(u, v): the mirror of `max`."""
+
+    name, formula = "min", "min({0}, {1})"
+    sign = -1.0
+
+    def forward(self, u: Tensor, v: Tensor) -> Tensor:
+        """Return min(u, v)."""
+        return torch.minimum(u, v)
+
+    def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
+        """min(u, v) = -max(-u, -v): the sign goes into the weights of `linear` or of an MLP's first layer.
+
+        In `distance` it is lost; the sum of the entries has no weight to take it.
+        """
+        return None if predictor == "sum" else ("max", predictor)
+
+    def onnx(self, node: Node, user: str, item: str) -> str:
+        """Take the minimum."""
+        return node("Min", item, user)

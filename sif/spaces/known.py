@@ -1,0 +1,15 @@
+"""The recommender's spaces by name, which is all that the rest of sif tells them apart by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sif.spaces.interaction import InteractionSpace
+from sif.spaces.tensor import TensorInteractionSpace
+from sif.spaces.wide import WideSpace
+
+__all__ = ["SPACES"]
+
+SPACES: Mapping[str, Any] = {space.name: space for space in (InteractionSpace, TensorInteractionSpace, WideSpace)}
+"""Each makes itself (`make`), and reads of a genotype the settings, the formula, and whether it is additive."""

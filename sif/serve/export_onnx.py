@@ -53,10 +53,10 @@ def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
 
 
 class _Graph:
-    """Nodes and tables as they are added; names are made up in order."""
+    """Nodes and tables as they are added; names are made up in order, after a prefix: a body sees the names outside."""
 
-    def __init__(self, onnx: Any) -> None:
-        self.onnx, self.size, self._count = onnx, 0, 0
+    def __init__(self, onnx: Any, prefix: str = "") -> None:
+        self.onnx, self.size, self._count, self._prefix = onnx, 0, 0, prefix
         self.nodes, self.tables = list[Any](), list[Any]()
 
     def table(self, name: str, values: Tensor) -> str:
@@ -73,7 +73,7 @@ class _Graph:
     def node(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """Add a node and return its output's name."""
         self._count += 1
-        output = name or f"{kind.lower()}{self._count}"
+        output = name or f"{self._prefix}{kind.lower()}{self._count}"
         self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
@@ -93,7 +93,7 @@ class _Graph:
 def _one_by_one(graph: _Graph, folded: Folded) -> str:
     """Add a loop over the batch whose body makes the scores `[items]` of one user's distances and MLPs."""
     tables, types, helper = folded.tables, graph.onnx.TensorProto, graph.onnx.helper
-    body = _Graph(graph.onnx)
+    body = _Graph(graph.onnx, "user.")
     last = body.table("last", _LAST)
     rows, terms, inputs = list[str](), list[str](), list[Any]()
 

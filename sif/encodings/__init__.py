@@ -7,8 +7,7 @@ from sif.encodings.known import (
     ID,
     encoding,
     encoding_names,
-    encoding_problems,
     parts_of,
 )
 
-__all__ = ["ENCODINGS", "HISTORY", "ID", "Encoding", "encoding", "encoding_names", "encoding_problems", "parts_of"]
+__all__ = ["ENCODINGS", "HISTORY", "ID", "Encoding", "encoding", "encoding_names", "parts_of"]

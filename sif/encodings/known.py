@@ -13,7 +13,7 @@ from sif.encodings.history import History
 from sif.encodings.id import Id
 from sif.encodings.lookup import found, name_of
 
-__all__ = ["ENCODINGS", "HISTORY", "ID", "encoding", "encoding_names", "encoding_problems", "parts_of"]
+__all__ = ["ENCODINGS", "HISTORY", "ID", "encoding", "encoding_names", "parts_of"]
 
 ID, HISTORY = Id(), History()
 ENCODINGS: Mapping[str, Encoding] = {each.name: each for each in (ID, HISTORY)}
@@ -54,14 +54,3 @@ def encoding(name: str) -> Encoding:
 def encoding_names(encodings: tuple[str | Encoding, ...]) -> tuple[str, ...]:
     """Return names or objects as names; raises `SpaceError` for an object that no name finds again."""
     return tuple(name_of("encoding", each, ENCODINGS, Encoding) for each in encodings)
-
-
-def encoding_problems(names: tuple[str, ...]) -> list[str]:
-    """Return what is wrong with encodings of one's own, among names; unknown short names are not looked at."""
-    problems = []
-    for part in dict.fromkeys(part for name in names if ":" in name for part in parts_of(name)):
-        try:
-            encoding(part)
-        except SpaceError as error:
-            problems.append(str(error))
-    return problems

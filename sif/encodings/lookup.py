@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
 from nasp_core.errors import SpaceError
 
-__all__ = ["found", "name_of"]
+__all__ = ["found", "name_of", "problems_of"]
 
 
 def found(kind: str, name: str, known: Mapping[str, Any]) -> Any:
@@ -62,3 +62,15 @@ def _alike(value: Any, made: type) -> bool:
         return bool(vars(made()) == vars(value))
     except TypeError:
         return False
+
+
+def problems_of(names: Iterable[str], find: Callable[[str], Any]) -> list[str]:
+    """Return what is wrong with the parts of one's own (`package.module:object`) among names."""
+    problems = []
+    for name in dict.fromkeys(names):
+        if ":" in name:
+            try:
+                find(name)
+            except SpaceError as error:
+                problems.append(str(error))
+    return problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,10 @@ from sif.encodings.base import Known, Lookup
 from sif.encodings.rows import Rows
 from sif.encodings.sums import CSR
 
-__all__ = ["SideEncoder", "SidePass", "SideTables"]
+__all__ = ["SIDES", "Side", "SideEncoder", "SidePass", "SideTables"]
+
+Side = Literal["user", "item"]
+SIDES: tuple[Side, Side] = ("user", "item")
 
 
 class SideTables(NamedTuple):

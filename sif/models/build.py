@@ -12,19 +12,18 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Network
 from sif.encodings.histories import Histories
 from sif.errors import RunError
-from sif.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.known import SPACES
-from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["MODES", "Built", "build_network", "is_additive", "make_space", "parameters_of", "small_space"]
+__all__ = ["MODES", "build_network", "is_additive", "make_space", "parameters_of", "small_space"]
 
 MODES = {name: len(space.modes) for name, space in SPACES.items()}
 """How many modes (user, item, context) the data of a space have."""
 
 Settings = InteractionSettings | WideSettings
-Built = InteractionNetwork | WideNetwork
 
 
 def _space_of(genotype: Genotype) -> Any:

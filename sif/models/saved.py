@@ -12,8 +12,8 @@ from nasp_core.types import State
 from sif.encodings import ID
 from sif.encodings.histories import Histories
 from sif.errors import RunError
-from sif.models.build import Built, build_network
-from sif.spaces.known import SPACES
+from sif.models.build import build_network
+from sif.spaces.known import SPACES, FunctionNetwork
 from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
 
 __all__ = ["MODEL_FORMAT", "Goal", "goal_of", "goal_of_task", "model_tree", "network_of", "task_tree"]
@@ -29,7 +29,7 @@ def goal_of_task(task: RatingTask | RankingTask) -> Goal:
     return task.scale if isinstance(task, RatingTask) else task.settings
 
 
-def model_tree(network: Built, genotype: Genotype, goal: Goal, counts: Tensor | None) -> State:
+def model_tree(network: FunctionNetwork, genotype: Genotype, goal: Goal, counts: Tensor | None) -> State:
     """Return everything that serving a trained network needs, for `save_tree`.
 
     `counts` int64 `[users + items]`: how often each id occurs in training.
@@ -58,7 +58,7 @@ def _tree(genotype: Genotype, weights: dict[str, Tensor], goal: Goal, histories:
     }
 
 
-def network_of(tree: State) -> Built:
+def network_of(tree: State) -> FunctionNetwork:
     """Return the network of a tree, on the CPU, to be read and not to be trained.
 
     Raises `RunError` where it reads histories and the tree has none.
@@ -67,7 +67,7 @@ def network_of(tree: State) -> Built:
     if histories is None and any(name != ID.name for name in genotype.choices.get("encoding", ())):
         raise RunError("a model that reads histories, saved without them; train it again")
     known, counts = (None, None) if histories is None else (Histories(**histories), tree.get("counts"))
-    network: Built = build_network(genotype, None, sizes=tuple(tree["sizes"]), histories=known, counts=counts)
+    network: FunctionNetwork = build_network(genotype, None, sizes=tuple(tree["sizes"]), histories=known, counts=counts)
     network.load_state_dict(tree["weights"])
     return network.eval()
 

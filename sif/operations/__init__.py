@@ -8,7 +8,6 @@ from sif.operations.known import (
     equivalence_class,
     operation,
     operation_names,
-    operation_problems,
 )
 from sif.operations.predictors import PREDICTORS
 
@@ -21,5 +20,4 @@ __all__ = [
     "equivalence_class",
     "operation",
     "operation_names",
-    "operation_problems",
 ]

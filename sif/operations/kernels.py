@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -14,7 +14,6 @@ from sif.encodings.rows import Rows, block_entries
 
 __all__ = [
     "Distance",
-    "Joins",
     "Reader",
     "Tower",
     "Weighted",
@@ -23,24 +22,6 @@ __all__ = [
     "read_pairs",
     "where_positive",
 ]
-
-
-class Joins(Protocol):
-    """Joins vectors, and gives its gradients (see `Operation`)."""
-
-    @property
-    def forward(self) -> Callable[..., Tensor]:
-        """The function."""
-        ...
-
-    @property
-    def selects(self) -> bool:
-        """Whether every entry of the result is that of u, that of v, their sum, or 0."""
-        ...
-
-    def gradient(self, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of u and v."""
-        ...
 
 
 class Reader(Protocol):
@@ -171,7 +152,7 @@ class _ReadPairs(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, operation: Joins, reader: Reader, pairs: _Pairs, u: Tensor, v: Tensor, *parameters: Tensor
+        ctx: Any, operation: Any, reader: Reader, pairs: _Pairs, u: Tensor, v: Tensor, *parameters: Tensor
     ) -> Tensor:
         ctx.save_for_backward(u, v, *parameters)
         ctx.operation, ctx.reader = operation, reader
@@ -231,11 +212,12 @@ def grid_by_distance(sign: float, u: Tensor, v: Tensor, weight: Tensor) -> Tenso
 
 
 def read_pairs(
-    operation: Joins, reader: Reader, users: Rows, items: Rows, width: int, parameters: Sequence[Tensor] = ()
+    operation: Any, reader: Reader, users: Rows, items: Rows, width: int, parameters: Sequence[Tensor] = ()
 ) -> Tensor:
     """Return reader(operation(u, v)) float `[n, width]`, or with width 0 `[n, m]` of all n users with all m items.
 
-    `items` holds n * width rows, or m. Gradients reach the values of both and `parameters`; memory holds one block.
+    `operation` has `forward`, `gradient` and `selects` (see `Operation`). `items` holds n * width rows, or m. Gradients
+    reach the values of both and `parameters`; memory holds one block.
     """
     if reader.weighted and not operation.selects:
         reader, parameters = Tower(), [parameters[0].unsqueeze(0)]

@@ -9,6 +9,7 @@ import torch
 
 from nasp_core.errors import SpaceError
 from sif.encodings.lookup import found, name_of
+from sif.encodings.rows import Rows
 from sif.operations.base import Operation
 from sif.operations.concat import Concat
 from sif.operations.max import Max
@@ -16,7 +17,8 @@ from sif.operations.min import Min
 from sif.operations.minus import Minus
 from sif.operations.multiply import Multiply
 from sif.operations.plus import Plus
-from sif.operations.predictors import PREDICTORS
+from sif.operations.predictors import PREDICTORS, Predictor
+from sif.operations.tables import score_tables
 
 __all__ = [
     "OPERATIONS",
@@ -25,7 +27,6 @@ __all__ = [
     "equivalence_class",
     "operation",
     "operation_names",
-    "operation_problems",
 ]
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -54,18 +55,6 @@ def operation(name: str, modes: int = 2) -> Operation:
 def operation_names(operations: tuple[str | Operation, ...]) -> tuple[str, ...]:
     """Return names or objects as names; raises `SpaceError` for an object that no name finds again."""
     return tuple(name_of("operation", each, OPERATIONS, Operation) for each in operations)
-
-
-def operation_problems(names: tuple[str, ...], modes: int = 2) -> list[str]:
-    """Return what is wrong with operations of one's own, among names; unknown short names are not looked at."""
-    problems = []
-    for name in names:
-        if ":" in name:
-            try:
-                operation(name, modes)
-            except SpaceError as error:
-                problems.append(str(error))
-    return problems
 
 
 def canonical(name: str, predictor: str, *, networks: bool) -> tuple[str, str]:
@@ -97,7 +86,34 @@ def checked(name: str, made: object, modes: int = 2) -> Operation:
         raise SpaceError(
             f"operation {name} makes {got} of vectors of shapes {shapes}; with width = {made.width} it must be {wanted}"
         )
+    wrong = _disagreement(made) if modes == 2 else None
+    if wrong:
+        raise SpaceError(f"operation {name}: {wrong} is not that of its forward; mend the rule, or leave it out")
     return made
+
+
+def _drawn(reader: Predictor, width: int, *shapes: tuple[int, ...]) -> list[list[torch.Tensor]]:
+    """Return vectors of shapes, and parameters of a predictor, float64."""
+    generator = torch.Generator().manual_seed(0)
+    wanted = (shapes, reader.shapes(width, (7,)))
+    return [[torch.randn(shape, generator=generator, dtype=torch.float64) for shape in part] for part in wanted]
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def _disagreement(made: Operation) -> str | None:
+    """Return which rule gives something else than `forward`; None where all agree."""
+    for name, reader in PREDICTORS.items():
+        (u, v), parameters = _drawn(reader, made.width * 4, (5, 4), (5, 4))
+        wanted = reader.score(made.forward(u.unsqueeze(1), v), parameters)
+        if not torch.allclose(reader.scores(made, Rows(u), Rows(v), 0, parameters), wanted):
+            return f"the scores of many pairs under {name}"
+        users, items = (reader.fold(made, mode, x, parameters) for mode, x in enumerate((u, v)))
+        if not users.deep and not torch.allclose(score_tables(users, items), wanted):
+            return f"the tables under {name}"
+    grad = made.forward(v, u)
+    pairs = zip(made.gradient(grad, u, v), Operation.gradient(made, grad, u, v), strict=True)
+    return None if all(torch.allclose(mine, theirs) for mine, theirs in pairs) else "the gradient"
 
 
 @cache
@@ -106,18 +122,11 @@ def additive(name: str, predictor: str, modes: int = 2) -> bool:
 
     So it is whatever encodes the sides. Seen from drawn vectors: what the means of rows and columns leave is nothing.
     """
-    generator = torch.Generator().manual_seed(0)
-    joins, dim, each = operation(name, modes), 5, 6
-
-    def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-    sides = [drawn(*(each if mode == side else 1 for side in range(modes)), dim) for mode in range(modes)]
-    reader = PREDICTORS[predictor]
+    joins, reader, dim = operation(name, modes), PREDICTORS[predictor], 5
+    shapes = [(*(6 if mode == side else 1 for side in range(modes)), dim) for mode in range(modes)]
+    sides, parameters = _drawn(reader, joins.width * dim, *shapes)
     with torch.no_grad():
-        scores = reader.score(
-            joins.forward(*sides), [drawn(*shape) for shape in reader.shapes(joins.width * dim, (7,))]
-        )
+        scores = reader.score(joins.forward(*sides), parameters)
         left = scores + (modes - 1) * scores.mean()
         for mode in range(modes):
             left = left - scores.mean([side for side in range(modes) if side != mode], keepdim=True)

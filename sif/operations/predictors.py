@@ -55,79 +55,64 @@ class Predictor:
         raise NotImplementedError
 
 
-class Sum(Predictor):
+class _Sum(Predictor):
     """The sum of the entries."""
 
     def score(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """Return x . 1."""
         out: Tensor = x @ x.new_ones(x.shape[-1])
         return out
 
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
-        """Ask the operation."""
         return operation.weighted(u, v, width)
 
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
-        """Ask the operation, with weights of 1."""
         return operation.fold_weighted(x.new_ones(operation.width * x.shape[1]), mode, x)
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
-        """A layer of ones."""
         return Deep(name, ((torch.ones(1, operation.width * dim), torch.zeros(1)),))
 
     def formula(self, joined: str, mark: str) -> str:
-        """As `sum(u * v)`."""
         return f"sum({_bare(joined)})"
 
 
-class Linear(Predictor):
+class _Linear(Predictor):
     """w . x, for parameters [w]."""
 
     def shapes(self, width: int, hidden: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Return that of w."""
         return [(width,)]
 
     def score(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """Return w . x."""
         out: Tensor = x @ parameters[0]
         return out
 
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
-        """Ask the operation."""
         return operation.weighted(u, v, width, parameters[0])
 
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
-        """Ask the operation."""
         return operation.fold_weighted(parameters[0].to(x), mode, x)
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
-        """One layer."""
         return Deep(name, ((parameters[0].unsqueeze(0), parameters[0].new_zeros(1)),))
 
     def formula(self, joined: str, mark: str) -> str:
-        """As `w . (u * v)`."""
         return f"w{mark} . {joined if joined.startswith(('(', '[')) or '(' in joined else f'({joined})'}"
 
 
-class Mlp(Predictor):
+class _Mlp(Predictor):
     """An MLP: linear layers with a ReLU between, the last of one unit and without a bias; parameters as of `Tower`."""
 
     def shapes(self, width: int, hidden: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Return those of weights and biases by turns, and of the last layer's weights."""
         sizes = (width, *hidden)
         layers = [shape for i, o in itertools.pairwise(sizes) for shape in ((o, i), (o,))]
         return [*layers, (1, sizes[-1])]
 
     def score(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """Return the MLP of x."""
         return Tower().score(x, parameters)
 
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
-        """Ask the operation."""
         return operation.mlp(u, v, width, parameters)
 
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
-        """Where the first layer splits, apply it; with one hidden layer the rest folds too, as a hinge."""
         weight, bias, *rest = (each.to(x) for each in parameters)
         halves = operation.halves(weight)
         if halves is None:
@@ -138,7 +123,6 @@ class Mlp(Predictor):
         return Side.of(x.new_zeros(len(x)), deep=(hidden,))
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
-        """All layers; those after the first where that is applied to either side."""
         *layers, last = parameters
         pairs = [*zip(layers[::2], layers[1::2], strict=True), (last, last.new_zeros(1))]
         if operation.halves(parameters[0]) is None:
@@ -146,37 +130,35 @@ class Mlp(Predictor):
         return Deep(HINGE.name, tuple(pairs[1:]))
 
     def formula(self, joined: str, mark: str) -> str:
-        """As `mlp(u + v)`."""
         return f"mlp{mark}{joined}" if joined.startswith("[") else f"mlp{mark}({_bare(joined)})"
 
 
-class Squares(Predictor):
+class _Distance(Predictor):
     """-||x||^2."""
 
     def score(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """Return -||x||^2."""
         return -x.square().sum(-1)
 
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
-        """Ask the operation."""
         return operation.distance(u, v, width)
 
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
-        """Ask the operation."""
         return operation.fold_distance(mode, x)
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
-        """No layers."""
         return Deep(name, ())
 
     def formula(self, joined: str, mark: str) -> str:
-        """As `-||u - v||^2`."""
         return f"-||{_bare(joined)}||^2"
 
 
 def _bare(joined: str) -> str:
-    return joined[1:-1] if joined.startswith("(") and joined.endswith(")") else joined
+    """Return a text without the parentheses around the whole of it."""
+    inside = joined[1:-1]
+    whole = joined.startswith("(") and joined.endswith(")")
+    closed = [inside[:end].count(")") > inside[:end].count("(") for end in range(len(inside) + 1)]
+    return inside if whole and not any(closed) else joined
 
 
-PREDICTORS: Mapping[str, Predictor] = {"sum": Sum(), "linear": Linear(), "mlp": Mlp(), "distance": Squares()}
+PREDICTORS: Mapping[str, Predictor] = {"sum": _Sum(), "linear": _Linear(), "mlp": _Mlp(), "distance": _Distance()}
 """The predictors by name."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-__all__ = ["Deep", "Side", "Tables", "extremum"]
+__all__ = ["Deep", "Side", "Tables", "extremum", "score_tables"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,16 @@ def extremum(sign: float, weight: Tensor, x: Tensor) -> Side:
     half = x * weight / 2
     rises = (weight >= 0) == (sign > 0)  # what is left is a maximum, not a minimum
     return Side.of(half.sum(1), apart=half[:, rises], near=half[:, ~rises])
+
+
+def score_tables(users: Side, items: Side) -> Tensor:
+    """Return the scores `[users, items]` of all tables but the deep ones."""
+    out = torch.addmm(items.bias, users.product, items.product.T)
+    if users.apart.shape[1]:
+        out += torch.cdist(users.apart, items.apart, p=1.0)
+    if users.near.shape[1]:
+        out -= torch.cdist(users.near, items.near, p=1.0)
+    return out.add_(users.bias.unsqueeze(1))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from sif.encodings.side import SIDES
+from sif.encodings.side import Side as Of
 from sif.operations.tables import Side, Tables
-from sif.spaces.function import FunctionNetwork
+from sif.spaces.known import FunctionNetwork
 
 __all__ = ["fold", "fold_side"]
 
@@ -34,9 +35,9 @@ def fold(network: FunctionNetwork) -> Tables:
 
 
 @torch.no_grad()
-def fold_side(network: FunctionNetwork, side: Literal["user", "item"], vectors: Sequence[Tensor], bias: Tensor) -> Side:
+def fold_side(network: FunctionNetwork, side: Of, vectors: Sequence[Tensor], bias: Tensor) -> Side:
     """Return what vectors, one tensor `[n, dim]` a branch, and biases `[n]` bring to a score, as users or as items."""
-    mode = ("user", "item").index(side)
+    mode = SIDES.index(side)
     branches = zip(network.branches, vectors, strict=True)
     return Side.joined(
         [Side.of(bias.double()), *(branch.fold(mode, rows.double()) for branch, rows in branches)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sif.operations import additive, operation
 from sif.operations.hinge import HINGE
-from sif.operations.tables import Deep, Side, Tables
+from sif.operations.tables import Deep, Side, Tables, score_tables
 from sif.serve.fold_rules import fold
 from sif.serve.topk import Ranked, top_k_of
 
@@ -105,14 +105,10 @@ class Folded:
         return top_k_of(block, len(asked), len(targets), n, within=items, seen=seen, excluded=excluded)
 
     def _scores(self, users: Side, items: Side) -> Tensor:
-        out = torch.addmm(items.bias, users.product, items.product.T)
-        if users.apart.shape[1]:
-            out += torch.cdist(users.apart, items.apart, p=1.0)
-        if users.near.shape[1]:
-            out -= torch.cdist(users.near, items.near, p=1.0)
+        out = score_tables(users, items)
         for deep, left, right in zip(self.tables.deep, users.deep, items.deep, strict=True):
             _add(out, deep, left, right)
-        return out.add_(users.bias.unsqueeze(1))
+        return out
 
 
 def _add(out: Tensor, deep: Deep, users: Tensor, items: Tensor) -> None:

@@ -19,7 +19,7 @@ from sif.operations.tables import Side
 from sif.serve.fold_rules import fold_side
 from sif.serve.row_losses import Asks, Ranking, Rows
 from sif.spaces.branch import Branch
-from sif.spaces.function import FunctionNetwork
+from sif.spaces.known import FunctionNetwork
 from sif.tasks import RankingSettings, Scale
 
 __all__ = ["solve_users"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,7 +18,8 @@ from nasp_core.types import Active, ChoiceGroup, Mixture
 from sif.encodings import ID
 from sif.encodings.elementwise import Elementwise
 from sif.encodings.histories import Histories
-from sif.encodings.side import SideTables
+from sif.encodings.lookup import problems_of
+from sif.encodings.side import SIDES, Side, SideTables
 from sif.encodings.sides import SidedNetwork, SideSettings
 from sif.operations import (
     OPERATIONS,
@@ -27,10 +29,8 @@ from sif.operations import (
     equivalence_class,
     operation,
     operation_names,
-    operation_problems,
 )
 from sif.spaces.branch import Branch
-from sif.spaces.function import SIDES, Side
 
 __all__ = ["InteractionNetwork", "InteractionSettings", "InteractionSpace"]
 
@@ -61,7 +61,7 @@ class InteractionSettings(SideSettings):
 def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation], modes: int) -> None:
     names = settings.operations
     unknown = [name for name in names if name not in known and ":" not in name]
-    problems = operation_problems(names, modes)
+    problems = problems_of(names, partial(operation, modes=modes))
     if not names:
         problems.append(f"no operation to choose from; there are {', '.join(known)}")
     if unknown:

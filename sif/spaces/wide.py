@@ -15,9 +15,8 @@ from nasp_core.types import Active, Mixture
 from sif import operations
 from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
-from sif.encodings.side import SideTables
+from sif.encodings.side import SIDES, Side, SideTables
 from sif.spaces.branch import WideBranch
-from sif.spaces.function import SIDES, Side
 from sif.spaces.wide_base import WideBase
 from sif.spaces.wide_points import additive, additive_reason, equivalence_class, wide_formula, wide_genotype
 from sif.spaces.wide_settings import NAME, VERSION, WideSettings, groups_of, settings_of

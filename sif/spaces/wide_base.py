@@ -18,7 +18,7 @@ from sif.encodings.elementwise import Elementwise
 from sif.encodings.entrywise import entrywise, start_near_identity
 from sif.encodings.histories import Histories
 from sif.encodings.rows import Rows
-from sif.encodings.side import SideEncoder, SidePass
+from sif.encodings.side import SIDES, SideEncoder, SidePass
 from sif.encodings.sides import gather
 from sif.encodings.sums import CSR
 from sif.spaces.branch import WideBranch
@@ -28,7 +28,6 @@ from sif.tasks.queries import Queries
 
 __all__ = ["WideBase"]
 
-_SIDES = ("user", "item")
 Offers = Mapping[str, tuple[tuple[str, ...], ...]]
 
 
@@ -81,7 +80,7 @@ class WideBase(Network):
             {
                 f"{branch}-{side}": Elementwise(1, settings.hidden)
                 for branch in branches
-                for side in _SIDES
+                for side in SIDES
                 if "network" in offers["elementwise"][branch]
             }
         )
@@ -210,7 +209,7 @@ class WideBase(Network):
     def _lift(self, name: str, branch: int, side: int, values: Tensor) -> Tensor:
         if name == "identity":
             return values
-        network = self.elementwise[f"{branch}-{_SIDES[side]}"]
+        network = self.elementwise[f"{branch}-{SIDES[side]}"]
         assert isinstance(network, Elementwise)
         return entrywise(network, values)
 

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.types import ChoiceGroup
-from sif.encodings import ENCODINGS, encoding_names, encoding_problems
+from sif.encodings import ENCODINGS, encoding, encoding_names, parts_of
+from sif.encodings.lookup import problems_of
 from sif.encodings.sides import SideSettings
-from sif.operations import OPERATIONS, PREDICTORS, additive, operation_names, operation_problems
+from sif.operations import OPERATIONS, PREDICTORS, additive, operation, operation_names
 
 __all__ = ["NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
 
@@ -63,7 +64,8 @@ class WideSettings(SideSettings):
     def check(self) -> None:
         """Raise `SpaceError` with all that is wrong."""
         problems = [problem for name in OFFERS for problem in _offer_problems(name, getattr(self, name))]
-        problems += encoding_problems(self.encodings) + operation_problems(self.operations) + _number_problems(self)
+        parts = [part for name in self.encodings for part in parts_of(name)]
+        problems += problems_of(parts, encoding) + problems_of(self.operations, operation) + _number_problems(self)
         if not problems and not self.additive and self._all_additive():
             problems.append(
                 "every point is additive in user and item, and additive = false leaves those out; "

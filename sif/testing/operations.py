@@ -99,7 +99,8 @@ def _network(**offers: Any) -> WideNetwork:
     network_or_not = settings.elementwise[0]
     sides = (settings.encodings[0], settings.encodings[-1]) if "encodings" in offers else ("id", "id")
     choices = {"encoding": sides, "elementwise": (network_or_not,), **first, "biases": ("on",)}
-    made = WideNetwork(_SIZES, wide_genotype(choices, settings), Histories.of(*_pairs(), _SIZES))
+    users, items = _pairs()
+    made = WideNetwork(_SIZES, wide_genotype(choices, settings), Histories.of(users, items, _SIZES))
     generator = torch.Generator().manual_seed(3)
     made.reset(generator)
     with torch.no_grad():
@@ -110,7 +111,8 @@ def _network(**offers: Any) -> WideNetwork:
 
 @torch.no_grad()
 def _catalogue(network: WideNetwork) -> Tensor:
-    return network(Queries.catalogue(torch.arange(_SIZES[0]), _SIZES[1]))
+    scores: Tensor = network(Queries.catalogue(torch.arange(_SIZES[0]), _SIZES[1]))
+    return scores
 
 
 @torch.no_grad()
@@ -121,7 +123,7 @@ def _by_formula(network: WideNetwork) -> Tensor:
         joined = operation(branch.operation).forward(u.double().unsqueeze(1), v.double())
         total += PREDICTORS[branch.predictor].score(joined, [value.double() for value in branch.values()])
     if network.bias is not None and network.offset is not None:
-        left, right = network.bias.double().split(list(_SIZES))
+        left, right = torch.split(network.bias.double(), list(_SIZES))
         total += left + right.T + network.offset
     return total
 
@@ -147,7 +149,7 @@ def _folded_by_forward(network: WideNetwork) -> Folded:
     (branch,), (u,), (v,) = network.branches, network.encoded("user"), network.encoded("item")
     assert network.bias is not None
     assert network.offset is not None
-    of_users, of_items = network.bias.detach().squeeze(1).split(list(_SIZES))
+    of_users, of_items = torch.split(network.bias.detach().squeeze(1), list(_SIZES))
     values = [value.detach() for value in branch.values()]
     deep = branch.reads.deep(Operation(), branch.operation, values, branch.joins.width * _DIM)
     sides = Side.of(of_users + network.offset.detach(), deep=(u,)), Side.of(of_items, deep=(v,))

@@ -37,6 +37,8 @@ class Operation:
     """How many vectors are joined; 3 for the space with a context."""
     product: bool = False
     """Whether the result is a product, whose sign any one mode can turn."""
+    onnx_kind: str = ""
+    """The ONNX operator that it is; an operation of several gives `onnx`."""
     selects: bool = False
     """Whether every entry of the result is that of u or that of v; gradients of weighted sums are made faster then."""
 
@@ -105,7 +107,7 @@ class Operation:
 
     def onnx(self, node: Node, user: str, item: str) -> str | None:
         """Add nodes that join one user `[dim]` with items `[m, dim]`, and return their output; None: it cannot."""
-        return None
+        return node(self.onnx_kind, user, item) if self.onnx_kind else None
 
     def _ones(self, values: Tensor) -> Tensor:
         return values.new_ones(self.width * values.shape[-1])

@@ -25,11 +25,6 @@ class Concat(Operation):
             vectors = tuple(vector.expand(*shape, vector.shape[-1]) for vector in vectors)
         return torch.cat(vectors, dim=-1)
 
-    def gradient(self, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the halves of the gradient."""
-        of_u, of_v = grad.expand_as(self.forward(u, v)).chunk(2, -1)
-        return of_u, of_v
-
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
         """The sum of all entries is that of `plus`; without networks each half's weights go into its side's tables."""
         return ("plus", "sum") if predictor == "sum" or (predictor == "linear" and not networks) else None

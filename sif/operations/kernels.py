@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,26 +24,11 @@ __all__ = [
 ]
 
 
-class Reader(Protocol):
-    """Makes a score of x float `[..., dim]` under parameters, and gives its gradients."""
-
-    weighted: bool
-    """Whether the score is x . parameters[0]: gradients leave out that factor, put in once at the end, and need no x.
-
-    So it is for operations that `selects`; read through others it is a `Tower` of one layer.
-    """
-
-    def score(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Return the scores `[...]`."""
-        ...
-
-    def gradients(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the gradient of x (or one that broadcasts to it), and of each parameter unless `weighted`."""
-        ...
-
-
 class Weighted:
-    """x . w."""
+    """x . w, for operations that `selects`; read through others it is a `Tower` of one layer.
+
+    Gradients leave out the factor w, put in once at the end, and need no x.
+    """
 
     weighted = True
 
@@ -102,6 +87,10 @@ class Tower:
         return along.view(x.shape), found
 
 
+Reader = Weighted | Distance | Tower
+"""Makes a score of x float `[..., dim]` under parameters (`score`), and gives its gradients (`gradients`)."""
+
+
 def where_positive(x: Tensor, grad: Tensor) -> Tensor:
     """Return grad where x > 0, else 0; torch.where takes ten times as long on a CPU."""
     out: Tensor = torch.ops.aten.threshold_backward.default(grad, x, 0)
@@ -152,7 +141,13 @@ class _ReadPairs(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, operation: Any, reader: Reader, pairs: _Pairs, u: Tensor, v: Tensor, *parameters: Tensor
+        ctx: Any,
+        operation: Any,
+        reader: Reader,
+        pairs: _Pairs,
+        u: Tensor,
+        v: Tensor,
+        *parameters: Tensor,
     ) -> Tensor:
         ctx.save_for_backward(u, v, *parameters)
         ctx.operation, ctx.reader = operation, reader
@@ -212,7 +207,12 @@ def grid_by_distance(sign: float, u: Tensor, v: Tensor, weight: Tensor) -> Tenso
 
 
 def read_pairs(
-    operation: Any, reader: Reader, users: Rows, items: Rows, width: int, parameters: Sequence[Tensor] = ()
+    operation: Any,
+    reader: Reader,
+    users: Rows,
+    items: Rows,
+    width: int,
+    parameters: Sequence[Tensor] = (),
 ) -> Tensor:
     """Return reader(operation(u, v)) float `[n, width]`, or with width 0 `[n, m]` of all n users with all m items.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sif.encodings.rows import Rows
-from sif.operations.base import Node, Operation
+from sif.operations.base import Operation
 from sif.operations.kernels import Weighted, extremum_gradient, grid_by_distance, read_pairs
 from sif.operations.tables import Side, extremum
 
@@ -21,12 +21,9 @@ class Max(Operation):
     """
 
     name, formula = "max", "max({0}, {1})"
+    forward, onnx_kind = staticmethod(torch.maximum), "Max"
     selects, sign = True, 1.0
     """1 for the maximum, -1 for the minimum, which is -max(-u, -v)."""
-
-    def forward(self, u: Tensor, v: Tensor) -> Tensor:
-        """Return max(u, v)."""
-        return torch.maximum(u, v)
 
     def gradient(self, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradient for the side that gives the entry; where u = v, for the item."""
@@ -48,7 +45,3 @@ class Max(Operation):
         above, below = x.clamp_min(0).square(), x.clamp_max(0).square()
         weight = -x.new_ones(x.shape[1])
         return Side.joined([extremum(self.sign, weight, above), extremum(-self.sign, weight, below)])
-
-    def onnx(self, node: Node, user: str, item: str) -> str:
-        """Take the maximum."""
-        return node("Max", item, user)

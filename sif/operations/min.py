@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from sif.operations.base import Node
 from sif.operations.max import Max
 
 __all__ = ["Min"]
@@ -15,11 +13,8 @@ class Min(Max):
     """min(u, v): the mirror of `max`."""
 
     name, formula = "min", "min({0}, {1})"
+    forward, onnx_kind = staticmethod(torch.minimum), "Min"
     sign = -1.0
-
-    def forward(self, u: Tensor, v: Tensor) -> Tensor:
-        """Return min(u, v)."""
-        return torch.minimum(u, v)
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
         """min(u, v) = -max(-u, -v): the sign goes into the weights of `linear` or of an MLP's first layer.
@@ -27,7 +22,3 @@ class Min(Max):
         In `distance` it is lost; the sum of the entries has no weight to take it.
         """
         return None if predictor == "sum" else ("max", predictor)
-
-    def onnx(self, node: Node, user: str, item: str) -> str:
-        """Take the minimum."""
-        return node("Min", item, user)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sif.encodings.rows import Rows, inner
-from sif.operations.base import Node, Operation
+from sif.operations.base import Operation
 from sif.operations.tables import Side
 
 __all__ = ["Multiply"]
@@ -20,11 +20,8 @@ class Multiply(Operation):
     """u * v. Weighted it is an inner product, and so is -||u * v||^2 = -<u * u, v * v>."""
 
     name, formula = "multiply", "({0} * {1})"
+    forward, onnx_kind = staticmethod(torch.mul), "Mul"
     product = True
-
-    def forward(self, u: Tensor, v: Tensor) -> Tensor:
-        """Return u * v."""
-        return torch.mul(u, v)
 
     def gradient(self, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return grad * v and grad * u."""
@@ -57,10 +54,6 @@ class Multiply(Operation):
     def fold_distance(self, mode: int, x: Tensor) -> Side:
         """Fold to an inner product of squares."""
         return Side.of(x.new_zeros(len(x)), product=x.square() if mode else -x.square())
-
-    def onnx(self, node: Node, user: str, item: str) -> str:
-        """Multiply."""
-        return node("Mul", item, user)
 
 
 def _tower_of_products(u: Tensor, v: Tensor, parameters: Sequence[Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sif.encodings.rows import Rows, broadcast, inner
-from sif.operations.base import Node, Operation
+from sif.operations.base import Operation
 from sif.operations.tables import Side
 
 __all__ = ["Plus"]
@@ -16,17 +16,9 @@ class Plus(Operation):
     """u + v. Weighted it is f(user) + g(item); -||u + v||^2 = -||u||^2 - ||v||^2 - 2 <u, v>."""
 
     name, formula = "plus", "({0} + {1})"
+    forward, onnx_kind = staticmethod(torch.add), "Add"
     twice = -2.0
     """The factor of <u, v> in -||o(u, v)||^2."""
-
-    def forward(self, u: Tensor, v: Tensor) -> Tensor:
-        """Return u + v."""
-        return torch.add(u, v)
-
-    def gradient(self, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradient for both."""
-        whole = grad.expand_as(u + v)
-        return whole, whole
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
         """Without networks the weights go into the tables: `linear` is the `sum`."""
@@ -43,7 +35,3 @@ class Plus(Operation):
     def fold_distance(self, mode: int, x: Tensor) -> Side:
         """Fold to an inner product and biases."""
         return Side.of(-x.square().sum(1), product=x if mode else self.twice * x)
-
-    def onnx(self, node: Node, user: str, item: str) -> str:
-        """Add."""
-        return node("Add", user, item)

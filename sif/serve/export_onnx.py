@@ -42,7 +42,7 @@ def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
         left = graph.rows("users.product", users.product)
         product = graph.node("MatMul", left, graph.table("items.product", items.product.T))
         total = graph.node("Add", total, product)
-    if users.apart.shape[1] or users.near.shape[1] or tables.deep:
+    if users.l1_plus.shape[1] or users.l1_minus.shape[1] or tables.deep:
         total = graph.node("Add", total, _one_by_one(graph, folded))
     graph.node("Identity", total, name="scores")
     if graph.size > _LIMIT:
@@ -102,12 +102,12 @@ def _one_by_one(graph: _Graph, folded: Folded) -> str:
         inputs.append(helper.make_tensor_value_info(f"user.{name}", types.FLOAT, [values.shape[1]]))
         return f"user.{name}"
 
-    for name in ("apart", "near"):
+    for name in ("l1_plus", "l1_minus"):
         left, right = getattr(tables.users, name), getattr(tables.items, name)
         if left.shape[1]:
             apart = body.node("Sub", graph.table(f"items.{name}", right), scanned(name, left))
             distance = body.node("ReduceSum", body.node("Abs", apart), last, keepdims=0)
-            terms.append(distance if name == "apart" else body.node("Neg", distance))
+            terms.append(distance if name == "l1_plus" else body.node("Neg", distance))
     for number, deep in enumerate(tables.deep):
         user = scanned(f"deep{number}", tables.users.deep[number])
         item = graph.table(f"items.deep{number}", tables.items.deep[number])

@@ -43,13 +43,13 @@ class Folded:
         side = self.tables.items
         reads = [(deep.join, ("distance", "linear", "mlp")[min(2, len(deep.layers))]) for deep in self.tables.deep]
         sums = all(join != HINGE.name and additive(join, read) for join, read in reads)
-        return sums and not any(t.shape[1] for t in (side.product, side.apart, side.near))
+        return sums and not any(t.shape[1] for t in (side.product, side.l1_plus, side.l1_minus))
 
     def describe(self) -> str:
         """Return in words what the function folded to: `an inner product of 64 dimensions, biases`."""
         side = self.tables.items
         parts = [f"an inner product of {side.product.shape[1]} dimensions"] if side.product.shape[1] else []
-        distance = side.apart.shape[1] + side.near.shape[1]
+        distance = side.l1_plus.shape[1] + side.l1_minus.shape[1]
         parts += [f"L1 distances in {distance} dimensions"] if distance else []
         for deep, table in zip(self.tables.deep, side.deep, strict=True):
             read = _READ[len(deep.layers)] if len(deep.layers) < 2 else "an MLP"
@@ -63,7 +63,7 @@ class Folded:
         Biases are dimensions of their own, one a side where any is not 0. None where the function is no inner product.
         """
         users, items = self.tables.users, self.tables.items
-        if self.tables.deep or users.apart.shape[1] or users.near.shape[1]:
+        if self.tables.deep or users.l1_plus.shape[1] or users.l1_minus.shape[1]:
             return None
         left, right = [users.product], [items.product]
         for bias, own, other in ((users.bias, left, right), (items.bias, right, left)):

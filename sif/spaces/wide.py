@@ -152,7 +152,7 @@ class WideSpace(WideBase, Space):
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the weights; biases start small but not zero, or no slope would reach their choice."""
+        """Draw the weights; biases start small but not zero, or no gradient would reach their choice."""
         super().reset(generator)
         if self.bias is not None and self.offset is not None:
             for parameter in (self.bias, self.offset):

@@ -234,7 +234,7 @@ class WideBase(Network):
         return mix(operations, *mixture.row("operation", branch), u.values, v.values, present=present)
 
     def _biases(self, plan: BatchPlan, mixture: Mixture, penalties: list[Tensor]) -> Tensor | None:
-        """Return the biases `[n, k + m]`, None where they are off and need no slope."""
+        """Return the biases `[n, k + m]`, None where they are off and need no gradient."""
         names = self.offers["biases"][0]
         active, weights = mixture.row("biases", 0)
         if weights is None and active is not None and names[active] == "off":

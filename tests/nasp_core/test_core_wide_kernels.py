@@ -19,7 +19,7 @@ from sif.encodings.side import SideEncoder, SidePass
 from sif.encodings.sums import CSR, bag, row_penalty
 from sif.operations import OPERATIONS
 from sif.operations.hinge import HINGE
-from sif.operations.kernels import Distance, Reader, Tower, Weighted, read_pairs
+from sif.operations.kernels import Distance, Tower, Weighted, read_pairs
 
 DIM = 4
 N, K, M = 5, 3, 6
@@ -66,7 +66,7 @@ def plainly(x: Tensor, parameters: list[Tensor]) -> Tensor:
     return x @ last[0]
 
 
-READERS: dict[str, tuple[Reader, list[Tensor], Callable[[Tensor, list[Tensor]], Tensor]]] = {
+READERS: dict[str, tuple[Any, list[Tensor], Callable[[Tensor, list[Tensor]], Tensor]]] = {
     "weighted": (Weighted(), [normal(DIM, seed=9)], lambda x, p: x @ p[0]),
     "distance": (Distance(), [], lambda x, p: -x.square().sum(-1)),
     "tower": (Tower(), tower(), plainly),

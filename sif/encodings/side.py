@@ -75,8 +75,9 @@ class SidePass:
         """Return the rows of a candidate by its name."""
         if name == "id+history" and lookup.others is not None and lookup.cuts is None:
             ids = self.tables[ID.name]
-            self._weigh(ID.name, lookup, ID.lookup_penalty(ids, lookup))
-            self._weigh(HISTORY.name, lookup, None)
+            of_ids = ID.lookup_penalty(ids, lookup)
+            self.penalties += [] if of_ids is None else [of_ids]
+            self._weigh(HISTORY.name, lookup)
             return HISTORY.without_one(self.tables[HISTORY.name], lookup, self.known, ids)
         return self._sum(name, lookup)
 
@@ -97,16 +98,14 @@ class SidePass:
         return self.known.once(f"{name} {at}", partial(self._make, name, lookup))
 
     def _make(self, name: str, lookup: Lookup) -> Rows:
+        self._weigh(name, lookup)  # first: the order of a graph is that in which gradients are summed
         rows, penalty = encoding(name).rows(self.tables[name], lookup, self.known)
-        self._weigh(name, lookup, penalty)
+        self.penalties += [] if penalty is None else [penalty]
         return rows
 
-    def _weigh(self, name: str, lookup: Lookup, of_rows: Tensor | None) -> None:
-        """Keep a penalty of rows, and that of the whole table, which counts once."""
-        if of_rows is not None:
-            self.penalties.append(of_rows)
+    def _weigh(self, name: str, lookup: Lookup) -> None:
+        """Keep the penalty of a whole table, which counts once."""
         if lookup.share is not None and name not in self._weighed:
             self._weighed.add(name)
             whole = encoding(name).penalty(self.tables[name])
-            if whole is not None:
-                self.penalties.append(whole)
+            self.penalties += [] if whole is None else [whole]

@@ -121,8 +121,24 @@ def leave_one(sums: Tensor, table: Tensor, base: Tensor | None, left: LeaveOneOu
     return rows
 
 
+class _RowPenalty(torch.autograd.Function):
+    """sum(coefficient * ||row||^2) of rows `[t, dim]` and coefficients `[t]`."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, coefficient: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, coefficient)
+        return torch.dot(torch.linalg.vecdot(rows, rows), coefficient)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        rows, coefficient = ctx.saved_tensors
+        return rows * (coefficient * (2.0 * grads[0])).unsqueeze(-1), None
+
+
 def row_penalty(rows: Rows, share: Tensor) -> Tensor:
     """Return sum(share * ||row||^2), a scalar; on the table where the rows are not gathered."""
     if rows.index is not None:
         share = share.new_zeros(len(rows.values)).index_add_(0, rows.index, share)
-    return torch.dot(torch.linalg.vecdot(rows.values, rows.values), share)
+    penalty: Tensor = _RowPenalty.apply(rows.values, share)  # type: ignore[no-untyped-call]
+    return penalty

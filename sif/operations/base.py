@@ -74,8 +74,8 @@ class Operation:
         halves = self.halves(weight)
         if halves is None:
             return read_pairs(self, Weighted(), u, v, width, [weight])
-        first, second = (Rows(side.values @ part, side.index) for side, part in zip((u, v), halves, strict=True))
-        return broadcast(first, second, width)
+        of_items = Rows(v.values @ halves[1], v.index)  # first: the order of a graph is that of its gradients' sums
+        return broadcast(Rows(u.values @ halves[0], u.index), of_items, width)
 
     def distance(self, u: Rows, v: Rows, width: int) -> Tensor:
         """Return -||o(u, v)||^2."""

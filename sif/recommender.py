@@ -19,7 +19,6 @@ from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
 from sif.data import prepare
 from sif.datasets import read
-from sif.encodings.side import Side
 from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.models.build import build_network, parameters_of

@@ -26,7 +26,11 @@ def found(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     try:
         made = attrgetter(path)(import_module(module))
         return made() if isinstance(made, type) else made
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except ImportError as error:
+        raise SpaceError(
+            f"{kind} {name!r} cannot be made: {error}; install its package, or put its folder on PYTHONPATH"
+        ) from error
+    except (AttributeError, ValueError, TypeError) as error:
         raise SpaceError(f"{kind} {name!r} cannot be made: {error}") from error
 
 

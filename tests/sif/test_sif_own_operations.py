@@ -1,5 +1,6 @@
 """Operations and encodings from outside: served exactly whatever rules they have, refused where they cannot be."""
 
+from pathlib import Path
 from typing import Any
 
 import own_parts
@@ -7,8 +8,12 @@ import pytest
 import torch
 
 from nasp_core.errors import SpaceError
+from sif.datasets import Vocabulary
 from sif.encodings import ENCODINGS
+from sif.errors import RunError
 from sif.operations import OPERATIONS, PREDICTORS, additive, operation_names
+from sif.operations.tables import Deep, Side, Tables
+from sif.serve.export import Export, load_export
 from sif.serve.folding import Folded
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.wide_settings import WideSettings
@@ -59,6 +64,15 @@ def test_an_object_that_no_name_finds_is_refused():
 
     with pytest.raises(SpaceError, match=r"cannot be found again by name.*as MINE = .*Local\(...\)"):
         operation_names((Local(),))
+
+
+def test_an_export_whose_operation_is_gone_says_so(tmp_path: Path):
+    nothing = torch.zeros(2, 0)
+    side = Side(torch.zeros(2), nothing, nothing, nothing, (torch.ones(2, 3),))
+    tables = Tables(side, side, (Deep("own_gone:Gap", ()),))
+    path = Export(Folded(tables), Vocabulary(range(2)), Vocabulary(range(2)), {}, {}).write(tmp_path / "m.npz", "npz")
+    with pytest.raises(RunError, match="No module named 'own_gone'; install its package"):
+        load_export(path)
 
 
 def test_an_encoding_must_be_finite():

@@ -8,7 +8,7 @@ trainings are longer (40 epochs, batches of 128) and less regularised than the r
 
 A hit is a find of the planted operation's family. Without element-wise networks some operations are one set of
 functions under several names and cannot be told apart by any data: plus, minus and concat (all f(user) + g(item)), and
-max and min (each is the other with embeddings and predictor negated); see `sif.operations.functions.family`.
+max and min (each is the other with embeddings and predictor negated); see `sif.operations.equivalence_class`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from common import Timed, arguments, finish
 from nasp_core.errors import NaspError
 from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.search import search
-from sif.operations.functions import OPERATIONS, family
+from sif.operations import OPERATIONS, equivalence_class
 from sif.recipes import Recipe, load_recipe
 from sif.spaces.interaction import InteractionSpace
 from sif.testing.planted import PlantedTask
@@ -85,7 +85,9 @@ def main() -> None:
     for name in names:
         outcomes = {operation: finds(name, operation, recipe, options) for operation in OPERATIONS}
         hits = {
-            operation: sum(find in OPERATIONS and family(find) == family(operation) for find in found)
+            operation: sum(
+                find in OPERATIONS and equivalence_class(find) == equivalence_class(operation) for find in found
+            )
             for operation, (found, _) in outcomes.items()
         }
         runs = len(OPERATIONS) * options.seeds

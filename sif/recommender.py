@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,12 +23,11 @@ from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.models.build import build_network, parameters_of
 from sif.models.saved import Goal, goal_of, goal_of_task, model_tree, network_of
+from sif.operations.tables import Side
 from sif.recipes import Recipe, changes_of, load_rating_recipe
 from sif.serve.asked import count_of, matrix_of, numbers_of, rows_of
-from sif.serve.fold_rules import encoded
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
-from sif.serve.tables import Side
 from sif.serve.topk import Ranked, top_k
 from sif.spaces.interaction import InteractionNetwork
 from sif.spaces.wide import WideNetwork
@@ -225,8 +224,8 @@ class Recommender:
         """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first)."""
         return self._similar("user", userid, N, filter_users, users)
 
-    def _similar(self, what: str, wanted: Any, n: int, excluded: Any, within: Any) -> Ranked:
-        table = torch.cat(encoded(self.network, what), dim=1)
+    def _similar(self, what: Literal["user", "item"], wanted: Any, n: int, excluded: Any, within: Any) -> Ranked:
+        table = torch.cat(self.network.encoded(what), dim=1)
         size, places = len(table), count_of(n, "N", len(table))
         ids, single = numbers_of(wanted, size, what, f"{what}id", ordered=True)
         unit = torch.nn.functional.normalize(table, dim=1)

@@ -1,1 +1,13 @@
-"""What a side, a user or an item, brings to an interaction function: embeddings, histories, element-wise networks."""
+"""What a side, a user or an item, brings to a function: encodings, a file each, and element-wise networks."""
+
+from sif.encodings.base import Encoding
+from sif.encodings.known import (
+    ENCODINGS,
+    HISTORY,
+    ID,
+    encoding,
+    encoding_names,
+    parts_of,
+)
+
+__all__ = ["ENCODINGS", "HISTORY", "ID", "Encoding", "encoding", "encoding_names", "parts_of"]

@@ -37,14 +37,14 @@ class _TanhNet(torch.autograd.Function):
         affine, inner, outer, hidden = ctx.saved_tensors
         (grad,) = grads
         along = grad.reshape(affine.shape[0], 1, -1)
-        slope = _tanh_backward(along.expand_as(hidden), hidden)  # g (1 - tanh^2)
+        of_hidden = _tanh_backward(along.expand_as(hidden), hidden)  # g (1 - tanh^2)
         need_x, need_inner, need_outer = ctx.needs_input_grad
         weights = outer[:, :, :-1]
         dx = d_inner = d_outer = None
         if need_x:
-            dx = torch.bmm(weights * inner[:, :, 0].unsqueeze(1), slope).view(grad.shape)
+            dx = torch.bmm(weights * inner[:, :, 0].unsqueeze(1), of_hidden).view(grad.shape)
         if need_inner:
-            d_inner = weights.transpose(1, 2) * torch.bmm(slope, affine.transpose(1, 2))
+            d_inner = weights.transpose(1, 2) * torch.bmm(of_hidden, affine.transpose(1, 2))
         if need_outer:
             d_outer = torch.cat([torch.bmm(along, hidden.transpose(1, 2)), along.sum(2, keepdim=True)], 2)
         return dx, d_inner, d_outer

@@ -19,7 +19,7 @@ _WHOLE = 1 << 16  # so few entries fit the cache with all their hidden values: t
 
 @torch.no_grad()
 def start_near_identity(network: Elementwise, generator: torch.Generator) -> None:
-    """Draw a one-sided network that rises, with p(0) = 0 and slope 1 there.
+    """Draw a one-sided network that rises, with p(0) = 0 and derivative 1 there.
 
     Drawn as linear layers are, networks differ by a constant larger than small embeddings: of a maximum or minimum one
     side would then win every entry, and the other would never learn.
@@ -65,7 +65,7 @@ class _Entrywise(torch.autograd.Function):
         flat, along = x.reshape(-1), grads[0].reshape(-1)
         of_x = torch.empty_like(flat)
         weights = outer[:-1]
-        slopes = weights * inner[:, 0]
+        factors = weights * inner[:, 0]
         of_outer, sums = torch.zeros_like(outer), torch.zeros_like(inner)
         for low, high in _blocks(flat):
             part, grad = flat[low:high], along[low:high]
@@ -74,7 +74,7 @@ class _Entrywise(torch.autograd.Function):
             squares = hidden.square_()
             pair = torch.stack([grad * part, grad])
             sums += pair.sum(1) - squares @ pair.T
-            torch.mul(grad, slopes.sum() - squares.T @ slopes, out=of_x[low:high])
+            torch.mul(grad, factors.sum() - squares.T @ factors, out=of_x[low:high])
         of_outer[-1] = along.sum()
         return of_x.view(x.shape), weights.unsqueeze(1) * sums, of_outer
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sif.encodings.sides import gather
 
-__all__ = ["Rows", "block_entries", "cuts", "inner", "sums_by"]
+__all__ = ["Rows", "block_entries", "broadcast", "cuts", "inner", "sums_by"]
 
 _BLOCK = 1 << 18  # entries of the largest temporary on a CPU: 1 MiB of float32
 _BLOCK_CUDA = 1 << 26
@@ -45,6 +45,10 @@ class Rows:
             return self
         index = torch.arange(len(self), device=self.values.device) if self.index is None else self.index
         return Rows(self.values, index.repeat_interleave(times))
+
+    def norms(self) -> Rows:
+        """Return -||row||^2 of each, `[r]`."""
+        return Rows(-self.values.square().sum(-1), self.index)
 
     def cut(self, low: int, high: int) -> Tensor:
         """Return the vectors low:high, without a graph."""
@@ -124,3 +128,12 @@ def inner(users: Rows, items: Rows, width: int, weight: Tensor | None = None) ->
     wide = users.repeated(width)
     out: Tensor = _Inner.apply(wide.values, wide.index, items.values, items.index, weight)  # type: ignore[no-untyped-call]
     return out.view(-1, width)
+
+
+def broadcast(f: Rows, g: Rows, width: int) -> Tensor:
+    """Return f + g `[n, width]` or `[n, m]` of scalars as rows, gathered last."""
+    first, second = (
+        part.values if part.index is None else gather(part.values.unsqueeze(-1), part.index)[0].squeeze(-1)
+        for part in (f, g)
+    )
+    return first.unsqueeze(1) + (second.view(-1, width) if width else second)

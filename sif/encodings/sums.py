@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from sif.encodings.rows import Rows, cuts
 
-__all__ = ["Left", "Lists", "bag", "leave_one", "lists_of_rows", "row_penalty", "sums_of"]
+__all__ = ["CSR", "LeaveOneOut", "bag", "leave_one", "lists_of", "lists_of_rows", "row_penalty", "sums_of"]
 
 
-class Lists(NamedTuple):
+class CSR(NamedTuple):
     """What each row of one side knows of the other: members `[pairs]`, cut at `starts` `[rows + 1]`; and backwards."""
 
     starts: Tensor
@@ -33,7 +33,7 @@ class _Bag(torch.autograd.Function):
     """Sums of a table's rows by list; the gradient is a sum over the lists the other way round."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, lists: Lists) -> Tensor:
+    def forward(ctx: Any, table: Tensor, lists: CSR) -> Tensor:
         ctx.lists = lists
         return _sums(table, lists.starts, lists.members)
 
@@ -48,21 +48,21 @@ def bag(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
     return sums_of(table, lists_of(starts, members, len(table)))
 
 
-def sums_of(table: Tensor, lists: Lists) -> Tensor:
+def sums_of(table: Tensor, lists: CSR) -> Tensor:
     """Return float `[rows, dim]`: to each row the sum of its members' rows of `table`."""
     sums: Tensor = _Bag.apply(table, lists)  # type: ignore[no-untyped-call]
     return sums
 
 
-def lists_of(starts: Tensor, members: Tensor, others: int) -> Lists:
+def lists_of(starts: Tensor, members: Tensor, others: int) -> CSR:
     """Return lists with their way back: which of the rows each of the `others` is in."""
     rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=starts.device), starts.diff())
     order = torch.argsort(members.to(torch.int32))
     counts = torch.bincount(members, minlength=others)
-    return Lists(starts, members, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), rows.index_select(0, order))
+    return CSR(starts, members, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), rows.index_select(0, order))
 
 
-def lists_of_rows(lists: Lists, ids: Tensor) -> tuple[Tensor, Tensor]:
+def lists_of_rows(lists: CSR, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Return starts `[n + 1]` and members of the lists of some rows."""
     counts = (lists.starts[1:] - lists.starts[:-1]).index_select(0, ids)
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
@@ -71,7 +71,7 @@ def lists_of_rows(lists: Lists, ids: Tensor) -> tuple[Tensor, Tensor]:
     return starts, lists.members.index_select(0, places)
 
 
-class Left(NamedTuple):
+class LeaveOneOut(NamedTuple):
     """Which rows leave out what: int64 `ids`, `places`, `others` `[r]`; `scale`, `drop` float `[r]`."""
 
     ids: Tensor
@@ -91,7 +91,7 @@ class _LeaveOne(torch.autograd.Function):
     """Rows scale * sums[places] - drop * table[others], plus base[ids] where there is a base, `[r, dim]`."""
 
     @staticmethod
-    def forward(ctx: Any, sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> Tensor:
+    def forward(ctx: Any, sums: Tensor, table: Tensor, base: Tensor | None, left: LeaveOneOut) -> Tensor:
         ctx.shapes = sums.shape, table.shape, None if base is None else base.shape
         ctx.left = left
         rows = sums.new_empty(len(left.ids), sums.shape[1])
@@ -115,7 +115,7 @@ class _LeaveOne(torch.autograd.Function):
         return of_sums, of_table, of_base, None
 
 
-def leave_one(sums: Tensor, table: Tensor, base: Tensor | None, left: Left) -> Tensor:
+def leave_one(sums: Tensor, table: Tensor, base: Tensor | None, left: LeaveOneOut) -> Tensor:
     """Return the rows of `_LeaveOne`."""
     rows: Tensor = _LeaveOne.apply(sums, table, base, left)  # type: ignore[no-untyped-call]
     return rows

@@ -145,7 +145,7 @@ def to_implicit(source: Recommender | Folded, *, num_threads: int = 0) -> Folded
     if factors is None:
         tables = folded.tables.users
         part = "an MLP" if folded.tables.deep else "max or min, or an MLP on a sum,"
-        columns = tables.apart.shape[1] + tables.near.shape[1]
+        columns = tables.l1_plus.shape[1] + tables.l1_minus.shape[1]
         why = "no table replaces it" if folded.tables.deep else f"it is L1 distances of {columns} columns"
         raise IntegrationError(
             f"the function is no inner product, and implicit knows nothing else: {part} is in it, and {why}\n"

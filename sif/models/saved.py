@@ -9,11 +9,11 @@ from torch import Tensor
 
 from nasp_core.genotype import Genotype
 from nasp_core.types import State
+from sif.encodings import ID
 from sif.encodings.histories import Histories
 from sif.errors import RunError
 from sif.models.build import build_network
-from sif.spaces.interaction import InteractionNetwork
-from sif.spaces.wide import WideNetwork, WideSpace
+from sif.spaces.known import SPACES, FunctionNetwork
 from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
 
 __all__ = ["MODEL_FORMAT", "Goal", "goal_of", "goal_of_task", "model_tree", "network_of", "task_tree"]
@@ -29,20 +29,20 @@ def goal_of_task(task: RatingTask | RankingTask) -> Goal:
     return task.scale if isinstance(task, RatingTask) else task.settings
 
 
-def model_tree(
-    network: InteractionNetwork | WideNetwork, genotype: Genotype, goal: Goal, counts: Tensor | None
-) -> State:
+def model_tree(network: FunctionNetwork, genotype: Genotype, goal: Goal, counts: Tensor | None) -> State:
     """Return everything that serving a trained network needs, for `save_tree`.
 
     `counts` int64 `[users + items]`: how often each id occurs in training.
     """
-    histories = network.histories if isinstance(network, WideNetwork) else None
-    return _tree(genotype, dict(network.state_dict()), goal, histories) | {"sizes": network.sizes, "counts": counts}
+    return _tree(genotype, dict(network.state_dict()), goal, network.histories) | {
+        "sizes": network.sizes,
+        "counts": counts,
+    }
 
 
 def task_tree(genotype: Genotype, weights: Mapping[str, Tensor], task: RatingTask | RankingTask) -> State:
     """Return the same of the trained weights of a task's network."""
-    histories = task.histories() if genotype.space == WideSpace.name else None
+    histories = task.histories() if SPACES[genotype.space].reads_histories else None
     facts = {"sizes": task.sizes, "counts": task.counts()}
     return _tree(genotype, dict(weights), goal_of_task(task), histories) | facts
 
@@ -58,20 +58,16 @@ def _tree(genotype: Genotype, weights: dict[str, Tensor], goal: Goal, histories:
     }
 
 
-def network_of(tree: State) -> InteractionNetwork | WideNetwork:
+def network_of(tree: State) -> FunctionNetwork:
     """Return the network of a tree, on the CPU, to be read and not to be trained.
 
     Raises `RunError` where it reads histories and the tree has none.
     """
-    genotype, sizes = Genotype.from_json(tree["genotype"]), tuple(tree["sizes"])
-    network: InteractionNetwork | WideNetwork
-    histories = tree.get("histories")
-    if genotype.space == WideSpace.name and histories is not None:
-        network = WideNetwork((sizes[0], sizes[1]), genotype, Histories(**histories), tree.get("counts"))
-    elif any(name != "id" for name in genotype.choices.get("encoding", ())):
+    genotype, histories = Genotype.from_json(tree["genotype"]), tree.get("histories")
+    if histories is None and any(name != ID.name for name in genotype.choices.get("encoding", ())):
         raise RunError("a model that reads histories, saved without them; train it again")
-    else:
-        network = build_network(genotype, None, sizes=sizes)
+    known, counts = (None, None) if histories is None else (Histories(**histories), tree.get("counts"))
+    network: FunctionNetwork = build_network(genotype, None, sizes=tuple(tree["sizes"]), histories=known, counts=counts)
     network.load_state_dict(tree["weights"])
     return network.eval()
 

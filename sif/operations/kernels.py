@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,26 +12,23 @@ from torch.nn import functional
 
 from sif.encodings.rows import Rows, block_entries
 
-__all__ = ["Distance", "Reader", "Tower", "Weighted", "read_pairs"]
-
-
-class Reader(Protocol):
-    """Makes a score of x float `[..., dim]` under parameters, and gives its slopes."""
-
-    weighted: bool
-    """Whether the score is x . parameters[0]: slopes leave out that factor, put in once at the end, and need no x."""
-
-    def score(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """Return the scores `[...]`."""
-        ...
-
-    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the gradient of x (or one that broadcasts to it), and of each parameter unless `weighted`."""
-        ...
+__all__ = [
+    "Distance",
+    "Reader",
+    "Tower",
+    "Weighted",
+    "extremum_gradient",
+    "grid_by_distance",
+    "read_pairs",
+    "where_positive",
+]
 
 
 class Weighted:
-    """x . w."""
+    """x . w, for operations that `selects`; read through others it is a `Tower` of one layer.
+
+    Gradients leave out the factor w, put in once at the end, and need no x.
+    """
 
     weighted = True
 
@@ -40,7 +37,7 @@ class Weighted:
         out: Tensor = torch.matmul(x, parameters[0])
         return out
 
-    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def gradients(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return the gradient without its factor w."""
         return grad.unsqueeze(-1), []
 
@@ -55,7 +52,7 @@ class Distance:
         out: Tensor = torch.linalg.vecdot(x, x)
         return -out
 
-    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def gradients(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return -2 x, times the gradient."""
         return x * (grad * -2.0).unsqueeze(-1), []
 
@@ -76,44 +73,34 @@ class Tower:
             made.append(functional.linear(made[-1], weight, bias).relu_())
         return made
 
-    def slopes(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the slopes, layer by layer from the last."""
+    def gradients(self, grad: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the gradients, layer by layer from the last."""
         *layers, last = parameters
         made = [each.view(-1, each.shape[-1]) for each in self._activations(x, parameters)]
         flat = grad.reshape(-1)
-        slopes = [(flat @ made[-1]).unsqueeze(0)]
+        found = [(flat @ made[-1]).unsqueeze(0)]
         along = torch.outer(flat, last.squeeze(0))
         for at in reversed(range(len(layers) // 2)):
-            along = _where_positive(made[at + 1], along)
-            slopes = [along.T @ made[at], along.sum(0), *slopes]
+            along = where_positive(made[at + 1], along)
+            found = [along.T @ made[at], along.sum(0), *found]
             along = along @ layers[2 * at]
-        return along.view(x.shape), slopes
+        return along.view(x.shape), found
 
 
-_FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "multiply": torch.mul,
-    "max": torch.maximum,
-    "min": torch.minimum,
-    "hinge": lambda u, v: torch.add(u, v).relu_(),
-}
+Reader = Weighted | Distance | Tower
+"""Makes a score of x float `[..., dim]` under parameters (`score`), and gives its gradients (`gradients`)."""
 
 
-def _where_positive(x: Tensor, grad: Tensor) -> Tensor:
+def where_positive(x: Tensor, grad: Tensor) -> Tensor:
     """Return grad where x > 0, else 0; torch.where takes ten times as long on a CPU."""
     out: Tensor = torch.ops.aten.threshold_backward.default(grad, x, 0)
     return out
 
 
-def _of_sides(operation: str, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of u and v from that of x; where u = v, the slope of a maximum or minimum is the item's."""
-    if operation == "multiply":
-        return grad * v, grad * u
-    if operation == "hinge":
-        above = u + v
-        both = _where_positive(above, grad.expand_as(above))
-        return both, both
-    above = u - v if operation == "max" else v - u
-    of_u = _where_positive(above, grad.expand_as(above))
+def extremum_gradient(sign: float, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of u and v from that of a maximum (sign 1) or minimum; where u = v, it is the item's."""
+    above = u - v if sign > 0 else v - u
+    of_u = where_positive(above, grad.expand_as(above))
     return of_u, grad - of_u
 
 
@@ -154,14 +141,20 @@ class _ReadPairs(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, operation: str, reader: Reader, pairs: _Pairs, u: Tensor, v: Tensor, *parameters: Tensor
+        ctx: Any,
+        operation: Any,
+        reader: Reader,
+        pairs: _Pairs,
+        u: Tensor,
+        v: Tensor,
+        *parameters: Tensor,
     ) -> Tensor:
         ctx.save_for_backward(u, v, *parameters)
         ctx.operation, ctx.reader = operation, reader
         ctx.indices, ctx.grid = (pairs.users.index, pairs.items.index), pairs.grid
         out = u.new_empty(len(pairs.users), len(pairs.items)) if pairs.grid else u.new_empty(len(pairs.users))
         for block in pairs.blocks():
-            pairs.of(out, *block).copy_(reader.score(_FUNCTIONS[operation](*pairs.rows(*block)), parameters))
+            pairs.of(out, *block).copy_(reader.score(operation.forward(*pairs.rows(*block)), parameters))
         return out
 
     @staticmethod
@@ -174,14 +167,14 @@ class _ReadPairs(torch.autograd.Function):
         totals = [] if ctx.reader.weighted else [torch.zeros_like(parameter) for parameter in parameters]
         for block in pairs.blocks():
             a, b = pairs.rows(*block)
-            x = a if ctx.reader.weighted else _FUNCTIONS[ctx.operation](a, b)
-            of_x, rest = ctx.reader.slopes(pairs.of(grads[0], *block), x, parameters)
-            first, second = _of_sides(ctx.operation, of_x, a, b)
+            x = a if ctx.reader.weighted else ctx.operation.forward(a, b)
+            of_x, rest = ctx.reader.gradients(pairs.of(grads[0], *block), x, parameters)
+            first, second = ctx.operation.gradient(of_x, a, b)
             _put(of_u, users, block[0], block[1], first.sum(1) if ctx.grid else first)
             _put(of_v, items, block[2], block[3], second.sum(0) if ctx.grid else second)
             for total, part in zip(totals, rest, strict=True):
                 total += part
-        if ctx.reader.weighted:  # x is u or v or 0, entry by entry, so that the slope of w is read off the tables
+        if ctx.reader.weighted:  # by Euler's rule for what `selects` the gradient of w is read off the tables
             totals = [torch.linalg.vecdot(of_u, u, dim=0) + torch.linalg.vecdot(of_v, v, dim=0)]
             of_u *= parameters[0]
             of_v *= parameters[0]
@@ -196,18 +189,15 @@ def _put(total: Tensor, index: Tensor | None, low: int, high: int, grad: Tensor)
         total.index_add_(0, index[low:high], grad)
 
 
-def _grid_by_distance(operation: str, u: Tensor, v: Tensor, weight: Tensor) -> Tensor:
-    """Return w . o(u, v) `[n, m]` for o a maximum, minimum or hinge, by way of Manhattan distances.
+def grid_by_distance(sign: float, u: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+    """Return w . max(u, v) `[n, m]` of all pairs, with sign -1 of w . min(u, v), by way of Manhattan distances.
 
     max(u, v) = (u + v + |u - v|) / 2, and the sum of w |u - v| is the distance between w u and w v where w > 0, less
-    that where it is not; min has the opposite sign, and relu(u + v) = max(u, -v) + v. (The slope of an entry of w that
+    that where it is not; min has the opposite sign. (The gradient of an entry of w that
     is 0 lacks |u - v| / 2.)
     """
-    if operation == "hinge":
-        return _grid_by_distance("max", u, -v, weight) + v @ weight
     a, b = u * weight, v * weight
     total = a.sum(1).unsqueeze(1) + b.sum(1)
-    sign = 1.0 if operation == "max" else -1.0
     for chosen, factor in ((weight > 0, sign), (weight <= 0, -sign)):
         columns = chosen.nonzero().squeeze(1)
         if len(columns):
@@ -217,15 +207,20 @@ def _grid_by_distance(operation: str, u: Tensor, v: Tensor, weight: Tensor) -> T
 
 
 def read_pairs(
-    operation: str, reader: Reader, users: Rows, items: Rows, width: int, parameters: Sequence[Tensor] = ()
+    operation: Any,
+    reader: Reader,
+    users: Rows,
+    items: Rows,
+    width: int,
+    parameters: Sequence[Tensor] = (),
 ) -> Tensor:
     """Return reader(operation(u, v)) float `[n, width]`, or with width 0 `[n, m]` of all n users with all m items.
 
-    `operation` is `max`, `min`, `hinge` (relu(u + v)), or `multiply` for a reader that is not `Weighted`; `items` holds
-    n * width rows, or m. Gradients reach the values of both and `parameters`; memory holds one block.
+    `operation` has `forward`, `gradient` and `selects` (see `Operation`). `items` holds n * width rows, or m. Gradients
+    reach the values of both and `parameters`; memory holds one block.
     """
-    if not width and reader.weighted:
-        return _grid_by_distance(operation, users.full(), items.full(), parameters[0])
+    if reader.weighted and not operation.selects:
+        reader, parameters = Tower(), [parameters[0].unsqueeze(0)]
     wide = users.repeated(width) if width else users
     pairs = _Pairs(Rows(wide.values.detach(), wide.index), Rows(items.values.detach(), items.index), not width)
     out: Tensor = _ReadPairs.apply(operation, reader, pairs, wide.values, items.values, *parameters)  # type: ignore[no-untyped-call]

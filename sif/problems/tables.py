@@ -37,8 +37,8 @@ from sif.run_directory import RunDirectory
 from sif.serve.export import export_run
 from sif.sheet import Sheet
 from sif.spaces.interaction import InteractionSpace
+from sif.spaces.known import SPACES
 from sif.spaces.wide import WideSpace
-from sif.spaces.wide_settings import WideSettings
 from sif.threads import threads_for
 
 __all__ = ["TableInstance", "TableProblem"]
@@ -139,7 +139,7 @@ class TableInstance(Instance):
         self.search_task = self.final_task = cast(Task, data.task)
         self.settings = recipe.settings()
         self.counts = data.task.counts()
-        self.histories = data.task.histories() if isinstance(self.settings, WideSettings) else None
+        self.histories = data.task.histories() if SPACES[recipe.space.name].reads_histories else None
 
     def space(self) -> InteractionSpace | WideSpace:
         """Return a new supernet on the task's device."""

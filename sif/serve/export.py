@@ -13,11 +13,13 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from nasp_core.errors import SpaceError
 from sif.checkpoint import load_tree, write_atomically
 from sif.datasets import RawId, Vocabulary
 from sif.errors import RunError
 from sif.host import shielded
 from sif.models.saved import goal_of, network_of
+from sif.operations import operation
 from sif.run_directory import RunDirectory
 from sif.serve.asked import count_of, in_a_list
 from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
@@ -159,6 +161,12 @@ def load_export(path: str | Path) -> Export:
     if not path.is_file():
         raise RunError(f"no file {path}; `sif export RUN --to npz` writes one")
     tables, meta = (read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
+    for deep in tables.deep:
+        if ":" in deep.join:
+            try:
+                operation(deep.join)
+            except SpaceError as error:
+                raise RunError(f"{path} is served by an operation of one's own: {error}") from None
     users, items = Vocabulary.from_list(meta.pop("users")), Vocabulary.from_list(meta.pop("items"))
     listed = meta.pop("titles") or []
     titles = {str(item): title for item, title in zip(items.to_list(), listed, strict=False) if title}

@@ -16,8 +16,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sif.errors import RunError
+from sif.operations.tables import Deep, Side, Tables
 from sif.serve.folding import Folded
-from sif.serve.tables import Deep, Side, Tables
 
 __all__ = [
     "FORMAT",
@@ -39,7 +39,7 @@ def arrays_of(tables: Tables) -> dict[str, Tensor]:
     """Return the tables by name: `users.bias`, `items.product`, ..., and `deep0.weight0` of the first MLP's layers."""
     arrays: dict[str, Tensor] = {}
     for name, side in (("users", tables.users), ("items", tables.items)):
-        parts = {"bias": side.bias, "product": side.product, "apart": side.apart, "near": side.near}
+        parts = {"bias": side.bias, "product": side.product, "apart": side.l1_plus, "near": side.l1_minus}
         parts |= {f"deep{number}": table for number, table in enumerate(side.deep)}
         arrays |= {f"{name}.{part}": table.cpu().contiguous() for part, table in parts.items()}
     for number, deep in enumerate(tables.deep):
@@ -59,8 +59,8 @@ def tables_of(arrays: dict[str, Tensor], joins: list[str]) -> Tables:
         Side.of(
             arrays[f"{side}.bias"],
             product=arrays[f"{side}.product"],
-            apart=arrays[f"{side}.apart"],
-            near=arrays[f"{side}.near"],
+            l1_plus=arrays[f"{side}.apart"],
+            l1_minus=arrays[f"{side}.near"],
             deep=tuple(arrays[f"{side}.deep{number}"] for number in range(len(joins))),
         )
         for side in ("users", "items")

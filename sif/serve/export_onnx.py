@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from sif.errors import RunError
+from sif.operations import operation
+from sif.operations.hinge import HINGE
+from sif.operations.tables import Deep
 from sif.serve.folding import Folded
-from sif.serve.tables import Deep
 
 __all__ = ["onnx_file"]
 
@@ -40,7 +42,7 @@ def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
         left = graph.rows("users.product", users.product)
         product = graph.node("MatMul", left, graph.table("items.product", items.product.T))
         total = graph.node("Add", total, product)
-    if users.apart.shape[1] or users.near.shape[1] or tables.deep:
+    if users.l1_plus.shape[1] or users.l1_minus.shape[1] or tables.deep:
         total = graph.node("Add", total, _one_by_one(graph, folded))
     graph.node("Identity", total, name="scores")
     if graph.size > _LIMIT:
@@ -51,10 +53,10 @@ def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
 
 
 class _Graph:
-    """Nodes and tables as they are added; names are made up in order."""
+    """Nodes and tables as they are added; names are made up in order, after a prefix: a body sees the names outside."""
 
-    def __init__(self, onnx: Any) -> None:
-        self.onnx, self.size, self._count = onnx, 0, 0
+    def __init__(self, onnx: Any, prefix: str = "") -> None:
+        self.onnx, self.size, self._count, self._prefix = onnx, 0, 0, prefix
         self.nodes, self.tables = list[Any](), list[Any]()
 
     def table(self, name: str, values: Tensor) -> str:
@@ -71,7 +73,7 @@ class _Graph:
     def node(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """Add a node and return its output's name."""
         self._count += 1
-        output = name or f"{kind.lower()}{self._count}"
+        output = name or f"{self._prefix}{kind.lower()}{self._count}"
         self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
@@ -91,7 +93,7 @@ class _Graph:
 def _one_by_one(graph: _Graph, folded: Folded) -> str:
     """Add a loop over the batch whose body makes the scores `[items]` of one user's distances and MLPs."""
     tables, types, helper = folded.tables, graph.onnx.TensorProto, graph.onnx.helper
-    body = _Graph(graph.onnx)
+    body = _Graph(graph.onnx, "user.")
     last = body.table("last", _LAST)
     rows, terms, inputs = list[str](), list[str](), list[Any]()
 
@@ -100,12 +102,12 @@ def _one_by_one(graph: _Graph, folded: Folded) -> str:
         inputs.append(helper.make_tensor_value_info(f"user.{name}", types.FLOAT, [values.shape[1]]))
         return f"user.{name}"
 
-    for name in ("apart", "near"):
+    for name in ("l1_plus", "l1_minus"):
         left, right = getattr(tables.users, name), getattr(tables.items, name)
         if left.shape[1]:
             apart = body.node("Sub", graph.table(f"items.{name}", right), scanned(name, left))
             distance = body.node("ReduceSum", body.node("Abs", apart), last, keepdims=0)
-            terms.append(distance if name == "apart" else body.node("Neg", distance))
+            terms.append(distance if name == "l1_plus" else body.node("Neg", distance))
     for number, deep in enumerate(tables.deep):
         user = scanned(f"deep{number}", tables.users.deep[number])
         item = graph.table(f"items.deep{number}", tables.items.deep[number])
@@ -120,14 +122,22 @@ def _one_by_one(graph: _Graph, folded: Folded) -> str:
 
 
 def _mlp(graph: _Graph, body: _Graph, deep: Deep, name: str, user: str, item: str) -> str:
-    """Add one MLP to the body and return its scores `[items]`; its tables stand outside."""
-    join = {"relu": "Add", "multiply": "Mul", "max": "Max", "min": "Min"}[deep.join]
-    hidden = body.node(join, item, user)
-    if deep.join == "relu":
-        hidden = body.node("Relu", hidden)
+    """Add the score of joined vectors to the body and return it, `[items]`; its tables stand outside."""
+    if deep.join == HINGE.name:
+        hidden = body.node("Relu", body.node("Add", item, user))
+    else:
+        made = operation(deep.join).onnx(body.node, user, item)
+        if made is None:
+            raise RunError(
+                f"operation {deep.join} has no ONNX form: give it a method onnx, or export to npz or safetensors"
+            )
+        hidden = made
+    last = body.table(f"{name}.last", _LAST)
+    if not deep.layers:
+        return body.node("Neg", body.node("ReduceSum", body.node("Mul", hidden, hidden), last, keepdims=0))
     for layer, (weight, bias) in enumerate(deep.layers):
         if layer:
             hidden = body.node("Relu", hidden)
         product = body.node("MatMul", hidden, graph.table(f"{name}.weight{layer}", weight.T))
         hidden = body.node("Add", product, graph.table(f"{name}.bias{layer}", bias))
-    return body.node("Squeeze", hidden, body.table(f"{name}.last", _LAST))
+    return body.node("Squeeze", hidden, last)

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from sif.operations import additive, operation
+from sif.operations.hinge import HINGE
+from sif.operations.tables import Deep, Side, Tables, score_tables
 from sif.serve.fold_rules import fold
-from sif.serve.tables import Deep, Side, Tables
 from sif.serve.topk import Ranked, top_k_of
 
 __all__ = ["Folded"]
 
 _BLOCK = 1 << 20  # entries of the largest temporary of an MLP: 4 MiB of float32
 _JOINED = {"relu": "sums", "multiply": "products", "max": "maxima", "min": "minima"}
+_READ = ("a squared norm", "a weighted sum")
 
 
 class Folded:
@@ -25,11 +28,12 @@ class Folded:
 
     `multiply` (with `sum`, `linear` or `distance`) and the `distance` of `plus` and `minus` become an inner product;
     `plus`, `minus` and `concat` a bias a side; `max`, `min` and an MLP of one hidden layer on `plus`, `minus` or
-    `concat` L1 distances. Other MLPs keep a blocked pass; nothing holds users x items x dim.
+    `concat` L1 distances. Other MLPs, and operations without a rule, keep a blocked pass; nothing holds users x items x
+    dim.
     """
 
     def __init__(self, source: Any) -> None:
-        """Fold an `InteractionNetwork` of two modes or a `WideNetwork`, or take the `Tables` of a fold."""
+        """Fold a network of users and items, or take the `Tables` of a fold."""
         self.tables = source if isinstance(source, Tables) else fold(source)
         self.n_users, self.n_items = len(self.tables.users), len(self.tables.items)
 
@@ -37,16 +41,19 @@ class Folded:
     def additive(self) -> bool:
         """Whether the score is f(user) + g(item), which ranks the items alike for every user."""
         side = self.tables.items
-        return not self.tables.deep and not any(t.shape[1] for t in (side.product, side.apart, side.near))
+        reads = [(deep.join, ("distance", "linear", "mlp")[min(2, len(deep.layers))]) for deep in self.tables.deep]
+        sums = all(join != HINGE.name and additive(join, read) for join, read in reads)
+        return sums and not any(t.shape[1] for t in (side.product, side.l1_plus, side.l1_minus))
 
     def describe(self) -> str:
         """Return in words what the function folded to: `an inner product of 64 dimensions, biases`."""
         side = self.tables.items
         parts = [f"an inner product of {side.product.shape[1]} dimensions"] if side.product.shape[1] else []
-        distance = side.apart.shape[1] + side.near.shape[1]
+        distance = side.l1_plus.shape[1] + side.l1_minus.shape[1]
         parts += [f"L1 distances in {distance} dimensions"] if distance else []
         for deep, table in zip(self.tables.deep, side.deep, strict=True):
-            parts.append(f"an MLP on {_JOINED[deep.join]} of {table.shape[1]} dimensions")
+            read = _READ[len(deep.layers)] if len(deep.layers) < 2 else "an MLP"
+            parts.append(f"{read} on {_JOINED.get(deep.join, deep.join)} of {table.shape[1]} dimensions")
         parts += ["biases"] if side.bias.any() or self.tables.users.bias.any() else []
         return ", ".join(parts) or "zero"
 
@@ -56,7 +63,7 @@ class Folded:
         Biases are dimensions of their own, one a side where any is not 0. None where the function is no inner product.
         """
         users, items = self.tables.users, self.tables.items
-        if self.tables.deep or users.apart.shape[1] or users.near.shape[1]:
+        if self.tables.deep or users.l1_plus.shape[1] or users.l1_minus.shape[1]:
             return None
         left, right = [users.product], [items.product]
         for bias, own, other in ((users.bias, left, right), (items.bias, right, left)):
@@ -98,19 +105,15 @@ class Folded:
         return top_k_of(block, len(asked), len(targets), n, within=items, seen=seen, excluded=excluded)
 
     def _scores(self, users: Side, items: Side) -> Tensor:
-        out = torch.addmm(items.bias, users.product, items.product.T)
-        if users.apart.shape[1]:
-            out += torch.cdist(users.apart, items.apart, p=1.0)
-        if users.near.shape[1]:
-            out -= torch.cdist(users.near, items.near, p=1.0)
+        out = score_tables(users, items)
         for deep, left, right in zip(self.tables.deep, users.deep, items.deep, strict=True):
             _add(out, deep, left, right)
-        return out.add_(users.bias.unsqueeze(1))
+        return out
 
 
 def _add(out: Tensor, deep: Deep, users: Tensor, items: Tensor) -> None:
-    """Add an MLP's scores to `out` `[users, items]`, a block of both at a time."""
-    width = max([users.shape[1], *(len(bias) for _, bias in deep.layers)])
+    """Add the scores of joined vectors to `out` `[users, items]`, a block of both at a time."""
+    width = max([2 * users.shape[1], *(max(weight.shape) for weight, _ in deep.layers)])
     across = max(1, min(len(items), _BLOCK // width))
     down = max(1, _BLOCK // (width * across))
     for top in range(0, len(users), down):
@@ -120,16 +123,17 @@ def _add(out: Tensor, deep: Deep, users: Tensor, items: Tensor) -> None:
 
 
 def _grid(deep: Deep, users: Tensor, items: Tensor) -> Tensor:
-    """Return an MLP's scores `[users, items]`; the users of a product go into the first layer's weights."""
-    (weight, bias), *rest = deep.layers
-    if deep.join == "multiply":
+    """Return scores `[users, items]`; the users of a product go into the first layer's weights."""
+    if deep.layers and deep.join == "multiply":
+        (weight, bias), *rest = deep.layers
         weights = (users.unsqueeze(1) * weight).flatten(0, 1)  # [users * out, dim]
         hidden = (items @ weights.T).view(len(items), len(users), len(weight)).add_(bias)
         return _after(hidden, rest).T
-    if deep.join == "relu":
-        joined = users.unsqueeze(1).add(items).relu_()
-    else:
-        joined = (torch.maximum if deep.join == "max" else torch.minimum)(users.unsqueeze(1), items)
+    joins = HINGE if deep.join == HINGE.name else operation(deep.join)
+    joined = joins.forward(users.unsqueeze(1), items)
+    if not deep.layers:
+        return -joined.square().sum(-1)
+    (weight, bias), *rest = deep.layers
     return _after(torch.nn.functional.linear(joined, weight, bias), rest)
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from scipy import sparse
 from torch import Tensor
 
-from sif.encodings.side import SideEncoder, bag
+from sif.encodings import encoding
+from sif.encodings.base import Known, Lookup
+from sif.encodings.side import SideTables
+from sif.encodings.sums import lists_of
 from sif.host import shielded
-from sif.serve.fold_rules import encoded, fold_side
+from sif.operations.tables import Side
+from sif.serve.fold_rules import fold_side
 from sif.serve.row_losses import Asks, Ranking, Rows
-from sif.serve.tables import Side
-from sif.spaces.interaction import InteractionNetwork
-from sif.spaces.wide import WideNetwork
+from sif.spaces.branch import Branch
+from sif.spaces.known import FunctionNetwork
 from sif.tasks import RankingSettings, Scale
 
 __all__ = ["solve_users"]
@@ -24,11 +28,9 @@ _BLOCK = 1 << 22  # scores of a step: 16 MiB of float32
 _FOLDS = 8
 _STEPS, _LEARNING_RATE = 100, 0.05
 
-AnyNetwork = InteractionNetwork | WideNetwork
-
 
 @shielded()
-def solve_users(network: AnyNetwork, rows: sparse.csr_array, goal: Scale | RankingSettings) -> Side:
+def solve_users(network: FunctionNetwork, rows: sparse.csr_array, goal: Scale | RankingSettings) -> Side:
     """Return the tables (for `Folded.scores_of`) of the users of `rows`, CSR `[users, items]`, none trained on.
 
     What a user's encoding takes from their history is computed from the row. An embedding of their own, where the
@@ -57,49 +59,46 @@ def solve_users(network: AnyNetwork, rows: sparse.csr_array, goal: Scale | Ranki
 class _Branch(NamedTuple):
     """How one branch makes a user's vector and scores it.
 
-    `start` `[dim]`: the mean row of the users' embeddings; `encoder`: of histories; None where the encoding lacks the
-    part. `lift`: the element-wise network; `join`, `grid`: scores of pairs and of all with all; `items` `[items, dim]`.
+    `start` `[dim]`: the mean row of the users' embeddings, None where the encoding lacks them; `known`: the tables of
+    what is known of a user; `lift`: the element-wise network; `branch`: the function; `items` `[items, dim]`.
     """
 
     start: Tensor | None
-    encoder: SideEncoder | None
+    known: SideTables
     lift: Callable[[Tensor], Tensor]
-    join: Callable[[Tensor, Tensor], Tensor]
-    grid: Callable[[Tensor, Tensor], Tensor] | None
+    branch: Branch
     items: Tensor
 
+    def history(self, rows: Rows, lookup: Lookup) -> Tensor | None:
+        """Return what is known of the users of a lookup, None where the encoding reads no history."""
+        lists = lists_of(rows.starts, rows.item, len(self.items))
+        known = Known(lists, self.known.power)
+        parts = [encoding(name).rows(table, lookup, known)[0].full() for name, table in self.known.tables.items()]
+        return sum(parts[1:], parts[0]) if parts else None
 
-def _branches(network: AnyNetwork) -> list[_Branch]:
-    items = encoded(network, "item")
-    if isinstance(network, InteractionNetwork):
-        plain, mean = network, network.embedding.detach()[: network.sizes[0]].mean(0)
 
-        def lift(values: Tensor) -> Tensor:
-            return plain.lift(values.expand(2, *values.shape))[0]
-
-        return [_Branch(mean, None, lift, network.predictor, None, items[0])]
+def _branches(network: FunctionNetwork) -> list[_Branch]:
     made = []
-    for number, branch in enumerate(network.branches):
-        encoder = network.encoders[2 * number]
-        assert isinstance(encoder, SideEncoder)
-        start = None if encoder.id is None else encoder.id.detach().mean(0)
-        known = None if encoder.history is None else encoder
-        made.append(_Branch(start, known, _lift_of(network, number), branch.join, branch.grid, items[number]))
+    parts = zip(network.branches, network.tables("user"), network.encoded("item"), strict=True)
+    for number, (branch, side, items) in enumerate(parts):
+        tables = {name: table.detach() for name, table in side.tables.items()}
+        own = [tables.pop(name).mean(0) for name in list(tables) if encoding(name).own]
+        made.append(
+            _Branch(
+                sum(own[1:], own[0]) if own else None,
+                SideTables(tables, side.power),
+                partial(network.lift, "user", number),
+                branch,
+                items,
+            )
+        )
     return made
-
-
-def _lift_of(network: WideNetwork, number: int) -> Callable[[Tensor], Tensor]:
-    key = str(number)
-    if key not in network.elementwise:
-        return lambda values: values
-    module = network.elementwise[key]
-    return lambda values: module.one_side(values, 0)  # type: ignore[operator]
 
 
 def _asks(branches: list[_Branch], rows: Rows, folds: int | None) -> Asks:
     """Return one ask an entry, or `folds` a user; one a user with its whole row where no branch reads a history."""
     n = len(rows.starts) - 1
-    if all(branch.encoder is None for branch in branches):
+    if not any(branch.known.tables for branch in branches):
         return Asks(torch.arange(n), rows.user, [None] * len(branches))
     if folds is None:
         user, of = rows.user, torch.arange(len(rows.item))
@@ -109,20 +108,12 @@ def _asks(branches: list[_Branch], rows: Rows, folds: int | None) -> Asks:
     order = torch.argsort(of, stable=True)
     sizes = torch.bincount(of, minlength=len(user))
     cuts = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    left = rows.counts[user] - sizes
-    history: list[Tensor | None] = []
-    for branch in branches:
-        if branch.encoder is None or branch.encoder.history is None:
-            history.append(None)
-            continue
-        table = branch.encoder.history.detach()
-        rest = bag(table, rows.starts, rows.item)[user] - bag(table, cuts, rows.item[order])
-        history.append(rest * branch.encoder.scale(left).unsqueeze(1))
-    return Asks(user, of, history)
+    lookup = Lookup(user, rows.item[order], cuts=cuts)
+    return Asks(user, of, [branch.history(rows, lookup) for branch in branches])
 
 
 def _solve(
-    network: AnyNetwork, branches: list[_Branch], rows: Rows, goal: Scale | RankingSettings
+    network: FunctionNetwork, branches: list[_Branch], rows: Rows, goal: Scale | RankingSettings
 ) -> tuple[list[Tensor], Tensor]:
     """Return the vectors `[n, dim]` of each branch and the biases `[n]`, the global one in them."""
     n, n_users = len(rows.starts) - 1, network.sizes[0]
@@ -137,9 +128,7 @@ def _solve(
     if learn:
         _descend(learn, _objective(network, branches, rows, goal, own, bias))
     with torch.no_grad():
-        whole = [
-            None if b.encoder is None else b.encoder.of_members("history", rows.item, rows.starts) for b in branches
-        ]
+        whole = [branch.history(rows, Lookup(torch.arange(n))) for branch in branches]
         final = [_vectors(b, o, None, h) for b, o, h in zip(branches, own, whole, strict=True)]
     return final, bias.detach() + offset
 
@@ -153,7 +142,7 @@ def _descend(learn: list[Tensor], objective: Callable[[int], Tensor]) -> None:
 
 
 def _objective(
-    network: AnyNetwork,
+    network: FunctionNetwork,
     branches: list[_Branch],
     rows: Rows,
     goal: Scale | RankingSettings,
@@ -179,7 +168,7 @@ def _objective(
         def squared(step: int) -> Tensor:
             score = bias[rows.user]
             for branch, made in zip(branches, vectors(), strict=True):
-                score = score + branch.join(made[asks.of], branch.items[rows.item])
+                score = score + branch.branch.join(made[asks.of], branch.items[rows.item])
             return ((score - wanted).square() * rows.share).sum() + penalty()
 
         return squared
@@ -188,8 +177,7 @@ def _objective(
     def ranked(step: int) -> Tensor:
         scores = bias[asks.user].unsqueeze(1) + known + offset
         for branch, made in zip(branches, vectors(), strict=True):
-            assert branch.grid is not None, "an interaction function is one of ratings"
-            scores = scores + branch.grid(made, branch.items)
+            scores = scores + branch.branch.grid(made, branch.items)
         return ranking.loss(scores, step) + penalty()
 
     return ranked
@@ -209,21 +197,18 @@ def _folds(goal: RankingSettings) -> int:
     return min(_FOLDS, max(2, round(1 / goal.hidden_share))) if goal.loss == "softmax" else _FOLDS
 
 
-def _drawn(network: AnyNetwork, goal: RankingSettings) -> Tensor:
+def _drawn(network: FunctionNetwork, goal: RankingSettings) -> Tensor:
     """Return with which probability training drew each item, float32 `[items]`."""
     n_users, n_items = network.sizes
-    if not goal.negative_power or not isinstance(network, WideNetwork):
+    if not goal.negative_power or network.histories is None:
         return torch.full((n_items,), 1.0 / n_items)
     weights = network.histories.counts()[n_users:].double() ** goal.negative_power
     return (weights / weights.sum()).float()
 
 
-def _penalties(network: AnyNetwork, counts: Tensor) -> tuple[Tensor, Tensor]:
+def _penalties(network: FunctionNetwork, counts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weights `[n]` of squared norms and squared biases of users with that many entries, 0 without any."""
     settings = network.settings
     weigh = (counts > 0).float() * (settings.penalty == "squared")  # nothing pulls at a user with an empty row
-    if isinstance(network, WideNetwork) and settings.l2_frequency:
-        known = network.histories.counts()[: network.sizes[0]].clamp_min(1).float()
-        constant = (network.by_pair[: network.sizes[0]] * known**settings.l2_frequency).mean()
-        weigh = weigh * constant * counts.clamp_min(1).float() ** -settings.l2_frequency
+    weigh = weigh * network.frequency_scale(counts)
     return weigh * settings.l2, weigh * settings.bias_l2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,9 +15,22 @@ from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, ChoiceGroup, Mixture
+from sif.encodings import ID
 from sif.encodings.elementwise import Elementwise
+from sif.encodings.histories import Histories
+from sif.encodings.lookup import problems_of
+from sif.encodings.side import SIDES, Side, SideTables
 from sif.encodings.sides import SidedNetwork, SideSettings
-from sif.operations.functions import OPERATIONS, Operation, family
+from sif.operations import (
+    OPERATIONS,
+    PREDICTORS,
+    Operation,
+    additive,
+    equivalence_class,
+    operation,
+    operation_names,
+)
+from sif.spaces.branch import Branch
 
 __all__ = ["InteractionNetwork", "InteractionSettings", "InteractionSpace"]
 
@@ -25,7 +39,7 @@ __all__ = ["InteractionNetwork", "InteractionSettings", "InteractionSpace"]
 class InteractionSettings(SideSettings):
     """What an interaction space offers, and how its weights are held (see also `SideSettings`).
 
-    - `operations`: the candidates, by name.
+    - `operations`: the candidates, by name; those of your own as objects, or as `package.module:object`.
     - `hidden`: hidden units of the element-wise networks; 0 for none (identity).
     - `residual`: whether an element-wise network adds to its input (starts near the identity).
     - `max_norm`: largest Euclidean norm of a predictor's weights (the paper: 1); None for no bound.
@@ -39,11 +53,15 @@ class InteractionSettings(SideSettings):
     max_norm: float | None = 1.0
     predictor_start: Literal["uniform", "unit"] = "uniform"
 
+    def __post_init__(self) -> None:
+        """Take operations as objects too, and keep their names."""
+        object.__setattr__(self, "operations", operation_names(self.operations))
 
-def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation]) -> None:
+
+def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation], modes: int) -> None:
     names = settings.operations
-    unknown = [name for name in names if name not in known]
-    problems = []
+    unknown = [name for name in names if name not in known and ":" not in name]
+    problems = problems_of(names, partial(operation, modes=modes))
     if not names:
         problems.append(f"no operation to choose from; there are {', '.join(known)}")
     if unknown:
@@ -65,14 +83,17 @@ def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation
         raise SpaceError("; ".join(problems))
 
 
-class _Predictor(nn.Module):
+class _Predictor(Branch):
     """One candidate: an operation and its own linear predictor."""
 
-    def __init__(self, operation: Operation, settings: InteractionSettings) -> None:
-        super().__init__()
-        self.operation, self.product = operation.function, operation.product
+    def __init__(self, name: str, joins: Operation, settings: InteractionSettings) -> None:
+        super().__init__(name, joins, "linear")
         self.max_norm, self.start = settings.max_norm, settings.predictor_start
-        self.weight = nn.Parameter(torch.zeros(operation.width * settings.embedding_dim))
+        self.weight = nn.Parameter(torch.zeros(joins.width * settings.embedding_dim))
+
+    def values(self) -> list[Tensor]:
+        """Return `[weight]`."""
+        return [self.weight]
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
@@ -86,7 +107,7 @@ class _Predictor(nn.Module):
             self.project()
             return
         self.weight.fill_(size**-0.5)
-        if not self.product:
+        if not self.joins.product:
             self.weight[1::2].neg_()
         self.project()
 
@@ -96,22 +117,24 @@ class _Predictor(nn.Module):
             self.weight.mul_((self.max_norm / self.weight.norm().clamp_min(1e-12)).clamp_max_(1.0))
 
     def forward(self, *modes: Tensor) -> Tensor:
-        return torch.mv(self.operation(*modes), self.weight)
+        return torch.mv(self.joins.forward(*modes), self.weight)
 
 
 class _Interaction(SidedNetwork):
     """What the supernet and the plain network share: element-wise networks, operations and their predictors."""
 
-    operations: ClassVar[Mapping[str, Operation]] = OPERATIONS
+    known: ClassVar[Mapping[str, Operation]] = OPERATIONS
     settings: InteractionSettings
 
     def __init__(self, sizes: tuple[int, ...], settings: InteractionSettings, counts: Tensor | None = None) -> None:
         super().__init__(sizes, settings, counts)
-        _check_settings(settings, self.operations)
+        _check_settings(settings, self.known, len(self.modes))
         self.elementwise = (
             Elementwise(len(sizes), settings.hidden, residual=settings.residual) if settings.hidden else None
         )
-        self.predictors = nn.ModuleList(_Predictor(self.operations[name], settings) for name in settings.operations)
+        self.predictors = nn.ModuleList(
+            _Predictor(name, operation(name, len(self.modes)), settings) for name in settings.operations
+        )
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
@@ -122,7 +145,7 @@ class _Interaction(SidedNetwork):
         for predictor in self.predictors:
             predictor.reset(generator)  # type: ignore[operator]
 
-    def lift(self, rows: Tensor) -> tuple[Tensor, ...]:
+    def lifted(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Return the embeddings of each mode `[batch, dim]` after the element-wise networks."""
         return (rows if self.elementwise is None else self.elementwise(rows)).unbind(0)
 
@@ -136,7 +159,7 @@ class InteractionNetwork(_Interaction):
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
         """Return w . o(p(u), q(v))."""
-        score: Tensor = self.predictor(*self.lift(rows))
+        score: Tensor = self.predictor(*self.lifted(rows))
         return score
 
     @property
@@ -147,9 +170,30 @@ class InteractionNetwork(_Interaction):
         return only
 
     @property
-    def operation(self) -> str:
-        """Name of the operation."""
-        return self.settings.operations[0]
+    def branches(self) -> tuple[Branch, ...]:
+        """The one function."""
+        return (self.predictor,)
+
+    @property
+    def histories(self) -> None:
+        """Nothing is read of the training pairs."""
+
+    def tables(self, side: Side) -> list[SideTables]:
+        """Return the embeddings of a side."""
+        return [SideTables({ID.name: torch.split(self.embedding.detach(), list(self.sizes))[SIDES.index(side)]})]
+
+    def lift(self, side: Side, branch: int, values: Tensor) -> Tensor:
+        """Return vectors `[n, dim]` of a side after its element-wise network, where it has one."""
+        return self.lifted(values.expand(len(self.sizes), *values.shape))[SIDES.index(side)]
+
+    @torch.no_grad()
+    def encoded(self, side: Side) -> list[Tensor]:
+        """Return the vectors `[n, dim]` that the operation joins, of all of a side."""
+        return [self.lift(side, 0, *self.tables(side)[0].tables.values())]
+
+    def frequency_scale(self, counts: Tensor) -> Tensor:
+        """Return ones: what is served is not weighed by frequency."""
+        return torch.ones_like(counts, dtype=torch.float32)
 
     @torch.no_grad()
     def load_architecture(self, parameters: Mapping[str, Any]) -> None:
@@ -199,6 +243,7 @@ class InteractionSpace(_Interaction, Space):
     """
 
     name: ClassVar[str] = "interaction"
+    reads_histories: ClassVar[bool] = False
     version: ClassVar[int] = 1
     network_class: ClassVar[type[InteractionNetwork]] = InteractionNetwork
 
@@ -215,7 +260,7 @@ class InteractionSpace(_Interaction, Space):
         if mixture is None:
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
         active, weights = mixture.row("operation", 0)
-        return mix(list(self.predictors), active, weights, *self.lift(rows), present=mixture.present("operation", 0))
+        return mix(list(self.predictors), active, weights, *self.lifted(rows), present=mixture.present("operation", 0))
 
     @torch.no_grad()
     def project_weights(self, mixture: Mixture | None) -> None:
@@ -226,23 +271,63 @@ class InteractionSpace(_Interaction, Space):
 
     def genotype(self, active: Active) -> Genotype:
         """Return the operation, the settings and the element-wise networks as they stand."""
-        operation = self.settings.operations[active["operation"][0]]
+        name = self.settings.operations[active["operation"][0]]
         settings = asdict(self.settings) | {"operations": list(self.settings.operations)}
         named = {} if self.elementwise is None else dict(self.elementwise.named_parameters())
         parameters = {name: p.tolist() for name, p in named.items()}
-        return Genotype(self.name, self.version, {"operation": (operation,)}, settings, parameters)
+        return Genotype(self.name, self.version, {"operation": (name,)}, settings, parameters)
 
     def equivalence_class(self, active: Active) -> str:
-        """Return the operation; without element-wise networks, its family (see `operations.family`)."""
-        operation = self.settings.operations[active["operation"][0]]
-        return operation if self.settings.hidden else family(operation)
+        """Return the operation; without element-wise networks, its equivalence class."""
+        name = self.settings.operations[active["operation"][0]]
+        return name if self.settings.hidden else equivalence_class(name)
+
+    @classmethod
+    def make(
+        cls, sizes: tuple[int, ...], settings: InteractionSettings, histories: Histories | None, counts: Tensor | None
+    ) -> InteractionSpace:
+        """Return the space; it reads no histories."""
+        return cls(sizes, settings, counts)
+
+    @classmethod
+    def network(
+        cls, sizes: tuple[int, ...], genotype: Genotype, histories: Histories | None, counts: Tensor | None
+    ) -> InteractionNetwork:
+        """Return the plain network of a genotype, to be served."""
+        return cls(sizes, cls.settings_of(genotype), counts).build(genotype)
+
+    @classmethod
+    def settings_of(cls, genotype: Genotype) -> InteractionSettings:
+        """Return the settings that a genotype carries; raises `GenotypeError` where they do not fit."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in genotype.settings.items()}
+        try:
+            return InteractionSettings(**values)
+        except (SpaceError, TypeError, ValueError) as error:
+            raise GenotypeError(f"genotype settings do not fit space {cls.name!r}: {error}") from None
+
+    @classmethod
+    def additive(cls, genotype: Genotype) -> bool:
+        """Return whether the function is f(user) + g(item), which ranks the items alike for every user."""
+        (name,) = genotype.choices["operation"]
+        return additive(str(name), "linear", len(cls.modes))
+
+    @classmethod
+    def formula(cls, genotype: Genotype) -> str:
+        """Return the score as a person writes it: `b + b_user + b_item + w . (p(u) * q(v))`."""
+        (name,) = genotype.choices["operation"]
+        with_networks = genotype.settings.get("hidden")
+        pairs = list(zip("uvc", "pqr", strict=True))[: len(cls.modes)]
+        vectors = [f"{network}({vector})" if with_networks else vector for vector, network in pairs]
+        score = PREDICTORS["linear"].formula(operation(str(name), len(cls.modes)).formula.format(*vectors), "")
+        biases = ["b", *(f"b_{mode}" for mode in cls.modes)] if genotype.settings.get("biases") else []
+        return " + ".join([*biases, score])
 
     def build(self, genotype: Genotype) -> InteractionNetwork:
         """Return the plain network of a genotype, on this space's device."""
         self.selection(genotype)
-        (operation,) = genotype.choices["operation"]
+        (name,) = genotype.choices["operation"]
         try:
-            settings = InteractionSettings(**dict(genotype.settings) | {"operations": (str(operation),)})
+            settings = InteractionSettings(**dict(genotype.settings) | {"operations": (str(name),)})
         except (TypeError, ValueError) as error:
             raise GenotypeError(f"genotype settings do not fit space {self.name!r}: {error}") from None
         network = self.network_class(self.sizes, settings, self.counts).to(self.embedding.device)

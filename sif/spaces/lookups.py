@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
-from sif.encodings.side import Ask
 from sif.tasks.queries import Queries
 
-__all__ = ["Asked", "Shares", "ask_pairs", "ask_queries", "held"]
+__all__ = ["BatchPlan", "Shares", "held", "plan_pairs", "plan_queries"]
 
 
 class Shares(NamedTuple):
@@ -25,15 +25,15 @@ class Shares(NamedTuple):
     users: int
 
 
-class Asked(NamedTuple):
+class BatchPlan(NamedTuple):
     """Rows to encode: `users`, and blocks of items with their width (a user's own items; 0: shared by all users).
 
     `merged` are the blocks where nothing need be left out of an item's history.
     """
 
-    users: Ask
-    blocks: list[tuple[Ask, int]]
-    merged: list[tuple[Ask, int]]
+    users: Lookup
+    blocks: list[tuple[Lookup, int]]
+    merged: list[tuple[Lookup, int]]
 
 
 def held(keys: Tensor, pairs: Tensor, n_items: int) -> Tensor:
@@ -45,40 +45,40 @@ def held(keys: Tensor, pairs: Tensor, n_items: int) -> Tensor:
     return keys.index_select(0, places) == wanted
 
 
-def ask_pairs(pairs: Tensor, known: Tensor | None, shares: Shares | None) -> Asked:
+def plan_pairs(pairs: Tensor, known: Tensor | None, shares: Shares | None) -> BatchPlan:
     """Return what pairs `[2, n]` ask for; `known` bool `[n]` says which are in the histories, and left out there."""
     users, items = pairs
     share_u, share_i = _shares(shares, users, items, pair=True)
-    item = Ask(items, users, known, share=share_i)
-    return Asked(Ask(users, items, known, share=share_u), [(item, 1)], [(Ask(items, share=share_i), 1)])
+    item = Lookup(items, users, known, share=share_i)
+    return BatchPlan(Lookup(users, items, known, share=share_u), [(item, 1)], [(Lookup(items, share=share_i), 1)])
 
 
-def ask_queries(queries: Queries, histories: Histories, shares: Shares | None) -> Asked:
+def plan_queries(queries: Queries, histories: Histories, shares: Shares | None) -> BatchPlan:
     """Return what queries ask for."""
     queries.check()
     users, own, shared, first, hidden = queries
     k = own.shape[1]
     of_users, of_own = _shares(shares, users, own.reshape(-1), pair=k > 0)
-    wide = [(Ask(shared, share=None if k else _shares(shares, users, shared, pair=False)[1]), 0)] * bool(len(shared))
-    merged = [(Ask(own.reshape(-1), share=of_own), k)] * bool(k) + wide
+    wide = [(Lookup(shared, share=None if k else _shares(shares, users, shared, pair=False)[1]), 0)] * bool(len(shared))
+    merged = [(Lookup(own.reshape(-1), share=of_own), k)] * bool(k) + wide
     if first:
-        user = Ask(users, own[:, 0], share=of_users)
+        user = Lookup(users, own[:, 0], share=of_users)
         table = None if of_own is None else of_own.view(-1, k)
-        blocks = [(Ask(own[:, 0], users, share=None if table is None else table[:, 0]), 1)]
+        blocks = [(Lookup(own[:, 0], users, share=None if table is None else table[:, 0]), 1)]
         share = None if table is None else table[:, 1:].reshape(-1)
-        blocks += [(Ask(own[:, 1:].reshape(-1), share=share), k - 1)] * (k > 1) + wide
-        return Asked(user, blocks, merged)
+        blocks += [(Lookup(own[:, 1:].reshape(-1), share=share), k - 1)] * (k > 1) + wide
+        return BatchPlan(user, blocks, merged)
     if hidden is None:
-        return Asked(Ask(users, share=of_users), merged, merged)
+        return BatchPlan(Lookup(users, share=of_users), merged, merged)
     rows, items = hidden
-    user = Ask(users, items, cuts=_cuts(rows, len(users)), share=of_users)
-    ask, _ = wide[0]
+    user = Lookup(users, items, cuts=_cuts(rows, len(users)), share=of_users)
+    lookup, _ = wide[0]
     places = _places(shared, items, histories.sizes[1])
     order = torch.argsort(places, stable=True)
     order = order[int((places < 0).sum()) :]
     others = users.index_select(0, rows.index_select(0, order))
-    left_out = ask._replace(others=others, cuts=_cuts(places.index_select(0, order), len(shared)))
-    return Asked(user, [(left_out, 0)], merged)
+    left_out = lookup._replace(others=others, cuts=_cuts(places.index_select(0, order), len(shared)))
+    return BatchPlan(user, [(left_out, 0)], merged)
 
 
 def _shares(shares: Shares | None, users: Tensor, items: Tensor, *, pair: bool) -> tuple[Tensor | None, Tensor | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,12 +12,14 @@ from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, Mixture
+from sif import operations
+from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
-from sif.encodings.side import Ask, SideEncoder
+from sif.encodings.side import SIDES, Side, SideTables
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide_base import WideBase
-from sif.spaces.wide_points import additive, additive_reason, family_of, wide_genotype
-from sif.spaces.wide_settings import ADDITIVE_PAIRS, NAME, VERSION, WideSettings, groups_of, settings_of
+from sif.spaces.wide_points import additive, additive_reason, equivalence_class, wide_formula, wide_genotype
+from sif.spaces.wide_settings import NAME, VERSION, WideSettings, groups_of, settings_of
 
 __all__ = ["WideNetwork", "WideSpace"]
 
@@ -60,34 +62,38 @@ class WideNetwork(WideBase):
         """The functions that are added, each an operation with its predictor."""
         return tuple(head for heads in self.heads for head in heads.values())  # type: ignore[operator]
 
+    def lift(self, side: Side, branch: int, values: Tensor) -> Tensor:
+        """Return vectors `[..., dim]` of one side after the element-wise network of a branch, where it has one."""
+        return self._lift(self.offers["elementwise"][branch][0], branch, SIDES.index(side), values)
+
     @torch.no_grad()
-    def encoded(self, side: Literal["user", "item"], ids: Tensor | None = None) -> list[Tensor]:
+    def encoded(self, side: Side, ids: Tensor | None = None) -> list[Tensor]:
         """Return per branch what it joins: vectors `[n, dim]` of a side, with whole histories.
 
         `ids` int64 `[n]`; None: all of that side.
         """
-        place = ("user", "item").index(side)
+        place = SIDES.index(side)
         wanted = torch.arange(self.sizes[place], device=self.user_starts.device) if ids is None else ids
-        ask = Ask(wanted)
+        lookup = Lookup(wanted)
         return [
-            self._side(branch, place, self._encoding(branch, place), ask, self._only).full()
+            self._side(branch, place, self._encoding(branch, place), lookup, self._only).full()
             for branch in range(self.settings.branches)
         ]
 
-    @torch.no_grad()
-    def encode_history(self, items: Tensor, starts: Tensor) -> list[Tensor]:
-        """Return per branch the vectors `[n, dim]` of users of whom only their history is known.
+    def tables(self, side: Side) -> list[SideTables]:
+        """Return per branch what the vectors of a side are made of."""
+        encoders = list(self.encoders)[SIDES.index(side) :: 2]
+        return [SideTables(encoder.tables, encoder.power) for encoder in encoders]  # type: ignore[arg-type]
 
-        User r has `items[starts[r]:starts[r + 1]]`, int64 `[total]` and `[n + 1]`, none twice. Where the encoding has
-        an id part, it is the mean row of all users.
-        """
-        vectors = []
-        for branch in range(self.settings.branches):
-            encoder = self.encoders[2 * branch]
-            assert isinstance(encoder, SideEncoder)
-            values = encoder.of_members(self.offers["encoding"][2 * branch][0], items, starts)
-            vectors.append(self._lift(self.offers["elementwise"][branch][0], branch, 0, values))
-        return vectors
+    @torch.no_grad()
+    def frequency_scale(self, counts: Tensor) -> Tensor:
+        """Return what scales the penalty of users `[n]` with that many training pairs (`l2_frequency`)."""
+        power, n_users = self.settings.l2_frequency, self.sizes[0]
+        if not power:
+            return torch.ones_like(counts, dtype=torch.float32)
+        known = self.histories.counts()[:n_users].clamp_min(1).float()
+        constant = (self.by_pair[:n_users] * known**power).mean()
+        return constant * counts.clamp_min(1).float() ** -power
 
 
 class WideSpace(WideBase, Space):
@@ -102,6 +108,8 @@ class WideSpace(WideBase, Space):
     """
 
     name: ClassVar[str] = NAME
+    modes: ClassVar[tuple[str, ...]] = SIDES
+    reads_histories: ClassVar[bool] = True
     version: ClassVar[int] = VERSION
     zero_operations: ClassVar[frozenset[str]] = frozenset({"off"})
 
@@ -121,6 +129,26 @@ class WideSpace(WideBase, Space):
         self.groups = groups
         if settings.biases == ("off",):  # alone it has its turn, as every candidate without a rival
             self.zero_operations = frozenset()  # type: ignore[misc]
+
+    @classmethod
+    def make(
+        cls, sizes: tuple[int, ...], settings: WideSettings, histories: Histories | None, counts: Tensor | None
+    ) -> WideSpace:
+        """Return the space; without histories nothing is known of anybody."""
+        users, items = sizes
+        return cls((users, items), settings, histories or Histories.empty((users, items)), counts)
+
+    @classmethod
+    def network(
+        cls, sizes: tuple[int, ...], genotype: Genotype, histories: Histories | None, counts: Tensor | None
+    ) -> WideNetwork:
+        """Return the plain network of a genotype, to be served."""
+        users, items = sizes
+        return WideNetwork((users, items), genotype, histories or Histories.empty((users, items)), counts)
+
+    settings_of = staticmethod(settings_of)
+    additive = staticmethod(additive)
+    formula = staticmethod(wide_formula)
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
@@ -152,7 +180,7 @@ class WideSpace(WideBase, Space):
         return best | {name: (*best[name][:branch], pick, *best[name][branch + 1 :]) for name, pick in changed.items()}
 
     def _adds(self, operation: int, predictor: int) -> bool:
-        return (self.settings.operations[operation], self.settings.predictors[predictor]) in ADDITIVE_PAIRS
+        return operations.additive(self.settings.operations[operation], self.settings.predictors[predictor])
 
     def _additive(self, active: Active) -> bool:
         return all(map(self._adds, active["operation"], active["predictor"]))
@@ -179,8 +207,8 @@ class WideSpace(WideBase, Space):
         return wide_genotype(self._choices(active), self.settings)
 
     def equivalence_class(self, active: Active) -> str:
-        """Return one name for all points that are the same set of functions (see `wide_points.family_of`)."""
-        return family_of(self._choices(active), self.settings)
+        """Return one name for all points that are the same set of functions (see `wide_points.equivalence_class`)."""
+        return equivalence_class(self._choices(active))
 
     def canonical(self, active: Active) -> Active:
         """Return the same point with `sum` in place of `linear` where the weights can move into the embeddings.
@@ -194,7 +222,10 @@ class WideSpace(WideBase, Space):
         chosen = self._choices(active)
         parts = zip(chosen["operation"], chosen["elementwise"], chosen["predictor"], active["predictor"], strict=True)
         picks = tuple(
-            plain if (operation, network, predictor) == ("multiply", "identity", "linear") else pick
+            plain
+            if operations.operation(str(operation)).product
+            and operations.canonical(str(operation), str(predictor), networks=network != "identity")[1] == "sum"
+            else pick
             for operation, network, predictor, pick in parts
         )
         return {**active, "predictor": picks}

@@ -12,21 +12,22 @@ from nasp_core.choice import mix
 from nasp_core.errors import SpaceError
 from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.types import Batch, Mixture
+from sif.encodings import encoding, parts_of
+from sif.encodings.base import Lookup
 from sif.encodings.elementwise import Elementwise
 from sif.encodings.entrywise import entrywise, start_near_identity
 from sif.encodings.histories import Histories
 from sif.encodings.rows import Rows
-from sif.encodings.side import Ask, Encoding, SideEncoder
+from sif.encodings.side import SIDES, SideEncoder, SidePass
 from sif.encodings.sides import gather
-from sif.encodings.sums import Lists
+from sif.encodings.sums import CSR
 from sif.spaces.branch import WideBranch
-from sif.spaces.lookups import Asked, Shares, ask_pairs, ask_queries, held
+from sif.spaces.lookups import BatchPlan, Shares, held, plan_pairs, plan_queries
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks.queries import Queries
 
 __all__ = ["WideBase"]
 
-_SIDES = ("user", "item")
 Offers = Mapping[str, tuple[tuple[str, ...], ...]]
 
 
@@ -79,13 +80,17 @@ class WideBase(Network):
             {
                 f"{branch}-{side}": Elementwise(1, settings.hidden)
                 for branch in branches
-                for side in _SIDES
+                for side in SIDES
                 if "network" in offers["elementwise"][branch]
             }
         )
         self.heads = nn.ModuleList(
             nn.ModuleDict(
-                {f"{o}-{p}": WideBranch(o, p, settings) for o in offers["operation"][b] for p in offers["predictor"][b]}
+                {
+                    _head(o, p): WideBranch(o, p, settings)
+                    for o in offers["operation"][b]
+                    for p in offers["predictor"][b]
+                }
             )
             for b in branches
         )
@@ -143,59 +148,60 @@ class WideBase(Network):
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
         return mixture
 
-    def _asked(self, inputs: Queries | Tensor, shares: Shares | None) -> Asked:
+    def _plan(self, inputs: Queries | Tensor, shares: Shares | None) -> BatchPlan:
         if isinstance(inputs, Queries):
-            return ask_queries(inputs, self.histories, shares)
-        if all(encoder.history is None for encoder in self.encoders):
-            return ask_pairs(inputs, None, shares)
+            return plan_queries(inputs, self.histories, shares)
+        if all(encoding(part).own for names in self.offers["encoding"] for name in names for part in parts_of(name)):
+            return plan_pairs(inputs, None, shares)
         if self._keys is None:
             users = torch.repeat_interleave(
                 torch.arange(self.sizes[0], device=self.user_starts.device), self.user_starts.diff()
             )
             self._keys = users * self.sizes[1] + self.user_items
-        return ask_pairs(inputs, held(self._keys, inputs, self.sizes[1]), shares)
+        return plan_pairs(inputs, held(self._keys, inputs, self.sizes[1]), shares)
 
     def _answer(
         self, inputs: Queries | Tensor, mixture: Mixture | None, shares: Shares | None
     ) -> tuple[Tensor, Tensor | None]:
         mixture = self._mixture(mixture)
-        asked, penalties = self._asked(inputs, shares), list[Tensor]()
-        total = self._biases(asked, mixture, penalties)
+        plan, penalties = self._plan(inputs, shares), list[Tensor]()
+        total = self._biases(plan, mixture, penalties)
         for branch in range(self.settings.branches):
-            scores = self._branch(branch, asked, mixture, penalties)
+            scores = self._branch(branch, plan, mixture, penalties)
             total = scores if total is None else total + scores
         assert total is not None
         penalty = sum(penalties[1:], penalties[0]) if penalties else None
         return (total if isinstance(inputs, Queries) else total.squeeze(1)), penalty
 
-    def _branch(self, branch: int, asked: Asked, mixture: Mixture, penalties: list[Tensor]) -> Tensor:
+    def _branch(self, branch: int, plan: BatchPlan, mixture: Mixture, penalties: list[Tensor]) -> Tensor:
         """Return the scores `[n, k + m]` of one branch."""
         user, item = self._encoding(branch, 0), self._encoding(branch, 1)
-        u = self._side(branch, 0, user, asked.users, mixture)
+        u = self._side(branch, 0, user, plan.users, mixture)
         active, weights = mixture.row("encoding", 2 * branch + 1)
-        alone = weights is None and active is not None and self.offers["encoding"][2 * branch + 1][active] == "id"
+        names = self.offers["encoding"][2 * branch + 1]
+        alone = weights is None and active is not None and all(encoding(part).own for part in parts_of(names[active]))
         scores = [
-            self._join(branch, u, self._side(branch, 1, item, ask, mixture), width, mixture)
-            for ask, width in (asked.merged if alone else asked.blocks)
+            self._join(branch, u, self._side(branch, 1, item, lookup, mixture), width, mixture)
+            for lookup, width in (plan.merged if alone else plan.blocks)
         ]
         penalties += [penalty * self.settings.l2 for penalty in user.penalties + item.penalties]
         return scores[0] if len(scores) == 1 else torch.cat(scores, 1)
 
-    def _encoding(self, branch: int, side: int) -> Encoding:
+    def _encoding(self, branch: int, side: int) -> SidePass:
         encoder = self.encoders[2 * branch + side]
         assert isinstance(encoder, SideEncoder)
         parts = self.histories
-        return Encoding(encoder, Lists(*parts[2 * side :], *parts[: 2 * side]))
+        return SidePass(encoder.tables, CSR(*parts[2 * side :], *parts[: 2 * side]), encoder.power)
 
-    def _side(self, branch: int, side: int, encoding: Encoding, ask: Ask, mixture: Mixture) -> Rows:
+    def _side(self, branch: int, side: int, made: SidePass, lookup: Lookup, mixture: Mixture) -> Rows:
         """Return the vectors of one side after its encoding and its element-wise network."""
         names = self.offers["encoding"][2 * branch + side]
         active, weights = mixture.row("encoding", 2 * branch + side)
         if weights is None and active is not None:
-            rows = encoding.rows(names[active], ask)
+            rows = made.rows(names[active], lookup)
         else:
             present = mixture.present("encoding", 2 * branch + side)
-            rows = Rows(mix([partial(encoding.full, name, ask) for name in names], active, weights, present=present))
+            rows = Rows(mix([partial(made.full, name, lookup) for name in names], active, weights, present=present))
         names = self.offers["elementwise"][branch]
         active, weights = mixture.row("elementwise", branch)
         candidates = [partial(self._lift, name, branch, side) for name in names]
@@ -205,7 +211,7 @@ class WideBase(Network):
     def _lift(self, name: str, branch: int, side: int, values: Tensor) -> Tensor:
         if name == "identity":
             return values
-        network = self.elementwise[f"{branch}-{_SIDES[side]}"]
+        network = self.elementwise[f"{branch}-{SIDES[side]}"]
         assert isinstance(network, Elementwise)
         return entrywise(network, values)
 
@@ -220,7 +226,7 @@ class WideBase(Network):
             return module.scores(Rows(a, u.index), Rows(b, v.index), width)
 
         def joined(operation: str, a: Tensor, b: Tensor) -> Tensor:
-            names = [f"{operation}-{predictor}" for predictor in self.offers["predictor"][branch]]
+            names = [_head(operation, predictor) for predictor in self.offers["predictor"][branch]]
             candidates = [partial(predicted, name) for name in names]
             present = mixture.present("predictor", branch)
             return mix(candidates, *mixture.row("predictor", branch), a, b, present=present)
@@ -229,33 +235,39 @@ class WideBase(Network):
         present = mixture.present("operation", branch)
         return mix(operations, *mixture.row("operation", branch), u.values, v.values, present=present)
 
-    def _biases(self, asked: Asked, mixture: Mixture, penalties: list[Tensor]) -> Tensor | None:
+    def _biases(self, plan: BatchPlan, mixture: Mixture, penalties: list[Tensor]) -> Tensor | None:
         """Return the biases `[n, k + m]`, None where they are off and need no gradient."""
         names = self.offers["biases"][0]
         active, weights = mixture.row("biases", 0)
         if weights is None and active is not None and names[active] == "off":
             return None
-        count = len(asked.users.ids)
-        width = sum(width or len(ask.ids) for ask, width in asked.merged)
+        count = len(plan.users.ids)
+        width = sum(width or len(lookup.ids) for lookup, width in plan.merged)
 
         def add(name: str) -> Tensor:
             if name == "off" or self.bias is None or self.offset is None:
                 return self.by_pair.new_zeros(count, width)
-            parts = [self._bias(asked.users, 0, penalties).view(-1, 1)]
+            parts = [self._bias(plan.users, 0, penalties).view(-1, 1)]
             items = [
-                self._bias(ask, self.sizes[0], penalties).view(-1, width or len(ask.ids)) for ask, width in asked.merged
+                self._bias(lookup, self.sizes[0], penalties).view(-1, width or len(lookup.ids))
+                for lookup, width in plan.merged
             ]
             wide = items[0] if len(items) == 1 else torch.cat([part.expand(count, -1) for part in items], 1)
             return parts[0] + wide + self.offset
 
         return mix([partial(add, name) for name in names], active, weights, present=mixture.present("biases", 0))
 
-    def _bias(self, ask: Ask, start: int, penalties: list[Tensor]) -> Tensor:
+    def _bias(self, lookup: Lookup, start: int, penalties: list[Tensor]) -> Tensor:
         assert self.bias is not None
-        rows, penalty = gather(self.bias, ask.ids + start, ask.share)
-        if ask.share is not None:
+        rows, penalty = gather(self.bias, lookup.ids + start, lookup.share)
+        if lookup.share is not None:
             penalties.append(penalty * self.settings.bias_l2)
         return rows
+
+
+def _head(operation: str, predictor: str) -> str:
+    """Return the key of a branch; a module's name has no dots."""
+    return f"{operation}-{predictor}".replace(".", "/")
 
 
 def _scales(counts: Tensor, sizes: Sequence[int], power: float) -> tuple[Tensor, Tensor]:

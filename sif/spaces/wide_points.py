@@ -7,10 +7,20 @@ from dataclasses import asdict, dataclass, replace
 
 from nasp_core.errors import GenotypeError, nearest
 from nasp_core.genotype import Genotype
-from sif.operations.functions import OPERATIONS
-from sif.spaces.wide_settings import ADDITIVE_PAIRS, NAME, OFFERS, VERSION, WideSettings
+from sif import operations
+from sif.encodings import encoding, parts_of
+from sif.spaces.wide_settings import NAME, OFFERS, VERSION, WideSettings
 
-__all__ = ["NAMED", "NamedPoint", "additive", "additive_reason", "family_of", "named", "wide_formula", "wide_genotype"]
+__all__ = [
+    "NAMED",
+    "NamedPoint",
+    "additive",
+    "additive_reason",
+    "equivalence_class",
+    "named",
+    "wide_formula",
+    "wide_genotype",
+]
 
 Choices = Mapping[str, tuple[str | None, ...]]
 
@@ -72,8 +82,9 @@ def named(name: str, settings: WideSettings | None = None) -> Genotype:
     base = settings or WideSettings()
     offered = {}
     for setting, group in zip(OFFERS, choices, strict=True):
+        order = (*OFFERS[setting], *getattr(base, setting))
         wanted = {*getattr(base, setting), *choices[group]}
-        offered[setting] = tuple(each for each in OFFERS[setting] if each in wanted)
+        offered[setting] = tuple(sorted(wanted, key=lambda each: (*order, each).index(each)))
     power = base.history_power if point.history_power is None else point.history_power
     whole = replace(base, branches=len(point.branches), history_power=power, **offered)  # type: ignore[arg-type]
     return wide_genotype(choices, whole)
@@ -87,9 +98,10 @@ def additive(genotype: Genotype) -> bool:
     """Return whether the score is f(user) + g(item), which ranks the items alike for all users.
 
     A branch is additive exactly when it is `plus`, `minus` or `concat` with `sum` or `linear`, or `concat` with
-    `distance`, whatever encodes the sides and however entries are transformed; a point when all its branches are.
+    `distance` (of operations of one's own, see `operations.additive`), whatever encodes the sides and however entries
+    are transformed; a point when all its branches are.
     """
-    return set(_pairs(genotype.choices)) <= ADDITIVE_PAIRS
+    return all(operations.additive(*pair) for pair in _pairs(genotype.choices))
 
 
 def additive_reason(genotype: Genotype) -> str:
@@ -101,40 +113,27 @@ def additive_reason(genotype: Genotype) -> str:
     )
 
 
-def family_of(choices: Choices, settings: WideSettings) -> str:
+def equivalence_class(choices: Choices) -> str:
     """Return one name for points that are the same set of functions (free tables, free predictors).
 
     Encodings are linear in their tables, so a linear map of an encoding, entry by entry, is again one (its tables
-    mapped); an element-wise network can be negated (its outer layer) but not scaled entry by entry. So:
-
-    - `minus` is `plus` with q(v) negated, under every predictor.
-    - `concat` with `sum` is `plus` with `sum`: both add all entries. Without networks `linear` joins them: `plus`
-      weighted is `sum` of weighted tables, `concat` too with each half's weights in its side's tables.
-    - `multiply` with `linear` is `sum` with the weights in the user's tables, without networks.
-    - `min` is the mirror of `max`: max(u, v) = -min(-u, -v), and the sign goes into the weights of `linear`, of the
-      MLP's first layer, or is lost in `distance`; the sum of entries has no weight to take it, and stays apart.
-    - Two branches are added, so their order does not matter.
+    mapped); an element-wise network can be negated (its outer layer) but not scaled entry by entry. Each operation says
+    what follows for it (`Operation.canonical`). Two branches are added, so their order does not matter.
     """
     branches = []
     for index, (operation, predictor) in enumerate(_pairs(choices)):
-        elementwise = choices["elementwise"][index]
-        operation = {"minus": "plus"}.get(operation, operation)
-        if operation == "min" and predictor != "sum":
-            operation = "max"
-        if operation == "concat" and predictor == "sum":
-            operation = "plus"
-        if elementwise == "identity" and predictor == "linear" and operation in ("plus", "concat", "multiply"):
-            operation, predictor = ("multiply" if operation == "multiply" else "plus"), "sum"
-        branches.append(",".join([*map(str, choices["encoding"][2 * index : 2 * index + 2]), str(elementwise)]))
-        branches[-1] += f",{operation},{predictor}"
+        elementwise = str(choices["elementwise"][index])
+        pair = operations.canonical(operation, predictor, networks=elementwise != "identity")
+        branches.append(",".join([*map(str, choices["encoding"][2 * index : 2 * index + 2]), elementwise, *pair]))
     return " + ".join([*sorted(branches), f"biases {choices['biases'][0]}"])
 
 
 _SIDES = {"user": "u", "item": "v"}
 
 
-def _encoded(name: str, letter: str, known: str) -> str:
-    return {"id": letter, "history": f"h({known})", "id+history": f"({letter} + h({known}))"}[name]
+def _encoded(name: str, letter: str, known: str, mark: str) -> str:
+    parts = [encoding(part).formula.format(vector=letter + mark, side=known, mark=mark) for part in parts_of(name)]
+    return parts[0] if len(parts) == 1 else f"({' + '.join(parts)})"
 
 
 def wide_formula(genotype: Genotype) -> str:
@@ -148,20 +147,10 @@ def wide_formula(genotype: Genotype) -> str:
         mark = "" if index == 0 else str(index + 1)
         sides = []
         for side, (known, letter) in enumerate(_SIDES.items()):
-            text = _encoded(str(genotype.choices["encoding"][2 * index + side]), letter + mark, known)
-            text = text.replace("h(", f"h{mark}(")
+            text = _encoded(str(genotype.choices["encoding"][2 * index + side]), letter, known, mark)
             if genotype.choices["elementwise"][index] == "network":
                 text = f"{'pq'[side]}{mark}({text.removeprefix('(').removesuffix(')') if '+' in text else text})"
             sides.append(text)
-        joined = OPERATIONS[operation].formula.format(*sides)
-        terms.append(_predicted(predictor, joined, mark))
+        joined = operations.operation(operation).formula.format(*sides)
+        terms.append(operations.PREDICTORS[predictor].formula(joined, mark))
     return " + ".join(terms).replace("+ -", "- ")
-
-
-def _predicted(predictor: str, joined: str, mark: str) -> str:
-    bare = joined[1:-1] if joined.startswith("(") and joined.endswith(")") else joined
-    if predictor == "linear":
-        return f"w{mark} . {joined}"
-    if predictor == "mlp":
-        return f"mlp{mark}({bare})" if not joined.startswith("[") else f"mlp{mark}{joined}"
-    return f"sum({bare})" if predictor == "sum" else f"-||{bare}||^2"

@@ -9,26 +9,23 @@ from typing import Any, Literal
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.types import ChoiceGroup
+from sif.encodings import ENCODINGS, encoding, encoding_names, parts_of
+from sif.encodings.lookup import problems_of
 from sif.encodings.sides import SideSettings
+from sif.operations import OPERATIONS, PREDICTORS, additive, operation, operation_names
 
-__all__ = ["ADDITIVE_PAIRS", "NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
+__all__ = ["NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
 
 NAME, VERSION = "interaction-wide", 1
 
 OFFERS: Mapping[str, tuple[str, ...]] = {
-    "encodings": ("id", "history", "id+history"),
+    "encodings": (*ENCODINGS, "+".join(ENCODINGS)),
     "elementwise": ("identity", "network"),
-    "operations": ("plus", "minus", "multiply", "max", "min", "concat"),
-    "predictors": ("sum", "linear", "mlp", "distance"),
+    "operations": tuple(OPERATIONS),
+    "predictors": tuple(PREDICTORS),
     "biases": ("off", "on"),
 }
 """All candidates there are, by the setting that offers them."""
-
-ADDITIVE_PAIRS: frozenset[tuple[str, str]] = frozenset(
-    {(operation, predictor) for operation in ("plus", "minus", "concat") for predictor in ("sum", "linear")}
-    | {("concat", "distance")}
-)
-"""Pairs of operation and predictor whose score is f(user) + g(item), whatever encodes the two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,8 @@ class WideSettings(SideSettings):
     """What a wide space offers, and how its weights are held (see also `SideSettings`).
 
     - `branches`: functions that are added, each with embeddings of its own: 1 or 2.
-    - `encodings`, `elementwise`, `operations`, `predictors`, `biases`: the candidates offered, by name (`OFFERS`).
+    - `encodings`, `elementwise`, `operations`, `predictors`, `biases`: the candidates offered, by name (`OFFERS`);
+      encodings and operations of your own as objects, or as `package.module:object`.
     - `hidden`: hidden units of the element-wise networks.
     - `mlp`: hidden units of the MLP predictor's layers, each followed by a ReLU.
     - `history_power`: a history is the sum of its embeddings / (how many) ** history_power; 1 is the mean, 0.5 that
@@ -58,24 +56,32 @@ class WideSettings(SideSettings):
     history_power: float = 1.0
     additive: bool = True
 
+    def __post_init__(self) -> None:
+        """Take encodings and operations as objects too, and keep their names."""
+        object.__setattr__(self, "encodings", encoding_names(self.encodings))
+        object.__setattr__(self, "operations", operation_names(self.operations))
+
     def check(self) -> None:
         """Raise `SpaceError` with all that is wrong."""
         problems = [problem for name in OFFERS for problem in _offer_problems(name, getattr(self, name))]
-        problems += _number_problems(self)
-        if not problems and not self.additive:
-            pairs = {(operation, predictor) for operation in self.operations for predictor in self.predictors}
-            if pairs <= ADDITIVE_PAIRS:
-                problems.append(
-                    "every point is additive in user and item, and additive = false leaves those out; "
-                    "offer an operation that is not (multiply, max, min), or a predictor (mlp)"
-                )
+        parts = [part for name in self.encodings for part in parts_of(name)]
+        problems += problems_of(parts, encoding) + problems_of(self.operations, operation) + _number_problems(self)
+        if not problems and not self.additive and self._all_additive():
+            problems.append(
+                "every point is additive in user and item, and additive = false leaves those out; "
+                "offer an operation that is not (multiply, max, min), or a predictor (mlp)"
+            )
         if problems:
             raise SpaceError("; ".join(problems))
+
+    def _all_additive(self) -> bool:
+        return all(additive(operation, predictor) for operation in self.operations for predictor in self.predictors)
 
 
 def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
     known = OFFERS[name]
-    unknown = [each for each in offered if each not in known]
+    open_to_others = name in ("encodings", "operations")
+    unknown = [each for each in offered if each not in known and not (open_to_others and ":" in each)]
     problems = []
     if not offered:
         problems.append(f"{name} offers nothing to choose from; there are {', '.join(known)}")

@@ -13,7 +13,8 @@ from torch.nn import functional
 from nasp_core.errors import SpaceError
 from nasp_core.testing.stream import ShuffledStream
 from nasp_core.types import Stream, derive_seed
-from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS
+from sif.operations import OPERATIONS
+from sif.operations.tensor import TENSOR_OPERATIONS
 
 __all__ = ["PlantedTask"]
 
@@ -53,7 +54,7 @@ class PlantedTask:
         signs = torch.randint(0, 2, (self.operation.width * dim,), generator=generator) * 2 - 1
         cells = torch.cartesian_prod(*(torch.arange(size) for size in sizes)).T.contiguous()
         rows = [mode[ids] for mode, ids in zip(modes, cells, strict=True)]
-        truth = self.operation.function(*rows) @ (signs * len(signs) ** -0.5)
+        truth = self.operation.forward(*rows) @ (signs * len(signs) ** -0.5)
         truth = (truth - truth.mean()) / truth.std()
         ratings = truth + noise * torch.randn(truth.shape, generator=generator)
         kept = torch.randperm(len(ratings), generator=generator)[: max(5, round(density * len(ratings)))]

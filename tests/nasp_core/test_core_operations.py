@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS, Operation, family
+from sif.operations import OPERATIONS, Operation, equivalence_class
+from sif.operations.tensor import TENSOR_OPERATIONS
 
-FAMILIES = {name: family(name) for name in TENSOR_OPERATIONS}
+FAMILIES = {name: equivalence_class(name) for name in TENSOR_OPERATIONS}
 
 
 def vectors(count: int, dim: int = 4) -> list[Tensor]:
@@ -29,12 +30,12 @@ def test_two_modes_compute_what_their_formulas_say() -> None:
     }
     assert list(OPERATIONS) == list(expected)
     for name, value in expected.items():
-        assert torch.equal(OPERATIONS[name].function(p, q), value), name
+        assert torch.equal(OPERATIONS[name].forward(p, q), value), name
 
 
 def test_fifty_three_distinct_functions() -> None:
     p, q, r = vectors(3)
-    outputs = {name: operation.function(p, q, r) for name, operation in TENSOR_OPERATIONS.items()}
+    outputs = {name: operation.forward(p, q, r) for name, operation in TENSOR_OPERATIONS.items()}
     assert len(outputs) == 53
     for (a, x), (b, y) in itertools.combinations(outputs.items(), 2):
         assert x.shape != y.shape or not torch.allclose(x, y), f"{a} equals {b}"
@@ -45,7 +46,7 @@ def test_tensor_operation_is_its_formula_and_width(name: str) -> None:
     p, q, r = vectors(3)
     names = {"{0}": "p", "{1}": "q", "{2}": "r"}
     operation = TENSOR_OPERATIONS[name]
-    result = operation.function(p, q, r)
+    result = operation.forward(p, q, r)
     assert result.shape == (5, 4 * operation.width)
     text = operation.formula.format(*names.values())
     scope = {"max": torch.maximum, "min": torch.minimum, "p": p, "q": q, "r": r}
@@ -57,14 +58,14 @@ def test_tensor_operation_is_its_formula_and_width(name: str) -> None:
 
 def test_products_and_sums_of_three() -> None:
     p, q, r = vectors(3)
-    assert torch.equal(TENSOR_OPERATIONS["multiply_multiply"].function(p, q, r), p * q * r)
-    assert torch.equal(TENSOR_OPERATIONS["plus_plus"].function(p, q, r), p + q + r)
-    assert torch.equal(TENSOR_OPERATIONS["1_max_multiply"].function(p, q, r), torch.maximum(p, r) * q)
-    assert torch.equal(TENSOR_OPERATIONS["2_plus_concat"].function(p, q, r), torch.cat([q + r, p], -1))
+    assert torch.equal(TENSOR_OPERATIONS["multiply_multiply"].forward(p, q, r), p * q * r)
+    assert torch.equal(TENSOR_OPERATIONS["plus_plus"].forward(p, q, r), p + q + r)
+    assert torch.equal(TENSOR_OPERATIONS["1_max_multiply"].forward(p, q, r), torch.maximum(p, r) * q)
+    assert torch.equal(TENSOR_OPERATIONS["2_plus_concat"].forward(p, q, r), torch.cat([q + r, p], -1))
 
 
 def score(name: str, table: Mapping[str, Operation], modes: list[Tensor], w: Tensor) -> Tensor:
-    return torch.mv(table[name].function(*modes), w)
+    return torch.mv(table[name].forward(*modes), w)
 
 
 def mirrored(name: str) -> str:
@@ -91,14 +92,14 @@ def mirror(name: str, modes: list[Tensor], w: Tensor) -> tuple[str, list[Tensor]
 
 
 @pytest.mark.parametrize("name", TENSOR_OPERATIONS)
-def test_the_mirror_of_a_tensor_operation_is_in_its_family(name: str) -> None:
+def test_the_mirror_of_a_tensor_operation_is_in_its_equivalence_class(name: str) -> None:
     modes = vectors(3)
     w = torch.randn(4 * TENSOR_OPERATIONS[name].width, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     other, changed, weight = mirror(name, modes, w)
     torch.testing.assert_close(
         score(other, TENSOR_OPERATIONS, changed, weight), score(name, TENSOR_OPERATIONS, modes, w)
     )
-    assert family(other) == family(name)
+    assert equivalence_class(other) == equivalence_class(name)
 
 
 @pytest.mark.parametrize("name", [name for name in TENSOR_OPERATIONS if name.endswith("_concat")])
@@ -116,11 +117,11 @@ def test_a_tensor_concat_is_the_sum_with_its_predictor_moved_into_the_last_mode(
         moved = [m * two / one if mode == last else m for mode, m in enumerate(modes)]
         other = name.replace("concat", "plus") if "plus" not in name else "plus_plus"
     torch.testing.assert_close(score(other, TENSOR_OPERATIONS, moved, one), expected)
-    assert family(other) == family(name)
+    assert equivalence_class(other) == equivalence_class(name)
 
 
 def test_families_of_two_modes() -> None:
-    assert {name: family(name) for name in OPERATIONS} == {
+    assert {name: equivalence_class(name) for name in OPERATIONS} == {
         "plus": "plus",
         "minus": "plus",
         "concat": "plus",
@@ -147,7 +148,7 @@ def tables(name: str, dim: int, draws: int) -> Tensor:
     u = torch.randn(draws, 6, 1, dim, generator=generator, dtype=torch.float64)
     v = torch.randn(draws, 1, 5, dim, generator=generator, dtype=torch.float64)
     w = torch.randn(draws, 1, 1, dim, generator=generator, dtype=torch.float64)
-    return (OPERATIONS[name].function(u, v) * w).sum(-1)
+    return (OPERATIONS[name].forward(u, v) * w).sum(-1)
 
 
 def test_the_families_of_two_modes_are_different_sets_of_functions() -> None:

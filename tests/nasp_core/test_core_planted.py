@@ -11,7 +11,8 @@ from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.search import Found, search
 from nasp_core.testing import ShuffledStream
-from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS, family
+from sif.operations import OPERATIONS, equivalence_class
+from sif.operations.tensor import TENSOR_OPERATIONS
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.tensor import TensorInteractionSpace
 from sif.testing.planted import PlantedTask
@@ -48,7 +49,7 @@ def assert_found(operation: str, found: Found) -> None:
     finals = {r["genotype"]: r["valid"]["rmse"] for r in found.trace if r["phase"] == "finalist"}
     (chosen,) = found.genotype.choices["operation"]
     assert chosen is not None
-    assert family(chosen) == family(operation), finals
+    assert equivalence_class(chosen) == equivalence_class(operation), finals
     assert len(finals) == 3, "one finalist of each family"
 
 
@@ -97,8 +98,8 @@ def test_planted_ratings_are_made_by_the_operation(operation: str) -> None:
     for inputs, target in task.parts.values():
         table[inputs[0], inputs[1]] = target
     left = table - table.mean(0, keepdim=True) - table.mean(1, keepdim=True) + table.mean()
-    assert (float(left.abs().max()) < 1e-5) == (family(operation) == "plus")
-    assert (float(torch.linalg.svdvals(left)[1]) < 1e-4) == (family(operation) in ("plus", "multiply"))
+    assert (float(left.abs().max()) < 1e-5) == (equivalence_class(operation) == "plus")
+    assert (float(torch.linalg.svdvals(left)[1]) < 1e-4) == (equivalence_class(operation) in ("plus", "multiply"))
 
 
 def test_parts_do_not_overlap_and_have_their_sizes() -> None:
@@ -157,4 +158,4 @@ def test_one_shot_strategies_find_what_is_planted_without_training_finalists(nam
     adam = Optimiser("adam", 0.01, betas=(0.9, 0.99))
     training = Training(epochs=12, batch_size=512, optimiser=adam, evaluate_every=0)
     found = search(InteractionSpace(task.sizes, RATINGS, counts), task, make_strategy(name), training, seed=0)
-    assert family(str(found.genotype.choices["operation"][0])) == family(operation)
+    assert equivalence_class(str(found.genotype.choices["operation"][0])) == equivalence_class(operation)

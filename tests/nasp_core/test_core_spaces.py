@@ -224,7 +224,7 @@ def test_a_built_network_keeps_the_architecture_through_reset_and_does_not_train
     assert trained == {id(network.embedding), id(network.predictors[0].weight)}
     assert {id(p) for p in space.weights()}.isdisjoint({id(p) for p in space.continuous()})
     assert len(space.weights()) + len(space.continuous()) == len(list(space.parameters()))
-    assert network.operation == "concat"
+    assert network.branches[0].operation == "concat"
 
 
 GENOTYPE = Genotype("interaction", 1, {"operation": ("plus",)})

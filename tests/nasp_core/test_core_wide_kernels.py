@@ -11,13 +11,15 @@ from wide_samples import HISTORIES, ITEMS, SETTINGS, USERS, network, triples
 
 from sif.encodings import entrywise as wide_elementwise
 from sif.encodings import rows as wide_rows
+from sif.encodings.base import Lookup
 from sif.encodings.elementwise import Elementwise
 from sif.encodings.entrywise import entrywise, start_near_identity
 from sif.encodings.rows import Rows, inner
-from sif.encodings.side import Ask, Encoding, SideEncoder
-from sif.encodings.sums import Lists, bag, row_penalty
-from sif.operations.functions import OPERATIONS
-from sif.operations.kernels import Distance, Reader, Tower, Weighted, read_pairs
+from sif.encodings.side import SideEncoder, SidePass
+from sif.encodings.sums import CSR, bag, row_penalty
+from sif.operations import OPERATIONS
+from sif.operations.hinge import HINGE
+from sif.operations.kernels import Distance, Tower, Weighted, read_pairs
 
 DIM = 4
 N, K, M = 5, 3, 6
@@ -64,7 +66,7 @@ def plainly(x: Tensor, parameters: list[Tensor]) -> Tensor:
     return x @ last[0]
 
 
-READERS: dict[str, tuple[Reader, list[Tensor], Callable[[Tensor, list[Tensor]], Tensor]]] = {
+READERS: dict[str, tuple[Any, list[Tensor], Callable[[Tensor, list[Tensor]], Tensor]]] = {
     "weighted": (Weighted(), [normal(DIM, seed=9)], lambda x, p: x @ p[0]),
     "distance": (Distance(), [], lambda x, p: -x.square().sum(-1)),
     "tower": (Tower(), tower(), plainly),
@@ -88,13 +90,17 @@ def test_readers(operation: str, reader: str, width: int, tables: str) -> None:
     if operation == "multiply" and made.weighted:
         return check_inner(width, tables, weighted=True)
     u, user_index, v, item_index = sides(width, tables)
+    joins: Any = HINGE if operation == "hinge" else OPERATIONS[operation]
 
     def ours(u: Tensor, v: Tensor, *rest: Tensor) -> Tensor:
-        return read_pairs(operation, made, Rows(u, user_index), Rows(v, item_index), width, rest)
+        a, b = Rows(u, user_index), Rows(v, item_index)
+        if made.weighted:
+            return joins.weighted(a, b, width, *rest)
+        return read_pairs(joins, made, a, b, width, rest)
 
     def theirs(u: Tensor, v: Tensor, *rest: Tensor) -> Tensor:
         a, b = pairs(width, Rows(u, user_index).full(), Rows(v, item_index).full())
-        x = torch.relu(a + b) if operation == "hinge" else OPERATIONS[operation].function(a, b)
+        x = torch.relu(a + b) if operation == "hinge" else joins.forward(a, b)
         return plain(x, list(rest))
 
     return check(ours, theirs, u, v, *parameters)
@@ -167,19 +173,19 @@ def test_bags_and_penalties() -> None:
 @pytest.mark.parametrize("known", [False, True])
 def test_histories_with_one_left_out(power: float, known: bool) -> None:
     encoder: Any = SideEncoder(USERS, ITEMS, DIM, ("history",), power).double()
-    lists = Lists(*HISTORIES)
+    lists = CSR(*HISTORIES)
     pairs = torch.stack([torch.tensor([0, 4, 4, 8]), torch.tensor([1, 1, 2, 5])])
     held = [bool((HISTORIES.user_items[lists.starts[u] : lists.starts[u + 1]] == i).any()) for u, i in pairs.T]
     pairs = pairs if known else pairs[:, torch.tensor(held)]
     held = held if known else [True] * pairs.shape[1]
     share = normal(pairs.shape[1], seed=2).abs()
-    ask = Ask(pairs[0], pairs[1], torch.tensor(held) if known else None, share=share)
+    lookup = Lookup(pairs[0], pairs[1], torch.tensor(held) if known else None, share=share)
 
     def ours(table: Tensor) -> Tensor:
         del encoder.history
         encoder.history = table
-        encoding = Encoding(encoder, lists)
-        rows = encoding.full("history", ask)
+        encoding = SidePass(encoder.tables, lists, power)
+        rows = encoding.full("history", lookup)
         return torch.cat([rows.reshape(-1), *(penalty.view(1) for penalty in encoding.penalties)])
 
     def theirs(table: Tensor) -> Tensor:

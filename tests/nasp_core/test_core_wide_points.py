@@ -12,7 +12,6 @@ from wide_samples import (
     HISTORIES,
     ITEMS,
     KNOWN,
-    PAIRS,
     PLAIN,
     SETTINGS,
     SIZES,
@@ -25,7 +24,7 @@ from wide_samples import (
 from nasp_core.errors import GenotypeError
 from sif.encodings.histories import Histories
 from sif.spaces.wide import WideNetwork, WideSpace
-from sif.spaces.wide_points import NAMED, additive, family_of, named, wide_formula, wide_genotype
+from sif.spaces.wide_points import NAMED, additive, equivalence_class, named, wide_formula, wide_genotype
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks.queries import Queries
 
@@ -228,7 +227,7 @@ def test_points_of_one_family_are_the_same_functions(
         change(of, to)
         everyone = Queries.catalogue(torch.arange(USERS), ITEMS)
         torch.testing.assert_close(to(everyone), of(everyone), rtol=1e-4, atol=1e-5)
-        assert family_of(of.choices, SETTINGS) == family_of(to.choices, SETTINGS)
+        assert equivalence_class(of.choices) == equivalence_class(to.choices)
 
 
 def test_families_do_not_join_what_differs() -> None:
@@ -241,20 +240,20 @@ def test_families_do_not_join_what_differs() -> None:
             root = pair
             while root in joined:
                 root = joined[root]
-            names.setdefault(family_of(choices, SETTINGS), set()).add(root)
+            names.setdefault(equivalence_class(choices), set()).add(root)
         assert all(len(roots) == 1 for roots in names.values()), names
         assert len(names) == len({root for roots in names.values() for root in roots})
     others = [{}, {"biases": ("on",)}, {"encoding": ("history", "id")}, {"encoding": ("id", "history")}]
-    assert len({family_of({**PLAIN, **other}, SETTINGS) for other in others}) == 4
+    assert len({equivalence_class({**PLAIN, **other}) for other in others}) == 4
 
 
 def test_the_order_of_branches_does_not_matter() -> None:
     first = {"encoding": ("id", "id", "history", "id"), "operation": ("multiply", "max")}
     second = {"encoding": ("history", "id", "id", "id"), "operation": ("max", "multiply")}
     twice = {**PLAIN, "elementwise": ("identity",) * 2, "predictor": ("linear",) * 2}
-    assert family_of({**twice, **first}, SETTINGS) == family_of({**twice, **second}, SETTINGS)
-    assert family_of({**twice, **first}, SETTINGS) != family_of(
-        {**twice, **second, "encoding": first["encoding"]}, SETTINGS
+    assert equivalence_class({**twice, **first}) == equivalence_class({**twice, **second})
+    assert equivalence_class({**twice, **first}) != equivalence_class(
+        {**twice, **second, "encoding": first["encoding"]}
     )
 
 
@@ -308,25 +307,6 @@ def test_vectors_to_serve() -> None:
     torch.testing.assert_close(joined.detach(), everyone)
     some = torch.tensor([3, 3, 0])
     assert all(torch.equal(part, whole[some]) for part, whole in zip(net.encoded("user", some), users, strict=True))
-
-
-def test_new_users_by_their_history() -> None:
-    net = network(
-        encoding=("id+history", "id", "history", "id"),
-        elementwise=("identity", "network"),
-        operation=("max", "multiply"),
-        predictor=("linear", "sum"),
-    )
-    of_user = [sorted(item for user, item in PAIRS if user == row) for row in (2, 5)]
-    starts = torch.tensor([0, len(of_user[0]), len(of_user[0]), len(of_user[0]) + len(of_user[1])])
-    both, alone = net.encode_history(torch.tensor(of_user[0] + of_user[1]), starts)
-    known = net.encoded("user")[1]
-    torch.testing.assert_close(alone[[0, 2]], known[[2, 5]])
-    encoder: Any = net.encoders[0]
-    mean = encoder.id.detach().mean(0)
-    torch.testing.assert_close(both[1], mean)
-    history = encoder.history.detach()[of_user[0]].sum(0) / len(of_user[0]) ** SETTINGS.history_power
-    torch.testing.assert_close(both[0], mean + history)
 
 
 def test_a_representative_is_of_the_same_family_and_plain() -> None:

@@ -15,7 +15,8 @@ from nasp_core.genotype import Genotype
 from nasp_core.parts import FairTurns
 from nasp_core.parts.one_hot import straight_through
 from nasp_core.types import Active, Batch, Mixture
-from sif.encodings import side as wide_encoding
+from sif.encodings.history import History
+from sif.encodings.id import Id
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import additive, named, wide_genotype
@@ -90,8 +91,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(owner, method, called)
 
     watch(WideBranch, "scores", lambda self, *_: f"{self.operation}-{self.predictor}")
-    watch(wide_encoding.SideEncoder, "ids", lambda *_: "id")
-    watch(wide_encoding.SideEncoder, "histories", lambda *_: "history")
+    watch(Id, "rows", lambda *_: "id")
+    watch(History, "rows", lambda *_: "history")
     watch(WideSpace, "_lift", lambda self, name, *_: name)
     return counted
 

@@ -16,9 +16,9 @@ from sif.datasets import Interactions
 from sif.encodings.histories import Histories
 from sif.errors import DataError
 from sif.integrations import IntegrationError
+from sif.operations.tables import Side, Tables
 from sif.recipes import load_recipe
 from sif.serve.folding import Folded
-from sif.serve.tables import Side, Tables
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import NAMED, named
@@ -200,7 +200,7 @@ def test_max_and_min_are_refused_with_the_reason(operation: str):
 
 
 def test_an_mlp_is_refused_with_the_reason():
-    from sif.serve.tables import Deep
+    from sif.operations.tables import Deep
 
     deep = Deep("multiply", ((torch.ones(2, 3), torch.zeros(2)), (torch.ones(1, 2), torch.zeros(1))))
     sides = (Side.of(torch.zeros(n), deep=(torch.ones(n, 3),)) for n in (2, 4))

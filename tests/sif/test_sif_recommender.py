@@ -21,7 +21,6 @@ from sif.errors import DataError, RunError
 from sif.models.saved import task_tree
 from sif.recipes import load_recipe
 from sif.recommender import Recommender
-from sif.serve.fold_rules import encoded
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
 from sif.spaces.wide_settings import WideSettings
@@ -150,7 +149,7 @@ def test_scores_are_ratings_and_do_not_depend_on_the_batch(ours: Recommender, us
 
 def test_similar_items_are_cosines(ours: Recommender):
     ids, scores = ours.similar_items(4, N=ITEMS)
-    (table,) = (rows.numpy() for rows in encoded(ours.network, "item"))
+    (table,) = (rows.numpy() for rows in ours.network.encoded("item"))
     cosine = table @ table[4] / np.linalg.norm(table, axis=1) / np.linalg.norm(table[4])
     assert (ids[0], scores[0]) == (4, pytest.approx(1.0, abs=1e-5))
     np.testing.assert_allclose(scores, cosine[ids], atol=1e-5)

@@ -8,7 +8,8 @@ import pytest
 
 import sif
 from nasp_core.genotype import Genotype
-from sif.operations.functions import OPERATIONS, TENSOR_OPERATIONS
+from sif.operations import OPERATIONS
+from sif.operations.tensor import TENSOR_OPERATIONS
 from sif.problems import problem
 from sif.report.formula import formula
 from sif.report.html import report

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from nasp_core.genotype import Genotype
 from sif.models.build import build_network
-from sif.operations.functions import OPERATIONS
+from sif.operations import OPERATIONS
 from sif.serve import topk
 from sif.serve.folding import Folded
 from sif.serve.topk import top_k, top_k_of

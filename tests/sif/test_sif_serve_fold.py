@@ -11,9 +11,12 @@ from sif_functions import DIM, POINTS, SIZES, function_of, name_of, scores_of, w
 from sif.serve import folding
 from sif.serve.fold_rules import fold_side
 from sif.serve.folding import Folded
-from sif.spaces.wide_settings import ADDITIVE_PAIRS
 from sif.tasks.queries import Queries
 
+ADDITIVE_PAIRS = {
+    (operation, predictor) for operation in ("plus", "minus", "concat") for predictor in ("sum", "linear")
+}
+ADDITIVE_PAIRS |= {("concat", "distance")}
 EVERY = torch.arange(SIZES[0])
 
 

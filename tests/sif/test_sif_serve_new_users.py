@@ -104,12 +104,14 @@ def clicks() -> tuple[Interactions, Split]:
     return data, split(data, fractions=(0.8, 0.0, 0.2))
 
 
-def wide_of(task: Any, encoding: str, *, biases: str = "on", **settings: Any) -> WideNetwork:
+def wide_of(
+    task: Any, encoding: str, *, biases: str = "on", elementwise: str = "identity", **settings: Any
+) -> WideNetwork:
     values = {"embedding_dim": 6, "init_std": 0.1, "l2": 0.01} | settings
     made = WideSettings(**values)
     choices = {
         "encoding": (encoding, "id"),
-        "elementwise": ("identity",),
+        "elementwise": (elementwise,),
         "operation": ("multiply",),
         "predictor": ("sum",),
         "biases": (biases,),
@@ -154,10 +156,11 @@ def rows_of(task: RankingTask) -> sparse.csr_array:
     return task.positives("train").astype(np.float32)
 
 
-def test_a_history_alone_needs_no_solving(clicks: tuple[Interactions, Split]):
+@pytest.mark.parametrize("elementwise", ["identity", "network"])
+def test_a_history_alone_needs_no_solving(elementwise: str, clicks: tuple[Interactions, Split]):
     """Of a user known by their history, the row is all there is: the scores are those of the network."""
     task = RankingTask(*clicks, RankingSettings())
-    network = wide_of(task, "history")
+    network = learn(wide_of(task, "history", biases="off", elementwise=elementwise), task, epochs=2)
     side = solve_users(network, rows_of(task), RankingSettings())
     folded = Folded(network)
     assert torch.allclose(folded.scores_of(side), folded.scores(torch.arange(USERS)), atol=1e-5)

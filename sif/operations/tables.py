@@ -8,22 +8,22 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-__all__ = ["Deep", "Side", "Tables"]
+__all__ = ["Deep", "Side", "Tables", "extremum", "score_tables"]
 
 
 @dataclass(frozen=True)
 class Side:
     """What one side, n users or n items, brings to a score; all float32.
 
-    The score of user u and item i is u.bias + i.bias + <u.product, i.product> + ||u.apart - i.apart||_1
-    - ||u.near - i.near||_1 + sum over t of MLP_t(u.deep[t], i.deep[t]).
+    The score of user u and item i is u.bias + i.bias + <u.product, i.product> + ||u.l1_plus - i.l1_plus||_1
+    - ||u.l1_minus - i.l1_minus||_1 + sum over t of MLP_t(u.deep[t], i.deep[t]).
     Shapes: `bias` `[n]`, the others `[n, columns]`, where `columns` may be 0.
     """
 
     bias: Tensor
     product: Tensor
-    apart: Tensor
-    near: Tensor
+    l1_plus: Tensor
+    l1_minus: Tensor
     deep: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
@@ -32,21 +32,21 @@ class Side:
     def rows(self, ids: Tensor | slice) -> Side:
         """Return the rows `ids`, int64 or a slice."""
         deep = tuple(table[ids] for table in self.deep)
-        return Side(self.bias[ids], self.product[ids], self.apart[ids], self.near[ids], deep)
+        return Side(self.bias[ids], self.product[ids], self.l1_plus[ids], self.l1_minus[ids], deep)
 
     @staticmethod
     def of(
         bias: Tensor,
         product: Tensor | None = None,
-        apart: Tensor | None = None,
-        near: Tensor | None = None,
+        l1_plus: Tensor | None = None,
+        l1_minus: Tensor | None = None,
         deep: tuple[Tensor, ...] = (),
     ) -> Side:
         """Return a side with the tables that are given; the others have no columns."""
-        product, apart, near = (
-            bias.new_zeros(len(bias), 0) if table is None else table for table in (product, apart, near)
+        product, l1_plus, l1_minus = (
+            bias.new_zeros(len(bias), 0) if table is None else table for table in (product, l1_plus, l1_minus)
         )
-        return Side(bias, product, apart, near, deep)
+        return Side(bias, product, l1_plus, l1_minus, deep)
 
     @staticmethod
     def joined(parts: Sequence[Side]) -> Side:
@@ -62,16 +62,33 @@ class Side:
         return Side(**{name: table.float().contiguous() for name, table in plain.items()}, deep=deep)
 
 
-_TABLES = ("product", "apart", "near")
+_TABLES = ("product", "l1_plus", "l1_minus")
+
+
+def extremum(sign: float, weight: Tensor, x: Tensor) -> Side:
+    """Return what a side's vectors `[n, dim]` bring to w . max(u, v), with sign -1 to w . min(u, v)."""
+    half = x * weight / 2
+    rises = (weight >= 0) == (sign > 0)  # what is left is a maximum, not a minimum
+    return Side.of(half.sum(1), l1_plus=half[:, rises], l1_minus=half[:, ~rises])
+
+
+def score_tables(users: Side, items: Side) -> Tensor:
+    """Return the scores `[users, items]` of all tables but the deep ones."""
+    out = torch.addmm(items.bias, users.product, items.product.T)
+    if users.l1_plus.shape[1]:
+        out += torch.cdist(users.l1_plus, items.l1_plus, p=1.0)
+    if users.l1_minus.shape[1]:
+        out -= torch.cdist(users.l1_minus, items.l1_minus, p=1.0)
+    return out.add_(users.bias.unsqueeze(1))
 
 
 @dataclass(frozen=True)
 class Deep:
-    """An MLP on two joined vectors, which no table replaces.
+    """A score of two joined vectors that no table replaces.
 
-    `join`: `multiply`, `max` or `min` of the two, or `relu` of their sum (a first layer that was applied to either
-    side). `layers`: weights `[out, in]` and biases `[out]` of the layers that follow, with a ReLU between two of them;
-    the last has one output.
+    `join`: the operation's name, or `relu` of their sum (a first layer that was applied to either side). `layers`:
+    weights `[out, in]` and biases `[out]` of the layers that follow, with a ReLU between two of them; the last has one
+    output. One layer is a weighted sum; without layers the score is minus the squared norm.
     """
 
     join: str

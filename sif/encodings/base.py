@@ -1,0 +1,103 @@
+"""What an encoding is: how a side, a user or an item, becomes a vector by a table of embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sif.encodings.rows import Rows
+from sif.encodings.sums import CSR, lists_of_rows
+
+__all__ = ["Encoding", "Known", "Lookup"]
+
+
+class Lookup(NamedTuple):
+    """Rows of one side that are wanted, with what their histories leave out.
+
+    - `ids`: int64 `[r]`.
+    - `others`: int64 `[r]`, each row leaves out one entry, where `known` bool `[r]` is true (None: everywhere); or
+      with `cuts` int64 `[r + 1]`, `[h]`: row i leaves out `others[cuts[i]:cuts[i + 1]]`. None: nothing is left out.
+    - `share`: float `[r]`, the share of each row in the penalty; None where none is wanted.
+    """
+
+    ids: Tensor
+    others: Tensor | None = None
+    known: Tensor | None = None
+    cuts: Tensor | None = None
+    share: Tensor | None = None
+
+
+class Known:
+    """What the rows of one side know of the other side, in one forward pass; what lookups share is made once.
+
+    `lists`: per row the ids of the other side; `counts` int64 `[rows]`, how many; `power`: a history is the sum of its
+    embeddings / (how many) ** power.
+    """
+
+    def __init__(self, lists: CSR, power: float) -> None:
+        self.lists, self.power, self.counts = lists, power, lists.starts.diff()
+        self._made: dict[tuple[str, bool], Rows] = {}
+
+    def scale(self, counts: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return counts ** -power `[n]`, 0 where nothing is counted."""
+        return torch.where(counts > 0, counts.clamp_min(1).to(dtype) ** -self.power, 0.0)
+
+    def left(self, lookup: Lookup) -> tuple[Tensor, Tensor]:
+        """Return the lists of a lookup without what they leave out: starts int64 `[r + 1]` and members."""
+        ids, others, known, cuts, _ = lookup
+        starts, members = lists_of_rows(self.lists, ids)
+        if others is None:
+            return starts, members
+        places = torch.arange(len(ids), device=ids.device)
+        row = places.repeat_interleave(starts.diff())
+        if cuts is not None:
+            places = places.repeat_interleave(cuts.diff())
+        elif known is not None:
+            places, others = places[known], others[known]
+        size = len(self.lists.back_starts)
+        stay = ~torch.isin(row * size + members, places * size + others)
+        counts = torch.bincount(row[stay], minlength=len(ids))
+        return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), members[stay]
+
+    def once(self, key: str, make: Callable[[], Rows]) -> Rows:
+        """Make rows, or take those already made; within no_grad those made with a graph serve too, without it."""
+        graph = torch.is_grad_enabled()
+        if not graph and (key, True) in self._made:
+            made = self._made[key, True]
+            return Rows(made.values.detach(), made.index)
+        if (key, graph) not in self._made:
+            self._made[key, graph] = make()
+        return self._made[key, graph]
+
+
+class Encoding:
+    """One way to make vectors of a side. Subclass it: `formula` and `encode` are needed, all else follows from them.
+
+    A row is encoded by the list of what it knows of the other side (a user: their items), through a table with an
+    embedding for each of the other side. Pairs that training predicts are left out of the lists; a new user's list is
+    their row. Encodings are candidates alone or as a sum: `id+package.module:object`.
+    """
+
+    name: str = ""
+    """Name of a built-in encoding; one of your own is named `package.module:object`."""
+    formula: str = ""
+    """The vector as a person writes it; {side} stands for the side, {mark} for the branch's number: `h({side})`."""
+    own: bool = False
+    """Whether the table holds a row for each of the side itself, solved for when a user is new."""
+
+    encode: Callable[..., Tensor]
+    """`encode(table, starts, members, power)`: return vectors float `[n, dim]` of lists over a table `[others, dim]`.
+
+    Row i knows `members[starts[i]:starts[i + 1]]`, int64, which may be empty; `power` is the space's `history_power`.
+    """
+
+    def rows(self, table: Tensor, lookup: Lookup, known: Known) -> tuple[Rows, Tensor | None]:
+        """Return the vectors of a lookup, and the penalty on the rows of the table that are its own (without l2)."""
+        return Rows(self.encode(table, *known.left(lookup), known.power)), None
+
+    def penalty(self, table: Tensor) -> Tensor | None:
+        """Return the penalty of the whole table (without l2), which counts once a batch: the mean of ||row||^2."""
+        return table.square().sum() / max(1, len(table))

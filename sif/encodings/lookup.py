@@ -1,0 +1,80 @@
+"""Objects of one's own by name: `package.module:object`, and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
+
+from nasp_core.errors import SpaceError
+
+__all__ = ["found", "name_of", "problems_of"]
+
+
+def found(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+    """Return the object of a name: one of `known`, or `package.module:object`, a class being called without arguments.
+
+    Raises `SpaceError` where there is none.
+    """
+    if name in known:
+        return known[name]
+    if ":" not in name:
+        raise SpaceError(f"unknown {kind} {name!r}; there are {', '.join(known)}, or package.module:object")
+    module, _, path = name.partition(":")
+    try:
+        made = attrgetter(path)(import_module(module))
+        return made() if isinstance(made, type) else made
+    except ImportError as error:
+        raise SpaceError(
+            f"{kind} {name!r} cannot be made: {error}; install its package, or put its folder on PYTHONPATH"
+        ) from error
+    except (AttributeError, ValueError, TypeError) as error:
+        raise SpaceError(f"{kind} {name!r} cannot be made: {error}") from error
+
+
+def name_of(kind: str, value: Any, known: Mapping[str, Any], cls: type) -> str:
+    """Return the name of an object, by which `found` finds it again; a name is its own.
+
+    Raises `SpaceError` where no name does.
+    """
+    if isinstance(value, str):
+        return value
+    made = value if isinstance(value, type) else type(value)
+    if not issubclass(made, cls):
+        raise SpaceError(f"{kind} {value!r} is neither a name nor a {cls.__module__}.{cls.__name__}")
+    built_in = [name for name, each in known.items() if each is value]
+    if built_in:
+        return built_in[0]
+    module = sys.modules.get(made.__module__)
+    for attribute, each in vars(module).items() if module is not None else ():
+        if each is value:
+            return f"{made.__module__}:{attribute}"
+    again = vars(module).get(made.__qualname__) if module is not None else None
+    if again is made and (isinstance(value, type) or _alike(value, made)):
+        return f"{made.__module__}:{made.__qualname__}"
+    raise SpaceError(
+        f"{kind} {value!r} cannot be found again by name, so no file could say what it is: "
+        f"give it a name in its module ({made.__module__}), as MINE = {made.__qualname__}(...)"
+    )
+
+
+def _alike(value: Any, made: type) -> bool:
+    """Return whether calling the class makes the same object again."""
+    try:
+        return bool(vars(made()) == vars(value))
+    except TypeError:
+        return False
+
+
+def problems_of(names: Iterable[str], find: Callable[[str], Any]) -> list[str]:
+    """Return what is wrong with the parts of one's own (`package.module:object`) among names."""
+    problems = []
+    for name in dict.fromkeys(names):
+        if ":" in name:
+            try:
+                find(name)
+            except SpaceError as error:
+                problems.append(str(error))
+    return problems

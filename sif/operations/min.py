@@ -1,0 +1,24 @@
+"""The minimum min(u, v), entry by entry."""
+
+from __future__ import annotations
+
+import torch
+
+from sif.operations.max import Max
+
+__all__ = ["Min"]
+
+
+class Min(Max):
+    """min(u, v): the mirror of `max`."""
+
+    name, formula = "min", "min({0}, {1})"
+    forward, onnx_kind = staticmethod(torch.minimum), "Min"
+    sign = -1.0
+
+    def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
+        """min(u, v) = -max(-u, -v): the sign goes into the weights of `linear` or of an MLP's first layer.
+
+        In `distance` it is lost; the sum of the entries has no weight to take it.
+        """
+        return None if predictor == "sum" else ("max", predictor)

@@ -1,0 +1,37 @@
+"""The sum u + v."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sif.encodings.rows import Rows, broadcast, inner
+from sif.operations.base import Operation
+from sif.operations.tables import Side
+
+__all__ = ["Plus"]
+
+
+class Plus(Operation):
+    """u + v. Weighted it is f(user) + g(item); -||u + v||^2 = -||u||^2 - ||v||^2 - 2 <u, v>."""
+
+    name, formula = "plus", "({0} + {1})"
+    forward, onnx_kind = staticmethod(torch.add), "Add"
+    twice = -2.0
+    """The factor of <u, v> in -||o(u, v)||^2."""
+
+    def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
+        """Without networks the weights go into the tables: `linear` is the `sum`."""
+        return ("plus", "sum") if predictor == "linear" and not networks else None
+
+    def halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Both are weighted alike."""
+        return weight, weight
+
+    def distance(self, u: Rows, v: Rows, width: int) -> Tensor:
+        """Return -||u||^2 - ||v||^2 -+ 2 <u, v>."""
+        return inner(u, v, width) * self.twice + broadcast(u.norms(), v.norms(), width)
+
+    def fold_distance(self, mode: int, x: Tensor) -> Side:
+        """Fold to an inner product and biases."""
+        return Side.of(-x.square().sum(1), product=x if mode else self.twice * x)

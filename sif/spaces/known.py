@@ -1,0 +1,18 @@
+"""The recommender's spaces by name, which is all that the rest of sif tells them apart by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sif.spaces.interaction import InteractionNetwork, InteractionSpace
+from sif.spaces.tensor import TensorInteractionSpace
+from sif.spaces.wide import WideNetwork, WideSpace
+
+__all__ = ["SPACES", "FunctionNetwork"]
+
+FunctionNetwork = InteractionNetwork | WideNetwork
+"""A network of users and items; what is read of one, the other has too: nobody asks which it is."""
+
+SPACES: Mapping[str, Any] = {space.name: space for space in (InteractionSpace, TensorInteractionSpace, WideSpace)}
+"""Each makes itself (`make`), and reads of a genotype the settings, the formula, and whether it is additive."""

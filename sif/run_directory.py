@@ -17,7 +17,7 @@ from nasp_core.genotype import Genotype
 from sif.checkpoint import write_atomically
 from sif.errors import RunError
 from sif.host import TemporaryFolder
-from sif.lock import alone
+from sif.lock import LOCK, alone
 from sif.results import SCHEMA_VERSION, upgraded
 from sif.toml import dump_toml
 
@@ -50,7 +50,7 @@ class RunDirectory:
             stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
             numbered = (Path("runs") / f"{stem}-{number}" for number in itertools.count(1))
             return cls(next(candidate for candidate in numbered if _made(candidate)), new=True)
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        if path.is_file() or (path.is_dir() and any(left.name != LOCK for left in path.iterdir())):
             raise RunError(f"{path} exists and is not empty; give another --out, or go on with --resume {path}")
         _made(path)
         return cls(path, new=True)

@@ -364,6 +364,13 @@ def test_two_searches_into_one_folder_do_not_mix(ratings: str):
         pass
 
 
+def test_what_a_search_leaves_that_was_killed_at_once_is_an_empty_folder(tmp_path: Path):
+    from sif.run_directory import RunDirectory
+
+    (tmp_path / ".lock").write_text("1")
+    assert RunDirectory.create(tmp_path, "run").path == tmp_path
+
+
 def test_a_lock_ends_with_its_process(tmp_path: Path):
     script = f"import os, pathlib; from sif.lock import alone; a = alone(pathlib.Path({str(tmp_path)!r}), 'x'); "
     script += "a.__enter__(); os._exit(9)"

@@ -59,7 +59,7 @@ def test_a_graph_of_text_carries_its_state(runs: dict[str, Path], tmp_path: Path
     path, meta = export_cells(runs["ptb"], "onnx", tmp_path / "cell.onnx")
     words = torch.randint(0, len(meta["preparation"]["words"]), (7, 3))
     with torch.no_grad():
-        wanted = sif.load_cells(runs["ptb"]).network()(words).numpy()
+        wanted = sif.load_cells(runs["ptb"]).network()(words)[0].numpy()
     graph, state, found = session(path), np.zeros((3, meta["network"]["hidden"]), np.float32), []
     for row in words.numpy():
         logits, state = graph.run(["logits", "next_state"], {"words": row[None], "state": state})

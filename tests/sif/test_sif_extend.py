@@ -74,7 +74,7 @@ def recipe_of(strategy: Any, settings: Any = None) -> Any:
         (nasp, nasp()),
         (partial(nasp, alpha_lr=0.2), nasp(alpha_lr=0.2)),
         (lambda: darts(alpha_lr=0.1), darts(alpha_lr=0.1)),
-        ("nasp_core.methods:darts", darts()),
+        ("nasp_core.methods.darts:darts", darts()),
     ],
 )
 def test_a_strategy_is_made_again_from_its_recipe(given: Any, made: Any):

@@ -16,7 +16,7 @@ from sif.errors import RecipeError, RunError
 from sif.memory import available, in_words
 from sif.models.fits import check_tables
 from sif.recipes import load_rating_recipe, load_recipe
-from sif.recipes.load import changes_of
+from sif.recipes.changes import changes_of
 
 MIB = 2**20
 

@@ -16,7 +16,7 @@ from sif.cli.app import app
 from sif.datasets import Pictures
 from sif.errors import RecipeError
 from sif.recipes import CellRecipe, load_recipe
-from sif.recipes.load import changes_of
+from sif.recipes.changes import changes_of
 
 FAST = {"retrain": False, "compare.random_epochs": "none"}
 

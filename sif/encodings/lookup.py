@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
-from operator import attrgetter
 from typing import Any
 
 from nasp_core.errors import SpaceError
+from sif.extend import resolve
 
 __all__ = ["found", "name_of", "problems_of"]
 
 
 def found(kind: str, name: str, known: Mapping[str, Any]) -> Any:
-    """Return the object of a name: one of `known`, or `package.module:object`, a class being called without arguments.
+    """Return the object of a name (see `sif.extend.resolve`), a class being called without arguments.
 
     Raises `SpaceError` where there is none.
     """
-    if name in known:
-        return known[name]
-    if ":" not in name:
-        raise SpaceError(f"unknown {kind} {name!r}; there are {', '.join(known)}, or package.module:object")
-    module, _, path = name.partition(":")
+    made = resolve(kind, name, known, SpaceError)
     try:
-        made = attrgetter(path)(import_module(module))
         return made() if isinstance(made, type) else made
-    except ImportError as error:
-        raise SpaceError(
-            f"{kind} {name!r} cannot be made: {error}; install its package, or put its folder on PYTHONPATH"
-        ) from error
-    except (AttributeError, ValueError, TypeError) as error:
-        raise SpaceError(f"{kind} {name!r} cannot be made: {error}") from error
+    except TypeError as error:
+        raise SpaceError(f"{kind} {name!r} cannot be made without arguments: {error}") from error
 
 
 def name_of(kind: str, value: Any, known: Mapping[str, Any], cls: type) -> str:

@@ -142,7 +142,7 @@ def equivalence_class(name: str) -> str:
     A name of three modes is that of its parts (w . (u - v) is w . (u + v) with v negated, and so on: `canonical`); with
     every result negated max becomes min, so that a name and its mirror are one.
     """
-    if ":" in name:
+    if name not in OPERATIONS and name not in _known(3):
         return name
     grouping, *parts = name.split("_") if name[0].isdigit() else ("", *name.split("_"))
     plain = [part if part in _MIRROR else canonical(part, "linear", networks=False)[0] for part in parts]

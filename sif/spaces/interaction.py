@@ -21,6 +21,7 @@ from sif.encodings.histories import Histories
 from sif.encodings.lookup import problems_of
 from sif.encodings.side import SIDES, Side, SideTables
 from sif.encodings.sides import SidedNetwork, SideSettings
+from sif.extend import names_of
 from sif.operations import (
     OPERATIONS,
     PREDICTORS,
@@ -60,7 +61,7 @@ class InteractionSettings(SideSettings):
 
 def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation], modes: int) -> None:
     names = settings.operations
-    unknown = [name for name in names if name not in known and ":" not in name]
+    unknown = [name for name in names if name not in names_of("operation", known) and ":" not in name]
     problems = problems_of(names, partial(operation, modes=modes))
     if not names:
         problems.append(f"no operation to choose from; there are {', '.join(known)}")

@@ -12,6 +12,7 @@ from nasp_core.types import ChoiceGroup
 from sif.encodings import ENCODINGS, encoding, encoding_names, parts_of
 from sif.encodings.lookup import problems_of
 from sif.encodings.sides import SideSettings
+from sif.extend import names_of
 from sif.operations import OPERATIONS, PREDICTORS, additive, operation, operation_names
 
 __all__ = ["NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
@@ -79,8 +80,8 @@ class WideSettings(SideSettings):
 
 
 def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
-    known = OFFERS[name]
     open_to_others = name in ("encodings", "operations")
+    known = names_of(name.removesuffix("s"), dict.fromkeys(OFFERS[name])) if open_to_others else OFFERS[name]
     unknown = [each for each in offered if each not in known and not (open_to_others and ":" in each)]
     problems = []
     if not offered:

@@ -1,5 +1,6 @@
 """Operations and encodings from outside: served exactly whatever rules they have, refused where they cannot be."""
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ def test_what_is_additive():
         (("own_parts:Narrow",), r"makes \(3, 3, 8\) of vectors .* with width = 1 it must be \(3, 3, 4\)"),
         (("own_parts:WrongFold",), "the scores of many pairs under sum is not that of its forward; mend the rule"),
         (("own_parts:WrongGradient",), "the gradient is not that of its forward"),
-        (("own_parts:Gone",), "operation 'own_parts:Gone' cannot be made: module 'own_parts' has no attribute 'Gone'"),
-        (("no_such_module:Gone",), "cannot be made: No module named 'no_such_module'"),
+        (("own_parts:Gone",), "operation 'own_parts:Gone': module own_parts has no Gone"),
+        (("no_such_module:Gone",), "there is no module no_such_module; install its package"),
         (("own_parts:LAST",), "make it an object of a subclass of sif.operations.Operation"),
         ((torch.add,), "is neither a name nor a sif.operations.base.Operation"),
     ],
@@ -71,8 +72,16 @@ def test_an_export_whose_operation_is_gone_says_so(tmp_path: Path):
     side = Side(torch.zeros(2), nothing, nothing, nothing, (torch.ones(2, 3),))
     tables = Tables(side, side, (Deep("own_gone:Gap", ()),))
     path = Export(Folded(tables), Vocabulary(range(2)), Vocabulary(range(2)), {}, {}).write(tmp_path / "m.npz", "npz")
-    with pytest.raises(RunError, match="No module named 'own_gone'; install its package"):
+    with pytest.raises(RunError, match="there is no module own_gone; install its package"):
         load_export(path)
+
+
+def test_an_operation_of_an_installed_package(monkeypatch: pytest.MonkeyPatch):
+    point = EntryPoint("gap", "own_parts:Distance", "sif.operations")
+    monkeypatch.setattr("sif.extend.entry_points", lambda group: [point] if group == "sif.operations" else [])
+    space = InteractionSpace((2, 2), InteractionSettings(operations=("plus", "gap"), hidden=0))
+    WideSettings(operations=("gap",)).check()
+    assert space.family({"operation": (1,)}) == "gap"
 
 
 def test_an_encoding_must_be_finite():

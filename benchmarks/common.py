@@ -15,10 +15,10 @@ from rich.table import Table
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
-from sif.data import Prepared, prepare
-from sif.models.build import build_network, make_space
-from sif.recipes import Recipe, load_rating_recipe
+from sif.problems.data import Prepared, prepare
+from sif.problems.recipes import Recipe, load_rating_recipe
 from sif.results import hardware, versions
+from sif.spaces.build import build_network, make_space
 
 __all__ = ["Timed", "arguments", "finish", "load", "run_search", "train_found"]
 

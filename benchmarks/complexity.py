@@ -19,7 +19,8 @@ from nasp_core.search import search
 from sif.cells.cost import parameters
 from sif.cells.data import prepare_cells
 from sif.cells.networks import build_cells, make_space
-from sif.recipes import ConvCellRecipe, load_recipe
+from sif.cells.recipes import ConvCellRecipe
+from sif.recipes import load_recipe
 
 FREE = ("skip_connect", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7")
 

@@ -21,9 +21,9 @@ from nasp_core.evaluation import evaluate
 from nasp_core.loop import Loop
 from nasp_core.methods import make_strategy
 from nasp_core.optimise import Training
-from sif.models.build import build_network, make_space
 from sif.problems.tables import TableInstance
 from sif.runs.engine import Engine
+from sif.spaces.build import build_network, make_space
 
 STRATEGIES = ("nasp", "nasp-ranked", "darts", "darts-2nd")
 

@@ -26,7 +26,8 @@ from nasp_core.errors import NaspError
 from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.search import search
 from sif.operations import OPERATIONS, equivalence_class
-from sif.recipes import Recipe, load_recipe
+from sif.problems.recipes import Recipe
+from sif.recipes import load_recipe
 from sif.spaces.interaction import InteractionSpace
 from sif.testing.planted import PlantedTask
 

@@ -33,7 +33,7 @@ from nasp_core.loop import Loop, Observer
 from nasp_core.optimise import Optimiser, Training
 from sif.datasets import read, split
 from sif.encodings.histories import Histories
-from sif.evaluate import rank_metrics
+from sif.metrics import rank_metrics
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import named
 from sif.spaces.wide_settings import WideSettings

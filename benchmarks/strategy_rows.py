@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nasp_core.methods import STRATEGIES
 from sif.strategies import described
-from sif.strategy_rows import table_text
+from sif.strategy_store import table_text
 
 if __name__ == "__main__":
     path = Path(__file__).parents[1] / "data" / "tables" / "strategies.json"

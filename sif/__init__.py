@@ -9,10 +9,11 @@ from sif.errors import SifError
 from sif.lazy import lazy
 
 if TYPE_CHECKING:
-    from sif.api import Run, load, load_cells, search, search_cells
+    from sif.api import load, load_cells, search, search_cells
     from sif.cells.saved import CellRun
     from sif.datasets import Interactions, read
     from sif.recommender import Recommender
+    from sif.run import Run
 
 __version__ = "0.1.0"
 
@@ -33,10 +34,11 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        **dict.fromkeys(("Run", "load", "load_cells", "search", "search_cells"), "sif.api"),
+        **dict.fromkeys(("load", "load_cells", "search", "search_cells"), "sif.api"),
         "CellRun": "sif.cells.saved",
         **dict.fromkeys(("Interactions", "read"), "sif.datasets"),
         "Recommender": "sif.recommender",
+        "Run": "sif.run",
     },
 )
 

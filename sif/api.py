@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from sif.errors import DataError
-from sif.evaluate.run import rank_run
 from sif.host import TemporaryFolder, shielded
 from sif.problems import open_recipe, problem
 from sif.recipes import BaseRecipe, changes_of, load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain, score
 from sif.runs.engine import execute
-from sif.serve.run import Run
+from sif.runs.rank import rank_run
 
-__all__ = ["Run", "execute", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
+__all__ = ["execute", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
 
 
 @shielded(draws=True)

@@ -17,22 +17,23 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
 from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
-from sif.data import prepare
 from sif.datasets import read
 from sif.errors import DataError, RunError
 from sif.host import shielded
-from sif.models.build import build_network, parameters_of
-from sif.models.saved import Goal, goal_of, goal_of_task, model_tree, network_of
 from sif.operations.tables import Side
-from sif.recipes import Recipe, changes_of, load_rating_recipe
+from sif.problems.data import prepare
+from sif.problems.recipes import Recipe, load_rating_recipe
+from sif.problems.threads import threads_for
+from sif.recipes import changes_of
 from sif.serve.asked import count_of, matrix_of, numbers_of, rows_of
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
 from sif.serve.topk import Ranked, top_k
+from sif.spaces.build import build_network, parameters_of
 from sif.spaces.interaction import InteractionNetwork
+from sif.spaces.saved import Goal, goal_of, goal_of_task, model_tree, network_of
 from sif.spaces.wide import WideNetwork
 from sif.tasks import Scale
-from sif.threads import threads_for
 
 __all__ = ["Recommender"]
 
@@ -133,7 +134,7 @@ class Recommender:
         return self._folded
 
     @property
-    def _scale(self) -> Scale:
+    def scale(self) -> Scale:
         """From scores to ratings; of a ranking, scores stay as they are."""
         return self._goal if isinstance(self._goal, Scale) else _PLAIN
 
@@ -192,7 +193,7 @@ class Recommender:
             excluded = cold if excluded is None else np.union1d(excluded, cold)
         places = places if within is None else min(places, len(within))
         ids, values = known.top_k(asked, places, items=within, seen=seen, excluded=excluded)
-        values = values * np.float32(self._scale.std) + np.float32(self._scale.mean)
+        values = values * np.float32(self.scale.std) + np.float32(self.scale.mean)
         return (ids[0], values[0]) if single else (ids, values)
 
     @shielded()

@@ -16,12 +16,13 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.proxies import Proxy, SupernetProxy, make_proxy, proxy_score
 from nasp_core.types import Batch, derive_seed
+from sif.cells.recipes import NasBench201Recipe
 from sif.cells.truth import TrueAccuracies
 from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.problems import problem_of
 from sif.problems.base import Instance
-from sif.recipes import NasBench201Recipe, load_recipe
+from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
 
 __all__ = ["PointScores", "correlations", "score_points"]
@@ -141,7 +142,8 @@ def _opened(recipe: Any, device: str, root: Path | None) -> Instance:
     """Read the data of a recipe, and return what its points are scored on."""
     problem = problem_of(recipe)
     problem.check(recipe)
-    return problem.reopen(recipe, device=device, root=root)
+    opened: Instance = problem.reopen(recipe, device=device, root=root)
+    return opened
 
 
 def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:

@@ -29,7 +29,7 @@ from nasp_core.trials import TrialStrategy
 from nasp_core.types import Active, ChoiceGroup, Mixture, Stream
 from sif.extend import resolve
 from sif.recipes.strategy import StrategyRecipe
-from sif.strategy_rows import kept_rows
+from sif.strategy_store import kept_rows
 from sif.testing.cases import CASES
 
 __all__ = ["described", "first_line", "spaces_of", "step_cost"]

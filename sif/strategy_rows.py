@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from sif.extend import names_of
-from sif.resources import resource_dir
+from sif.strategy_store import fresh_rows
 
-__all__ = ["describe_strategy", "kept_rows", "parts_in_short", "sources", "strategy_rows", "table_text"]
-
-_SOURCES = ("methods", "parts", "trials")
-"""Where in nasp_core names, docstrings and parts come from."""
+__all__ = ["describe_strategy", "parts_in_short", "strategy_rows"]
 
 
 def strategy_rows() -> list[dict[str, Any]]:
@@ -25,7 +17,7 @@ def strategy_rows() -> list[dict[str, Any]]:
 
     Keys as in `describe_strategy`.
     """
-    known: Mapping[str, Any] | None = _fresh_rows()
+    known: Mapping[str, Any] | None = fresh_rows()
     if known is None:
         from nasp_core.methods import STRATEGIES
 
@@ -41,43 +33,12 @@ def describe_strategy(name: str) -> dict[str, Any]:
     (space -> whether it runs there), `refused` (space -> reasons why not), `step_cost` (see
     `sif.strategies.step_cost`), `bibtex`.
     """
-    kept = _fresh_rows()
+    kept = fresh_rows()
     if kept is not None and name in kept:
         return dict(kept[name])
     from sif.strategies import described
 
     return described(name)
-
-
-def sources() -> str:
-    """Return a fingerprint of the code that the rows are read from; imports none of it."""
-    spec = find_spec("nasp_core")
-    folder = Path(str(spec.origin)).parent if spec is not None else Path()
-    files = sorted(file for room in _SOURCES for file in (folder / room).rglob("*.py"))
-    text = b"".join(file.relative_to(folder).as_posix().encode() + file.read_bytes() for file in files)
-    return hashlib.sha256(text.replace(b"\r\n", b"\n")).hexdigest()[:16]
-
-
-@cache
-def _kept() -> dict[str, Any]:
-    path = resource_dir("data") / "tables" / "strategies.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"sources": "", "rows": []}
-
-
-def kept_rows() -> dict[str, dict[str, Any]]:
-    """Return the rows that were kept, by name; of strategies that changed since, what was true then."""
-    return {row["name"]: row for row in _kept()["rows"]}
-
-
-@cache
-def _fresh_rows() -> dict[str, dict[str, Any]] | None:
-    return kept_rows() if _kept()["sources"] == sources() else None
-
-
-def table_text(rows: list[dict[str, Any]]) -> str:
-    """Return the content of the file that keeps the rows (written by benchmarks/strategy_rows.py)."""
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    return f'{{"sources": "{sources()}", "rows": [\n{lines}\n]}}\n'
 
 
 def parts_in_short(row: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from sif.cells.notation import cell_text
 from sif.cells.truth import TrueAccuracies
 from sif.datasets import read
 from sif.errors import DataError, RaceError
-from sif.models.build import make_space
+from sif.spaces.build import make_space
 from sif.spaces.wide_settings import NAME, VERSION, settings_of
 from sif.tabular import InteractionTable, Plan, TaskName, arena_of
 from sif.tasks.ranking_settings import RankingSettings

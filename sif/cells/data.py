@@ -12,13 +12,13 @@ from torch import Tensor
 from nasp_core.types import Task
 from sif.cells.convolution.task import Augment, Cut, ImageTask, cut_training
 from sif.cells.fits import Stage, check_cells
+from sif.cells.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
 from sif.cells.recurrent.task import TextTask
 from sif.cells.truth import TrueAccuracies
-from sif.data import resolve_device
 from sif.datasets.corpora import Corpus, read_corpus
 from sif.datasets.pictures import Pictures, read_pictures
+from sif.device import resolve_device
 from sif.errors import DataError, RecipeError
-from sif.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
 
 __all__ = ["CellData", "prepare_cells"]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from nasp_core.network import Network
 from nasp_core.types import Mixture
 from sif.cells.networks import build_cells, make_space
+from sif.cells.recipes import CellRecipe
 from sif.memory import FLOAT, available, check_fits, trained_bytes
-from sif.recipes import CellRecipe
 
 __all__ = ["Stage", "check_cells"]
 

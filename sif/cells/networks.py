@@ -10,11 +10,11 @@ from nasp_core.network import Network, Space
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.convolution.network import CellNetwork, CellSettings, cells_of
 from sif.cells.convolution.space import ConvCellSpace, ConvSettings
+from sif.cells.recipes import CellRecipe
 from sif.cells.recurrent.forms import pairs_of
 from sif.cells.recurrent.settings import RecurrentSettings
 from sif.cells.recurrent.space import RecurrentCellSpace, RecurrentNetwork
 from sif.errors import RunError
-from sif.recipes import CellRecipe
 
 __all__ = ["build_cells", "make_space"]
 

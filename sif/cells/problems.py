@@ -21,12 +21,12 @@ from sif.cells.data import CellData, prepare_cells
 from sif.cells.export import export_cells
 from sif.cells.networks import build_cells, make_space
 from sif.cells.notation import cell_text
+from sif.cells.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
 from sif.cells.saved import MODEL_FORMAT, CellRun, load_cell_model
 from sif.cells.show import cell_figures, cell_sheet
 from sif.checkpoint import save_tree
 from sif.problems.base import Candidate, Instance, Problem, Searches
 from sif.recipes.base import BaseRecipe
-from sif.recipes.cells import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
 from sif.run_directory import RunDirectory
 from sif.sheet import Sheet
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from sif.cli.app import console, errors
-from sif.evaluate import METRICS
+from sif.metrics import METRICS
 
 __all__ = ["note_additive", "print_ranking"]
 

@@ -13,8 +13,8 @@ from sif.cli.app import console, emit, errors, guarded
 from sif.cli.ranking import note_additive
 from sif.cli.show import print_table
 from sif.errors import RunError
+from sif.run import Run
 from sif.serve.lists import write_lists
-from sif.serve.run import Run
 from sif.sheet import Line, Table
 
 __all__ = ["recommend"]

@@ -1,11 +1,11 @@
 """A find beside other recommenders, on one split, each tuned under one budget: `compare_run`."""
 
-from sif.compare.method import Fitted, Method, by_products, grid_of
-from sif.compare.methods import METHODS
 from sif.compare.run import compare_run
 from sif.compare.statistics import holm, paired
-from sif.compare.table import Table
 from sif.compare.tuning import Terms, run_method
+from sif.rivals.method import Fitted, Method, by_products, grid_of
+from sif.rivals.methods import METHODS
+from sif.rivals.table import Table
 
 __all__ = [
     "METHODS",

@@ -16,16 +16,16 @@ import torch
 
 from nasp_core.types import State
 from sif.compare.isolate import NotRun, isolated
-from sif.compare.method import Method
-from sif.compare.methods import METHODS, name_problems
 from sif.compare.results import SCHEMA_VERSION, Comparison, Row, Spread, Versus
 from sif.compare.source import FOUND, Source, open_run
 from sif.compare.statistics import holm, paired
-from sif.compare.table import Table
 from sif.compare.tuning import Terms
 from sif.errors import RunError
 from sif.host import shielded
 from sif.results import hardware, versions
+from sif.rivals.method import Method
+from sif.rivals.methods import METHODS, name_problems
+from sif.rivals.table import Table
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Progress, Stages
 

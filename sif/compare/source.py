@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nasp_core.search import train_genotype
-from sif.compare.method import Fit, Fitted, Method, Settings
-from sif.compare.table import Table
 from sif.errors import RunError
-from sif.models.build import is_additive, parameters_of
 from sif.problems.tables import TableInstance
+from sif.rivals.method import Fit, Fitted, Method, Settings
+from sif.rivals.table import Table
 from sif.run_directory import RunDirectory
 from sif.runs.after import judged
 from sif.serve.folding import Folded
+from sif.spaces.build import is_additive, parameters_of
 from sif.tasks import RankingSettings, RankingTask
 
 __all__ = ["FOUND", "Source", "find_of", "open_run"]

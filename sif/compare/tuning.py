@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from nasp_core.types import State
-from sif.compare.method import Fitted, Method, ScoresOf, Settings
-from sif.compare.table import Table
 from sif.errors import DataError
-from sif.evaluate import METRICS, rank_metrics, rank_per_user
+from sif.metrics import METRICS, rank_metrics, rank_per_user
+from sif.rivals.method import Fitted, Method, ScoresOf, Settings
+from sif.rivals.table import Table
 
 __all__ = ["Judge", "Terms", "run_method"]
 

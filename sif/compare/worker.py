@@ -13,12 +13,12 @@ import torch
 
 from nasp_core.errors import NaspError
 from sif.checkpoint import save_tree
-from sif.compare.method import Method
-from sif.compare.methods import METHODS
 from sif.compare.source import find_of
-from sif.compare.table import Table
 from sif.compare.tuning import Terms, run_method
 from sif.results import peak_memory_mb
+from sif.rivals.method import Method
+from sif.rivals.methods import METHODS
+from sif.rivals.table import Table
 
 __all__ = ["main", "peak_mb", "resident_mb"]
 

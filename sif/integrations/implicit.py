@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sif.errors import DataError
 from sif.integrations import IntegrationError
-from sif.recommender import Recommender
 from sif.serve.folding import Folded
+from sif.tasks import Scale
 
 try:
     from implicit.cpu.matrix_factorization_base import MatrixFactorizationBase
@@ -131,7 +131,21 @@ def factors_model(users: Floats, items: Floats, *, vectors: int | None = None, n
     return model
 
 
-def to_implicit(source: Recommender | Folded, *, num_threads: int = 0) -> FoldedModel:
+class Trained(Protocol):
+    """What is taken of a `sif.Recommender`: its tables, and from scores to ratings."""
+
+    @property
+    def folded(self) -> Folded:
+        """The tables the scores come from."""
+        ...
+
+    @property
+    def scale(self) -> Scale:
+        """Mean and deviation of the ratings."""
+        ...
+
+
+def to_implicit(source: Trained | Folded, *, num_threads: int = 0) -> FoldedModel:
     """Return a trained function as a model of implicit whose `recommend` gives its ids and scores (to 1e-5).
 
     A Recommender's scores are in the unit of its ratings, those of `Folded` in standard units. All items are ranked,
@@ -152,8 +166,8 @@ def to_implicit(source: Recommender | Folded, *, num_threads: int = 0) -> Folded
             "  Recommend with sif.Recommender, or export it: sif export RUN --to npz."
         )
     users, items = (np.asarray(table.cpu(), dtype=np.float32) for table in factors)
-    if isinstance(source, Recommender):
-        scale = source._scale
+    if not isinstance(source, Folded):
+        scale = source.scale
         users = users * np.float32(scale.std)
         if scale.mean:
             users = np.c_[users, np.full(len(users), scale.mean, np.float32)]

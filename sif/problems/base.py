@@ -19,6 +19,7 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import State, Task
 from sif.errors import RunError
+from sif.extend import resolve
 from sif.recipes.base import BaseRecipe
 from sif.run_directory import FinishedRun, RunDirectory
 from sif.sheet import Sheet
@@ -197,11 +198,13 @@ class Problem(ABC):
         recipes: space -> the class of recipe; the first is what a recipe without `space.name` means.
         what: the data in a word for messages ("ratings", "cells").
         budgeted: whether its recipes have budgets (`--budget`).
+        opens: the class of its finished runs, as `package.module:object`.
     """
 
     name: ClassVar[str]
     what: ClassVar[str]
     budgeted: ClassVar[bool] = False
+    opens: ClassVar[str] = "sif.run_directory:FinishedRun"
 
     @property
     @abstractmethod
@@ -233,5 +236,6 @@ class Problem(ABC):
         return ""
 
     def run(self, directory: RunDirectory, keep: Any = None) -> FinishedRun:
-        """Return a finished run of this problem, with what serves it."""
-        return FinishedRun(directory, keep)
+        """Return a finished run of this problem: an object of the class that `opens` names."""
+        found: FinishedRun = resolve("run", self.opens)(directory, keep)
+        return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sif.problems.recipes import RankingRecipe
 from sif.problems.tables import TableProblem
 from sif.recipes.base import BaseRecipe
-from sif.recipes.rating import RankingRecipe
 
 __all__ = ["RANKING", "RankingProblem"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sif.problems.recipes import Recipe, WideRecipe
 from sif.problems.tables import TableProblem
 from sif.recipes.base import BaseRecipe
-from sif.recipes.rating import Recipe, WideRecipe
 
 __all__ = ["RATING", "RatingProblem"]
 

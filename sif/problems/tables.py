@@ -24,22 +24,22 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree
-from sif.data import Prepared, make_task, prepare
 from sif.datasets import Split
-from sif.models.baselines import Baseline, baseline_table
-from sif.models.build import build_network, make_space, small_space
-from sif.models.saved import task_tree
 from sif.problems.base import Candidate, Changes, Instance, Problem, Rival, Searches
+from sif.problems.data import Prepared, make_task, prepare
+from sif.problems.recipes import RankingRecipe, Recipe
 from sif.problems.table_sheet import table_sheet
-from sif.recipes.rating import RankingRecipe, Recipe
-from sif.report.formula import formula
+from sif.problems.threads import threads_for
+from sif.rivals.networks import Baseline, baseline_table
 from sif.run_directory import RunDirectory
 from sif.serve.export import export_run
 from sif.sheet import Sheet
+from sif.spaces.build import build_network, make_space, small_space
+from sif.spaces.formula import formula
 from sif.spaces.interaction import InteractionSpace
 from sif.spaces.known import SPACES
+from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
-from sif.threads import threads_for
 
 __all__ = ["TableInstance", "TableProblem"]
 
@@ -105,12 +105,6 @@ class TableProblem(Problem):
             "folded": folded.describe(),
             "additive": folded.additive,
         }
-
-    def run(self, directory: RunDirectory, keep: Any = None) -> Any:
-        """Return a finished run that recommends."""
-        from sif.serve.run import Run
-
-        return Run(directory, keep)
 
 
 def _start(recipe: Recipe) -> list[str]:

@@ -12,16 +12,14 @@ from pydantic import ValidationError
 
 from nasp_core.errors import nearest
 from sif.errors import RecipeError
-from sif.problems import problem
 from sif.recipes.base import BaseRecipe, Source, place, refusal
 from sif.recipes.budgets import FULL, apply_budget, stated
 from sif.recipes.changes import MADE, Change, misread, read_changes, settled
 from sif.recipes.choices import drop_unused, unused
-from sif.recipes.rating import Recipe
+from sif.recipes.problems import problem
 from sif.recipes.shipped import recipe_names, recipe_text
 
 __all__ = [
-    "load_rating_recipe",
     "load_recipe",
     "parse_recipe",
     "recipe_class",
@@ -44,14 +42,6 @@ def load_recipe(source: str | Path, overrides: Sequence[str | Change] = (), budg
             raise RecipeError(f"{path} is not TOML: it is not UTF-8 text") from None
         return parse_recipe(text, str(path), overrides, budget)
     return parse_recipe(recipe_text(str(source)), f"recipe {source}", overrides, budget)
-
-
-def load_rating_recipe(source: str | Path, overrides: Sequence[str | Change] = ()) -> Recipe:
-    """Return a recipe of ratings (see `load_recipe`); raises `RecipeError` for one of cells."""
-    recipe = load_recipe(source, overrides)
-    if not isinstance(recipe, Recipe):
-        raise RecipeError(f"{recipe.origin} is of task {recipe.task}; use sif.search_cells")
-    return recipe
 
 
 def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
@@ -129,7 +119,8 @@ def recipe_class(
     space = data.get("space", {})
     name = str(space.get("name", next(iter(kinds)))) if isinstance(space, Mapping) else ""
     if name in kinds:
-        return kinds[name]
+        found: type[BaseRecipe] = kinds[name]
+        return found
     where = place(places or {}, "space.name")
     raise refusal(origin, [f"{where}space.name = {name!r}: there are {', '.join(kinds)}"])
 

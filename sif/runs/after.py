@@ -53,7 +53,7 @@ def reopened(
             f"run {directory.path} was made from data in memory, which it does not keep; "
             "search again from a file to train or evaluate it later"
         )
-    instance = own.reopen(recipe, device=device, root=root)
+    instance: Instance = own.reopen(recipe, device=device, root=root)
     if instance.fingerprint != result["fingerprint"]:
         raise RunError(
             f"{recipe.dataset} is not what run {directory.path} was made with: {instance.fingerprint}, then "

@@ -18,13 +18,13 @@ from sif.checkpoint import load_tree, write_atomically
 from sif.datasets import RawId, Vocabulary
 from sif.errors import RunError
 from sif.host import shielded
-from sif.models.saved import goal_of, network_of
 from sif.operations import operation
 from sif.run_directory import RunDirectory
 from sif.serve.asked import count_of, in_a_list
 from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
+from sif.spaces.saved import goal_of, network_of
 from sif.tasks import Scale
 
 __all__ = ["FORMATS", "Export", "export_run", "load_export", "write_export"]

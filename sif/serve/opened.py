@@ -21,11 +21,11 @@ from sif.checkpoint import load_tree
 from sif.datasets import RawId, Vocabulary
 from sif.errors import DataError, RunError
 from sif.host import shielded
-from sif.models.build import build_network
-from sif.models.saved import goal_of, network_of
 from sif.run_directory import RunDirectory
 from sif.serve.folding import Folded
 from sif.serve.topk import Ranked, top_k_of
+from sif.spaces.build import build_network
+from sif.spaces.saved import goal_of, network_of
 from sif.tasks import Scale
 
 __all__ = ["Opened", "Opener"]

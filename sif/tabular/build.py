@@ -20,7 +20,7 @@ from nasp_core.types import Active
 from sif.datasets import Interactions, check_rating_task, split
 from sif.errors import DataError
 from sif.host import shielded
-from sif.models.build import make_space, parameters_of
+from sif.spaces.build import make_space, parameters_of
 from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import NAME
 from sif.tabular.assemble import write_table

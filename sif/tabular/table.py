@@ -17,8 +17,8 @@ from nasp_core.genotype import Genotype
 from nasp_core.trials import Proposal
 from nasp_core.types import Active
 from sif.errors import DataError
-from sif.models.build import small_space
 from sif.resources import resource_dir
+from sif.spaces.build import small_space
 from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import NAME, VERSION, groups_of, settings_of
 from sif.tabular.assemble import MADE

@@ -15,7 +15,7 @@ from nasp_core.types import Stream
 from sif.datasets import Interactions, Split
 from sif.encodings.histories import Histories
 from sif.errors import DataError
-from sif.evaluate import rank_metrics
+from sif.metrics import rank_metrics
 from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import LOSSES
 from sif.tasks.ranking_settings import RankingSettings
@@ -29,7 +29,7 @@ _SCORES = 1 << 21  # of one batch of an evaluation, at least one user: what a ca
 
 
 class RankingTask:
-    """A ranking loss on positive pairs, and metrics over the full catalogue (`sif.evaluate.rank_metrics`).
+    """A ranking loss on positive pairs, and metrics over the full catalogue (`sif.metrics.rank_metrics`).
 
     A pair is a positive where it has a rating of `settings.threshold` or more; contexts are not used, and repeated
     pairs are one. Without a threshold a pair rated 0 or less was never met (an impression, a return), and all others

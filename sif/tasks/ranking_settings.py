@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from sif.errors import DataError
-from sif.evaluate import METRICS
+from sif.metrics import METRICS
 from sif.tasks.ranking_losses import LOSSES, RankingLoss
 
 __all__ = ["USES", "RankingSettings"]
@@ -36,7 +36,7 @@ class RankingSettings:
     - `hidden_only`: with `softmax`, whether the pairs that are shown are left out of the loss; else they are predicted
       too, from themselves among others.
     - `threshold`: a rating from here on makes a pair a positive; None takes all pairs.
-    - `metric`, `k`: what selects (one of `sif.evaluate.METRICS`), over the first k places.
+    - `metric`, `k`: what selects (one of `sif.metrics.METRICS`), over the first k places.
 
     Raises DataError, with all problems at once, for values out of range and for settings that the loss would ignore.
     """

@@ -205,7 +205,7 @@ def test_no_byte_is_replaced_in_silence(write, text, pack):
 
 
 def test_a_recipe_reads_what_the_command_line_reads(write):
-    from sif.data import prepare
+    from sif.problems.data import prepare
     from sif.recipes import load_recipe
 
     write(GOOD.replace("user_id,item_id", "reader,2"), "part-1.csv")

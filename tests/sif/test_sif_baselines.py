@@ -11,8 +11,8 @@ from sif_samples import TINY, planted_rows
 
 import sif
 from nasp_core.network import Network
-from sif.models.baselines import BASELINES, TENSOR_BASELINES
-from sif.models.build import parameters_of
+from sif.rivals.networks import BASELINES, TENSOR_BASELINES
+from sif.spaces.build import parameters_of
 from sif.spaces.interaction import InteractionSettings
 
 DIM = 4

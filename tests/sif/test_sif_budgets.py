@@ -2,8 +2,9 @@
 
 import pytest
 
+from sif.cells.recipes import CellRecipe
 from sif.errors import RecipeError
-from sif.recipes import CellRecipe, load_recipe, parse_recipe, recipe_names
+from sif.recipes import load_recipe, parse_recipe, recipe_names
 from sif.toml import dump_toml
 
 TEXT = """\

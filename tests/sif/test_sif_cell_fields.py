@@ -9,8 +9,8 @@ from sif_cell_samples import BENCH, CONV, RECURRENT, write_pictures, write_table
 from sif_samples import leaves, lines_of
 
 import sif
+from sif.cells.recipes import CellRecipe
 from sif.problems import problem
-from sif.recipes import CellRecipe
 
 Field = tuple[dict[str, Any], Any]
 

@@ -128,7 +128,7 @@ def test_recommend_scores_are_predicted_ratings(finished: sif.Run):
     import torch
 
     from sif.checkpoint import load_tree
-    from sif.models.build import build_network
+    from sif.spaces.build import build_network
 
     tree = load_tree(finished.path / "model.safetensors")
     network = build_network(finished.genotype, None, sizes=tuple(tree["sizes"]))

@@ -29,7 +29,7 @@ from sif.compare.results import Comparison
 from sif.compare.source import find_of, open_run
 from sif.compare.tuning import Judge
 from sif.errors import DataError, RunError
-from sif.evaluate import rank_metrics
+from sif.metrics import rank_metrics
 
 QUICK = ["popularity", "ease"]
 
@@ -492,8 +492,8 @@ def test_seconds_and_memory_of_an_allocation_are_seen():
 @pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="implicit is not installed")
 def test_methods_reach_their_figures_on_movielens(movielens: str):
     """Random 80/10/10, seed 0, the centre of each grid: validation bands around what was measured."""
-    from sif.data import prepare
-    from sif.recipes import load_rating_recipe
+    from sif.problems.data import prepare
+    from sif.problems.recipes import load_rating_recipe
     from sif.tasks import RankingTask
 
     recipe = load_rating_recipe("movielens-ranking", [])

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from sif.compare import METHODS, Method, Table, by_products, grid_of
-from sif.compare.factors import task_of
-from sif.compare.linear import ease_weights
-from sif.compare.slim import slim_weights
-from sif.evaluate import rank_metrics
+from sif.metrics import rank_metrics
+from sif.rivals.factors import task_of
+from sif.rivals.linear import ease_weights
+from sif.rivals.slim import slim_weights
 
 needs_implicit = pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="implicit is not installed")
 

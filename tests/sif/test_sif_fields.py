@@ -9,7 +9,7 @@ import pytest
 from sif_samples import TINY, leaves, lines_of, planted_rows, text_of
 
 import sif
-from sif.recipes import Recipe
+from sif.problems.recipes import Recipe
 
 HIDDEN = {"space.hidden": 4}
 FROBENIUS = {"space.penalty": "frobenius", "space.l2": 0.01, "space.bias_l2": 0.0, "space.l2_frequency": 0.0}

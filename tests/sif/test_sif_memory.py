@@ -10,12 +10,13 @@ import torch
 from scipy import sparse
 
 from sif.cells.data import prepare_cells
-from sif.data import prepare
 from sif.datasets import Corpus, Pictures
 from sif.errors import RecipeError, RunError
 from sif.memory import available, in_words
-from sif.models.fits import check_tables
-from sif.recipes import load_rating_recipe, load_recipe
+from sif.problems.data import prepare
+from sif.problems.fits import check_tables
+from sif.problems.recipes import load_rating_recipe
+from sif.recipes import load_recipe
 from sif.recipes.changes import changes_of
 
 MIB = 2**20

@@ -12,10 +12,11 @@ from typer.testing import CliRunner, Result
 
 from sif.cells.convolution.task import Augment, ImageTask
 from sif.cells.data import prepare_cells
+from sif.cells.recipes import CellRecipe
 from sif.cli.app import app
 from sif.datasets import Pictures
 from sif.errors import RecipeError
-from sif.recipes import CellRecipe, load_recipe
+from sif.recipes import load_recipe
 from sif.recipes.changes import changes_of
 
 FAST = {"retrain": False, "compare.random_epochs": "none"}

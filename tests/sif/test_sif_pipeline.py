@@ -72,7 +72,7 @@ def test_test_ratings_change_nothing_but_test_metrics(planted: Interactions, mon
     rows = split(planted, "random", (0.8, 0.1, 0.1), 0)
     rating = planted.rating.copy()
     rating[rows.test] = 5.5 - rating[rows.test] + 40.0
-    monkeypatch.setattr("sif.data.split", lambda *_: rows)
+    monkeypatch.setattr("sif.problems.data.split", lambda *_: rows)
     one = sif.search(planted, settings=ALL, device="cpu")
     two = sif.search(replace(planted, rating=rating), settings=ALL, device="cpu")
     assert files_of(one) == files_of(two)

@@ -9,10 +9,10 @@ import pytest
 from scipy import sparse
 
 import sif
-from sif.data import prepare
 from sif.datasets import ColumnNames, Interactions, Vocabulary, read, split
 from sif.errors import DataError
-from sif.recipes import load_rating_recipe
+from sif.problems.data import prepare
+from sif.problems.recipes import load_rating_recipe
 from sif.tasks import RankingTask
 
 PARTS = ("train", "valid", "test")

@@ -26,7 +26,7 @@ from sif.api import rank_run, retrain
 from sif.cli import app
 from sif.cli.ranking import print_ranking
 from sif.errors import DataError, RunError
-from sif.evaluate import METRICS, rank_metrics, rank_per_user
+from sif.metrics import METRICS, rank_metrics, rank_per_user
 
 Rows = list[list[float]]
 MONTHS = TINY | {
@@ -233,7 +233,7 @@ def run(*words: object) -> Any:
 
 def parts_of(finished: sif.Run) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Ratings [24, 18] of each part of the run's split (0 where there is none), cut again from the planted rows."""
-    from sif.data import prepare
+    from sif.problems.data import prepare
 
     recipe = finished.directory.recipe()
     data = prepare(recipe, device="cpu")

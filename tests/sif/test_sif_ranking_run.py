@@ -13,7 +13,8 @@ from sif.api import rank_run, retrain, score
 from sif.cli import app
 from sif.errors import DataError, RecipeError
 from sif.problems import check_recipe
-from sif.recipes import changes_of, load_rating_recipe
+from sif.problems.recipes import load_rating_recipe
+from sif.recipes import changes_of
 
 SMALL: dict[str, Any] = {
     "space.embedding_dim": 4,

@@ -17,7 +17,7 @@ from nasp_core.types import Batch, Mixture
 from sif.datasets import Interactions, Split, split
 from sif.encodings.histories import Histories
 from sif.errors import DataError
-from sif.evaluate import rank_metrics
+from sif.metrics import rank_metrics
 from sif.tasks import RankingSettings, RankingTask
 from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import Marked

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from nasp_core.genotype import Genotype
 from sif.datasets import Interactions, read, split
-from sif.evaluate import rank_metrics
 from sif.integrations import IntegrationError
 from sif.integrations.recbole_support import module, recbole_ready
+from sif.metrics import rank_metrics
 from sif.spaces.wide_points import NAMED, named
 from sif.spaces.wide_settings import WideSettings
 

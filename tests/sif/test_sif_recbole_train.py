@@ -10,10 +10,10 @@ import torch
 from scipy import sparse
 
 from sif.errors import DataError
-from sif.evaluate import rank_metrics
 from sif.integrations import IntegrationError
 from sif.integrations.recbole_support import module, recbole_ready
 from sif.integrations.recbole_train import train_model
+from sif.metrics import rank_metrics
 
 try:
     recbole_ready()

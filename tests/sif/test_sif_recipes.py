@@ -19,7 +19,8 @@ import sif
 from nasp_core.optimise import Optimiser
 from sif.errors import RecipeError
 from sif.problems import check_recipe
-from sif.recipes import Recipe, changes_of, load_recipe, parse_recipe, recipe_names, recipe_text
+from sif.problems.recipes import Recipe
+from sif.recipes import changes_of, load_recipe, parse_recipe, recipe_names, recipe_text
 from sif.toml import dump_toml
 
 BAD = """\

@@ -18,9 +18,9 @@ from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
 from sif.datasets import Interactions, Vocabulary, split
 from sif.errors import DataError, RunError
-from sif.models.saved import task_tree
 from sif.recipes import load_recipe
 from sif.recommender import Recommender
+from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
 from sif.spaces.wide_settings import WideSettings

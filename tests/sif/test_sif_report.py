@@ -11,10 +11,10 @@ from nasp_core.genotype import Genotype
 from sif.operations import OPERATIONS
 from sif.operations.tensor import TENSOR_OPERATIONS
 from sif.problems import problem
-from sif.report.formula import formula
 from sif.report.html import report
 from sif.report.retrained import retrained_remark
 from sif.results import upgraded
+from sif.spaces.formula import formula
 
 
 class Page(HTMLParser):

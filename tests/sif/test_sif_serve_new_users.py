@@ -12,12 +12,12 @@ from scipy import sparse
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.training import train
 from sif.datasets import Interactions, Split, Vocabulary, split
-from sif.evaluate import rank_metrics
-from sif.models.build import build_network
+from sif.metrics import rank_metrics
 from sif.serve import row_losses
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
 from sif.serve.row_losses import Asks, Ranking, Rows
+from sif.spaces.build import build_network
 from sif.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype

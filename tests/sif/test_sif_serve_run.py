@@ -91,7 +91,7 @@ def rows_of(frame: pl.DataFrame, user: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("cold_items", [True, False])
 def test_all_lists_are_those_of_each(finished: sif.Run, cold_items: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sif.serve.run._BLOCK", 7)
+    monkeypatch.setattr("sif.run._BLOCK", 7)
     frame = finished.recommend_all(9, cold_items=cold_items)
     assert frame.schema == {
         "user": pl.String, "rank": pl.Int32, "item": pl.String, "score": pl.Float32, "cold": pl.Boolean
@@ -160,7 +160,7 @@ def cli(*arguments: Any) -> Any:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_the_lists_as_a_file(suffix: str, finished: sif.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sif.serve.run._BLOCK", 7)
+    monkeypatch.setattr("sif.run._BLOCK", 7)
     out = tmp_path / f"lists.{suffix}"
     told = cli("recommend", finished.path, "--all", "-k", 3, "--out", out, "--json")
     assert json.loads(told.stdout) | {"seconds": 0} == {"out": str(out), "users": 24, "rows": 72, "seconds": 0}

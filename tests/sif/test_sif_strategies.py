@@ -13,7 +13,8 @@ from nasp_core.strategy import Strategy
 from nasp_core.testing import refusal
 from sif.cli import app
 from sif.strategies import described, step_cost
-from sif.strategy_rows import describe_strategy, kept_rows, parts_in_short, sources, strategy_rows, table_text
+from sif.strategy_rows import describe_strategy, parts_in_short, strategy_rows
+from sif.strategy_store import kept_rows, sources, table_text
 from sif.testing.cases import CASES
 
 

@@ -12,7 +12,7 @@ from nasp_core.types import State
 from sif.encodings import ID
 from sif.encodings.histories import Histories
 from sif.errors import RunError
-from sif.models.build import build_network
+from sif.spaces.build import build_network
 from sif.spaces.known import SPACES, FunctionNetwork
 from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
 

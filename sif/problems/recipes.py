@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from nasp_core.optimise import Training
+from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe
+from sif.recipes.changes import Change
 from sif.recipes.closed import Closed, Count, Size, model_of
+from sif.recipes.load import load_recipe
 from sif.spaces.interaction import InteractionSettings
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks.ranking_settings import RankingSettings
 
-__all__ = ["RankingRecipe", "Recipe", "WideRecipe"]
+__all__ = ["RankingRecipe", "Recipe", "WideRecipe", "load_rating_recipe"]
 
 _SettingsModel = model_of(InteractionSettings)
 _WideModel: Any = model_of(WideSettings)
@@ -110,3 +114,11 @@ class RankingRecipe(WideRecipe):
     def ranking_settings(self) -> RankingSettings:
         """Return the settings of the task."""
         return RankingSettings(**self.ranking.model_dump())
+
+
+def load_rating_recipe(source: str | Path, overrides: Sequence[str | Change] = ()) -> Recipe:
+    """Return a recipe of ratings (see `load_recipe`); raises `RecipeError` for one of cells."""
+    recipe = load_recipe(source, overrides)
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"{recipe.origin} is of task {recipe.task}; use sif.search_cells")
+    return recipe

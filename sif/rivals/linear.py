@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sif.compare.method import Fitted, Method, Settings, by_products, grid_of
-from sif.compare.slim import slim_weights
-from sif.compare.table import Table
+from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
+from sif.rivals.slim import slim_weights
+from sif.rivals.table import Table
 
 __all__ = ["EASE", "POPULARITY", "SLIM", "ease_weights"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sif.compare.method import Fitted, Method, Settings, by_products, grid_of
-from sif.compare.table import Table
+from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
+from sif.rivals.table import Table
 
 __all__ = ["ALS", "BPR", "ITEM_KNN"]
 

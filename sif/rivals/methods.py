@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nasp_core.errors import nearest
-from sif.compare.factors import BIASED_MF
-from sif.compare.from_implicit import ALS, BPR, ITEM_KNN
-from sif.compare.from_recbole import LIGHTGCN, NEUMF
-from sif.compare.linear import EASE, POPULARITY, SLIM
-from sif.compare.method import Method
+from sif.rivals.factors import BIASED_MF
+from sif.rivals.from_implicit import ALS, BPR, ITEM_KNN
+from sif.rivals.from_recbole import LIGHTGCN, NEUMF
+from sif.rivals.linear import EASE, POPULARITY, SLIM
+from sif.rivals.method import Method
 
 __all__ = ["METHODS", "name_problems"]
 

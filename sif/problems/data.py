@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,13 @@ from sif.datasets.assemble import check_size
 from sif.datasets.feedback import only_met
 from sif.datasets.titles import titles_from
 from sif.datasets.vocabulary import RawId
+from sif.device import resolve_device
 from sif.errors import DataError
-from sif.models.fits import check_tables
-from sif.recipes import RankingRecipe, Recipe
+from sif.problems.fits import check_tables
+from sif.problems.recipes import RankingRecipe, Recipe
 from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["Prepared", "make_task", "prepare", "resolve_device"]
+__all__ = ["Prepared", "make_task", "prepare"]
 
 
 @dataclass
@@ -47,20 +47,6 @@ class Prepared:
     def scale(self) -> dict[str, float] | None:
         """Mean, deviation and range of the training ratings; None where nothing is rated."""
         return asdict(self.task.scale) if isinstance(self.task, RatingTask) else None
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device for `auto` (CUDA when there is one), `cpu` or `cuda`; raises `DataError` without CUDA."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DataError(
-            f"device = {name}, but torch sees no CUDA device; use --device cpu (or auto), "
-            "or see `sif doctor` for the installed torch build"
-        )
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise DataError(f"device = {name} is unknown; use auto, cpu or cuda")
-    return torch.device(name)
 
 
 def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: Path | None = None) -> Prepared:

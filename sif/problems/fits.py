@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from sif.memory import available, check_fits, trained_bytes
-from sif.models.build import MODES, parameters_of, small_space
-from sif.recipes import Recipe
+from sif.problems.recipes import Recipe
+from sif.spaces.build import MODES, parameters_of, small_space
 
 __all__ = ["check_tables"]
 

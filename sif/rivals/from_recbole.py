@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sif.compare.method import Fit, Fitted, Method, Settings
-from sif.compare.table import Table
+from sif.rivals.method import Fit, Fitted, Method, Settings
+from sif.rivals.table import Table
 
 __all__ = ["LIGHTGCN", "NEUMF"]
 

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sif.data import Prepared
 from sif.errors import DataError, RunError
-from sif.evaluate.ranking import rank_metrics
 from sif.host import shielded
+from sif.metrics import rank_metrics
+from sif.problems.data import Prepared
+from sif.problems.recipes import RankingRecipe, Recipe
 from sif.problems.tables import TableInstance
-from sif.recipes import RankingRecipe, Recipe, load_recipe
+from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import judged
 from sif.serve.folding import Folded

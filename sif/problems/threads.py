@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sif.recipes import Recipe
+from sif.problems.recipes import Recipe
 
 __all__ = ["threads_for"]
 

@@ -11,12 +11,12 @@ import polars as pl
 from sif.checkpoint import load_tree
 from sif.errors import DataError, RunError
 from sif.host import TemporaryFolder, shielded
-from sif.models.build import is_additive
 from sif.recommender import Recommender
-from sif.report.formula import formula
 from sif.run_directory import FinishedRun, RunDirectory
 from sif.serve.asked import count_of, in_a_list
 from sif.serve.opened import Opened, Opener
+from sif.spaces.build import is_additive
+from sif.spaces.formula import formula
 
 __all__ = ["Run"]
 

@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from sif.compare.table import Table
+from sif.rivals.table import Table
 
 __all__ = ["Fit", "Fitted", "Method", "ScoresOf", "Settings", "by_products", "grid_of"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from nasp_core.network import Network
 from sif.encodings.histories import Histories
 from sif.encodings.sides import SideSettings
-from sif.models.fixed import (
+from sif.rivals.fixed import (
     Biases,
     Conv,
     Cp,

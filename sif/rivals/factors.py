@@ -9,11 +9,11 @@ from scipy import sparse
 
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.training import train
-from sif.compare.method import Fitted, Method, Settings, grid_of
-from sif.compare.table import Table
 from sif.datasets import Interactions, Split, Vocabulary
-from sif.models.build import parameters_of
+from sif.rivals.method import Fitted, Method, Settings, grid_of
+from sif.rivals.table import Table
 from sif.serve.folding import Folded
+from sif.spaces.build import parameters_of
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import named
 from sif.spaces.wide_settings import WideSettings

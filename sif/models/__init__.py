@@ -1,1 +1,0 @@
-"""Recommenders built from genotypes, and the fixed models they are compared with."""

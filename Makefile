@@ -27,6 +27,7 @@ movielens: $(BIN)/.movielens
 lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(BIN)/.installed-dev
 	$(BIN)/mypy

@@ -11,14 +11,10 @@ from nasp_core.errors import SpaceError
 from sif.encodings.lookup import found, name_of
 from sif.encodings.rows import Rows
 from sif.operations.base import Operation
-from sif.operations.concat import Concat
-from sif.operations.max import Max
-from sif.operations.min import Min
-from sif.operations.minus import Minus
-from sif.operations.multiply import Multiply
-from sif.operations.plus import Plus
 from sif.operations.predictors import PREDICTORS, Predictor
 from sif.operations.tables import score_tables
+from sif.operations.tensor import TENSOR_OPERATIONS
+from sif.operations.two import OPERATIONS
 
 __all__ = [
     "OPERATIONS",
@@ -29,18 +25,9 @@ __all__ = [
     "operation_names",
 ]
 
-OPERATIONS: Mapping[str, Operation] = {
-    each.name: each for each in (Plus(), Minus(), Multiply(), Max(), Min(), Concat())
-}
-"""Operations on two vectors by name."""
-
 
 def _known(modes: int) -> Mapping[str, Operation]:
-    if modes == 2:
-        return OPERATIONS
-    from sif.operations.tensor import TENSOR_OPERATIONS
-
-    return TENSOR_OPERATIONS
+    return OPERATIONS if modes == 2 else TENSOR_OPERATIONS
 
 
 @cache

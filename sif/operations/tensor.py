@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from sif.operations.base import Operation
-from sif.operations.known import OPERATIONS
+from sif.operations.two import OPERATIONS
 
 __all__ = ["TENSOR_OPERATIONS"]
 

@@ -22,7 +22,7 @@ from sif.cells.export import export_cells
 from sif.cells.networks import build_cells, make_space
 from sif.cells.notation import cell_text
 from sif.cells.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
-from sif.cells.saved import MODEL_FORMAT, CellRun, load_cell_model
+from sif.cells.saved import MODEL_FORMAT, load_cell_model
 from sif.cells.show import cell_figures, cell_sheet
 from sif.checkpoint import save_tree
 from sif.problems.base import Candidate, Instance, Problem, Searches
@@ -39,6 +39,7 @@ class CellProblem(Problem):
     """A problem whose architecture is a cell."""
 
     what = "cells"
+    opens = "sif.cells.saved:CellRun"
     budgeted = True
 
     @property
@@ -95,10 +96,6 @@ class CellProblem(Problem):
             "formula": facts["cell"],
             "inputs": facts["inputs"],
         }
-
-    def run(self, directory: RunDirectory, keep: Any = None) -> CellRun:
-        """Return a finished run with its cell and its network."""
-        return CellRun(directory, keep)
 
 
 class ImageProblem(CellProblem):

@@ -49,6 +49,8 @@ _RATE = "learning_rate"
 class TableProblem(Problem):
     """A problem on a table of users and items."""
 
+    opens = "sif.run:Run"
+
     def check(self, recipe: Recipe) -> None:
         """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
         problems: list[str] = []

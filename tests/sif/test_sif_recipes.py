@@ -322,7 +322,7 @@ def test_what_the_recipe_gave_for_another_choice_is_left_out():
     last = load_recipe("ratings", ["split.kind=leave-last-out"])
     assert parse_recipe(dump_toml(last.model_dump()), "again") == last
     sampled = refused_of("clicks", "ranking.loss=sampled-softmax")
-    assert "negatives = 1 with sampled-softmax; draw 2 items or more: negatives=100" in sampled
+    assert "negatives = 1 with sampled-softmax; draw 2 items or more: --set ranking.negatives=100" in sampled
     check_recipe(load_recipe("clicks", ["ranking.loss=sampled-softmax", "ranking.negatives=100"]))
 
 

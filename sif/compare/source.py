@@ -9,6 +9,7 @@ from typing import Any
 
 from nasp_core.search import train_genotype
 from sif.errors import RunError
+from sif.problems import problem
 from sif.problems.tables import TableInstance
 from sif.rivals.method import Fit, Fitted, Method, Settings
 from sif.rivals.table import Table
@@ -84,9 +85,9 @@ def find_of(run: str | Path, root: Path | None = None) -> Method:
 
 
 def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
-    task = directory.result()["task"]
-    if task not in ("rating", "ranking"):
-        raise RunError(f"run {directory.path} is of {task}, and comparisons are of recommenders; `sif evaluate` it")
+    own = problem(directory.result()["task"])
+    if own.budgeted:
+        raise RunError(f"run {directory.path} is of {own.what}, and comparisons are of recommenders; `sif evaluate` it")
     instance = judged(directory, "cpu", root)
     assert isinstance(instance, TableInstance)
     if instance.recipe.context != "none":

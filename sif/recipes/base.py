@@ -66,7 +66,7 @@ class BaseRecipe(Closed):
 
     def was_set(self, key: str) -> bool:
         """Return whether the caller set a value (`--set`, `settings=`) over what the recipe states."""
-        return self._source.places.get(key, "").startswith("--set")
+        return self._source.places.get(key, "").startswith(("--set", "settings"))
 
     def refuse(self, problems: Sequence[str]) -> None:
         """Raise `RecipeError` with all problems; nothing when there is none."""

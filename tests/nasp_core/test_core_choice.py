@@ -16,6 +16,7 @@ from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.parts.one_hot import straight_through
 from nasp_core.types import Mixture
+from sif.operations.tensor import TENSOR_OPERATIONS
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.tensor import TensorInteractionSpace
 from sif.testing.planted import PlantedTask
@@ -34,7 +35,7 @@ SPACES = [
 
 def make(kind: type[InteractionSpace], settings: InteractionSettings) -> InteractionSpace:
     if kind is TensorInteractionSpace:
-        names = tuple(kind.operations)
+        names = tuple(TENSOR_OPERATIONS)
         settings = InteractionSettings(**{**vars(settings), "operations": names})
         space: InteractionSpace = kind((7, 6, 4), settings)
     else:

@@ -476,7 +476,6 @@ def test_seconds_are_kept_by_one_shot_and_trial_strategies(tmp_path: Path):
         (["--space", "moon"], "nas-bench-201 and interaction-table"),
         (["--space", "nas-bench-201"], "--table FILE"),
         (["--recipe", "movielens", "--task", "rating"], "race on a table"),
-        (["--recipe", "cifar10"], "of cells"),
         (["--recipe", "movielens", "--budget", "soon"], "is no budget"),
         (["--recipe", "movielens", "--strategies", "dart"], "did you mean 'darts'?"),
         (["--space", "interaction-table", "--set", "train.epochs=2"], "changes a recipe"),

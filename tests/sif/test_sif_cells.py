@@ -206,7 +206,7 @@ def test_problems_of_a_recipe_are_told_at_once(pictures: Path):
         searched("cifar10", pictures, settings)
     lines = str(caught.value).splitlines()
     assert lines[0] == "recipe cifar10 has 4 problems"
-    assert [line.split()[2] for line in lines[1:]] == [
+    assert [line.split()[1] for line in lines[1:]] == [
         "strategy.name",
         "space.channels",
         "search.keep_best",

@@ -104,7 +104,7 @@ SETTINGS = {
     "space.max_norm=-1.0": "input should be greater than 0",
     "split.kind=rows": "input should be 'random', 'user', 'leave-last-out' or 'temporal'",
     "split.fractions=[0.5, 0.5]": "too few values",
-    "task=rankings": "there are rating, ranking, image, text, or package.module:object",
+    "task=rankings": "rating, ranking, image, text; one of your own is named package.module:object",
     "search=4": "this is a table, not a value",
     "seed=-1": "input should be greater than or equal to 0",
 }

@@ -234,8 +234,9 @@ def run(*words: object) -> Any:
 def parts_of(finished: sif.Run) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Ratings [24, 18] of each part of the run's split (0 where there is none), cut again from the planted rows."""
     from sif.problems.data import prepare
+    from sif.recipes import load_recipe
 
-    recipe = finished.directory.recipe()
+    recipe = load_recipe(finished.path / "recipe.toml")
     data = prepare(recipe, device="cpu")
     tables = {}
     for part in ("train", "valid", "test"):

@@ -61,12 +61,14 @@ def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", **named("python"))
 def test_a_python_snippet_runs(text: str, own_table: Path) -> None:
     done = python(["-c", text], own_table)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", **named("shell"))
 def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
     """`sif` lines run in their order (searches on a small budget); `make` lines name a target of the Makefile."""

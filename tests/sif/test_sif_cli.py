@@ -30,6 +30,7 @@ def done(*arguments: object) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_a_headered_file_works_with_no_flag(ratings: str):
     """String ids, half stars and a timestamp; the run directory is numbered under runs/."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -449,6 +449,7 @@ def test_a_process_of_its_own_gives_the_same_outcome_with_its_memory(tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.npz"]
 
 
+@pytest.mark.slow
 def test_what_stops_a_process_is_its_reason(tmp_path: Path):
     groups().save(tmp_path / "table.npz")
     for job, reason in (
@@ -460,6 +461,7 @@ def test_what_stops_a_process_is_its_reason(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.npz"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux tells of each process")
 def test_a_process_does_not_count_the_memory_of_its_parent():
     """getrusage does: what it gives a new process begins with the memory of the one that started it."""

@@ -197,6 +197,7 @@ def test_arguments_and_environment_of_the_process_are_left_alone(monkeypatch: py
     assert dict(os.environ) == before
 
 
+@pytest.mark.slow
 def test_the_libraries_stay_as_they_are():
     """In a process of its own: names of numpy, scipy, pandas and torch before and after."""
     script = """

@@ -20,6 +20,7 @@ def test_the_page_has_snippets_of_both():
     assert {package for package, _ in SNIPPETS} == {"recbole", "implicit"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("package", "text"), SNIPPETS, ids=[f"{p}-{n}" for n, (p, _) in enumerate(SNIPPETS, 1)])
 def test_a_snippet_runs(package: str, text: str, tmp_path: Path):
     if package == "recbole":

@@ -132,6 +132,7 @@ TWO_STEPS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RATINGS)
 def test_a_shipped_recipe_runs_for_two_steps(name: str, tmp_path: Path):
     """With all of its baselines, on planted ratings in place of its own data."""

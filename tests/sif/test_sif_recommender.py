@@ -215,6 +215,7 @@ def test_the_callback_hears_every_epoch(user_items: sparse.csr_matrix):
     assert all(seconds > 0 and np.isfinite(loss) for _, seconds, loss in heard)
 
 
+@pytest.mark.slow
 def test_equal_values_are_clicks_and_are_ranked():
     """Two groups of users with two groups of items: the others' items of one's own group come first."""
     generator = np.random.default_rng(0)

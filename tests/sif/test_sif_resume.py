@@ -69,6 +69,7 @@ def test_two_kills(tmp_path: Path):
     check(kill_and_resume(tmp_path, 2, 3, SETTINGS))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_kills_of_a_ranking_search(tmp_path: Path):
     check(kill_and_resume(tmp_path, 4, 2, RANKING, "clicks"))
@@ -88,12 +89,14 @@ def test_ten_kills(tmp_path: Path, settings: dict[str, Any]):
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.parametrize("recipe", CELLS)
 def test_a_kill_of_a_search_of_cells(recipe: str, tmp_path: Path):
     check(kill_and_resume(tmp_path, 2, 1, CELLS[recipe], recipe))
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.parametrize(("recipe", "settings"), [*CELLS.items(), ("ratings", SETTINGS)])
 def test_a_kill_of_the_training_of_a_find(recipe: str, settings: dict[str, Any], tmp_path: Path):
@@ -110,6 +113,7 @@ def test_ten_kills_of_cells(recipe: str, tmp_path: Path):
         check(kill_and_resume(folder, 10, 0, CELLS[recipe], recipe, what))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_in_two_processes(tmp_path: Path):
     csv = write_ratings(tmp_path / "mine.csv")
     arguments = ["-m", "sif", "search", str(csv), *sets(TINY), "--seed", "4", "--json"]

@@ -130,6 +130,7 @@ def learn(network: WideNetwork, task: Any, epochs: int = 40) -> WideNetwork:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["id", "id+history"])
 @pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "bpr", "bce"])
 def test_a_known_user_is_ranked_for_as_well_as_trained(loss: str, encoding: str, clicks: tuple[Interactions, Split]):

@@ -201,6 +201,7 @@ def answers(run: sif.Run, model: sif.Recommender) -> tuple[Any, ...]:
     return run.recommend("u03", 2), run.recommend_all(2).rows(), ids.tolist(), scores.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_process_pool(method: str, finished: sif.Run):
     model = finished.recommender()

@@ -93,6 +93,7 @@ def test_a_folder_that_cannot_be_written_is_one_message(far: Path, monkeypatch: 
     assert told.stderr == "cannot write run/model.safetensors: No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["20", "40"])
 def test_a_narrow_window_and_no_colour(columns: str, far: Path):
     told = shell("sif recommend run --user u3 -k 2", far, COLUMNS=columns, NO_COLOR="1", PYTHONIOENCODING="utf-8")

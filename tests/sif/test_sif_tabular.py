@@ -120,6 +120,7 @@ def test_a_table_holds_every_point_seed_and_task_once(made: Path) -> None:
     assert frame.filter(pl.col("task") == "ranking")["curve"].list.len().unique().to_list() == [2]
 
 
+@pytest.mark.slow
 def test_a_build_that_is_killed_twice_ends_in_the_same_table(
     planted: Interactions, plans: dict[Any, Plan], made: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_early_trainings_are_whole_seeds_of_what_can_be_missed_least(made: Path)
     assert len(set(places)) == 8
 
 
+@pytest.mark.slow
 def test_a_training_that_is_another_to_the_bit_is_not_done_twice(
     planted: Interactions, plans: dict[Any, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

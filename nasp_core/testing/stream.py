@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from nasp_core.types import Batch, derive_seed
+from nasp_core.stream import Passes
+from nasp_core.types import Batch
 
 __all__ = ["ShuffledStream"]
 
@@ -17,17 +17,15 @@ class ShuffledStream:
     """
 
     def __init__(self, inputs: Tensor, target: Tensor, batch_size: int, seed: int, axis: int = 0) -> None:
-        self._inputs, self._target = inputs, target
-        self._size, self._seed, self._axis = batch_size, seed, axis
+        self._inputs, self._target, self._axis = inputs, target, axis
+        self._passes = Passes(target.shape[0], batch_size, seed, lambda order, _: order, "pass")
 
     def __len__(self) -> int:
         """Return the number of batches of one pass."""
-        return -(-self._target.shape[0] // self._size)
+        return len(self._passes)
 
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
-        turn, offset = divmod(step, len(self))
-        generator = torch.Generator().manual_seed(derive_seed(self._seed, "pass", turn))
-        order = torch.randperm(self._target.shape[0], generator=generator)
-        rows = order[offset * self._size : (offset + 1) * self._size].to(self._target.device)
+        order, offset = self._passes.at(step)
+        rows = order[self._passes.part(offset)].to(self._target.device)
         return Batch(self._inputs.index_select(self._axis, rows), self._target[rows])

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nasp_core.stream import Passes
 from nasp_core.types import Batch, derive_seed
 from sif.errors import DataError
 from sif.tasks.queries import Queries
@@ -21,24 +22,15 @@ MOST_SCORES = 1 << 27
 """Scores that one batch may have, 0.5 GiB as float32; a loss needs several times this."""
 
 
-class _Passes:
-    """Row numbers in an order of its own for each pass over them, cut into batches."""
+def _passes(rows: int, batch_size: int, seed: int) -> Passes[Tensor]:
+    """Return the passes over rows; their numbers are int32 (int64 where that is too short), on the CPU."""
+    dtype = torch.int32 if rows < 2**31 else torch.int64
+    return Passes(rows, batch_size, seed, lambda order, _: order, dtype=dtype)
 
-    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
-        self.rows, self.size, self.seed = rows, batch_size, seed
-        self._pass, self._order = -1, torch.empty(0)
 
-    def __len__(self) -> int:
-        return -(-self.rows // self.size)
-
-    def batch(self, step: int) -> Tensor:
-        """Return the row numbers of batch `step`, int32 (int64 where that is too short) `[n]`, on the CPU."""
-        index, offset = divmod(step, len(self))
-        if index != self._pass:
-            generator = torch.Generator().manual_seed(derive_seed(self.seed, index))
-            dtype = torch.int32 if self.rows < 2**31 else torch.int64
-            self._order, self._pass = torch.randperm(self.rows, generator=generator, dtype=dtype), index
-        return self._order[offset * self.size : (offset + 1) * self.size]
+def _rows(passes: Passes[Tensor], step: int) -> Tensor:
+    order, offset = passes.at(step)
+    return order[passes.part(offset)]
 
 
 def _check_size(rows: int, columns: int, which: str, fix: str) -> None:
@@ -74,7 +66,7 @@ class PairStream:
     ) -> None:
         """Take the positives of a part: in training, without `seen`, these are in the histories (`Queries.first`)."""
         self._pairs, self._sampler, self._settings, self._seen = pairs, sampler, settings, seen
-        self._passes, self._seed = _Passes(len(pairs), batch_size, seed), seed
+        self._passes, self._seed = _passes(len(pairs), batch_size, seed), seed
         self._generator = torch.Generator(pairs.items.device)
         _check_size(min(batch_size, len(pairs)), 1 + settings.negatives, "pairs", " or fewer negatives")
 
@@ -84,7 +76,7 @@ class PairStream:
 
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
-        rows = self._passes.batch(step).to(self._pairs.items.device)
+        rows = _rows(self._passes, step).to(self._pairs.items.device)
         users, items = (part.index_select(0, rows).long() for part in (self._pairs.users, self._pairs.items))
         generator = self._generator.manual_seed(derive_seed(self._seed, "drawn", step))
         made = self._with_shared if self._settings.loss == "sampled-softmax" else self._with_own
@@ -140,7 +132,7 @@ class UserStream:
         """Take the positives of a part; users without any are in no batch."""
         self._pairs, self._settings, self._seen, self._seed = pairs, settings, seen, seed
         self._users = (pairs.starts[1:] > pairs.starts[:-1]).nonzero()[:, 0]
-        self._passes = _Passes(len(self._users), batch_size, seed)
+        self._passes = _passes(len(self._users), batch_size, seed)
         self._items = torch.arange(pairs.shape[1], device=self._users.device)
         self._generator = torch.Generator(self._users.device)
         fix = ', or use loss = "sampled-softmax"'
@@ -152,7 +144,7 @@ class UserStream:
 
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
-        users = self._users[self._passes.batch(step).to(self._users.device)]
+        users = self._users[_rows(self._passes, step).to(self._users.device)]
         row, item = self._pairs.of(users)
         hidden = None
         if self._seen is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nasp_core.types import Batch, derive_seed
+from nasp_core.stream import Passes
+from nasp_core.types import Batch
 
 __all__ = ["TensorStream"]
 
@@ -18,24 +19,19 @@ class TensorStream:
     """
 
     def __init__(self, inputs: Tensor, target: Tensor, batch_size: int, seed: int) -> None:
-        self._inputs, self._target, self._size, self._seed = inputs, target, batch_size, seed
-        self._pass = -1
-        self._batches: list[Batch] = []
+        self._inputs, self._target = inputs, target
+        self._passes = Passes(target.shape[0], batch_size, seed, self._cut)
+
+    def _cut(self, order: Tensor, _: torch.Generator) -> list[Batch]:
+        order, size = order.to(self._target.device), self._passes.size
+        inputs, target = torch.split(self._inputs[:, order], size, 1), torch.split(self._target[order], size)
+        return [Batch(*pair) for pair in zip(inputs, target, strict=True)]
 
     def __len__(self) -> int:
         """Return the number of batches of one pass."""
-        return -(-self._target.shape[0] // self._size)
+        return len(self._passes)
 
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
-        index, offset = divmod(step, len(self))
-        if index != self._pass:
-            generator = torch.Generator().manual_seed(derive_seed(self._seed, index))
-            order = torch.randperm(self._target.shape[0], generator=generator).to(self._target.device)
-            inputs, target = self._inputs[:, order], self._target[order]
-            self._batches = [
-                Batch(i, t)
-                for i, t in zip(torch.split(inputs, self._size, 1), torch.split(target, self._size), strict=True)
-            ]
-            self._pass = index
-        return self._batches[offset]
+        batches, offset = self._passes.at(step)
+        return batches[offset]

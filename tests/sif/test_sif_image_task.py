@@ -90,7 +90,9 @@ def test_the_stream_makes_its_batches_of_crop_flip_normalisation_and_cutout():
     task = ImageTask(data, train=range(40), augment=Augment(crop=2, cutout=4))
     stream = task.stream("train", 8, seed=3)
     batch = stream.batch(7)
-    order, draws = stream._order[16:24], stream._draws[:, 16:24]  # type: ignore[attr-defined]
+    (order, draws), offset = stream._passes.at(7)  # type: ignore[attr-defined]
+    assert offset == 2
+    order, draws = order[16:24], draws[:, 16:24]
     moved = task.augment.shift(data.train[order], draws).double() / 255
     mean = (data.train.double() / 255).mean((0, 2, 3))
     std = (data.train.double() / 255).std((0, 2, 3), unbiased=False)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nasp_core.stream import Passes
 from nasp_core.types import Batch, Stream, derive_seed
 from sif.datasets.pictures import Pictures
 from sif.errors import DataError
@@ -113,28 +114,25 @@ class PictureStream:
     """
 
     def __init__(self, task: ImageTask, part: tuple[Tensor, Tensor], batch_size: int, seed: int) -> None:
-        self._task, (self._pictures, self._labels), self._size, self._seed = task, part, batch_size, seed
-        self._pass = -1
-        self._order = self._draws = torch.empty(0)
+        self._task, (self._pictures, self._labels) = task, part
+        self._passes = Passes(len(self._labels), batch_size, seed, self._drawn)
+
+    def _drawn(self, order: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        count, device, (height, width) = len(self._labels), self._labels.device, self._pictures.shape[2:]
+        draws = self._task.augment.draw(count, height, width, generator)
+        return order.to(device), draws.to(device)
 
     def __len__(self) -> int:
         """Return the number of batches of one pass."""
-        return -(-len(self._labels) // self._size)
+        return len(self._passes)
 
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
         if not len(self):
             raise DataError("no pictures were set aside for this part\n  Give a share below 1 to cut_training.")
-        index, offset = divmod(step, len(self))
-        if index != self._pass:
-            generator = torch.Generator().manual_seed(derive_seed(self._seed, index))
-            count, device = len(self._labels), self._labels.device
-            height, width = self._pictures.shape[2:]
-            self._order = torch.randperm(count, generator=generator).to(device)
-            self._draws = self._task.augment.draw(count, height, width, generator).to(device)
-            self._pass = index
-        rows = slice(offset * self._size, (offset + 1) * self._size)
-        order, draws, augment = self._order[rows], self._draws[:, rows], self._task.augment
+        (order, draws), offset = self._passes.at(step)
+        rows, augment = self._passes.part(offset), self._task.augment
+        order, draws = order[rows], draws[:, rows]
         chosen = self._pictures[order]
         if chosen.dtype == torch.uint8:  # bytes move faster, and what comes in is black; in numbers it is the mean
             inputs = self._task.normalise(augment.shift(chosen, draws))

@@ -5,6 +5,7 @@ A name is one of a built-in table, an entry point of its kind's group (`sif.stra
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -15,8 +16,9 @@ from typing import Any, get_args, get_type_hints
 
 from nasp_core.errors import nearest
 from sif.errors import RecipeError, SifError
+from sif.plain import plain
 
-__all__ = ["OBJECT", "from_plain", "names_of", "reference", "resolve", "to_plain"]
+__all__ = ["OBJECT", "from_plain", "named", "names_of", "object_name", "reference", "resolve", "to_plain"]
 
 OBJECT = "object"
 """The key of a plain dict that says what it is made by, as `package.module:object`; alone it is that object itself."""
@@ -87,6 +89,32 @@ def reference(value: Any) -> str | None:
     except (ImportError, AttributeError):
         return None
     return f"{module}:{path}" if found is value else None
+
+
+def object_name(value: Any) -> str | None:
+    """Return the name `package.module:object` by which this process finds an object; None where no module holds it."""
+    if name := reference(value):
+        return name
+    found = [
+        f"{module}:{name}"
+        for module, held in list(sys.modules.items())
+        for name, each in list(getattr(held, "__dict__", {}).items())
+        if each is value
+    ]
+    return min(found, key=lambda name: name.startswith("__main__:"), default=None)
+
+
+def named(value: Any) -> Any:
+    """Return a value with the names of objects in their place, in lists and tables too; the others as they are."""
+    if isinstance(value, Mapping):
+        return {key: named(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [named(item) for item in value]
+    try:
+        plain(value)
+    except TypeError:
+        return object_name(value) or value
+    return value
 
 
 def to_plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`sif compare`: a find beside other recommenders, each tuned under the same budget."""
+"""`sif compare`: what a run found beside other recommenders, each tuned under the same budget."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
+from sif.cli.show import print_table
 from sif.compare import METHODS, compare_run
+from sif.sheet import Line, Table
 
 __all__ = ["compare", "print_comparison"]
 
@@ -19,7 +20,12 @@ __all__ = ["compare", "print_comparison"]
 def compare(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     names: Annotated[
-        str, typer.Option("--with", metavar="NAME,...", help="Methods to compare with, in the order they run.")
+        str,
+        typer.Option(
+            "--with",
+            metavar="NAME,...",
+            help="Rivals to compare with, in the order they run: names, or package.module:object.",
+        ),
     ] = ",".join(METHODS),
     budget: Annotated[float, typer.Option(help="Seconds of tuning for each method.")] = 60.0,
     seeds: Annotated[int, typer.Option(help="How often each chosen method is trained.")] = 3,
@@ -55,20 +61,13 @@ def compare(
 def print_comparison(told: dict[str, Any], run: Path) -> None:
     """Print what `compare_run` returned: a row a method, best on test first, then what a reader must know."""
     metric = told["metric"]
-    table = Table(
-        "method", f"valid {metric}", f"test {metric}", "find - it [95 %]", "p (Holm)", "tried", "tuning s", "fit s"
-    )
-    table.add_column("MiB")
-    table.add_column("parameters")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    figures = ("tried", "tuning s", "fit s", "MiB", "parameters")
+    columns = ("rival", f"valid {metric}", f"test {metric}", "found - it [95 %]", "p (Holm)", *figures)
     done = [row for row in told["rows"] if row["status"] == "done"]
-    for row in sorted(done, key=lambda row: -row["test"][metric]["mean"]):
-        table.add_row(row["name"], *_cells(row, metric), style="bold green" if row["versus"] is None else None)
-    for row in told["rows"]:
-        if row["status"] != "done":
-            table.add_row(row["name"], "not run", style="dim")
-    console.print(table)
+    ranked = sorted(done, key=lambda row: -row["test"][metric]["mean"])
+    lines = [Line((row["name"], *_cells(row, metric)), best=row["versus"] is None) for row in ranked]
+    lines += [Line((row["name"], "not run")) for row in told["rows"] if row["status"] != "done"]
+    print_table(Table(columns, tuple(lines)))
     users = told["users"]
     console.print(
         f"{told['dataset']}: {users['all']:,} users ({users['test']:,} with a test pair), {told['items']:,} items, all "
@@ -116,5 +115,7 @@ def _remarks(told: dict[str, Any]) -> list[str]:
         best = max(better, key=lambda row: row["test"][metric]["mean"])
         p = best["versus"]["p_holm"]
         sure = "" if p < 0.05 else f", which may be chance (p = {p:.2f})"
-        said.append(f"{best['name']} does better than the find, by {-best['versus']['difference']:.4f} on test{sure}")
+        said.append(
+            f"{best['name']} does better than what was found, by {-best['versus']['difference']:.4f} on test{sure}"
+        )
     return said

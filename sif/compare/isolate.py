@@ -12,11 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from nasp_core.errors import NaspError
 from nasp_core.types import State
 from sif.checkpoint import load_tree
-from sif.compare.tuning import Terms
+from sif.compare.tuning import ComparisonConfig, run_method
+from sif.rivals.method import Method
+from sif.rivals.pair_table import PairTable
 
-__all__ = ["NotRun", "isolated"]
+__all__ = ["NotRun", "in_this_process", "isolated"]
 
 _PACKAGES = Path(__file__).parents[2]
 _START = f"import sys; sys.path.append({str(_PACKAGES)!r}); from sif.compare.worker import main; main()"
@@ -27,17 +32,18 @@ class NotRun(Exception):
 
 
 def isolated(
-    job: dict[str, Any], terms: Terms, table: Path, told: Callable[[int, int], None] = lambda done, of: None
+    job: dict[str, Any], config: ComparisonConfig, table: Path, told: Callable[[int, int], None] = lambda done, of: None
 ) -> State:
     """Run `sif.compare.tuning.run_method` in a new Python process and return its outcome, with `peak_memory_mb`.
 
-    `job` names what is run: `method` by its name, or the find of `run` (with the `root` of data sets). The process
+    `job` names what is run: the method of `rival` by its name, or the best architecture of `run` (with the `root` of
+    data sets). The process
     computes on one thread. Its peak memory is of resident pages, above what it held before the method began: the table
     and torch are in that, the method's own libraries are not. Raises `NotRun` when it refuses, fails, or is killed.
     """
     with tempfile.TemporaryDirectory(prefix="sif-compare-") as folder, tempfile.TemporaryFile() as said:
         outcome = Path(folder) / "outcome.safetensors"
-        given = job | {"terms": asdict(terms), "table": str(table), "outcome": str(outcome)}
+        given = job | {"config": asdict(config), "path": sys.path, "table": str(table), "outcome": str(outcome)}
         command = [sys.executable, "-P", "-c", _START]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
@@ -56,6 +62,22 @@ def isolated(
             return state
         said.seek(0)
         raise NotRun(refusal or _reason(process.returncode, said.read().decode(errors="replace")))
+
+
+def in_this_process(
+    method: Method, table: PairTable, config: ComparisonConfig, told: Callable[[int, int], None]
+) -> State:
+    """Run a method that no other process can import, on one thread too; raises `NotRun` when it fails."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return run_method(method, table, config, told)
+    except (NaspError, ImportError, MemoryError) as error:
+        raise NotRun(f"{type(error).__name__}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError) as error:
+        raise NotRun(f"it failed: {type(error).__name__}: {error}") from error
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _listened(lines: Any, told: Callable[[int, int], None]) -> str:

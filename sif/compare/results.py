@@ -27,7 +27,7 @@ class Trial(Closed):
 
 
 class Versus(Closed):
-    """The find less this method on the test part: mean over users, 95 % interval, p-value, and that after Holm."""
+    """What was found less this rival on the test part: mean over users, 95 % interval, p-value, and that after Holm."""
 
     difference: float
     low: float
@@ -37,12 +37,12 @@ class Versus(Closed):
 
 
 class Row(Closed):
-    """One method, or the find.
+    """One rival, or the best architecture.
 
     A method that could not run has a `reason`, and what else it would have is None or empty. `points` are those of its
-    grid, `trials` what the budget let it try. `seconds`: `search` (before the comparison, of a find), `tuning` (all
-    trials and their validations), `fit` (one final training, mean over seeds). `peak_memory_mb` is None where nothing
-    was trained here.
+    grid, `trials` what the budget let it try. `seconds`: `search` (before the comparison, of what was found), `tuning`
+    (all trials and their validations), `fit` (one final training, mean over seeds). `peak_memory_mb` is None where
+    nothing was trained here.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Row(Closed):
 
 
 class Comparison(Closed):
-    """A find beside other methods on one split; see docs/compare.md."""
+    """The best architecture of a run beside rivals on one split; see docs/compare.md."""
 
     schema_version: int
     dataset: str

@@ -1,13 +1,11 @@
-"""A find beside other methods: every method in turn, the tests of all pairs, `compare.json`."""
+"""The best architecture beside rivals: every method in turn, the tests of all pairs, `compare.json`."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,18 @@ import numpy as np
 import torch
 
 from nasp_core.types import State
-from sif.compare.isolate import NotRun, isolated
+from sif.compare.entrants import Entrant, entrants
+from sif.compare.isolate import NotRun, in_this_process, isolated
 from sif.compare.results import SCHEMA_VERSION, Comparison, Row, Spread, Versus
-from sif.compare.source import FOUND, Source, open_run
+from sif.compare.source import ComparedRun, open_run
 from sif.compare.statistics import holm, paired
-from sif.compare.tuning import Terms
+from sif.compare.tuning import ComparisonConfig
 from sif.errors import RunError
 from sif.host import shielded
-from sif.results import hardware, versions
-from sif.rivals.method import Method
-from sif.rivals.methods import METHODS, name_problems
-from sif.rivals.table import Table
+from sif.results import FOUND, hardware, versions
+from sif.rivals.base import Rival
+from sif.rivals.known import METHODS
+from sif.rivals.pair_table import PairTable
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Progress, Stages
 
@@ -39,7 +38,7 @@ _FLIPS, _RESAMPLES = 9_999, 4_999
 @shielded(draws=True)
 def compare_run(
     run: str | Path,
-    names: Sequence[str] = tuple(METHODS),
+    rivals: Sequence[str | Rival | type] = tuple(METHODS),
     *,
     k: int | None = None,
     threshold: float | None = None,
@@ -48,67 +47,86 @@ def compare_run(
     root: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Compare the find of a finished run with methods of `METHODS`; write `compare.json` and return it.
+    """Compare what a finished run found with rivals; write `compare.json` and return it.
 
-    Each method runs in a process of its own, on one thread of the CPU: it is tuned for `budget` seconds on validation,
+    Each learns in a process of its own, on one thread of the CPU: it is tuned for `budget` seconds on validation,
     trained with `seeds` seeds (the run's and those that follow; once where the seed changes nothing), and reads the
-    test part once for each. `k` and `threshold` None are the run's own, or 10 and all pairs.
+    test part once for each. What is finished is kept in the run, and read back where the same is asked for again:
+    after a kill, or with other rivals. One that cannot run has a row that says why.
 
-    A method that is finished is kept in the run, and read back where the same is asked for again: after a kill, or with
-    other names. One that cannot run has a row that says why. Raises `RunError` with all problems before anything runs.
+    Args:
+        run: a finished run of ratings or rankings.
+        rivals: names (of `METHODS`, entry points, `package.module:object`), or rivals of your own.
+        k: places that are judged; None takes the run's own, or 10.
+        threshold: only ratings from here on count; None takes the run's own, or all pairs.
+        budget: seconds of tuning for each.
+        seeds: how often each chosen method is trained.
+        root: folder of data sets.
+        progress: told of trainings.
+
+    Returns:
+        What `compare.json` holds (docs/compare.md).
+
+    Raises:
+        RunError: all that is wrong with what was given, before anything runs.
+        DataError: a part of the split has no pair that counts.
     """
-    problems = name_problems(names)
-    if not names:
-        problems.append(f"no method to compare with; there are {', '.join(METHODS)}")
+    others, problems = entrants(rivals)
     if seeds < 1:
         problems.append(f"seeds = {seeds}; train each method once or more")
-    terms = Terms(k=10 if k is None else k, budget=budget, seeds=tuple(range(max(1, seeds))))
-    problems += terms.problems()
+    config = ComparisonConfig(k=10 if k is None else k, budget=budget, seeds=tuple(range(max(1, seeds))))
+    problems += config.problems()
     if problems:
         raise RunError("\n  ".join([f"the comparison has {len(problems)} problem(s)", *problems]))
     source = open_run(run, k=k, threshold=threshold, root=root)
-    terms = Terms(source.metric, source.k, budget, tuple(range(source.seed, source.seed + seeds)))
-    if problems := terms.problems():
+    config = ComparisonConfig(source.metric, source.k, budget, tuple(range(source.seed, source.seed + seeds)))
+    if problems := config.problems():
         raise RunError("\n  ".join([f"run {run} cannot be compared on its metric", *problems]))
     directory = RunDirectory(Path(run))
-    runner = _Runner(directory, source.table, terms, root, progress or Progress())
-    states = {FOUND: runner.outcome(source.find)} | {name: runner.outcome(METHODS[name]) for name in names}
-    found = states[FOUND]
-    if isinstance(found, str):
-        raise RunError(f"the find of run {run} could not be compared: {found}")
-    methods = {FOUND: source.find} | {name: METHODS[name] for name in names}
-    rows = [_row(methods[name], state) for name, state in states.items()]
-    others = {name: state for name, state in states.items() if name != FOUND and not isinstance(state, str)}
-    tested = dict(zip(others, _tested(found, list(others.values())), strict=True))
+    runner = _Runner(directory, source.table, config, root, progress or Progress())
+    states = [(entrant, runner.outcome(entrant)) for entrant in (source.best, *others)]
+    best = states[0][1]
+    if isinstance(best, str):
+        raise RunError(f"the best architecture of run {run} could not be compared: {best}")
+    rows = [_row(entrant, state) for entrant, state in states]
+    done = {entrant.name: state for entrant, state in states[1:] if not isinstance(state, str)}
+    tested = dict(zip(done, _tested(best, list(done.values())), strict=True))
     for row in rows:
         row.versus = tested.get(row.name)
-    told = _comparison(source, terms, rows).model_dump()
-    directory.write_json("compare.json", told)
+    result = _comparison(source, config, rows).model_dump()
+    directory.write_json("compare.json", result)
     runner.clear()
-    return told
+    return result
 
 
 class _Runner:
-    """Runs methods one after another, each in a process of its own; a finished one is read back."""
+    """Runs one after another, each in a process of its own; a finished one is read back."""
 
     def __init__(
-        self, directory: RunDirectory, table: Table, terms: Terms, root: Path | None, progress: Progress
+        self,
+        directory: RunDirectory,
+        table: PairTable,
+        config: ComparisonConfig,
+        root: Path | None,
+        progress: Progress,
     ) -> None:
-        self.directory, self.table, self.terms, self.root, self.progress = directory, table, terms, root, progress
+        self.directory, self.table, self.config, self.root, self.progress = directory, table, config, root, progress
         self.stages, self.folder = Stages(directory, progress, folder=FOLDER), directory.path / FOLDER
         self.fingerprint = table.fingerprint()
 
-    def outcome(self, method: Method) -> State | str:
-        """Return what `run_method` returns, or why the method could not run."""
-        if reason := _missing(method) or method.refuse(self.table):
+    def outcome(self, entrant: Entrant) -> State | str:
+        """Return what `run_method` returns, or why it could not run."""
+        if reason := entrant.missing() or entrant.method.refuse(self.table):
             return reason
-        job = {"method": method.name}
-        if method.name == FOUND:
+        job = {"rival": entrant.name}
+        if entrant.name == FOUND:
             job = {"run": str(self.directory.path), "root": "" if self.root is None else str(self.root)}
-        told = _Told(self.progress, method.name)
+        shown = _Steps(self.progress, entrant.name)
         try:
+            if entrant.here:
+                return in_this_process(entrant.method, self.table, self.config, shown)
             return self.stages.run(
-                self._stage(method), lambda observer, resume: isolated(job, self.terms, self._file(), told)
+                self._stage(entrant), lambda observer, resume: isolated(job, self.config, self._file(), shown)
             )
         except NotRun as error:
             return str(error)
@@ -125,14 +143,15 @@ class _Runner:
             self.table.save(path)
         return path
 
-    def _stage(self, method: Method) -> str:
+    def _stage(self, entrant: Entrant) -> str:
         """Return a name that changes with everything that the outcome depends on."""
-        grid = [dict(point) for point in method.grid]
-        parts = [SCHEMA_VERSION, self.fingerprint, asdict(self.terms), method.key, grid, _version(method), versions()]
-        return f"{method.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
+        method = entrant.method
+        grid, version = [dict(point) for point in method.grid], entrant.version()
+        parts = [SCHEMA_VERSION, self.fingerprint, asdict(self.config), method.key, grid, version, versions()]
+        return f"{entrant.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
 
-class _Told:
+class _Steps:
     """Shows the trainings of one method as steps."""
 
     def __init__(self, progress: Progress, name: str) -> None:
@@ -148,22 +167,8 @@ class _Told:
         self._progress.logged({})
 
 
-def _missing(method: Method) -> str:
-    """Return which package a method lacks and how to get it, or an empty string."""
-    if not method.package or importlib.util.find_spec(method.package) is not None:
-        return ""
-    return f"{method.package} is not installed: {method.install}"
-
-
-def _version(method: Method) -> str | None:
-    try:
-        return metadata.version(method.package) if method.package else None
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _tested(found: State, others: list[State]) -> list[Versus]:
-    """Test the find against each other method on the values of users, averaged over seeds."""
+    """Test the best architecture against each other on the values of users, averaged over seeds."""
     if not others:
         return []
     for other in others:
@@ -179,7 +184,8 @@ def _spread(values: list[float]) -> Spread:
     return Spread(mean=float(np.mean(values)), std=std)
 
 
-def _row(method: Method, state: State | str) -> Row:
+def _row(entrant: Entrant, state: State | str) -> Row:
+    method = entrant.method
     done: State = {} if isinstance(state, str) else state
     tests: list[dict[str, float]] = done.get("test", [])
     read_back = bool(done.get("read_back"))
@@ -187,10 +193,10 @@ def _row(method: Method, state: State | str) -> Row:
     if done:
         seconds |= {"tuning": 0.0 if read_back else done["tuning_seconds"], "fit": float(np.mean(done["fit_seconds"]))}
     return Row(
-        name=method.name,
+        name=entrant.name,
         status="done" if done else "not run",
         reason=state if isinstance(state, str) else None,
-        source=method.source,
+        source=entrant.source,
         note=method.note,
         settings=done.get("settings", {}),
         deterministic=method.deterministic,
@@ -204,12 +210,12 @@ def _row(method: Method, state: State | str) -> Row:
         peak_memory_mb=None if read_back else done.get("peak_memory_mb"),
         parameters=done.get("parameters"),
         test_reads=done.get("test_reads", 0),
-        version=_version(method),
+        version=entrant.version(),
         versus=None,
     )
 
 
-def _comparison(source: Source, terms: Terms, rows: list[Row]) -> Comparison:
+def _comparison(source: ComparedRun, config: ComparisonConfig, rows: list[Row]) -> Comparison:
     table = source.table
     with_pairs = {part: int(np.count_nonzero(np.diff(getattr(table, part).indptr))) for part in ("valid", "test")}
     return Comparison(
@@ -219,11 +225,11 @@ def _comparison(source: Source, terms: Terms, rows: list[Row]) -> Comparison:
         table=table.fingerprint(),
         users={"all": table.n_users} | with_pairs,
         items=table.n_items,
-        metric=terms.name,
-        k=terms.k,
+        metric=config.name,
+        k=config.k,
         threshold=source.threshold,
-        budget_seconds=terms.budget,
-        seeds=list(terms.seeds),
+        budget_seconds=config.budget,
+        seeds=list(config.seeds),
         flips=_FLIPS,
         resamples=_RESAMPLES,
         rows=rows,

@@ -1,39 +1,39 @@
-"""What a run brings to a comparison: its split as a table, and its find as one method among the others."""
+"""What a run brings to a comparison: its split as a table, and its best architecture as one among the others."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nasp_core.search import train_genotype
+from sif.compare.entrants import Entrant
 from sif.errors import RunError
 from sif.problems import problem
 from sif.problems.tables import TableInstance
+from sif.results import FOUND
 from sif.rivals.method import Fit, Fitted, Method, Settings
-from sif.rivals.table import Table
+from sif.rivals.pair_table import PairTable
 from sif.run_directory import RunDirectory
 from sif.runs.after import judged
 from sif.serve.folding import Folded
 from sif.spaces.build import is_additive, parameters_of
 from sif.tasks import RankingSettings, RankingTask
 
-__all__ = ["FOUND", "Source", "find_of", "open_run"]
-
-FOUND = "found"
-"""The name of the find's row."""
+__all__ = ["ComparedRun", "best_of", "open_run"]
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a run brings: its table, its find, and on what it is judged (`metric` as `ndcg`, over `k` places).
+class ComparedRun:
+    """What a run brings: its table, its best architecture, and on what it is judged (`metric` over `k` places).
 
     `seed` is the run's, the first of those that methods are trained with.
     """
 
-    table: Table
-    find: Method
+    table: PairTable
+    best: Entrant
     metric: str
     k: int
     threshold: float | None
@@ -44,7 +44,7 @@ class Source:
 
 def open_run(
     run: str | Path, *, k: int | None = None, threshold: float | None = None, root: Path | None = None
-) -> Source:
+) -> ComparedRun:
     """Return what a finished run brings; raises `RunError` and `DataError` saying why it cannot be compared.
 
     A ranking run is judged as it was searched: on its own metric, `k` and `threshold`. Of a run of ratings all pairs
@@ -62,13 +62,12 @@ def open_run(
     else:
         settings = RankingSettings(k=10 if k is None else k, threshold=threshold)
         task = RankingTask(data.interactions, data.split, settings)
-    find, rating = _find(directory, instance), data.interactions.rating
+    rating, notes = data.interactions.rating, list[str]()
     if task.settings.threshold is None and rating is not None and (zeros := int((rating <= 0).sum())):
-        note = f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on"
-        find = replace(find, note="; ".join(filter(None, (find.note, note))))
-    return Source(
-        table=Table.of(task),
-        find=find,
+        notes = [f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on"]
+    return ComparedRun(
+        table=PairTable.of(task),
+        best=_best(directory, instance, notes),
         metric=task.settings.metric,
         k=task.settings.k,
         threshold=task.settings.threshold,
@@ -78,10 +77,10 @@ def open_run(
     )
 
 
-def find_of(run: str | Path, root: Path | None = None) -> Method:
-    """Return the find of a finished run as a method."""
+def best_of(run: str | Path, root: Path | None = None) -> Method:
+    """Return how the best architecture of a finished run learns."""
     directory = RunDirectory.open(run, needs="result.json")
-    return _find(directory, _opened(directory, root))
+    return _best(directory, _opened(directory, root), ()).method
 
 
 def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
@@ -95,8 +94,8 @@ def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
     return instance
 
 
-def _find(directory: RunDirectory, instance: TableInstance) -> Method:
-    """Return the find: of a ranking run trained with each seed, of a run of ratings the model as it stands."""
+def _best(directory: RunDirectory, instance: TableInstance, more: Sequence[str]) -> Entrant:
+    """Return the best architecture: of a ranking run trained with each seed, of ratings the model as it stands."""
     result, genotype = directory.result(), directory.genotype()
     model = directory.file("model.safetensors")
     ranks = isinstance(instance.data.task, RankingTask)
@@ -104,20 +103,18 @@ def _find(directory: RunDirectory, instance: TableInstance) -> Method:
     if is_additive(genotype):
         notes.append("the function is additive, f(user) + g(item): it ranks the items alike for every user")
     seconds = result["seconds"]
-    return Method(
-        FOUND,
+    method = Method(
         _trained(directory, instance) if ranks else _as_it_stands(directory, instance),
-        ({},),
-        instance.formula(genotype),
         deterministic=not ranks,
         searched=seconds["search"] + (seconds["train"] if ranks else 0.0),
-        note="; ".join(notes),
+        note="; ".join((*notes, *more)),
         key=hashlib.sha256(genotype.to_json().encode() + model.read_bytes()).hexdigest()[:16],
     )
+    return Entrant(FOUND, instance.formula(genotype), method)
 
 
 def _as_it_stands(directory: RunDirectory, instance: TableInstance) -> Fit:
-    def fit(table: Table, settings: Settings, seed: int) -> Fitted:
+    def fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
         network = instance.load_model(directory)
         return Fitted(Folded(network).scores, parameters_of(network), directory.result()["seconds"]["train"])
 
@@ -125,9 +122,9 @@ def _as_it_stands(directory: RunDirectory, instance: TableInstance) -> Fit:
 
 
 def _trained(directory: RunDirectory, instance: TableInstance) -> Fit:
-    """Train the find anew, by the recipe's own schedule; with the seed of the run this is the model of the run."""
+    """Train it anew, by the recipe's own schedule; with the seed of the run this is the model of the run."""
 
-    def fit(table: Table, settings: Settings, seed: int) -> Fitted:
+    def fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
         genotype = directory.genotype()
         network = instance.build(genotype)
         training = instance.training(directory.result()["tuned"])

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import bootstrap, monte_carlo_test
 
 from sif.errors import DataError
 
 __all__ = ["Paired", "holm", "paired"]
 
 FloatArray = NDArray[np.float64]
-_ENTRIES = 1 << 22  # of a block of signs or counts: 32 MiB of float64
+_ENTRIES = 1 << 22  # of what is drawn at once: 32 MiB of float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +53,30 @@ def paired(
     n = differences.shape[1]
     if n < 2:
         raise DataError(f"{n} user is too few to compare methods on; 2 or more are needed")
-    generator = np.random.default_rng(seed)
-    means = differences.mean(axis=1)
-    bar = np.abs(means) * (1 - 1e-12)  # the same flips in another order of summing are as far
-    further = sum((np.abs(block) >= bar).sum(axis=0) for block in _flipped(differences, flips, generator))
-    p = (1 + further) / (flips + 1)
-    drawn = np.concatenate(list(_resampled(differences, resamples, generator)))
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    return [Paired(*map(float, one)) for one in zip(means, low, high, p, strict=True)]
+    return [_paired(one, flips, resamples, seed) for one in differences]
 
 
-def _blocks(count: int, width: int) -> Iterator[int]:
-    size = max(1, _ENTRIES // width)
-    for start in range(0, count, size):
-        yield min(size, count - start)
-
-
-def _flipped(differences: FloatArray, flips: int, generator: np.random.Generator) -> Iterator[FloatArray]:
-    """Yield blocks `[flips, methods]` of means under random signs; each bit of a random byte is a sign."""
-    n = differences.shape[1]
-    total = differences.sum(axis=1)
-    for rows in _blocks(flips, n):
-        bits = np.unpackbits(generator.integers(256, size=(rows, -(-n // 8)), dtype=np.uint8), axis=1, count=n)
-        yield (2.0 * (bits.astype(np.float64) @ differences.T) - total) / n
-
-
-def _resampled(differences: FloatArray, resamples: int, generator: np.random.Generator) -> Iterator[FloatArray]:
-    """Yield blocks `[resamples, methods]` of means over users drawn with replacement."""
-    n = differences.shape[1]
-    for rows in _blocks(resamples, n):
-        drawn = generator.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
-        yield counts.astype(np.float64) @ differences.T / n
+def _paired(differences: FloatArray, flips: int, resamples: int, seed: int) -> Paired:
+    n = len(differences)
+    batch, signs = max(1, _ENTRIES // n), np.random.default_rng(seed)
+    flipped = monte_carlo_test(  # permutation_test draws a sign by sorting, which takes four times as long
+        np.ones(n),
+        lambda size: 1.0 - 2.0 * signs.integers(2, size=size, dtype=np.int8),
+        lambda signs, axis: np.abs(signs @ differences),
+        vectorized=True,
+        n_resamples=flips,
+        batch=batch,
+        alternative="greater",
+    )
+    drawn = bootstrap(
+        (differences,),
+        np.mean,
+        n_resamples=resamples,
+        batch=batch,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Paired(*map(float, (differences.mean(), drawn.low, drawn.high, flipped.pvalue)))
 
 
 def holm(p: Sequence[float]) -> list[float]:

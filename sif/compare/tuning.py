@@ -13,18 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from nasp_core.types import State
-from sif.errors import DataError
 from sif.metrics import METRICS, rank_metrics, rank_per_user
 from sif.rivals.method import Fitted, Method, ScoresOf, Settings
-from sif.rivals.table import Table
+from sif.rivals.pair_table import PairTable
 
-__all__ = ["Judge", "Terms", "run_method"]
+__all__ = ["ComparisonConfig", "Judge", "run_method"]
 
 _SCORES = 1 << 19  # made at once in an evaluation, of one user at least: what a cache holds is the fastest
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ComparisonConfig:
     """On what terms methods are compared.
 
     - `metric`, `k`: what chooses on validation and is tested, over the first k places.
@@ -63,21 +62,21 @@ class Terms:
 class Judge:
     """Ranks the catalogue by a method's scores; counts how often the test part is read."""
 
-    def __init__(self, table: Table, terms: Terms) -> None:
-        self.table, self.terms = table, terms
+    def __init__(self, table: PairTable, config: ComparisonConfig) -> None:
+        self.table, self.config = table, config
         self.test_reads = 0
-        self._ways: Any = {"k": (terms.k,), "batch": max(1, _SCORES // table.n_items)}
+        self._ways: Any = {"k": (config.k,), "batch": max(1, _SCORES // table.n_items)}
 
     def valid(self, scores_of: ScoresOf) -> dict[str, float]:
         """Return every metric on the validation part."""
         return rank_metrics(scores_of, self.table.seen_valid, self.table.valid, **self._ways)
 
     def test(self, scores_of: ScoresOf) -> tuple[dict[str, float], NDArray[np.int64], NDArray[np.float64]]:
-        """Return every metric on the test part, the users that have one, and the metric of the terms for each."""
+        """Return every metric on the test part, the users that have one, and the metric of the config for each."""
         self.test_reads += 1
         seen, relevant = self.table.seen_test, self.table.test
         users, values = rank_per_user(scores_of, seen, relevant, **self._ways)
-        return rank_metrics(scores_of, seen, relevant, **self._ways), users, values[self.terms.name]
+        return rank_metrics(scores_of, seen, relevant, **self._ways), users, values[self.config.name]
 
 
 @dataclass
@@ -92,7 +91,7 @@ class _Tuned:
 
 
 def run_method(
-    method: Method, table: Table, terms: Terms, told: Callable[[int, int], None] = lambda done, of: None
+    method: Method, table: PairTable, config: ComparisonConfig, told: Callable[[int, int], None] = lambda done, of: None
 ) -> State:
     """Tune a method, train it with every seed, judge it; return plain data and tensors.
 
@@ -101,11 +100,11 @@ def run_method(
 
     The outcome: `settings`, `valid` (all metrics at the choice), `trials` (settings, metric, seconds), `points`,
     `tuning_seconds`, `seeds`, `fit_seconds` (for each seed), `test` (all metrics for each seed), `users` int64 `[n]`,
-    `values` float64 `[seeds, n]` (the metric of the terms), `parameters`, `test_reads`, `read_back` (whether the method
+    `values` float64 `[seeds, n]` (the config's metric), `parameters`, `test_reads`, `read_back` (whether the method
     only read what was trained before).
     """
-    judge, hidden = Judge(table, terms), table.without_test()
-    seeds = terms.seeds[:1] if method.deterministic else terms.seeds
+    judge, hidden = Judge(table, config), table.without_test()
+    seeds = config.seeds[:1] if method.deterministic else config.seeds
     total = len(method.grid) + len(seeds) - 1
     began = time.perf_counter()
     best = _tuned(method, hidden, judge, lambda done: told(done, total))
@@ -134,29 +133,28 @@ def run_method(
     }
 
 
-def _timed(method: Method, table: Table, settings: Settings, seed: int) -> tuple[Fitted, float]:
+def _timed(method: Method, table: PairTable, settings: Settings, seed: int) -> tuple[Fitted, float]:
     began = time.perf_counter()
     fitted = method.fit(table, settings, seed)
     spent = time.perf_counter() - began
     return fitted, spent if fitted.seconds is None else fitted.seconds
 
 
-def _tuned(method: Method, table: Table, judge: Judge, told: Callable[[int], None]) -> _Tuned:
-    terms, began, longest = judge.terms, time.perf_counter(), 0.0
+def _tuned(method: Method, table: PairTable, judge: Judge, told: Callable[[int], None]) -> _Tuned:
+    config, began, longest = judge.config, time.perf_counter(), 0.0
     best: _Tuned | None = None
     trials: list[dict[str, Any]] = []
     for place, settings in enumerate(method.grid):
         start = time.perf_counter()
-        if best is not None and start - began + longest > terms.budget:
+        if best is not None and start - began + longest > config.budget:
             break
-        fitted, spent = _timed(method, table, settings, terms.seeds[0])
+        fitted, spent = _timed(method, table, settings, config.seeds[0])
         valid = judge.valid(fitted.scores_of)
         longest = max(longest, time.perf_counter() - start)
-        trials.append({"settings": dict(settings), "metric": valid[terms.name], "seconds": spent})
-        if best is None or valid[terms.name] > best.valid[terms.name]:
+        trials.append({"settings": dict(settings), "metric": valid[config.name], "seconds": spent})
+        if best is None or valid[config.name] > best.valid[config.name]:
             best = _Tuned(settings, fitted, valid, spent)
         told(place + 1)
-    if best is None:
-        raise DataError(f"method {method.name} has an empty grid; give it one point or more, if only {{}}")
+    assert best is not None  # a grid has a point
     best.trials = trials
     return best

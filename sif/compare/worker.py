@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from nasp_core.errors import NaspError
 from sif.checkpoint import save_tree
-from sif.compare.source import find_of
-from sif.compare.tuning import Terms, run_method
+from sif.compare.source import best_of
+from sif.compare.tuning import ComparisonConfig, run_method
 from sif.results import peak_memory_mb
+from sif.rivals.known import rival
 from sif.rivals.method import Method
-from sif.rivals.methods import METHODS
-from sif.rivals.table import Table
+from sif.rivals.pair_table import PairTable
 
 __all__ = ["main", "peak_mb", "resident_mb"]
 
@@ -42,38 +44,35 @@ def main() -> None:
 
 def _work(job: dict[str, Any], tell: Callable[[dict[str, Any]], Any]) -> None:
     torch.set_num_threads(1)
-    table = Table.load(Path(job["table"]))
-    terms = Terms(**job["terms"] | {"seeds": tuple(job["terms"]["seeds"])})
+    table = PairTable.load(Path(job["table"]))
+    config = ComparisonConfig(**job["config"] | {"seeds": tuple(job["config"]["seeds"])})
     method = _method(job)
     before = resident_mb()
-    state = run_method(method, table, terms, lambda done, of: tell({"done": done, "of": of}))
+    state = run_method(method, table, config, lambda done, of: tell({"done": done, "of": of}))
     save_tree(Path(job["outcome"]), state | {"peak_memory_mb": max(0.0, peak_mb() - before)})
 
 
 def _method(job: dict[str, Any]) -> Method:
-    if "method" in job:
-        return METHODS[job["method"]]
-    return find_of(job["run"], Path(job["root"]) if job["root"] else None)
-
-
-def _pages(field: str) -> float | None:
-    """Return a figure of this process's memory in MiB, as Linux tells it; None elsewhere."""
-    if not _STATUS.is_file():
-        return None
-    kept = [line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith(f"{field}:")]
-    return float(kept[0]) / 2**10 if kept else None
+    if "rival" in job:
+        sys.path += [folder for folder in job["path"] if folder not in sys.path]  # where the asker's modules are
+        method = rival(job["rival"]).method
+        assert method is not None
+        return method
+    return best_of(job["run"], Path(job["root"]) if job["root"] else None)
 
 
 def resident_mb() -> float:
-    """Return what this process holds in memory now, in MiB; where the system does not tell, its peak so far."""
-    now = _pages("VmRSS")
-    return peak_mb() if now is None else now
+    """Return what this process holds in memory now, in MiB."""
+    return float(psutil.Process().memory_info().rss) / 2**20
 
 
 def peak_mb() -> float:
     """Return the most that this process has held, in MiB.
 
     On Linux not by getrusage: what that gives a new process begins with the memory of the process that started it.
+    psutil knows no peak there.
     """
-    most = _pages("VmHWM")
-    return peak_memory_mb(torch.device("cpu")) if most is None else most
+    if _STATUS.is_file() and (most := re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())):
+        return float(most[1]) / 2**10
+    peak = getattr(psutil.Process().memory_info(), "peak_wset", None)  # on Windows
+    return peak_memory_mb(torch.device("cpu")) if peak is None else float(peak) / 2**20

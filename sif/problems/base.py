@@ -24,15 +24,15 @@ from sif.recipes.base import BaseRecipe
 from sif.run_directory import FinishedRun, RunDirectory
 from sif.sheet import Sheet
 
-__all__ = ["Candidate", "Changes", "Instance", "Problem", "Rival", "Searches"]
+__all__ = ["Candidate", "Changes", "Instance", "Problem", "RivalNetwork", "Searches"]
 
 Changes = dict[str, Any]
 """Settings of a training that tuning chose, by name; empty for the recipe's own."""
 
 
 @dataclass(frozen=True)
-class Rival:
-    """A fixed model beside the best architecture, trained by the same loop.
+class RivalNetwork:
+    """The network of a rival on these data, as the same loop trains it.
 
     - `build`: makes its network under changed settings, on the device.
     - `grid`: the changes to try, the recipe's own first; `[{}]` where there is nothing to tune.
@@ -136,7 +136,7 @@ class Instance(ABC):
         training: Training = self.recipe.training("train")
         return training
 
-    def rivals(self) -> Mapping[str, Rival]:
+    def rivals(self) -> Mapping[str, RivalNetwork]:
         """Return the fixed models that stand beside what is found."""
         return {}
 

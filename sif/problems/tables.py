@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from nasp_core.errors import NaspError, nearest
+from nasp_core.errors import NaspError
 from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network
@@ -25,12 +25,14 @@ from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree
 from sif.datasets import Split
-from sif.problems.base import Candidate, Changes, Instance, Problem, Rival, Searches
+from sif.errors import RecipeError
+from sif.problems.base import Candidate, Changes, Instance, Problem, RivalNetwork, Searches
 from sif.problems.data import Prepared, make_task, prepare
 from sif.problems.recipes import RankingRecipe, Recipe
 from sif.problems.table_sheet import table_sheet
 from sif.problems.threads import threads_for
-from sif.rivals.networks import Baseline, baseline_table
+from sif.rivals.base import Baseline
+from sif.rivals.known import baseline_table, kind_of, rival
 from sif.run_directory import RunDirectory
 from sif.serve.export import export_run
 from sif.sheet import Sheet
@@ -62,17 +64,16 @@ class TableProblem(Problem):
         if not given and recipe.split.fractions[1] == 0:
             why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
             problems.append(recipe.problem("split.fractions", why))
-        table = baseline_table(recipe.task, recipe.space.name)
         problems += recipe.misplaced()
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
                 problems.append(recipe.problem(f"{which}.precision", why))
-        for name in (name for name in recipe.baselines.names if name not in table):
-            near = nearest(name, table)
-            hint = f"did you mean {near!r}? " if near else ""
-            why = f"no baseline {name!r}; {hint}There are: {', '.join(table)}"
-            problems.append(recipe.problem("baselines.names", why))
+        for name in dict.fromkeys(recipe.baselines.names):
+            try:
+                _baseline(recipe, name)
+            except RecipeError as error:
+                problems.append(recipe.problem("baselines.names", str(error)))
         problems += recipe.tried(
             {
                 "space.operations": lambda: small_space(recipe.space.name, recipe.settings()),
@@ -107,6 +108,20 @@ class TableProblem(Problem):
             "folded": folded.describe(),
             "additive": folded.additive,
         }
+
+
+def _baseline(recipe: Recipe, name: str) -> Baseline:
+    """Return how a run of the recipe makes the network of a rival; raises `RecipeError` where it cannot."""
+    offered = baseline_table(recipe.task, recipe.space.name)
+    found = rival(name, offered, RecipeError)
+    made = found.baseline(kind_of(recipe.task, recipe.space.name))
+    if made is None:
+        beside = f"`sif compare RUN --with {name}` has it. " if found.method is not None else ""
+        raise RecipeError(
+            f"rival {name!r} has no network for task {recipe.task} in space {recipe.space.name}; {beside}"
+            f"There are: {', '.join(offered)}"
+        )
+    return made
 
 
 def _start(recipe: Recipe) -> list[str]:
@@ -178,13 +193,12 @@ class TableInstance(Instance):
         """Return the schedule of the final training; tuning may have changed its learning rate."""
         return self.recipe.final_training(changes)
 
-    def rivals(self) -> dict[str, Rival]:
+    def rivals(self) -> dict[str, RivalNetwork]:
         """Return the baselines of the recipe that exist at its embedding size."""
-        table = baseline_table(self.recipe.task, self.recipe.space.name)
-        names = [name for name in self.recipe.baselines.names if table[name].fits(self.settings)]
-        return {name: self._rival(table[name]) for name in names}
+        made = {name: _baseline(self.recipe, name) for name in self.recipe.baselines.names}
+        return {name: self._rival(each) for name, each in made.items() if each.fits(self.settings)}
 
-    def _rival(self, baseline: Baseline) -> Rival:
+    def _rival(self, baseline: Baseline) -> RivalNetwork:
         def build(changes: Changes) -> Network:
             settings = replace(self.settings, **_of_space(changes))
             sizes = self.data.task.sizes
@@ -192,7 +206,7 @@ class TableInstance(Instance):
 
         keys = ("l2", "embedding_dim") if baseline.tuned else ("l2",)
         grid = self._grid(keys) if baseline.trained and baseline.embeds else [{}]
-        return Rival(build, grid, baseline.trained)
+        return RivalNetwork(build, grid, baseline.trained)
 
     def enumeration(self) -> TrialStrategy | None:
         """Return the search that trains every architecture: the truth that the regret is measured against."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from nasp_core.methods import STRATEGIES
 from sif.errors import RecipeError, SifError
-from sif.extend import resolve
+from sif.extend import named, resolve
 from sif.plain import plain
 from sif.recipes.base import BaseRecipe, refusal
 from sif.recipes.strategy import named_strategy
@@ -63,7 +63,7 @@ def changes_of(settings: Mapping[str, Any] | None, strategy: Any = None, seed: A
             problems.append(f"{_IN_PYTHON}  {key!r} is no key; give a text, such as search.epochs")
             continue
         try:
-            changes.append(Change(key.strip(), plain(value), _IN_PYTHON))
+            changes.append(Change(key.strip(), plain(named(value)), _IN_PYTHON))
         except TypeError as error:
             problems.append(
                 f"{_IN_PYTHON}  {key} = {error}: this cannot be a setting; give a number, a text, true or false, None, "

@@ -1,17 +1,22 @@
-"""Biased matrix factorisation, trained by sif's own loop: the dot product that a searched function must beat."""
+"""Factorisations, with biases and without: the dot product that a searched function must beat, and CP."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
+from torch import Tensor
 
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.training import train
+from nasp_core.types import Mixture
 from sif.datasets import Interactions, Split, Vocabulary
+from sif.encodings.sides import SidedNetwork
+from sif.rivals.base import Rival, fixed, point, with_context
 from sif.rivals.method import Fitted, Method, Settings, grid_of
-from sif.rivals.table import Table
+from sif.rivals.pair_table import PairTable
 from sif.serve.folding import Folded
 from sif.spaces.build import parameters_of
 from sif.spaces.wide import WideNetwork
@@ -19,10 +24,28 @@ from sif.spaces.wide_points import named
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingSettings, RankingTask
 
-__all__ = ["BIASED_MF", "task_of"]
+__all__ = ["BIASED_CP", "BIASED_MF", "CP", "INNER_PRODUCT", "task_of"]
 
 
-def task_of(table: Table, settings: dict[str, Any]) -> RankingTask:
+class InnerProduct(SidedNetwork):
+    """The inner product of the embeddings (for three modes the sum of their product: CP)."""
+
+    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
+        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
+        return rows.prod(0).sum(-1) if rows.shape[0] > 2 else (rows[0] * rows[1]).sum(-1)
+
+
+class Cp(InnerProduct):
+    """CP, started as the product of user and item: a product of three small numbers would never move."""
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw all as elsewhere; the contexts start at one."""
+        super().reset(generator)
+        self.embedding[-self.sizes[2] :] += 1.0
+
+
+def task_of(table: PairTable, settings: dict[str, Any]) -> RankingTask:
     """Return a ranking task on the train and validation parts of a table; `settings` are those of `RankingSettings`.
 
     What was seen and does not count as a positive is rated 0, everything else 1, and the threshold is 1.
@@ -39,7 +62,7 @@ def task_of(table: Table, settings: dict[str, Any]) -> RankingTask:
     return RankingTask(data, split, RankingSettings(threshold=1.0, **settings))
 
 
-def _biased_mf(table: Table, settings: Settings, seed: int) -> Fitted:
+def _biased_mf(table: PairTable, settings: Settings, seed: int) -> Fitted:
     # Histories are not encoded here: what the softmax hides changes nothing, and all of a user's pairs are wanted.
     loss = {"hidden_only": False} if settings["loss"] == "softmax" else {"negatives": settings["negatives"]}
     task = task_of(table, {"loss": settings["loss"]} | loss)
@@ -60,25 +83,37 @@ def _biased_mf(table: Table, settings: Settings, seed: int) -> Fitted:
 _SOFTMAX: dict[str, Any] = {"loss": "softmax", "learning_rate": 0.02, "batch_size": 256, "epochs": 200}
 _BCE: dict[str, Any] = {"loss": "bce", "negatives": 4, "learning_rate": 0.003, "batch_size": 4096, "epochs": 120}
 
-BIASED_MF = Method(
+INNER_PRODUCT = Rival(
+    "inner-product",
+    "Koren, Bell and Volinsky 2009, equation 1",
+    {"rating": fixed(InnerProduct, biases=False), "ranking": point("mf")},
+    aliases=("mf",),
+)
+CP = Rival("cp", "Hitchcock 1927", {"tensor": fixed(with_context(Cp), biases=False)})
+BIASED_CP = Rival("biased-cp", "CP with biases", {"tensor": fixed(with_context(Cp), tuned=True, biases=True)})
+BIASED_MF = Rival(
     "biased-mf",
-    _biased_mf,
-    # What the penalty should be goes with the loss and the data, and decides most; 64 entries suffice for most data.
-    (
-        *(
-            _SOFTMAX | dict(point)
-            for point in grid_of(
-                {"l2": 0.07, "embedding_dim": 64},
-                l2=(0.02, 0.03, 0.05, 0.07, 0.1, 0.2),
-                embedding_dim=(32, 64, 128),
-            )
+    "Koren, Bell and Volinsky 2009, equation 4",
+    {"rating": fixed(InnerProduct, tuned=True, biases=True), "ranking": point("biased-mf")},
+    method=Method(
+        _biased_mf,
+        # What the penalty should be goes with the loss and the data, and decides most; 64 entries suffice for most.
+        (
+            *(
+                _SOFTMAX | dict(at)
+                for at in grid_of(
+                    {"l2": 0.07, "embedding_dim": 64},
+                    l2=(0.02, 0.03, 0.05, 0.07, 0.1, 0.2),
+                    embedding_dim=(32, 64, 128),
+                )
+            ),
+            *(
+                _BCE | dict(at)
+                for at in grid_of(
+                    {"l2": 0.01, "embedding_dim": 64}, l2=(0.003, 0.005, 0.01, 0.02), embedding_dim=(32, 64, 128)
+                )
+            ),
         ),
-        *(
-            _BCE | dict(point)
-            for point in grid_of(
-                {"l2": 0.01, "embedding_dim": 64}, l2=(0.003, 0.005, 0.01, 0.02), embedding_dim=(32, 64, 128)
-            )
-        ),
+        "trained to rank (Rendle et al. 2020, arXiv:2005.09683); sif's loop",
     ),
-    "Koren, Bell and Volinsky 2009, equation 4, trained to rank (Rendle et al. 2020, arXiv:2005.09683); sif's loop",
 )

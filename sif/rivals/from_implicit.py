@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
-from sif.rivals.table import Table
+from sif.rivals.pair_table import PairTable
 
 __all__ = ["ALS", "BPR", "ITEM_KNN"]
 
@@ -31,7 +32,7 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def _item_knn(table: Table, settings: Settings, seed: int) -> Fitted:
+def _item_knn(table: PairTable, settings: Settings, seed: int) -> Fitted:
     from implicit import nearest_neighbours
 
     kinds = {
@@ -50,18 +51,21 @@ def _item_knn(table: Table, settings: Settings, seed: int) -> Fitted:
     return Fitted(by_products(table, weights.astype("float32")), int(weights.nnz))
 
 
-ITEM_KNN = Method(
+ITEM_KNN = Rival(
     "itemknn",
-    _item_knn,
-    grid_of(
-        {"similarity": "tfidf", "neighbours": 100},
-        neighbours=(20, 50, 100, 200, 400),
-        similarity=("cosine", "tfidf", "bm25"),
+    "Sarwar et al. 2001",
+    method=Method(
+        _item_knn,
+        grid_of(
+            {"similarity": "tfidf", "neighbours": 100},
+            neighbours=(20, 50, 100, 200, 400),
+            similarity=("cosine", "tfidf", "bm25"),
+        ),
+        "similarities from implicit, summed over an item's own nearest neighbours",
+        deterministic=True,
+        package="implicit",
+        install=_INSTALL,
     ),
-    "Sarwar et al. 2001; similarities from implicit, summed over an item's own nearest neighbours",
-    deterministic=True,
-    package="implicit",
-    install=_INSTALL,
 )
 
 
@@ -74,7 +78,7 @@ def _products(model: Any) -> Fitted:
     return Fitted(scores_of, users.numel() + items.numel())
 
 
-def _als(table: Table, settings: Settings, seed: int) -> Fitted:
+def _als(table: PairTable, settings: Settings, seed: int) -> Fitted:
     from implicit.cpu.als import AlternatingLeastSquares
 
     with _one_thread():
@@ -83,28 +87,36 @@ def _als(table: Table, settings: Settings, seed: int) -> Fitted:
     return _products(model)
 
 
-ALS = Method(
+ALS = Rival(
     "als",
-    _als,
-    # The weight of an observed pair is alpha, that of any other 1; the penalty is not scaled by counts, so what fits
-    # goes with alpha and with the size of the data. Rendle et al. 2022 (arXiv:2110.14037): well tuned, hard to beat.
-    tuple(
-        {"factors": point["factors"], "alpha": point["alpha"], "regularization": point["per_alpha"] * point["alpha"]}
-        | {"iterations": 15}
-        for point in grid_of(
-            {"factors": 64, "alpha": 3.0, "per_alpha": 10.0},
-            per_alpha=(1.0, 3.0, 10.0, 30.0),
-            alpha=(1.0, 3.0, 10.0),
-            factors=(32, 64, 128),
-        )
+    "Hu, Koren and Volinsky 2008",
+    method=Method(
+        _als,
+        # The weight of an observed pair is alpha, that of any other 1; the penalty is not scaled by counts, so what
+        # fits goes with alpha and the size of the data. Well tuned it is hard to beat (Rendle et al. 2022,
+        # arXiv:2110.14037).
+        tuple(
+            {
+                "factors": point["factors"],
+                "alpha": point["alpha"],
+                "regularization": point["per_alpha"] * point["alpha"],
+            }
+            | {"iterations": 15}
+            for point in grid_of(
+                {"factors": 64, "alpha": 3.0, "per_alpha": 10.0},
+                per_alpha=(1.0, 3.0, 10.0, 30.0),
+                alpha=(1.0, 3.0, 10.0),
+                factors=(32, 64, 128),
+            )
+        ),
+        "implicit",
+        package="implicit",
+        install=_INSTALL,
     ),
-    "Hu, Koren and Volinsky 2008; implicit",
-    package="implicit",
-    install=_INSTALL,
 )
 
 
-def _bpr(table: Table, settings: Settings, seed: int) -> Fitted:
+def _bpr(table: PairTable, settings: Settings, seed: int) -> Fitted:
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
     with _one_thread():
@@ -113,17 +125,20 @@ def _bpr(table: Table, settings: Settings, seed: int) -> Fitted:
     return _products(model)
 
 
-BPR = Method(
+BPR = Rival(
     "bpr",
-    _bpr,
-    grid_of(
-        {"factors": 32, "learning_rate": 0.003, "regularization": 0.003, "iterations": 100},
-        iterations=(30, 100, 300),
-        regularization=(0.001, 0.003, 0.01, 0.03),
-        learning_rate=(0.001, 0.003, 0.01, 0.03),
-        factors=(16, 32, 64, 128),
+    "Rendle et al. 2009",
+    method=Method(
+        _bpr,
+        grid_of(
+            {"factors": 32, "learning_rate": 0.003, "regularization": 0.003, "iterations": 100},
+            iterations=(30, 100, 300),
+            regularization=(0.001, 0.003, 0.01, 0.03),
+            learning_rate=(0.001, 0.003, 0.01, 0.03),
+            factors=(16, 32, 64, 128),
+        ),
+        "implicit, whose negatives are drawn in proportion to how often they occur",
+        package="implicit",
+        install=_INSTALL,
     ),
-    "Rendle et al. 2009; implicit, whose negatives are drawn in proportion to how often they occur",
-    package="implicit",
-    install=_INSTALL,
 )

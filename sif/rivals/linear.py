@@ -1,37 +1,23 @@
-"""Popularity, EASE and SLIM: scores from the counts of items and of pairs of items."""
+"""EASE and SLIM: scores from the counts of pairs of items."""
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sif.memory import available
+from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
+from sif.rivals.pair_table import PairTable
 from sif.rivals.slim import slim_weights
-from sif.rivals.table import Table
 
-__all__ = ["EASE", "POPULARITY", "SLIM", "ease_weights"]
+__all__ = ["EASE", "SLIM", "ease_weights"]
 
 _DOUBLE = 10_000  # items up to which EASE is solved in float64: its conditioning costs float32 some three digits
 
 
-def _popularity(table: Table, settings: Settings, seed: int) -> Fitted:
-    counts = torch.from_numpy(table.counts()).float()
-    return Fitted(lambda users: counts.expand(len(users), -1), table.n_items)
-
-
-POPULARITY = Method(
-    "popularity",
-    _popularity,
-    ({},),
-    "items by their number of training pairs",
-    deterministic=True,
-)
-
-
-def _together(table: Table, dtype: torch.dtype) -> Tensor:
+def _together(table: PairTable, dtype: torch.dtype) -> Tensor:
     """Return how many users have both of two items, `[items, items]`."""
     train = table.weights(np.float64 if dtype == torch.float64 else np.float32)
     return torch.from_numpy((train.T @ train).toarray()).to(dtype)
@@ -50,60 +36,63 @@ def ease_weights(together: Tensor, penalty: float) -> Tensor:
     return inverse
 
 
-def _ease(table: Table, settings: Settings, seed: int) -> Fitted:
+def _ease(table: PairTable, settings: Settings, seed: int) -> Fitted:
     dtype = torch.float64 if table.n_items <= _DOUBLE else torch.float32
     weights = ease_weights(_together(table, dtype), settings["penalty"])
     return Fitted(by_products(table, weights.numpy()), table.n_items * (table.n_items - 1))
 
 
-def _ease_bytes(table: Table) -> int:
+def _ease_bytes(table: PairTable) -> int:
     """The matrix, its factor, the inverse, and the sparse counts it is made from, at most as large."""
     return 4 * table.n_items**2 * (8 if table.n_items <= _DOUBLE else 4)
 
 
-def _slim_bytes(table: Table) -> int:
+def _slim_bytes(table: PairTable) -> int:
     return 6 * table.n_items**2 * 4
 
 
 def _too_large(needed: int) -> str:
     """Return why matrices of items by items do not fit into this machine, or an empty string where they do."""
-    try:
-        has = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):  # not on Windows
-        return ""
-    if needed <= 0.8 * has:
+    has = available(torch.device("cpu"))
+    if has is None or needed <= 0.8 * has:
         return ""
     return f"it needs about {needed / 2**30:,.0f} GiB for matrices of items x items, and there are {has / 2**30:,.0f}"
 
 
-EASE = Method(
+EASE = Rival(
     "ease",
-    _ease,
-    # Steck reports 200 to 1000 on data of 20 to 100 million pairs; smaller data want less, dense ones more.
-    tuple({"penalty": float(penalty)} for penalty in (500, 250, 1000, 125, 2000, 60, 4000, 30)),
-    "Steck 2019, arXiv:1905.03375; closed form, written here",
-    deterministic=True,
-    refuse=lambda table: _too_large(_ease_bytes(table)),
+    "Steck 2019, arXiv:1905.03375",
+    method=Method(
+        _ease,
+        # Steck reports 200 to 1000 on data of 20 to 100 million pairs; smaller data want less, dense ones more.
+        tuple({"penalty": float(penalty)} for penalty in (500, 250, 1000, 125, 2000, 60, 4000, 30)),
+        "closed form, written here",
+        deterministic=True,
+        refuse=lambda table: _too_large(_ease_bytes(table)),
+    ),
 )
 
 
-def _slim(table: Table, settings: Settings, seed: int) -> Fitted:
+def _slim(table: PairTable, settings: Settings, seed: int) -> Fitted:
     share, l1_share = settings["alpha"] * table.n_users, settings["l1_ratio"]
     weights = slim_weights(_together(table, torch.float32), l1=share * l1_share, l2=share * (1 - l1_share))
     return Fitted(by_products(table, weights.numpy()), int((weights != 0).sum()))
 
 
-SLIM = Method(
+SLIM = Rival(
     "slim",
-    _slim,
-    # In the terms of an elastic net: alpha per user, and the share of the l1 penalty. Far smaller l1 leaves columns
-    # dense, which is EASE without negative weights, at a hundred times its price.
-    grid_of(
-        {"alpha": 0.2, "l1_ratio": 0.02},
-        alpha=(0.05, 0.1, 0.2, 0.5),
-        l1_ratio=(0.005, 0.01, 0.02, 0.05, 0.1),
+    "Ning and Karypis 2011",
+    method=Method(
+        _slim,
+        # In the terms of an elastic net: alpha per user, and the share of the l1 penalty. Far smaller l1 leaves columns
+        # dense, which is EASE without negative weights, at a hundred times its price.
+        grid_of(
+            {"alpha": 0.2, "l1_ratio": 0.02},
+            alpha=(0.05, 0.1, 0.2, 0.5),
+            l1_ratio=(0.005, 0.01, 0.02, 0.05, 0.1),
+        ),
+        "non-negative elastic net, solved here to its optimality conditions",
+        deterministic=True,
+        refuse=lambda table: _too_large(_slim_bytes(table)),
     ),
-    "Ning and Karypis 2011; non-negative elastic net, solved here to its optimality conditions",
-    deterministic=True,
-    refuse=lambda table: _too_large(_slim_bytes(table)),
 )

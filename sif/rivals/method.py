@@ -1,4 +1,4 @@
-"""What a method of a comparison is: how it learns, which settings are tried, and what it needs."""
+"""How a comparison learns a rival: the function, which settings are tried, and what it needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from sif.rivals.table import Table
+from sif.errors import DataError
+from sif.rivals.pair_table import PairTable
 
 __all__ = ["Fit", "Fitted", "Method", "ScoresOf", "Settings", "by_products", "grid_of"]
 
@@ -33,35 +34,41 @@ class Fitted:
     seconds: float | None = None
 
 
-Fit = Callable[[Table, Settings, int], Fitted]
+Fit = Callable[[PairTable, Settings, int], Fitted]
 """`fit(table, settings, seed)`: learn from `table.train`. `table.valid` may stop it; the test part is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method of a comparison.
+    """How a comparison learns a rival.
 
-    - `grid`: settings in the order in which they are tried; the first ones are all that a small budget reaches.
-    - `source`: the publication and the implementation.
-    - `deterministic`: whether the seed changes nothing; such a method is trained once.
-    - `package`, `install`: what must be importable, and the command that brings it.
-    - `refuse`: returns why the method cannot run on a table (too large, such as), or an empty string.
-    - `searched`: seconds that choosing took before the comparison (the search of a find).
-    - `note`: what a reader of its row must know.
-    - `key`: changes whenever something that is learnt from, beside table and settings, does (the model of a run).
+    Attributes:
+        fit: learns from a table.
+        grid: settings in the order in which they are tried; the first ones are all that a small budget reaches.
+        by: the implementation, where it is not sif's own.
+        deterministic: whether the seed changes nothing; such a method is trained once.
+        package: what must be importable; `install` is the command that brings it.
+        refuse: returns why the method cannot run on a table (too large, such as), or an empty string.
+        searched: seconds that choosing took before the comparison (the search of the best architecture).
+        note: what a reader of its row must know.
+        key: changes whenever something that is learnt from, beside table and settings, does (the model of a run).
     """
 
-    name: str
     fit: Fit
-    grid: tuple[Settings, ...]
-    source: str
+    grid: tuple[Settings, ...] = ({},)
+    by: str = ""
     deterministic: bool = False
     package: str = ""
     install: str = ""
-    refuse: Callable[[Table], str] = lambda table: ""
+    refuse: Callable[[PairTable], str] = lambda table: ""
     searched: float = 0.0
     note: str = ""
     key: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise `DataError` where there is nothing to try."""
+        if not self.grid:
+            raise DataError("a method has an empty grid; give it one point or more, if only {}")
 
 
 def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
@@ -81,7 +88,7 @@ def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
     return tuple(point for _, point in sorted(points, key=lambda pair: pair[0]))
 
 
-def by_products(table: Table, weights: Any) -> ScoresOf:
+def by_products(table: PairTable, weights: Any) -> ScoresOf:
     """Return scores that are sums of the rows of `weights`, an array `[items, items]` or CSR, of what a user has."""
     train = table.weights(weights.dtype.type)
 

@@ -17,7 +17,7 @@ from nasp_core.trials import TrialStrategy
 from nasp_core.types import State
 from sif.host import shielded
 from sif.problems import problem_of
-from sif.problems.base import Candidate, Changes, Instance, Rival
+from sif.problems.base import Candidate, Changes, Instance, RivalNetwork
 from sif.report.html import report
 from sif.results import FOUND, SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
 from sif.run_directory import RunDirectory
@@ -78,7 +78,7 @@ class Engine:
         best, state = self._best(grid, attempt)
         return best, state
 
-    def rival(self, name: str, rival: Rival) -> Candidate:
+    def rival(self, name: str, rival: RivalNetwork) -> Candidate:
         """Train a rival over its grid; return the best by validation."""
 
         def attempt(changes: Changes) -> tuple[Network, State]:

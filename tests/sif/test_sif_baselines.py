@@ -11,7 +11,7 @@ from sif_samples import TINY, planted_rows
 
 import sif
 from nasp_core.network import Network
-from sif.rivals.networks import BASELINES, TENSOR_BASELINES
+from sif.rivals.known import RIVALS, baseline_table
 from sif.spaces.build import parameters_of
 from sif.spaces.interaction import InteractionSettings
 
@@ -19,6 +19,8 @@ DIM = 4
 SIZES = (5, 6)
 TENSOR_SIZES = (5, 6, 3)
 SETTINGS = InteractionSettings(embedding_dim=DIM, hidden=4, biases=True, max_norm=None)
+BASELINES = {name: each for name, each in baseline_table("rating", "interaction").items() if name == RIVALS[name].name}
+TENSOR_BASELINES = baseline_table("rating", "tensor-interaction")
 Vectors = list[np.ndarray]
 Weights = list[np.ndarray]
 

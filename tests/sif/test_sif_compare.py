@@ -22,16 +22,18 @@ from typer.testing import CliRunner
 import sif
 from sif.api import rank_run, retrain
 from sif.cli import app
-from sif.compare import METHODS, Fitted, Method, Table, Terms, compare_run, paired, run_method
+from sif.compare import METHODS, ComparisonConfig, Fitted, Method, PairTable, compare_run, paired, run_method
 from sif.compare import run as running
 from sif.compare.isolate import NotRun, isolated
 from sif.compare.results import Comparison
-from sif.compare.source import find_of, open_run
+from sif.compare.source import best_of, open_run
 from sif.compare.tuning import Judge
 from sif.errors import DataError, RunError
 from sif.metrics import rank_metrics
+from sif.rivals.known import rival
 
 QUICK = ["popularity", "ease"]
+KNOWN = f"{', '.join(METHODS)}; one of your own is named package.module:object"
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +48,11 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Run methods in this process, and list their names: a process for each would take seconds."""
     ran: list[str] = []
 
-    def run(job: dict[str, Any], terms: Terms, table: Path, told: Any) -> Any:
-        ran.append(job.get("method", "found"))
-        method = METHODS[job["method"]] if "method" in job else find_of(job["run"])
-        return run_method(method, Table.load(table), terms, told) | {"peak_memory_mb": 1.0}
+    def run(job: dict[str, Any], terms: ComparisonConfig, table: Path, told: Any) -> Any:
+        ran.append(job.get("rival", "found"))
+        method = rival(job["rival"]).method if "rival" in job else best_of(job["run"])
+        assert method is not None
+        return run_method(method, PairTable.load(table), terms, told) | {"peak_memory_mb": 1.0}
 
     monkeypatch.setattr(running, "isolated", run)
     return ran
@@ -62,7 +65,7 @@ def command(*words: object) -> Any:
 def planned(values: dict[int, float], clock: list[float] | None = None, **changes: Any) -> Method:
     """A method whose points rank well with a chance, and whose trainings take a second each."""
 
-    def fit(table: Table, settings: Any, seed: int) -> Fitted:
+    def fit(table: PairTable, settings: Any, seed: int) -> Fitted:
         assert table.test.nnz == 0
         if clock is not None:
             clock[0] += settings.get("seconds", 1.0)
@@ -73,11 +76,11 @@ def planned(values: dict[int, float], clock: list[float] | None = None, **change
         return Fitted(lambda users: scores[users], 7)
 
     grid = changes.pop("grid", tuple({"point": point} for point in values))
-    return Method("planned", fit, grid, "made up", **changes)
+    return Method(fit, grid, **changes)
 
 
 def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once():
-    table, terms = groups(), Terms(k=5, seeds=(3, 4, 5))
+    table, terms = groups(), ComparisonConfig(k=5, seeds=(3, 4, 5))
     heard: list[tuple[int, int]] = []
     state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, terms, lambda done, of: heard.append((done, of)))
     assert state["settings"] == {"point": 1}
@@ -95,7 +98,7 @@ def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once
 
 
 def test_a_deterministic_method_is_trained_once():
-    state = run_method(METHODS["popularity"], groups(), Terms(seeds=(0, 1, 2)))
+    state = run_method(METHODS["popularity"], groups(), ComparisonConfig(seeds=(0, 1, 2)))
     assert (state["seeds"], state["test_reads"], len(state["fit_seconds"])) == ([0], 1, 1)
 
 
@@ -109,7 +112,7 @@ def test_the_test_part_is_read_after_the_choice_and_once_a_final_model(monkeypat
             return judged(self, scores_of)
 
         monkeypatch.setattr(Judge, part, spy)
-    run_method(planned({0: 0.5, 1: 0.6}), groups(), Terms(seeds=(0, 1)))
+    run_method(planned({0: 0.5, 1: 0.6}), groups(), ComparisonConfig(seeds=(0, 1)))
     assert order == ["valid", "valid", "test", "test"]
 
 
@@ -119,7 +122,7 @@ def test_a_point_is_begun_only_when_it_fits_the_budget(budget: float, tried: int
     clock = [0.0]
     monkeypatch.setattr("sif.compare.tuning.time.perf_counter", lambda: clock[0])
     method = planned(dict.fromkeys(range(5), 0.5), clock)
-    state = run_method(method, groups(), Terms(budget=budget, seeds=(0,)))
+    state = run_method(method, groups(), ComparisonConfig(budget=budget, seeds=(0,)))
     assert (len(state["trials"]), state["tuning_seconds"]) == (tried, tried)
 
 
@@ -128,22 +131,22 @@ def test_the_longest_point_so_far_is_what_must_fit(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sif.compare.tuning.time.perf_counter", lambda: clock[0])
     grid = tuple({"point": point, "seconds": seconds} for point, seconds in enumerate((1.0, 4.0, 1.0, 1.0)))
     method = planned(dict.fromkeys(range(4), 0.5), clock, grid=grid)
-    assert len(run_method(method, groups(), Terms(budget=8.9, seeds=(0,)))["trials"]) == 2
+    assert len(run_method(method, groups(), ComparisonConfig(budget=8.9, seeds=(0,)))["trials"]) == 2
     clock[0] = 0.0
-    assert len(run_method(method, groups(), Terms(budget=9.0, seeds=(0,)))["trials"]) == 3
+    assert len(run_method(method, groups(), ComparisonConfig(budget=9.0, seeds=(0,)))["trials"]) == 3
 
 
 def test_terms_say_all_that_is_wrong():
-    problems = Terms("coverage", 0, float("nan"), ()).problems()
+    problems = ComparisonConfig("coverage", 0, float("nan"), ()).problems()
     assert len(problems) == 4
     assert "metric = 'coverage'" in problems[0]
-    assert Terms(seeds=(-1,)).problems() == ["seed = -1; give 0 or a positive whole number"]
+    assert ComparisonConfig(seeds=(-1,)).problems() == ["seed = -1; give 0 or a positive whole number"]
 
 
 def test_a_table_comes_back_from_its_file_and_its_fingerprint_sees_a_pair(tmp_path: Path):
     table = groups()
     table.save(tmp_path / "table.npz")
-    back = Table.load(tmp_path / "table.npz")
+    back = PairTable.load(tmp_path / "table.npz")
     for name in ("train", "valid", "test", "seen_valid", "seen_test"):
         assert np.array_equal(dense(getattr(back, name)), dense(getattr(table, name)))
         assert getattr(back, name).dtype == bool
@@ -190,10 +193,10 @@ def test_a_ranking_run_is_trained_with_each_seed_and_the_first_is_its_own(
 def test_the_tests_are_of_users_means_over_seeds(ranked: sif.Run, in_process: list[str], tmp_path: Path):
     run = ranked.save(tmp_path / "run")
     told = compare_run(run, QUICK, budget=1.0, seeds=2)
-    table, terms = open_run(run).table, Terms(budget=1.0, seeds=(0, 1))
+    table, terms = open_run(run).table, ComparisonConfig(budget=1.0, seeds=(0, 1))
     values = [
         run_method(method, table, terms)["values"].mean(0).numpy()
-        for method in (find_of(run), *map(METHODS.get, QUICK))
+        for method in (best_of(run), *map(METHODS.get, QUICK))
     ]
     wanted = paired(values[0], np.stack(values[1:]))
     for row, one in zip(told["rows"][1:], wanted, strict=True):
@@ -240,7 +243,7 @@ def test_a_stop_between_methods_loses_nothing_finished(
     whole = running.isolated
 
     def stop(job: dict[str, Any], *rest: Any) -> Any:
-        if job.get("method") == "ease":
+        if job.get("rival") == "ease":
             raise KeyboardInterrupt
         return whole(job, *rest)
 
@@ -300,16 +303,15 @@ def test_a_method_that_refuses_or_fails_has_a_row_that_says_why(
     whole = running.isolated
 
     def fail(job: dict[str, Any], *rest: Any) -> Any:
-        if job.get("method") == "slim":
+        if job.get("rival") == "slim":
             raise NotRun("its process was killed by SIGKILL: out of memory, most likely")
         return whole(job, *rest)
 
     monkeypatch.setattr(running, "isolated", fail)
-    monkeypatch.setattr("os.sysconf", lambda what: 1)
-    monkeypatch.setattr("sif.problems.data.check_tables", lambda *_: None)  # the run itself would not fit either
+    monkeypatch.setattr("sif.rivals.linear.available", lambda device: 1)
     told = compare_run(run_copy, ["ease", "popularity"], budget=1.0, seeds=1)
     assert told["rows"][1]["reason"].startswith("it needs about 0 GiB for matrices of items x items")
-    monkeypatch.setattr("os.sysconf", lambda what: 1 << 40)
+    monkeypatch.setattr("sif.rivals.linear.available", lambda device: None)
     told = compare_run(run_copy, ["slim", "popularity"], budget=1.0, seeds=1)
     assert told["rows"][1]["reason"] == "its process was killed by SIGKILL: out of memory, most likely"
     assert told["rows"][2]["status"] == "done"
@@ -366,7 +368,7 @@ def test_the_best_method_is_named_where_it_beats_the_find(
         if p is not None:
             row["versus"] |= {"difference": 0.3 - mean, "p_holm": p}
     print_comparison(told, run_copy)
-    assert "note: ease does better than the find, by 0.1000 on test\n" in capsys.readouterr().out
+    assert "note: ease does better than what was found, by 0.1000 on test\n" in capsys.readouterr().out
     told["rows"][2]["versus"]["p_holm"] = 0.31
     print_comparison(told, run_copy)
     assert "by 0.1000 on test, which may be chance (p = 0.31)\n" in capsys.readouterr().out
@@ -376,18 +378,20 @@ def test_the_best_method_is_named_where_it_beats_the_find(
     ("words", "message"),
     [
         (
-            ["--with", "esae,poplarity,ease,ease", "--budget", -1, "--seeds", 0, "-k", 0],
-            "RunError: the comparison has 6 problem(s)\n"
-            f'  no method "esae". Did you mean ease? There are: {", ".join(METHODS)}\n'
-            f'  no method "poplarity". Did you mean popularity? There are: {", ".join(METHODS)}\n'
-            "  method ease is given 2 times; name it once\n"
+            ["--with", "esae,poplarity,plus,ease,ease", "--budget", -1, "--seeds", 0, "-k", 0],
+            "RunError: the comparison has 7 problem(s)\n"
+            f"  unknown rival 'esae'; did you mean 'ease'? There are: {KNOWN}\n"
+            f"  unknown rival 'poplarity'; did you mean 'popularity'? There are: {KNOWN}\n"
+            '  rival plus has no method, and stands in runs alone: search with baselines.names = ["plus"]; '
+            f"a comparison has {', '.join(METHODS)}\n"
+            "  rival ease is given 2 times; name it once\n"
             "  seeds = 0; train each method once or more\n"
             "  k = 0; judge 1 place or more\n"
             "  budget = -1; give seconds: 0 (one point for each method) or more\n",
         ),
         (
             ["--with", " , "],
-            f"RunError: the comparison has 1 problem(s)\n  no method to compare with; there are {', '.join(METHODS)}\n",
+            f"RunError: the comparison has 1 problem(s)\n  no rival to compare with; there are {', '.join(METHODS)}\n",
         ),
         (["--threshold", 9], "DataError: planted: no rating of the train part is 9 or more"),
     ],
@@ -411,7 +415,7 @@ def test_runs_that_cannot_be_compared_say_why(ratings: str, tmp_path: Path, run_
     sif.search(ratings, settings=TINY | {"split.fractions": [0.8, 0.2, 0.0]}, out="two", device="cpu")
     retrain(run_copy, all_data=True, epochs=1, device="cpu")
     for run, words in {
-        "cells": "run cells is of cells, and comparisons are of recommenders",
+        "cells": "run cells is of image, and comparisons are of recommenders",
         "months": "run months has a context mode, and comparisons are of two",
         "two": "the test part has no pairs",
         "gone": "no run directory gone",
@@ -430,16 +434,18 @@ def test_a_find_without_an_outcome_is_an_error(run_copy: Path, monkeypatch: pyte
         raise NotRun("it failed: ValueError: no")
 
     monkeypatch.setattr(running, "isolated", fail)
-    with pytest.raises(RunError, match=r"the find of run .* could not be compared: it failed: ValueError: no"):
+    with pytest.raises(
+        RunError, match=r"the best architecture of run .* could not be compared: it failed: ValueError: no"
+    ):
         compare_run(run_copy, QUICK)
 
 
 def test_a_process_of_its_own_gives_the_same_outcome_with_its_memory(tmp_path: Path):
     """Same figures as here, to the last bit; the memory is that of three matrices of items x items and some."""
-    table, terms = groups(items=1200), Terms(budget=0.0, seeds=(0,))
+    table, terms = groups(items=1200), ComparisonConfig(budget=0.0, seeds=(0,))
     table.save(tmp_path / "table.npz")
     heard: list[tuple[int, int]] = []
-    state = isolated({"method": "ease"}, terms, tmp_path / "table.npz", lambda done, of: heard.append((done, of)))
+    state = isolated({"rival": "ease"}, terms, tmp_path / "table.npz", lambda done, of: heard.append((done, of)))
     here = run_method(METHODS["ease"], table, terms)
     assert torch.equal(state["values"], here["values"])
     assert state["valid"] == here["valid"]
@@ -454,10 +460,10 @@ def test_what_stops_a_process_is_its_reason(tmp_path: Path):
     groups().save(tmp_path / "table.npz")
     for job, reason in (
         ({"run": "gone", "root": ""}, "RunError: no run directory gone"),
-        ({"method": "unheard-of"}, "it failed: KeyError: 'unheard-of'"),
+        ({"rival": "unheard-of"}, "SifError: unknown rival 'unheard-of'"),
     ):
         with pytest.raises(NotRun, match=reason):
-            isolated(job, Terms(), tmp_path / "table.npz")
+            isolated(job, ComparisonConfig(), tmp_path / "table.npz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.npz"]
 
 
@@ -502,7 +508,7 @@ def test_methods_reach_their_figures_on_movielens(movielens: str):
     recipe = load_rating_recipe("movielens-ranking", [])
     task = prepare(recipe, device="cpu").task
     assert isinstance(task, RankingTask)
-    table = Table.of(task)
+    table = PairTable.of(task)
     bands = {
         "popularity": (0.10, 0.15),
         "itemknn": (0.20, 0.27),
@@ -516,5 +522,5 @@ def test_methods_reach_their_figures_on_movielens(movielens: str):
 
 
 def test_an_empty_grid_is_refused():
-    with pytest.raises(DataError, match="method planned has an empty grid"):
-        run_method(planned({}), groups(), Terms())
+    with pytest.raises(DataError, match="a method has an empty grid"):
+        run_method(planned({}), groups(), ComparisonConfig())

@@ -11,16 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sif.compare import METHODS, Method, Table, by_products, grid_of
+from sif.compare import METHODS, Method, PairTable, by_products, grid_of
 from sif.metrics import rank_metrics
 from sif.rivals.factors import task_of
+from sif.rivals.known import RIVALS
 from sif.rivals.linear import ease_weights
 from sif.rivals.slim import slim_weights
 
 needs_implicit = pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="implicit is not installed")
 
 
-def groups(users: int = 80, items: int = 40, seed: int = 0) -> Table:
+def groups(users: int = 80, items: int = 40, seed: int = 0) -> PairTable:
     """Users of four tastes: three quarters of what they have is among the items of their own taste."""
     generator = np.random.default_rng(seed)
     taste, kind = np.arange(users)[:, None] % 4, np.arange(items) % 4
@@ -28,14 +29,14 @@ def groups(users: int = 80, items: int = 40, seed: int = 0) -> Table:
     has = generator.random((users, items)) < chance
     part = generator.choice(3, size=has.shape, p=[0.7, 0.15, 0.15])
     train, valid, test = (sparse.csr_array(has & (part == each)) for each in range(3))
-    return Table(train, valid, test, train, sparse.csr_array(train + valid))
+    return PairTable(train, valid, test, train, sparse.csr_array(train + valid))
 
 
 def dense(matrix: Any) -> np.ndarray:
     return np.asarray(matrix.toarray(), np.float64)
 
 
-def scores(method: Method, table: Table, point: dict[str, Any], seed: int = 0) -> torch.Tensor:
+def scores(method: Method, table: PairTable, point: dict[str, Any], seed: int = 0) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return method.fit(table.without_test(), point, seed).scores_of(torch.arange(table.n_users))
@@ -169,8 +170,8 @@ def test_every_value_of_a_grid_changes_something(name: str):
     method = METHODS[name]
     points = [tuple(sorted((key, str(value)) for key, value in point.items())) for point in method.grid]
     assert len(set(points)) == len(points) >= 1
-    assert method.source
-    assert (method.name, bool(method.package)) == (name, bool(method.install))
+    assert RIVALS[name].source
+    assert (RIVALS[name].name, bool(method.package)) == (name, bool(method.install))
 
 
 @needs_implicit
@@ -212,7 +213,7 @@ def test_the_task_of_a_table_has_its_parts_and_what_was_seen():
     """Pairs that were seen and do not count are neither positives nor ranked."""
     table = groups()
     seen = sparse.csr_array(table.train + sparse.csr_array(np.eye(table.n_users, table.n_items, dtype=bool)))
-    task = task_of(Table(table.train, table.valid, table.test, seen, table.seen_test), {})
+    task = task_of(PairTable(table.train, table.valid, table.test, seen, table.seen_test), {})
     assert (task.positives("train") != table.train).nnz == 0
     assert (task.positives("valid") != table.valid).nnz == 0
     assert (task.seen("valid") != seen).nnz == 0

@@ -121,9 +121,9 @@ def test_a_bad_value(setting: str, ratings: str):
 WHOLE = {
     "split.fractions=[0.5, 0.0, 0.5]": "split.fractions = [0.5, 0.0, 0.5]: the validation part chooses the function, "
     "and cannot be empty; give it a share, such as 0.1",
-    'baselines.names=["biased_mf"]': "baselines.names = [\"biased_mf\"]: no baseline 'biased_mf'; did you mean "
-    "'biased-mf'? There are: global-mean, biases, inner-product, biased-mf, plus, max, min, deep-wide, ncf, outer, "
-    "conv-ncf",
+    'baselines.names=["biased_mf"]': "baselines.names = [\"biased_mf\"]: unknown rival 'biased_mf'; did you "
+    "mean 'biased-mf'? There are: global-mean, biases, inner-product, mf, biased-mf, plus, max, min, deep-wide, ncf, "
+    "outer, conv-ncf; one of your own is named package.module:object",
     "search.keep_best=true": "search.keep_best = true: belongs to the final training; set train.keep_best",
     "strategy.settings.finalists=2.5": "strategy.settings = {finalists = 2.5}: finalists = 2.5: input should be a "
     "valid integer, got a number with a fractional part",

@@ -124,7 +124,7 @@ def test_a_space_of_additive_points_is_refused_with_the_reason():
 
 
 def test_an_unknown_baseline_is_named_with_the_nearest():
-    with pytest.raises(RecipeError, match=r"no baseline 'popularty'; did you mean 'popularity'\?"):
+    with pytest.raises(RecipeError, match=r"unknown rival 'popularty'; did you mean 'popularity'\?"):
         check_recipe(load_rating_recipe("clicks", ['baselines.names=["popularty"]']))
 
 

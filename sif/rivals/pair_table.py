@@ -15,7 +15,7 @@ from scipy import sparse
 from sif.checkpoint import write_atomically
 from sif.errors import DataError
 
-__all__ = ["RankedParts", "Table"]
+__all__ = ["PairTable", "RankedParts"]
 
 
 class RankedParts(Protocol):
@@ -31,7 +31,7 @@ class RankedParts(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class PairTable:
     """The parts of a split as scipy CSR, bool `[users, items]`, sorted, without repeats; not to be changed.
 
     - `train`, `valid`, `test`: the pairs that count (with a threshold: rated that much or more).
@@ -45,7 +45,7 @@ class Table:
     seen_test: sparse.csr_array
 
     @classmethod
-    def of(cls, parts: RankedParts) -> Table:
+    def of(cls, parts: RankedParts) -> PairTable:
         """Read the parts of a ranking task; raises DataError where one has no pair that counts."""
         made = {part: parts.positives(part) for part in ("train", "valid", "test")}
         for part, matrix in made.items():
@@ -76,7 +76,7 @@ class Table:
         parts = (ones, self.train.indices.astype(np.int32), self.train.indptr.astype(np.int32))
         return sparse.csr_matrix(parts, shape=self.train.shape)
 
-    def without_test(self) -> Table:
+    def without_test(self) -> PairTable:
         """Return this table with an empty test part: what a method is given to learn and to stop on."""
         return replace(self, test=sparse.csr_array(self.train.shape, dtype=bool))
 
@@ -99,7 +99,7 @@ class Table:
         write_atomically(path, buffer.getvalue())
 
     @classmethod
-    def load(cls, path: Path) -> Table:
+    def load(cls, path: Path) -> PairTable:
         """Read what `save` wrote."""
         with np.load(path) as file:
             shape = tuple(file["shape"].tolist())

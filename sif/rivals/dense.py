@@ -1,4 +1,4 @@
-"""The networks of the fixed models: the functions that an engineer would guess, and published ones."""
+"""Dense layers beside the embeddings: the functions that an engineer would guess, and published ones."""
 
 from __future__ import annotations
 
@@ -6,52 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasp_core.network import Network
 from nasp_core.types import Mixture
 from sif.encodings.sides import SidedNetwork, SideSettings
-from sif.tasks.queries import Queries
+from sif.rivals.base import Rival, fixed, with_context
 
-__all__ = [
-    "Biases",
-    "Conv",
-    "Cp",
-    "DeepWide",
-    "Dense",
-    "InnerProduct",
-    "Mean",
-    "Ncf",
-    "Outer",
-    "Popularity",
-    "TensorBiases",
-    "TensorDeepWide",
-    "TensorMean",
-    "TensorNcf",
-    "Tucker",
-]
-
-
-class Mean(SidedNetwork):
-    """The training mean for everyone (zero in standard units); its one weight is never moved from zero."""
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
-        return rows.sum((0, 2)) * 0.0
-
-
-class Biases(SidedNetwork):
-    """Global, user and item biases alone."""
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
-        return rows.new_zeros(rows.shape[1])
-
-
-class InnerProduct(SidedNetwork):
-    """The inner product of the embeddings (for three modes the sum of their product: CP)."""
-
-    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
-        return rows.prod(0).sum(-1) if rows.shape[0] > 2 else (rows[0] * rows[1]).sum(-1)
+__all__ = ["CONV_NCF", "DEEP_WIDE", "NCF", "OUTER", "TUCKER"]
 
 
 class Dense(SidedNetwork):
@@ -134,8 +93,6 @@ class Conv(Dense):
 class Tucker(Dense):
     """TuckER: a weight for every triple of entries (Balazevic et al. 2019)."""
 
-    modes = ("user", "item", "context")
-
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
         """Return the dense layers."""
         return nn.ModuleList([nn.Linear(dim, dim * dim, bias=False)])
@@ -147,51 +104,12 @@ class Tucker(Dense):
         return torch.einsum("bij,bi,bj->b", core, rows[1], rows[2])
 
 
-class Cp(InnerProduct):
-    """CP, started as the product of user and item: a product of three small numbers would never move."""
-
-    modes = ("user", "item", "context")
-
-    @torch.no_grad()
-    def reset(self, generator: torch.Generator) -> None:
-        """Draw all as elsewhere; the contexts start at one."""
-        super().reset(generator)
-        self.embedding[-self.sizes[2] :] += 1.0
-
-
-class TensorMean(Mean):
-    """`Mean` with a context."""
-
-    modes = ("user", "item", "context")
-
-
-class TensorBiases(Biases):
-    """`Biases` with a context."""
-
-    modes = ("user", "item", "context")
-
-
-class TensorDeepWide(DeepWide):
-    """`DeepWide` with a context."""
-
-    modes = ("user", "item", "context")
-
-
-class TensorNcf(Ncf):
-    """`Ncf` with a context."""
-
-    modes = ("user", "item", "context")
-
-
-class Popularity(Network):
-    """How many training pairs an item has, for everyone; nothing is trained."""
-
-    def __init__(self, counts: Tensor) -> None:
-        """Take the counts of the items, int64 `[items]`."""
-        super().__init__()
-        self.score = nn.Parameter(counts.float(), requires_grad=False)
-
-    def forward(self, inputs: Queries, mixture: Mixture | None = None) -> Tensor:
-        """Return the counts of the items asked about, float32 `[n, k + m]`."""
-        shared = self.score[inputs.shared].expand(len(inputs.users), -1)
-        return torch.cat([self.score[inputs.own], shared], 1)
+DEEP_WIDE = Rival(
+    "deep-wide",
+    "Cheng et al. 2016, as Yao et al. 2020 use it",
+    {"rating": fixed(DeepWide), "tensor": fixed(with_context(DeepWide))},
+)
+NCF = Rival("ncf", "He et al. 2017, one embedding a side", {"rating": fixed(Ncf), "tensor": fixed(with_context(Ncf))})
+OUTER = Rival("outer", "a weight for every pair of entries", {"rating": fixed(Outer)})
+CONV_NCF = Rival("conv-ncf", "He et al. 2018", {"rating": fixed(Conv, power_of_two=True)})
+TUCKER = Rival("tucker", "Balazevic et al. 2019", {"tensor": fixed(with_context(Tucker))})

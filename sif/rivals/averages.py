@@ -1,0 +1,45 @@
+"""Predictions that know no taste: the mean of all, and biases of users and items."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nasp_core.types import Mixture
+from sif.encodings.sides import SidedNetwork
+from sif.rivals.base import Rival, fixed, with_context
+
+__all__ = ["BIASES", "GLOBAL_MEAN"]
+
+
+class Mean(SidedNetwork):
+    """The training mean for everyone (zero in standard units); its one weight is never moved from zero."""
+
+    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
+        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
+        return rows.sum((0, 2)) * 0.0
+
+
+class Biases(SidedNetwork):
+    """Global, user and item biases alone."""
+
+    def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
+        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
+        return rows.new_zeros(rows.shape[1])
+
+
+GLOBAL_MEAN = Rival(
+    "global-mean",
+    "the mean of the training part",
+    {
+        "rating": fixed(Mean, trained=False, embeds=False, biases=False),
+        "tensor": fixed(with_context(Mean), trained=False, embeds=False, biases=False),
+    },
+)
+BIASES = Rival(
+    "biases",
+    "Koren, Bell and Volinsky 2009, equation 3",
+    {
+        "rating": fixed(Biases, embeds=False, biases=True),
+        "tensor": fixed(with_context(Biases), embeds=False, biases=True),
+    },
+)

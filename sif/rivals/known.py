@@ -1,0 +1,70 @@
+"""The one list of rivals, by name: what may stand beside the best architecture in a run and in a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sif.errors import SifError
+from sif.extend import resolve
+from sif.rivals.averages import BIASES, GLOBAL_MEAN
+from sif.rivals.base import Baseline, Kind, Rival
+from sif.rivals.dense import CONV_NCF, DEEP_WIDE, NCF, OUTER, TUCKER
+from sif.rivals.entrywise import MAX, MIN, PLUS
+from sif.rivals.factors import BIASED_CP, BIASED_MF, CP, INNER_PRODUCT
+from sif.rivals.from_implicit import ALS, BPR, ITEM_KNN
+from sif.rivals.from_recbole import LIGHTGCN, NEUMF
+from sif.rivals.linear import EASE, SLIM
+from sif.rivals.method import Method
+from sif.rivals.points import POINTS
+from sif.rivals.popularity import POPULARITY
+
+__all__ = ["METHODS", "RIVALS", "baseline_table", "checked", "kind_of", "rival"]
+
+_ALL = (
+    *(GLOBAL_MEAN, BIASES, POPULARITY, ITEM_KNN, ALS, BPR, EASE, SLIM),
+    *(INNER_PRODUCT, BIASED_MF, CP, BIASED_CP, TUCKER),
+    *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN),
+)
+_NAMES = {name: rival for rival in _ALL for name in (rival.name, *rival.aliases)}
+RIVALS: Mapping[str, Rival] = {**_NAMES, **{point.name: point for point in POINTS if point.name not in _NAMES}}
+"""All rivals by name and alias."""
+
+METHODS: Mapping[str, Method] = {name: rival.method for name, rival in RIVALS.items() if rival.method is not None}
+"""How a comparison trains those that it can, by name."""
+
+
+def rival(name: str, offered: Mapping[str, Any] = RIVALS, error: Callable[[str], Exception] = SifError) -> Rival:
+    """Return the rival of a name: built in, an entry point of the group `sif.rivals`, or `package.module:object`.
+
+    Args:
+        name: of the rival.
+        offered: the built-in names that an error tells of.
+        error: makes the exception that is raised of a text.
+    """
+    return RIVALS[name] if name in RIVALS else checked(name, resolve("rival", name, offered, error), error)
+
+
+def checked(name: str, made: Any, error: Callable[[str], Exception]) -> Rival:
+    """Return a rival, a class being called without arguments; raises `error` for anything else."""
+    try:
+        made = made() if isinstance(made, type) else made
+    except TypeError as failed:
+        raise error(f"rival {name} cannot be made without arguments: {failed}") from failed
+    if not isinstance(made, Rival):
+        raise error(f"rival {name} is {made!r}; make it a sif.rivals.Rival")
+    return made
+
+
+def kind_of(task: str, space: str) -> Kind:
+    """Return the kind of table of a recipe's task and space."""
+    if task == "ranking":
+        return "ranking"
+    kinds: dict[str, Kind] = {"interaction-wide": "wide", "tensor-interaction": "tensor"}
+    return kinds.get(space, "rating")
+
+
+def baseline_table(task: str, space: str) -> Mapping[str, Baseline]:
+    """Return the baselines that a recipe of that task and space may name."""
+    kind = kind_of(task, space)
+    return {name: made for name, rival in RIVALS.items() if (made := rival.baseline(kind)) is not None}

@@ -1,0 +1,46 @@
+"""Popularity: items by their number of training pairs, alike for everyone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nasp_core.network import Network
+from nasp_core.types import Mixture
+from sif.rivals.base import Baseline, Rival
+from sif.rivals.method import Fitted, Method, Settings
+from sif.rivals.pair_table import PairTable
+from sif.tasks.queries import Queries
+
+__all__ = ["POPULARITY"]
+
+
+class Popularity(Network):
+    """How many training pairs an item has, for everyone; nothing is trained."""
+
+    def __init__(self, counts: Tensor) -> None:
+        """Take the counts of the items, int64 `[items]`."""
+        super().__init__()
+        self.score = nn.Parameter(counts.float(), requires_grad=False)
+
+    def forward(self, inputs: Queries, mixture: Mixture | None = None) -> Tensor:
+        """Return the counts of the items asked about, float32 `[n, k + m]`."""
+        shared = self.score[inputs.shared].expand(len(inputs.users), -1)
+        return torch.cat([self.score[inputs.own], shared], 1)
+
+
+def _network(sizes: tuple[int, ...], settings: object, counts: Tensor | None, histories: object) -> Network:
+    return Popularity(torch.zeros(sizes[1]) if counts is None else counts[sizes[0] :])
+
+
+def _fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
+    counts = torch.from_numpy(table.counts()).float()
+    return Fitted(lambda users: counts.expand(len(users), -1), table.n_items)
+
+
+POPULARITY = Rival(
+    "popularity",
+    "items by their number of training pairs",
+    {"ranking": Baseline(_network, trained=False, embeds=False)},
+    Method(_fit, deterministic=True),
+)

@@ -1,0 +1,145 @@
+"""One list of rivals, and rivals of one's own at every door: recipes, `sif.search`, `sif compare`, `compare_run`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sif_samples import TINY
+from typer.testing import CliRunner
+
+import sif
+from sif.cli import app
+from sif.compare import compare_run
+from sif.errors import RecipeError, RunError
+from sif.problems.recipes import load_rating_recipe
+from sif.rivals.known import METHODS, RIVALS, rival
+from sif.spaces.wide_points import NAMED
+
+MINE = """
+import torch
+
+from sif.encodings.sides import SidedNetwork
+from sif.rivals import Fitted, Method, Rival, fixed
+
+
+class Distance(SidedNetwork):
+    def join(self, rows, mixture):
+        return -(rows[0] - rows[1]).abs().sum(-1)
+
+
+def fit(table, settings, seed):
+    scores = torch.from_numpy(table.counts() ** settings["power"]).float()
+    return Fitted(lambda users: scores.expand(len(users), -1), table.n_items)
+
+
+grid = tuple({"power": power} for power in (0.5, 1.0))
+Mine = Rival("mine", "made up", {"rating": fixed(Distance)}, Method(fit, grid, deterministic=True))
+Alone = Rival("alone", "made up", method=Method(fit, grid, deterministic=True))
+wrong = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module my_rivals, in the folder where one works."""
+    (tmp_path / "my_rivals.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_rivals  # type: ignore[import-not-found]
+
+    yield my_rivals
+    del sys.modules["my_rivals"]
+
+
+def test_a_model_is_one_entry_whatever_names_it_has():
+    assert RIVALS["mf"] is RIVALS["inner-product"]
+    assert set(NAMED) <= set(RIVALS)
+    assert all(each.networks or each.method for each in RIVALS.values())
+    assert all(each.source for each in RIVALS.values())
+    sides = RIVALS["biased-mf"]
+    assert (set(sides.networks), METHODS["biased-mf"]) == ({"rating", "ranking"}, sides.method)
+
+
+def test_a_rival_of_ones_own_stands_in_a_run_as_object_and_by_name(mine: Any, ratings: str):
+    settings = TINY | {"search.epochs": 2, "train.epochs": 2, "baselines.random": False}
+    rows = [
+        sif.search(ratings, settings=settings | {"baselines.names": names}, device="cpu").result["rows"]
+        for names in ([mine.Mine, "biases"], ["my_rivals:Mine", "biases"])
+    ]
+    assert rows[0]["my_rivals:Mine"]["test"] == rows[1]["my_rivals:Mine"]["test"]
+    assert list(rows[0]) == ["found", "my_rivals:Mine", "biases"]
+    nested = sif.search(ratings, settings=settings | {"baselines": {"names": [mine.Mine]}}, device="cpu")
+    assert "my_rivals:Mine" in nested.result["rows"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("my_rivals:Mein", "module my_rivals has no Mein; did you mean my_rivals:Mine?"),
+        ("my_rivals:wrong", "rival my_rivals:wrong is 3; make it a sif.rivals.Rival"),
+        (
+            "my_rivals:Alone",
+            "rival 'my_rivals:Alone' has no network for task rating in space interaction; `sif compare",
+        ),
+        ("ease", "`sif compare RUN --with ease` has it"),
+        ("gmf", "rival 'gmf' has no network for task rating in space interaction. There are: "),
+        ("poplarity", "unknown rival 'poplarity'; did you mean"),
+    ],
+)
+def test_what_cannot_stand_in_a_run_is_refused_in_words(name: str, why: str, mine: Any, ratings: str):
+    with pytest.raises(RecipeError) as refused:
+        sif.search(ratings, settings=TINY | {"baselines.names": [name]}, device="cpu")
+    assert why.replace(". There", "; There") in str(refused.value).replace(". There", "; There")
+
+
+def test_a_comparison_runs_ones_own_in_a_process_that_finds_its_module(mine: Any, run_copy: Path):
+    """The command line by name: the worker imports it from the working folder. An edited file is trained anew."""
+    words = ["compare", str(run_copy), "--with", "popularity,my_rivals:Mine", "--budget", "5", "--seeds", "1", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    row = json.loads(done.stdout)["rows"][2]
+    assert (row["name"], row["status"], row["points"], row["source"]) == ("my_rivals:Mine", "done", 2, "made up")
+    assert row["peak_memory_mb"] is not None
+    kept = {path.name for path in (run_copy / "compare").glob("my_rivals*")}
+    told = compare_run(run_copy, ["popularity", mine.Mine], budget=5.0, seeds=1)
+    assert told["rows"][2] == row
+    assert {path.name for path in (run_copy / "compare").glob("my_rivals*")} == kept
+    Path("my_rivals.py").write_text(MINE + "\n")
+    compare_run(run_copy, [mine.Mine], budget=5.0, seeds=1)
+    assert len(list((run_copy / "compare").glob("my_rivals*"))) == 2
+
+
+def test_an_object_that_no_module_holds_runs_in_this_process_and_its_row_says_so(mine: Any, run_copy: Path):
+    from sif.rivals import Method, Rival
+
+    def fail(table: Any, settings: Any, seed: int) -> Any:
+        raise ValueError("no luck")
+
+    free = [Rival("free", "made up", method=mine.Alone.method), Rival("broken", "made up", method=Method(fail))]
+    told = compare_run(run_copy, free, budget=5.0, seeds=1)
+    found, done, broken = told["rows"]
+    assert (done["name"], done["status"], done["peak_memory_mb"]) == ("free", "done", None)
+    assert "ran in this one" in done["note"]
+    assert (broken["status"], broken["reason"]) == ("not run", "it failed: ValueError: no luck")
+    assert found["versus"] is None
+
+
+def test_all_that_cannot_be_compared_is_told_at_once(mine: Any, run_copy: Path):
+    with pytest.raises(RunError) as refused:
+        compare_run(run_copy, [3, "my_rivals:wrong", "eas", "plus", mine.Mine, mine.Mine])  # type: ignore[list-item]
+    for words in (
+        "rival 3 is 3; make it a sif.rivals.Rival",
+        "rival my_rivals:wrong is 3",
+        "unknown rival 'eas'; did you mean 'ease'?",
+        'search with baselines.names = ["plus"]',
+        "rival my_rivals:Mine is given 2 times",
+    ):
+        assert words in str(refused.value)
+
+
+def test_the_way_out_that_is_printed_works(ratings: str):
+    """`plus` is sent to a run's recipe, and there it is."""
+    assert "plus" in load_rating_recipe("ratings", ['baselines.names = ["plus"]']).baselines.names
+    assert rival("plus").baseline("rating") is not None

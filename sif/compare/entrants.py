@@ -64,13 +64,13 @@ def entrants(rivals: Sequence[str | Rival | type]) -> tuple[list[Entrant], list[
 
 
 def _entrant(given: str | Rival | type) -> Entrant:
-    name = given if isinstance(given, str) else object_name(given)
-    if name is None:
-        found = checked(repr(given), given, RunError)
-        name, here = found.name, True
+    if isinstance(given, str):
+        name: str | None = given
+        found = rival(given, METHODS, RunError)
     else:
-        found, here = rival(name, METHODS, RunError), name.startswith("__main__:")
-    method = found.method
+        found, name = checked(repr(given), given, RunError), object_name(given)
+    here = name is None or name.startswith("__main__:")
+    name, method = name or found.name, found.method
     if method is None:
         raise RunError(
             f"rival {name} has no method, and stands in runs alone: "

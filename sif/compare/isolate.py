@@ -24,7 +24,8 @@ from sif.rivals.pair_table import PairTable
 __all__ = ["NotRun", "in_this_process", "isolated"]
 
 _PACKAGES = Path(__file__).parents[2]
-_START = f"import sys; sys.path.append({str(_PACKAGES)!r}); from sif.compare.worker import main; main()"
+_START = "import sys; sys.path[:] = {!r}; from sif.compare.worker import main; main()"
+"""With the path of this process: the same sif, and the asker's own modules."""
 
 
 class NotRun(Exception):
@@ -43,8 +44,8 @@ def isolated(
     """
     with tempfile.TemporaryDirectory(prefix="sif-compare-") as folder, tempfile.TemporaryFile() as said:
         outcome = Path(folder) / "outcome.safetensors"
-        given = job | {"config": asdict(config), "path": sys.path, "table": str(table), "outcome": str(outcome)}
-        command = [sys.executable, "-P", "-c", _START]
+        given = job | {"config": asdict(config), "table": str(table), "outcome": str(outcome)}
+        command = [sys.executable, "-c", _START.format([*sys.path, str(_PACKAGES)])]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
         ) as process:

@@ -54,7 +54,6 @@ def _work(job: dict[str, Any], tell: Callable[[dict[str, Any]], Any]) -> None:
 
 def _method(job: dict[str, Any]) -> Method:
     if "rival" in job:
-        sys.path += [folder for folder in job["path"] if folder not in sys.path]  # where the asker's modules are
         method = rival(job["rival"]).method
         assert method is not None
         return method

@@ -64,6 +64,26 @@ def run_copy(finished: sif.Run, tmp_path: Path) -> Path:
     return finished.save(tmp_path / "copy")
 
 
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let a comparison run in this process, and list the names: a process for each would take seconds."""
+    from sif.compare import PairTable, run_method
+    from sif.compare import run as running
+    from sif.compare.source import best_of
+    from sif.rivals.known import rival
+
+    ran: list[str] = []
+
+    def run(job: dict[str, Any], config: Any, table: Path, told: Any) -> Any:
+        ran.append(job.get("rival", "found"))
+        method = rival(job["rival"]).method if "rival" in job else best_of(job["run"])
+        assert method is not None
+        return run_method(method, PairTable.load(table), config, told) | {"peak_memory_mb": 1.0}
+
+    monkeypatch.setattr(running, "isolated", run)
+    return ran
+
+
 @pytest.fixture(scope="session")
 def movielens() -> str:
     if locate(find_entry("movielens")) is None:

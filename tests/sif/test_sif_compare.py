@@ -30,7 +30,6 @@ from sif.compare.source import best_of, open_run
 from sif.compare.tuning import Judge
 from sif.errors import DataError, RunError
 from sif.metrics import rank_metrics
-from sif.rivals.known import rival
 
 QUICK = ["popularity", "ease"]
 KNOWN = f"{', '.join(METHODS)}; one of your own is named package.module:object"
@@ -41,21 +40,6 @@ def ranked(tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
     """A ranking run. Not to be changed."""
     folder = tmp_path_factory.mktemp("ranking")
     return sif.search(clicks(folder / "clicks.csv"), recipe="clicks", settings=SMALL, out=folder / "run", device="cpu")
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Run methods in this process, and list their names: a process for each would take seconds."""
-    ran: list[str] = []
-
-    def run(job: dict[str, Any], terms: ComparisonConfig, table: Path, told: Any) -> Any:
-        ran.append(job.get("rival", "found"))
-        method = rival(job["rival"]).method if "rival" in job else best_of(job["run"])
-        assert method is not None
-        return run_method(method, PairTable.load(table), terms, told) | {"peak_memory_mb": 1.0}
-
-    monkeypatch.setattr(running, "isolated", run)
-    return ran
 
 
 def command(*words: object) -> Any:

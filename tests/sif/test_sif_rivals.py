@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from sif_samples import TINY
+from test_sif_compare_methods import groups
 from typer.testing import CliRunner
 
 import sif
 from sif.cli import app
-from sif.compare import compare_run
+from sif.compare import ComparisonConfig, Method, Rival, compare_run, run_method
+from sif.compare.isolate import isolated
 from sif.errors import RecipeError, RunError
 from sif.problems.recipes import load_rating_recipe
 from sif.rivals.known import METHODS, RIVALS, rival
@@ -85,7 +87,7 @@ def test_a_rival_of_ones_own_stands_in_a_run_as_object_and_by_name(mine: Any, ra
         ),
         ("ease", "`sif compare RUN --with ease` has it"),
         ("gmf", "rival 'gmf' has no network for task rating in space interaction. There are: "),
-        ("poplarity", "unknown rival 'poplarity'; did you mean"),
+        ("biased_mf", "unknown rival 'biased_mf'; did you mean"),
     ],
 )
 def test_what_cannot_stand_in_a_run_is_refused_in_words(name: str, why: str, mine: Any, ratings: str):
@@ -94,26 +96,32 @@ def test_what_cannot_stand_in_a_run_is_refused_in_words(name: str, why: str, min
     assert why.replace(". There", "; There") in str(refused.value).replace(". There", "; There")
 
 
-def test_a_comparison_runs_ones_own_in_a_process_that_finds_its_module(mine: Any, run_copy: Path):
-    """The command line by name: the worker imports it from the working folder. An edited file is trained anew."""
+def test_a_process_of_its_own_finds_the_module_of_a_rival(mine: Any, tmp_path: Path):
+    groups().save(tmp_path / "table.npz")
+    config = ComparisonConfig(budget=5.0, seeds=(0,))
+    state = isolated({"rival": "my_rivals:Mine"}, config, tmp_path / "table.npz")
+    assert state["valid"] == run_method(mine.Mine.method, groups(), config)["valid"]
+    assert len(state["trials"]) == 2
+
+
+def test_ones_own_is_compared_by_name_and_as_object_and_anew_when_its_file_changes(
+    mine: Any, run_copy: Path, in_process: list[str]
+):
     words = ["compare", str(run_copy), "--with", "popularity,my_rivals:Mine", "--budget", "5", "--seeds", "1", "--json"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     row = json.loads(done.stdout)["rows"][2]
     assert (row["name"], row["status"], row["points"], row["source"]) == ("my_rivals:Mine", "done", 2, "made up")
-    assert row["peak_memory_mb"] is not None
-    kept = {path.name for path in (run_copy / "compare").glob("my_rivals*")}
     told = compare_run(run_copy, ["popularity", mine.Mine], budget=5.0, seeds=1)
-    assert told["rows"][2] == row
-    assert {path.name for path in (run_copy / "compare").glob("my_rivals*")} == kept
+    assert (told["rows"][2], in_process) == (row, ["found", "popularity", "my_rivals:Mine"])
     Path("my_rivals.py").write_text(MINE + "\n")
     compare_run(run_copy, [mine.Mine], budget=5.0, seeds=1)
-    assert len(list((run_copy / "compare").glob("my_rivals*"))) == 2
+    assert in_process[3:] == ["my_rivals:Mine"]
 
 
-def test_an_object_that_no_module_holds_runs_in_this_process_and_its_row_says_so(mine: Any, run_copy: Path):
-    from sif.rivals import Method, Rival
-
+def test_an_object_that_no_module_holds_runs_in_this_process_and_its_row_says_so(
+    mine: Any, run_copy: Path, in_process: list[str]
+):
     def fail(table: Any, settings: Any, seed: int) -> Any:
         raise ValueError("no luck")
 
@@ -124,6 +132,7 @@ def test_an_object_that_no_module_holds_runs_in_this_process_and_its_row_says_so
     assert "ran in this one" in done["note"]
     assert (broken["status"], broken["reason"]) == ("not run", "it failed: ValueError: no luck")
     assert found["versus"] is None
+    assert in_process == ["found"]
 
 
 def test_all_that_cannot_be_compared_is_told_at_once(mine: Any, run_copy: Path):

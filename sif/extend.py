@@ -98,7 +98,8 @@ def object_name(value: Any) -> str | None:
     found = [
         f"{module}:{name}"
         for module, held in list(sys.modules.items())
-        for name, each in list(getattr(held, "__dict__", {}).items())
+        if getattr(held, "__name__", "") == module  # not under an alias, such as __mp_main__
+        for name, each in list(vars(held).items())
         if each is value
     ]
     return min(found, key=lambda name: name.startswith("__main__:"), default=None)

@@ -60,7 +60,7 @@ def show_strategy(name: str, as_json: JsonOption = False) -> None:
     settings = "\n".join(f"{key} = {value!r}" for key, value in row["settings"].items())
     table.add_row("settings", settings or "none")
     table.add_row("spaces", _spaces(row))
-    if row["kind"] == "relaxing":
+    if row["kind"] == "one-shot":
         table.add_row("step", "not counted" if row["step_cost"] is None else f"{_cost(row)} of nasp's operations")
     console.print(table)
     for note in row["notes"]:

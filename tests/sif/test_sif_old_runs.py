@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from scipy import sparse
+from sif_cell_samples import write_table
 from typer.testing import CliRunner
 
 import sif
@@ -24,6 +25,14 @@ TABLES, CELLS = ("clicks", "ratings", "tensor", "wide"), ("conv", "nb201", "recu
 FOLDED = ("clicks", "ratings", "wide")
 
 
+@pytest.fixture(scope="module")
+def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of true accuracies that the run of NAS-Bench-201 was judged by."""
+    path = tmp_path_factory.mktemp("table") / "table.csv.xz"
+    write_table(path)
+    return path
+
+
 @pytest.fixture
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """A copy of a kept run, which finds its data, and what it must answer."""
@@ -31,6 +40,8 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str,
     shutil.copytree(KEPT / request.param, folder)
     for path in [*folder.rglob("*.toml"), *folder.rglob("*.json")]:
         path.write_text(path.read_text().replace("/made", folder.as_posix()))
+    if request.param == "nb201":
+        shutil.copy(request.getfixturevalue("accuracies"), folder)
     return folder / "run", json.loads((folder / "expected.json").read_text())
 
 
@@ -83,6 +94,8 @@ def test_the_result_is_read_as_one_of_today(old: tuple[Path, dict[str, Any]]):
     alike(now["metrics"], before["metrics"])
     for name, row in before.get("baselines", before.get("rows")).items():
         alike(now["rows"][name]["valid"], row["valid"])
+        assert (now["rows"][name]["truth"] is None) == (before.get("best") is None)
+    assert now["truth"] == (before.get("best") and {key: before[key]["accuracy"] for key in ("best", "mean")})
     assert now["seconds"]["total"] == before["seconds"]["total"]
 
 

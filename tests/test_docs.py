@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -128,8 +129,10 @@ def test_what_a_page_names_is_there(page: Path) -> None:
 
 
 def resolves(name: str) -> bool:
-    """Whether a dotted name is a module, or something in one."""
+    """Whether a dotted name is a module, or something in one, and not where it was before it moved."""
     try:
-        return bool(pkgutil.resolve_name(name))
-    except (ImportError, AttributeError):
+        with warnings.catch_warnings(action="error", category=DeprecationWarning):
+            found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, DeprecationWarning):
         return False
+    return "_moved" not in str(getattr(found, "__file__", ""))

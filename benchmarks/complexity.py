@@ -44,7 +44,7 @@ def main() -> None:
             with Timed() as timed:
                 space = make_space(recipe, data.facts)
                 found = search(space, data.search, recipe.make_strategy(), recipe.training("search"), seed=seed)
-            network = build_cells(found.genotype, full.network_settings(), data.facts)  # type: ignore[union-attr]
+            network = build_cells(found.genotype, full.network_settings(), data.facts)
             kept = [name for names in found.genotype.choices.values() for name in names if name is not None]
             sizes.append(parameters(network) / 1e6)
             shares.append(mean(name not in FREE for name in kept))

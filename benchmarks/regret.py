@@ -42,7 +42,7 @@ def main() -> None:
         "--one-shot-epochs", type=int, default=12, help="search epochs of all but the recipe's strategy"
     )
     parser.add_argument("--strategies", default=",".join(DEFAULT), help="names with commas between, or all")
-    parser.add_argument("--trials", type=int, default=2, help="points that trial strategies train (default 2)")
+    parser.add_argument("--trials", type=int, default=2, help="points that multi-trial strategies train (default 2)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     every = [name for name in STRATEGIES if name != "enumerate"]

@@ -50,7 +50,7 @@ def described(name: str, *, recount: bool = False) -> dict[str, Any]:
     factory = resolve("strategy", name, STRATEGIES)
     row = {
         "name": name,
-        "kind": "relaxing" if isinstance(strategy, Strategy) else "trial",
+        "kind": "one-shot" if isinstance(strategy, Strategy) else "multi-trial",
         "about": first_line(factory),
         "papers": [asdict(paper) for paper in strategy.papers],
         "parts": strategy.describe(),

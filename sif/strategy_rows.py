@@ -28,9 +28,9 @@ def strategy_rows() -> list[dict[str, Any]]:
 def describe_strategy(name: str) -> dict[str, Any]:
     """Return what a strategy says of itself, as plain data; raises `StrategyError` with the nearest name.
 
-    Keys: `name`, `kind` (`relaxing` or `trial`), `about` (the first line of its docstring), `papers`, `parts` (role ->
-    part as text), `settings` (name -> default), `notes` (what its docstring says of departures and failures), `spaces`
-    (space -> whether it runs there), `refused` (space -> reasons why not), `step_cost` (see
+    Keys: `name`, `kind` (`one-shot` or `multi-trial`), `about` (the first line of its docstring), `papers`, `parts`
+    (role -> part as text), `settings` (name -> default), `notes` (what its docstring says of departures and failures),
+    `spaces` (space -> whether it runs there), `refused` (space -> reasons why not), `step_cost` (see
     `sif.strategies.step_cost`), `bibtex`.
     """
     kept = fresh_rows()
@@ -43,7 +43,7 @@ def describe_strategy(name: str) -> dict[str, Any]:
 
 def parts_in_short(row: Mapping[str, Any]) -> str:
     """Return the parts of a row of `strategy_rows` by their names alone: `Box, OneHot, FirstOrder, Argmax`."""
-    if row["kind"] == "trial":
+    if row["kind"] == "multi-trial":
         return re.sub(r"\(.*", "", row["parts"]["trials"])
     names = []
     for text in row["parts"].values():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,35 @@ def test_the_result_page_names_every_key() -> None:
     assert [key for key in keys if not re.search(rf"`{key}[`.]", page)] == []
 
 
-def test_every_page_that_is_named_exists() -> None:
-    names = {name for page in PAGES for name in re.findall(r"docs/[\w-]+\.md", page.read_text())}
-    assert [name for name in sorted(names) if not (ROOT / name).is_file()] == []
+PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=[page.name for page in PROSE])
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    """Relative links lead to files; other pages are linked, not only named."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    local = [target.partition("#")[0] for target in targets if not target.startswith(("https://", "#"))]
+    assert [target for target in local if not (page.parent / target).is_file()] == []
+    prose = re.sub(r"`[^`]*`|\[[^]]*\]\([^)]*\)", "", text)
+    assert re.findall(r"\bdocs/[\w-]+\.md", prose) == []
+
+
+@pytest.mark.parametrize("page", PROSE, ids=[page.name for page in PROSE])
+def test_what_a_page_names_is_there(page: Path) -> None:
+    """Dotted names of the packages import, and paths of the repository exist."""
+    text = re.sub(r"https://\S+", "", page.read_text(encoding="utf-8"))
+    names = set(re.findall(r"\b(?:sif|nasp_core)(?:\.[A-Za-z_]\w*)+", text))
+    paths = set(re.findall(r"\b(?:sif|nasp_core|benchmarks|tests|data|recipes|docs)/[\w./-]*\w", text))
+    assert [name for name in sorted(names) if not resolves(name)] == []
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one, and not where it was before it moved."""
+    try:
+        with warnings.catch_warnings(action="error", category=DeprecationWarning):
+            found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, DeprecationWarning):
+        return False
+    return "_moved" not in str(getattr(found, "__file__", ""))

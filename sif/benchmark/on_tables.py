@@ -54,7 +54,7 @@ def _found(
 
 
 class CellTableArena:
-    """Trial strategies on the true accuracies of NAS-Bench-201: they are told that of one data set, in percent."""
+    """Multi-trial strategies on NAS-Bench-201: they are told the true accuracy on one data set, in percent."""
 
     def __init__(self, table: Path, task: str, budget: Budget) -> None:
         """Read the table; `task` is the data set whose accuracy is told."""
@@ -130,9 +130,9 @@ class CellTableArena:
 class InteractionTableArena:
     """All strategies on a table of trained interaction functions: their finds have a true rank and a regret.
 
-    Trial strategies are told the validation metric of one training (a run's seed picks which); a budget of seconds is
-    spent at the rate that the table notes for each training. One-shot strategies train a supernet on the table's data,
-    with its space and schedule, under the same budget in real seconds of one processor core.
+    Multi-trial strategies are told the validation metric of one training (a run's seed picks which); a budget of
+    seconds is spent at the rate that the table notes for each training. One-shot strategies train a supernet on the
+    table's data, with its space and schedule, under the same budget in real seconds of one processor core.
     """
 
     def __init__(

@@ -160,7 +160,7 @@ def _row(entrant: Entrant, refusal: str | None, note: str | None, runs: list[Run
     first = done[0] if done else Run(strategy=entrant.name, seed=0, parts=strategy.describe(), status="failed")
     return Row(
         strategy=entrant.name,
-        kind="relaxing" if isinstance(strategy, Strategy) else "trial",
+        kind="one-shot" if isinstance(strategy, Strategy) else "multi-trial",
         parts=first.parts,
         status="refused" if refusal is not None else "done" if done else "failed",
         reason=refusal or "; ".join(failures) or None,

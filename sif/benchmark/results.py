@@ -57,7 +57,7 @@ class Row(Closed):
     """
 
     strategy: str
-    kind: Literal["relaxing", "trial"]
+    kind: Literal["one-shot", "multi-trial"]
     parts: dict[str, str]
     status: Literal["done", "failed", "refused"]
     reason: str | None

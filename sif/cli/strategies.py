@@ -29,7 +29,7 @@ def list_strategies(
         emit(rows)
         return
     if markdown:
-        lines = [(f"`{row['name']}`", _paper(row), parts_in_short(row), _spaces(row), _cost(row)) for row in rows]
+        lines = [(f"`{row['name']}`", _linked(row), parts_in_short(row), _spaces(row), _cost(row)) for row in rows]
         head = [("strategy", "paper", "parts", "spaces", "step"), ("---", "---", "---", "---", "--:")]
         console.out("\n".join(f"| {' | '.join(line)} |" for line in [*head, *lines]), highlight=False)
         return
@@ -60,7 +60,7 @@ def show_strategy(name: str, as_json: JsonOption = False) -> None:
     settings = "\n".join(f"{key} = {value!r}" for key, value in row["settings"].items())
     table.add_row("settings", settings or "none")
     table.add_row("spaces", _spaces(row))
-    if row["kind"] == "relaxing":
+    if row["kind"] == "one-shot":
         table.add_row("step", "not counted" if row["step_cost"] is None else f"{_cost(row)} of nasp's operations")
     console.print(table)
     for note in row["notes"]:
@@ -78,6 +78,11 @@ def _paper(row: dict[str, Any]) -> str:
     names = paper["authors"].split(", ")
     others = " et al." if len(names) > 1 else ""
     return f"{names[0].split()[-1]}{others} {paper['year']}"
+
+
+def _linked(row: dict[str, Any]) -> str:
+    arxiv = row["papers"][0]["arxiv"] if row["papers"] else ""
+    return f"[{_paper(row)}](https://arxiv.org/abs/{arxiv})" if arxiv else _paper(row)
 
 
 def _spaces(row: dict[str, Any]) -> str:

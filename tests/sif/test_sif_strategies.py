@@ -105,15 +105,15 @@ def test_trials_have_no_step():
     assert step_cost(make_strategy("enumerate")) is None
 
 
-def test_every_relaxing_strategy_is_counted():
-    rows = {row["name"]: row for row in strategy_rows() if row["kind"] == "relaxing"}
+def test_every_one_shot_strategy_is_counted():
+    rows = {row["name"]: row for row in strategy_rows() if row["kind"] == "one-shot"}
     assert [name for name, row in rows.items() if row["step_cost"] is None or row["step_cost"] <= 0] == []
 
 
 def test_parts_are_named_in_short():
     parts = {"domain": "Box(low=0.0)", "schedules": "Complexity(eta=(1, 2)), Prune(part=Inner(a=1))"}
-    assert parts_in_short({"kind": "relaxing", "parts": parts}) == "Box, Complexity, Prune"
-    assert parts_in_short({"kind": "trial", "parts": {"trials": "Random(trials=2)"}}) == "Random"
+    assert parts_in_short({"kind": "one-shot", "parts": parts}) == "Box, Complexity, Prune"
+    assert parts_in_short({"kind": "multi-trial", "parts": {"trials": "Random(trials=2)"}}) == "Random"
 
 
 def test_the_kept_rows_say_what_the_strategies_say_now():

@@ -1,4 +1,4 @@
-"""Evolution on the real table of NAS-Bench-201, below SIF_DATA; benchmarks/evolution_nb201.py prints the figures."""
+"""Evolution on the real table of NAS-Bench-201, below SIF_DATA; docs/benchmarks.md has the figures."""
 
 import os
 import statistics

@@ -9,7 +9,8 @@ from typing import Any
 
 from nasp_core.search import train_genotype
 from sif.errors import RunError
-from sif.problems.tables import TableInstance
+from sif.problems import problem
+from sif.problems.tables import TableInstance, TableProblem
 from sif.rivals.method import Fit, Fitted, Method, Settings
 from sif.rivals.table import Table
 from sif.run_directory import RunDirectory
@@ -85,7 +86,7 @@ def find_of(run: str | Path, root: Path | None = None) -> Method:
 
 def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
     task = directory.result()["task"]
-    if task not in ("rating", "ranking"):
+    if not isinstance(problem(task), TableProblem):
         raise RunError(f"run {directory.path} is of {task}, and comparisons are of recommenders; `sif evaluate` it")
     instance = judged(directory, "cpu", root)
     assert isinstance(instance, TableInstance)

@@ -24,12 +24,13 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree
-from sif.datasets import Split
+from sif.datasets import Interactions, Split
 from sif.problems.base import Candidate, Changes, Instance, Problem, Rival, Searches
 from sif.problems.data import Prepared, make_task, prepare
 from sif.problems.recipes import RankingRecipe, Recipe
 from sif.problems.table_sheet import table_sheet
 from sif.problems.threads import threads_for
+from sif.recipes.problems import problem_of
 from sif.rivals.networks import Baseline, baseline_table
 from sif.run_directory import RunDirectory
 from sif.serve.export import export_run
@@ -40,6 +41,7 @@ from sif.spaces.interaction import InteractionSpace
 from sif.spaces.known import SPACES
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
+from sif.tasks import RankingTask, RatingTask
 
 __all__ = ["TableInstance", "TableProblem"]
 
@@ -62,7 +64,7 @@ class TableProblem(Problem):
         if not given and recipe.split.fractions[1] == 0:
             why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
             problems.append(recipe.problem("split.fractions", why))
-        table = baseline_table(recipe.task, recipe.space.name)
+        table = _baselines(recipe)
         problems += recipe.misplaced()
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
@@ -89,6 +91,12 @@ class TableProblem(Problem):
         """Read, check and cut the table a recipe names; `source` (frame, matrix, Interactions) stands in for it."""
         return TableInstance(recipe, prepare(recipe, source=source, device=device, root=root))
 
+    def make_task(
+        self, recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device
+    ) -> RatingTask | RankingTask:
+        """Return the task on data that are cut: batches, loss and metrics; a problem of your own may have its own."""
+        return make_task(recipe, interactions, cut, device)
+
     def sheet(self, result: Mapping[str, Any]) -> Sheet:
         """Return a result as people read it."""
         return table_sheet(result)
@@ -107,6 +115,10 @@ class TableProblem(Problem):
             "folded": folded.describe(),
             "additive": folded.additive,
         }
+
+
+def _baselines(recipe: Recipe) -> Mapping[str, Baseline]:
+    return baseline_table("ranking" if isinstance(recipe, RankingRecipe) else "rating", recipe.space.name)
 
 
 def _start(recipe: Recipe) -> list[str]:
@@ -180,7 +192,7 @@ class TableInstance(Instance):
 
     def rivals(self) -> dict[str, Rival]:
         """Return the baselines of the recipe that exist at its embedding size."""
-        table = baseline_table(self.recipe.task, self.recipe.space.name)
+        table = _baselines(self.recipe)
         names = [name for name in self.recipe.baselines.names if table[name].fits(self.settings)]
         return {name: self._rival(table[name]) for name in names}
 
@@ -230,7 +242,7 @@ class TableInstance(Instance):
         rows = np.sort(np.concatenate([split.train, split.valid, split.test]))
         none = np.empty(0, np.int64)
         whole = Split(rows, none, none, "all", split.seed, None, split.fingerprint)
-        task = make_task(self.recipe, self.data.interactions, whole, self.device)
+        task = problem_of(self.recipe).make_task(self.recipe, self.data.interactions, whole, self.device)
         return TableInstance(self.recipe, replace(self.data, split=whole, task=task))
 
     def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:

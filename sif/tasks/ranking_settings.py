@@ -59,7 +59,9 @@ class RankingSettings:
         problems += self._ignored() if self.loss in LOSSES else []
         least = 2 if self.loss == "sampled-softmax" else 1
         if self.negatives < least and self.loss in _DRAWN:
-            problems.append(f"negatives = {self.negatives} with {self.loss}; draw {least} items or more: --set ranking.negatives=100")
+            problems.append(
+                f"negatives = {self.negatives} with {self.loss}; draw {least} items or more: --set ranking.negatives=100"
+            )
         if not (math.isfinite(self.negative_power) and self.negative_power >= 0):
             problems.append(f"negative_power = {self.negative_power}; give 0 (uniform) or more, such as 0.5")
         if not 0 < self.hidden_share < 1:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sif.errors import DataError
 from sif.host import TemporaryFolder, shielded
-from sif.problems import open_recipe, problem
+from sif.problems import open_recipe, problem_of
+from sif.problems import problem as problem_named
 from sif.recipes import BaseRecipe, changes_of, load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain, score
@@ -26,6 +27,10 @@ def search(
     recipe: str | Path | BaseRecipe = "ratings",
     budget: str = "",
     settings: Mapping[str, Any] | None = None,
+    problem: Any = None,
+    operations: Sequence[Any] | None = None,
+    encodings: Sequence[Any] | None = None,
+    reader: Any = None,
     titles: str | Path | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
@@ -43,6 +48,10 @@ def search(
         budget: of recipes that have budgets: `smoke`, `quick` or `full`.
         settings: overrides the recipe by dotted key (`{"search.epochs": 5}`) or table (`{"search": {"epochs": 5}}`);
             numbers may be numpy's or torch's.
+        problem: instead of the recipe's `task`: a name, `package.module:object`, or a `Problem` of your own.
+        operations: instead of the recipe's: names, and operations of your own.
+        encodings: of the wide space, instead of the recipe's: names, and encodings of your own.
+        reader: what makes a frame of `data`, where nothing here can (`sif.datasets.readers.Reader`, or its name).
         titles: a table of item ids and titles, for what `recommend` shows.
         seed: instead of the recipe's.
         out: the run directory to make. Without it the run lies in a temporary folder that lives as long as the
@@ -57,8 +66,10 @@ def search(
         DataError: the data cannot be used; before anything is written.
         RecipeError: the recipe has problems; before anything is written.
     """
-    named = {} if titles is None else {"titles": str(titles)}
-    changes = changes_of({**(settings or {}), **named}, strategy, seed)
+    named = {"task": problem, "reader": reader, "titles": None if titles is None else str(titles)}
+    named |= {"space.operations": operations, "space.encodings": encodings}
+    given = {key: value for key, value in named.items() if value is not None}
+    changes = changes_of({**(settings or {}), **given}, strategy, seed)
     if isinstance(recipe, BaseRecipe):
         if changes or budget:
             raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")
@@ -73,13 +84,13 @@ def search(
     keep = TemporaryFolder() if out is None else None
     directory = RunDirectory.create(keep.path if keep is not None else Path(out or ""), instance.name)
     execute(instance, directory)
-    return problem(resolved.task).run(directory, keep)
+    return problem_of(resolved).run(directory, keep)
 
 
 def load(path: str | Path) -> Any:
     """Open a finished run directory, of any problem; raises `RunError` saying what is missing."""
     directory = RunDirectory.open(path, needs="result.json")
-    return problem(directory.result()["task"]).run(directory)
+    return problem_named(directory.result()["task"]).run(directory)
 
 
 def search_cells(recipe: str | Path, data: Any = None, **more: Any) -> Any:

@@ -6,77 +6,21 @@ A name is one of a built-in table, an entry point of its kind's group (`sif.stra
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from operator import attrgetter
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from nasp_core.errors import nearest
-from sif.errors import RecipeError, SifError
+from nasp_core.lookup import names_of, resolve
+from sif.errors import RecipeError
 from sif.plain import plain
 
 __all__ = ["OBJECT", "from_plain", "named", "names_of", "object_name", "reference", "resolve", "to_plain"]
 
 OBJECT = "object"
 """The key of a plain dict that says what it is made by, as `package.module:object`; alone it is that object itself."""
-
-
-def _group(kind: str) -> str:
-    """Return the group of entry points of a kind: sif.strategies, sif.operations, ..."""
-    return f"sif.{kind.removesuffix('y')}ies" if kind.endswith("y") else f"sif.{kind}s"
-
-
-def names_of(kind: str, known: Mapping[str, Any]) -> list[str]:
-    """Return the names that there are of a kind: the built-in ones, then those of entry points."""
-    return list(dict.fromkeys([*known, *(point.name for point in entry_points(group=_group(kind)))]))
-
-
-def resolve(
-    kind: str, name: str, known: Mapping[str, Any] | None = None, error: Callable[[str], Exception] = SifError
-) -> Any:
-    """Return the object of a name: built in (`known`), an entry point, or `package.module:object`.
-
-    Raises `error` with the nearest name, or with what is missing of the module.
-    """
-    known = known or {}
-    if name in known:
-        return known[name]
-    for point in entry_points(group=_group(kind)):
-        if point.name == name:
-            return _imported(kind, point.value.replace(" ", ""), error)
-    if ":" in name:
-        return _imported(kind, name, error)
-    near = nearest(name, names_of(kind, known))
-    hint = f"; did you mean {near!r}?" if near else "."
-    raise error(
-        f"unknown {kind} {name!r}{hint} There are: {', '.join(names_of(kind, known))}; "
-        "one of your own is named package.module:object"
-    )
-
-
-def _imported(kind: str, name: str, error: Callable[[str], Exception]) -> Any:
-    module, _, path = name.partition(":")
-    if not all(part.isidentifier() for part in f"{module}.{path}".split(".")):
-        raise error(f"{kind} {name!r} is no name of an object; write package.module:object")
-    try:
-        found = import_module(module)
-    except ModuleNotFoundError as missing:
-        if missing.name is None or not f"{module}.".startswith(f"{missing.name}."):
-            raise error(f"{kind} {name!r}: {module} cannot be imported: {missing}") from missing
-        raise error(
-            f"{kind} {name!r}: there is no module {missing.name}; install its package, or put its folder on PYTHONPATH"
-        ) from None
-    except (ImportError, SyntaxError) as failed:
-        raise error(f"{kind} {name!r}: {module} cannot be imported: {failed}") from failed
-    try:
-        return attrgetter(path)(found)
-    except AttributeError:
-        near = nearest(path, vars(found))
-        hint = f"; did you mean {module}:{near}?" if near else ""
-        raise error(f"{kind} {name!r}: module {module} has no {path}{hint}") from None
 
 
 def reference(value: Any) -> str | None:
@@ -92,7 +36,10 @@ def reference(value: Any) -> str | None:
 
 
 def object_name(value: Any) -> str | None:
-    """Return the name `package.module:object` by which this process finds an object; None where no module holds it."""
+    """Return the name `package.module:object` by which this process finds an object; None where no module holds it.
+
+    An object that its class makes without arguments goes by the name of the class.
+    """
     if name := reference(value):
         return name
     found = [
@@ -102,7 +49,13 @@ def object_name(value: Any) -> str | None:
         for name, each in list(vars(held).items())
         if each is value
     ]
-    return min(found, key=lambda name: name.startswith("__main__:"), default=None)
+    if found or isinstance(value, type):
+        return min(found, key=lambda name: name.startswith("__main__:"), default=None)
+    try:
+        alike = vars(type(value)()) == vars(value)
+    except TypeError:
+        return None
+    return object_name(type(value)) if alike else None
 
 
 def named(value: Any) -> Any:
@@ -131,8 +84,10 @@ def to_plain(value: Any) -> Any:
         if name := reference(type(value)):
             told = {field.name: to_plain(getattr(value, field.name)) for field in fields(value) if field.init}
             return {OBJECT: name, **told}
-    elif not isinstance(value, type) and (name := reference(value)):
-        return {OBJECT: name}
+    elif not isinstance(value, type):
+        name = object_name(value)
+        if name and not name.startswith("__main__:"):
+            return {OBJECT: name}
     raise TypeError(f"{value!r} cannot be made again by import")
 
 

@@ -14,7 +14,7 @@ from scipy import stats
 from nasp_core.errors import GenotypeError, ProxyError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
-from nasp_core.proxies import Proxy, SupernetProxy, make_proxy, proxy_score
+from nasp_core.proxies import Proxy, SupernetProxy, make_proxy, proxy_name, proxy_score
 from nasp_core.types import Batch, derive_seed
 from sif.cells.recipes import NasBench201Recipe
 from sif.cells.truth import TrueAccuracies
@@ -65,7 +65,7 @@ def correlations(scores: Sequence[float], truth: Sequence[float]) -> dict[str, f
 def score_points(
     source: str | Path,
     *,
-    scores: Sequence[str] = (),
+    scores: Sequence[str | Proxy] = (),
     points: int = 10,
     genotypes: Sequence[str | Path] = (),
     data: str = "",
@@ -80,15 +80,18 @@ def score_points(
     """Score points of a space by one training batch, without training.
 
     `source` is a run, whose find is scored, or a recipe (a name or a file), of whose space `points` random points are;
-    `genotypes` are files of points to score instead. `scores` are names (`nasp_core.proxies.PROXIES`; by default
-    naswot, synflow and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final
+    `genotypes` are files of points to score instead. `scores` are proxies or their names (of
+    `nasp_core.proxies.PROXIES`, an entry point of `sif.proxies`, `package.module:object`; by default naswot, synflow
+    and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final
     network, under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a
     file of the true accuracies of NAS-Bench-201, to compare with.
     Raises `ProxyError` for an unknown score, and where none of the scores has a meaning for any point.
     """
     if points < 1 or batch_size < 2:
         raise DataError(f"points = {points}, batch_size = {batch_size}; give 1 point and 2 samples, or more")
-    wanted = {name: make_proxy(name) for name in scores}
+    wanted = {proxy_name(given): make_proxy(given) for given in scores}
+    if len(wanted) < len(scores):
+        raise ProxyError(f"two scores are called alike among {', '.join(map(proxy_name, scores))}; name each once")
     run = Path(source).is_dir()
     if run and (data or changes):
         raise RunError(f"{source} is a run, which has its own data and settings; leave out --data and --set")

@@ -11,6 +11,7 @@ from nasp_core.errors import SearchError
 from nasp_core.proxies.points import proxy_score
 from nasp_core.proxies.protocol import Proxy
 from nasp_core.proxies.synflow import Synflow
+from nasp_core.proxies.table import make_proxy
 from nasp_core.strategy import Select, SelectContext
 from nasp_core.types import Active, derive_seed
 
@@ -23,7 +24,7 @@ _TRIES = 20
 class ByProxy(Select):
     """Draw points and take the one whose untrained network scores best on one training batch (Zhang et al. 2022).
 
-    - `proxy`: the training-free proxy; larger is better. The default has a value on every space.
+    - `proxy`: the training-free proxy, or its name; larger is better. The default has a value on every space.
     - `pool`: how many points of different equivalence classes are drawn; fewer where the space is small.
     - `draw`: `scores` adds Gumbel noise to the search's scores, so that under independent choices candidates are drawn
       with the softmax's frequencies, and has the scores' own point among them; `uniform` ignores the search.
@@ -34,13 +35,14 @@ class ByProxy(Select):
     Fails when: the proxy says little about the space; raises `ProxyError` where it has no meaning for its networks.
     """
 
-    proxy: Proxy = field(default_factory=Synflow)
+    proxy: Proxy | str = field(default_factory=Synflow)
     pool: int = 16
     draw: Literal["scores", "uniform"] = "scores"
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        """Check the settings; raises `SearchError` for an empty pool and an unknown draw."""
+        """Check the settings; raises `SearchError` for an empty pool and an unknown draw, `ProxyError` for no proxy."""
+        make_proxy(self.proxy)
         if self.pool < 1 or self.batch_size < 1:
             raise SearchError(f"ByProxy(pool={self.pool}, batch_size={self.batch_size}): both must be 1 or more")
         if self.draw not in ("scores", "uniform"):
@@ -50,9 +52,9 @@ class ByProxy(Select):
         """Return the point of the best score."""
         batch_seed, weight_seed = (derive_seed(context.seed, "by-score", what) for what in ("batch", "weights"))
         batch = context.task.stream("train", self.batch_size, batch_seed).batch(0)
-        best, best_score = None, 0.0
+        proxy, best, best_score = make_proxy(self.proxy), None, 0.0
         for active in self._pool(context):
-            scored = proxy_score(self.proxy, context.space, active, batch, context.task.loss, seed=weight_seed)
+            scored = proxy_score(proxy, context.space, active, batch, context.task.loss, seed=weight_seed)
             if best is None or scored > best_score:
                 best, best_score = active, scored
         assert best is not None

@@ -12,7 +12,7 @@ from nasp_core.proxies.points import SupernetProxy, proxy_judge, proxy_score
 from nasp_core.proxies.protocol import Proxy
 from nasp_core.proxies.snip import Snip
 from nasp_core.proxies.synflow import Synflow
-from nasp_core.proxies.table import PROXIES, make_proxy
+from nasp_core.proxies.table import PROXIES, make_proxy, proxy_name
 
 __all__ = [
     "PROXIES",
@@ -30,6 +30,7 @@ __all__ = [
     "Synflow",
     "make_proxy",
     "proxy_judge",
+    "proxy_name",
     "proxy_score",
     "saliency",
     "summed",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 from nasp_core.errors import ProxyError, nearest
+from nasp_core.lookup import resolve
 from nasp_core.proxies.fisher import Fisher
 from nasp_core.proxies.freedarts import FreeDarts
 from nasp_core.proxies.grad_norm import GradNorm
@@ -19,7 +20,7 @@ from nasp_core.proxies.protocol import Proxy
 from nasp_core.proxies.snip import Snip
 from nasp_core.proxies.synflow import Synflow
 
-__all__ = ["PROXIES", "make_proxy"]
+__all__ = ["PROXIES", "make_proxy", "proxy_name"]
 
 _ALL: tuple[Callable[..., Proxy], ...] = (
     Naswot,
@@ -36,16 +37,34 @@ _ALL: tuple[Callable[..., Proxy], ...] = (
 PROXIES: Mapping[str, Callable[..., Proxy]] = {score.name: score for score in _ALL}  # type: ignore[attr-defined]
 
 
-def make_proxy(name: str, **settings: Any) -> Proxy:
-    """Return the named proxy; raises `ProxyError` naming the nearest proxy or setting when one is unknown."""
-    if name not in PROXIES:
-        near = nearest(name, PROXIES)
-        hint = f"; did you mean {near!r}?" if near else "."
-        raise ProxyError(f"unknown proxy {name!r}{hint} There are: {', '.join(PROXIES)}")
-    known = [field.name for field in fields(PROXIES[name])]  # type: ignore[arg-type]
-    for key in settings:
-        if key not in known:
-            near = nearest(key, known)
-            hint = f"Did you mean {near!r}?" if near else f"It has: {', '.join(known) or 'none'}"
-            raise ProxyError(f"proxy {name!r} has no setting {key!r}. {hint}")
-    return PROXIES[name](**settings)
+def make_proxy(given: str | Proxy, **settings: Any) -> Proxy:
+    """Return a proxy by its name: built in, an entry point of `sif.proxies`, or `package.module:object`.
+
+    A proxy itself, or its class, is taken too. Raises `ProxyError` naming the nearest proxy or setting when one is
+    unknown, and for what is no proxy.
+    """
+    found: Any = resolve("proxy", given, PROXIES, ProxyError) if isinstance(given, str) else given
+    if isinstance(found, type) or (callable(found) and not hasattr(found, "score")):
+        known = signature(found).parameters
+        for key in settings:
+            if key not in known:
+                near = nearest(key, known)
+                hint = f"Did you mean {near!r}?" if near else f"It has: {', '.join(known) or 'none'}"
+                raise ProxyError(f"proxy {given!r} has no setting {key!r}. {hint}")
+        try:
+            found = found(**settings)
+        except TypeError as error:
+            raise ProxyError(
+                f"proxy {given!r} cannot be made of {', '.join(settings) or 'no settings'}: {error}"
+            ) from None
+    elif settings:
+        raise ProxyError(f"proxy {given!r} is made already; it takes no setting {next(iter(settings))!r}")
+    if not callable(getattr(found, "score", None)):
+        raise ProxyError(f"proxy {given!r} is of type {type(found).__name__}; it needs score(network, batch, loss)")
+    proxy: Proxy = found
+    return proxy
+
+
+def proxy_name(given: str | Proxy) -> str:
+    """Return what a proxy is called in a table of results: the name it is given by, else its own."""
+    return given if isinstance(given, str) else str(getattr(given, "name", "") or type(given).__name__)

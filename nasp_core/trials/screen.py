@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from nasp_core.errors import ProxyError, SearchError
-from nasp_core.proxies import make_proxy, proxy_judge
+from nasp_core.proxies import Proxy, make_proxy, proxy_judge
 from nasp_core.strategy import Paper
 from nasp_core.trials.budgeted import Budgeted
 from nasp_core.trials.points import active_of, fresh_point, key_of, saved_point
@@ -30,8 +30,8 @@ PAPER = Paper(
 class Screen(Budgeted):
     """Score a pool of untrained networks on one batch, and train those that score best, in that order.
 
-    Parts: `pool` different random points; the proxy named `proxy` (`nasp_core.proxies`) of each with fresh weights of
-    one seed, on one training batch of `batch_size`; the first `trials` are trained.
+    Parts: `pool` different random points; the proxy `proxy` of each (a name of `nasp_core.proxies`, or an object) with
+    fresh weights of one seed, on one training batch of `batch_size`; the first `trials` are trained.
     Shapes: one score a point.
     Departs from the paper: of its uses of a proxy, the warm-up pool alone; one proxy, no vote.
     Fails when: the proxy ranks by something else than what training brings out, such as size. Needs a task, whose batch
@@ -40,7 +40,7 @@ class Screen(Budgeted):
     """
 
     trials: int = 5
-    proxy: str = "synflow"
+    proxy: str | Proxy = "synflow"
     pool: int = 100
     batch_size: int = 64
     name: str = "screen"

@@ -117,7 +117,7 @@ def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrid
     if source and not (named and source == target):
         update["dataset"] = source
         known = data_names()
-        if not is_path(source) and source not in known:
+        if not is_path(source) and source not in known and not getattr(resolved, "reader", ""):
             names = sorted({*recipe_names(), *known})
             near = nearest(source, names)
             hint = f"Did you mean {near}? " if near else ""

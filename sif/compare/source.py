@@ -12,7 +12,7 @@ from nasp_core.search import train_genotype
 from sif.compare.entrants import Entrant
 from sif.errors import RunError
 from sif.problems import problem
-from sif.problems.tables import TableInstance
+from sif.problems.tables import TableInstance, TableProblem
 from sif.results import FOUND
 from sif.rivals.method import Fit, Fitted, Method, Settings
 from sif.rivals.pair_table import PairTable
@@ -85,7 +85,7 @@ def best_of(run: str | Path, root: Path | None = None) -> Method:
 
 def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
     own = problem(directory.result()["task"])
-    if own.budgeted:
+    if not isinstance(own, TableProblem):
         raise RunError(f"run {directory.path} is of {own.what}, and comparisons are of recommenders; `sif evaluate` it")
     instance = judged(directory, "cpu", root)
     assert isinstance(instance, TableInstance)

@@ -10,6 +10,7 @@ from sif.datasets.assemble import assemble, check_size
 from sif.datasets.columns import ColumnNames
 from sif.datasets.interactions import Interactions, canonical_order, pair_key
 from sif.datasets.read import load_table
+from sif.datasets.readers import Reader
 from sif.datasets.splits import Split, from_labels
 from sif.datasets.table import Table
 from sif.errors import DataError
@@ -26,12 +27,13 @@ def read_parts(
     columns: ColumnNames | None = None,
     seed: int = 0,
     fraction: float = 0.2,
+    reader: Reader | str | None = None,
 ) -> tuple[Interactions, Split]:
     """Read parts from sources of their own into one Interactions with shared vocabularies, and the Split they make.
 
     A part that is not given is cut from train at random: `fraction` of its rows, drawn with `seed` (noted). Raises
     DataError when neither part is given, when parts do not have the same columns, and when a (user, item[, context])
-    is in more than one part; and as `read` does.
+    is in more than one part; and as `read` does (`reader` too).
     """
     if valid is None and test is None:
         raise DataError("no validation and no test part was given\n  Give one, or read the data and use a split.")
@@ -39,7 +41,7 @@ def read_parts(
         raise DataError(f"fraction {fraction:g} of train cannot be held out\n  Give a number above 0 and below 0.5.")
     sources = {0: train, 1: valid, 2: test}
     part_of = [part for part, source in sources.items() if source is not None]
-    tables = [load_table(sources[part], columns) for part in part_of]
+    tables = [load_table(sources[part], columns, reader) for part in part_of]
     notes = _same_columns(tables)
     origin = " + ".join(table.origin.name for table in tables)
     only_met = columns is not None and columns.only_met

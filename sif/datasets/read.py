@@ -19,6 +19,7 @@ from sif.datasets.frames import from_pandas, from_polars, is_pandas, read_parque
 from sif.datasets.interactions import Interactions
 from sif.datasets.kinds import other_kind
 from sif.datasets.layout import Layout
+from sif.datasets.readers import Reader, claimed_by, reader_of
 from sif.datasets.records import read_records
 from sif.datasets.table import Table
 from sif.datasets.text import read_text
@@ -28,7 +29,12 @@ __all__ = ["is_path", "load_table", "read"]
 
 
 def read(
-    source: Any, *, columns: ColumnNames | None = None, name: str | None = None, root: Path | None = None
+    source: Any,
+    *,
+    columns: ColumnNames | None = None,
+    name: str | None = None,
+    root: Path | None = None,
+    reader: Reader | str | None = None,
 ) -> Interactions:
     """Read interactions and check them.
 
@@ -36,14 +42,15 @@ def read(
     lines of a user and its items, compressed or not; Parquet; .npz of scipy.sparse; a folder or glob of part files; a
     MovieLens folder), a pandas or polars frame or another that Arrow knows, a scipy sparse matrix, the name of a
     catalogued data set (when no file has it; fetched if need be, under `root`), or Interactions, which come back as
-    they are.
+    they are. A `reader` of your own (`sif.datasets.readers.Reader`, or its name) makes a frame of any other source;
+    those that are entry points of `sif.readers` are asked before all else whether a path or text is theirs.
 
     Raises DataError, naming file, line and fix, for anything that cannot be used: missing or unreadable values,
     fewer than 10 rows, one user or one item alone, unknown columns. The rules that were applied are in `notes`.
     """
     if isinstance(source, Interactions):
         return source
-    found, entry = _load(source, columns, root, name)
+    found, entry = _load(source, columns, root, name, reader)
     if isinstance(found, Interactions):
         return check_size(found)
     path = _existing(source)
@@ -53,9 +60,9 @@ def read(
     return _check_whole(check_size(made), entry)
 
 
-def load_table(source: Any, columns: ColumnNames | None = None) -> Table:
+def load_table(source: Any, columns: ColumnNames | None = None, reader: Reader | str | None = None) -> Table:
     """Return the raw columns of any source that `read` takes."""
-    found = source if isinstance(source, Interactions) else _load(source, columns)[0]
+    found = source if isinstance(source, Interactions) else _load(source, columns, reader=reader)[0]
     if not isinstance(found, Interactions):
         return found
     given = ColumnNames(context=None if found.context is None else "context")
@@ -63,24 +70,25 @@ def load_table(source: Any, columns: ColumnNames | None = None) -> Table:
 
 
 def is_path(source: object) -> bool:
-    """Whether a source names a file, a folder or a glob, and not a data set."""
-    return _existing(source) is not None or (isinstance(source, str) and is_glob(source))
+    """Whether a source names a file, a folder, a glob or what a reader from outside takes, and not a data set."""
+    named = _existing(source) is not None or (isinstance(source, str) and is_glob(source))
+    return named or claimed_by(source) is not None
 
 
 def _load(
-    source: Any, columns: ColumnNames | None, root: Path | None = None, name: str | None = None
+    source: Any,
+    columns: ColumnNames | None,
+    root: Path | None = None,
+    name: str | None = None,
+    reader: Reader | str | None = None,
 ) -> tuple[Table | Interactions, RatingsEntry | None]:
     """Raw columns, or Interactions of a matrix, which has none; and the entry of a catalogued data set."""
+    if own := claimed_by(source) if reader is None else reader_of(reader):
+        return _framed(own, source, columns), None
     if sparse.issparse(source) or isinstance(source, sparse.sparray):
         return Interactions.from_csr(source, name=name or "matrix"), None
-    if isinstance(source, pl.LazyFrame):
-        source = source.collect()
-    if isinstance(source, pl.DataFrame):
-        return from_polars(source, columns), None
-    if is_pandas(source):
-        return from_pandas(source, columns), None
-    if hasattr(source, "__arrow_c_stream__"):
-        return from_polars(_of_arrow(source), columns, f"{type(source).__module__.split('.')[0]} table"), None
+    if (table := _of_frame(source, columns)) is not None:
+        return table, None
     if not isinstance(source, str | Path | Entry):
         raise DataError(
             f"cannot read interactions from a {type(source).__module__}.{type(source).__name__}\n"
@@ -106,6 +114,38 @@ def _load(
             raise DataError(f"{path} is no table of ratings{told}\n  As a table: {error}") from None
         raise
     return Interactions.from_csr(_load_npz(content), name=name or str(path)), None
+
+
+def _of_frame(source: Any, columns: ColumnNames | None, name: str | None = None) -> Table | None:
+    """Raw columns of a frame, by its name in messages; None for what is no frame."""
+    if isinstance(source, pl.LazyFrame):
+        source = source.collect()
+    if isinstance(source, pl.DataFrame):
+        return from_polars(source, columns, name or "polars frame")
+    if is_pandas(source):
+        return from_pandas(source, columns, name or "pandas frame")
+    if hasattr(source, "__arrow_c_stream__"):
+        return from_polars(_of_arrow(source), columns, name or f"{type(source).__module__.split('.')[0]} table")
+    return None
+
+
+def _framed(reader: Reader, source: Any, columns: ColumnNames | None) -> Table:
+    """Raw columns of what a reader from outside makes of a source."""
+    kind, what = type(reader).__qualname__, str(source) if isinstance(source, str | Path) else short(repr(source), 60)
+    if not reader.reads(source):
+        raise DataError(f"reader {kind} does not read {what}\n  Give what it reads, or leave out the reader.")
+    try:
+        frame = reader.frame(source)
+    except Exception as error:  # of a stranger's code, which may raise anything
+        raise DataError(
+            f"reader {kind} cannot read {what}: {type(error).__name__}: {short(str(error), 200)}"
+        ) from error
+    if (table := _of_frame(frame, columns, what)) is None:
+        raise DataError(
+            f"reader {kind} made a {type(frame).__module__}.{type(frame).__name__} of {what}\n"
+            "  Return a pandas or polars DataFrame, or an Arrow table."
+        )
+    return table
 
 
 def _load_content(content: Content, columns: ColumnNames | None) -> Table:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nasp_core.errors import SpaceError
-from sif.extend import resolve
+from sif.extend import object_name, resolve
 
 __all__ = ["found", "name_of", "problems_of"]
 
@@ -35,27 +34,12 @@ def name_of(kind: str, value: Any, known: Mapping[str, Any], cls: type) -> str:
     if not issubclass(made, cls):
         raise SpaceError(f"{kind} {value!r} is neither a name nor a {cls.__module__}.{cls.__name__}")
     built_in = [name for name, each in known.items() if each is value]
-    if built_in:
-        return built_in[0]
-    module = sys.modules.get(made.__module__)
-    for attribute, each in vars(module).items() if module is not None else ():
-        if each is value:
-            return f"{made.__module__}:{attribute}"
-    again = vars(module).get(made.__qualname__) if module is not None else None
-    if again is made and (isinstance(value, type) or _alike(value, made)):
-        return f"{made.__module__}:{made.__qualname__}"
+    if name := built_in[0] if built_in else object_name(value):
+        return name
     raise SpaceError(
         f"{kind} {value!r} cannot be found again by name, so no file could say what it is: "
         f"give it a name in its module ({made.__module__}), as MINE = {made.__qualname__}(...)"
     )
-
-
-def _alike(value: Any, made: type) -> bool:
-    """Return whether calling the class makes the same object again."""
-    try:
-        return bool(vars(made()) == vars(value))
-    except TypeError:
-        return False
 
 
 def problems_of(names: Iterable[str], find: Callable[[str], Any]) -> list[str]:

@@ -29,6 +29,7 @@ from sif.device import resolve_device
 from sif.errors import DataError
 from sif.problems.fits import check_tables
 from sif.problems.recipes import RankingRecipe, Recipe
+from sif.recipes.problems import problem_of
 from sif.tasks import RankingTask, RatingTask
 
 __all__ = ["Prepared", "make_task", "prepare"]
@@ -66,7 +67,7 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
     check_tables(recipe, (interactions.n_users, interactions.n_items), where)
     titles, notes = _titles(recipe, dataset, interactions, root)
     interactions = replace(interactions, notes=(*interactions.notes, *notes))
-    return Prepared(interactions, cut, make_task(recipe, interactions, cut, where), titles)
+    return Prepared(interactions, cut, problem_of(recipe).make_task(recipe, interactions, cut, where), titles)
 
 
 def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Interactions, Split | None]:
@@ -84,10 +85,10 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
     if recipe.valid or recipe.test:
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         found: tuple[Interactions, Split | None] = read_parts(
-            dataset, recipe.valid or None, recipe.test or None, columns, seed
+            dataset, recipe.valid or None, recipe.test or None, columns, seed, reader=recipe.reader or None
         )
     else:
-        found = read(dataset, columns=columns, root=root), None
+        found = read(dataset, columns=columns, root=root, reader=recipe.reader or None), None
     interactions, cut = replace(found[0], notes=(*found[0].notes, *notes)), found[1]
     if recipe.context == "month":
         return interactions.with_month_context(), cut

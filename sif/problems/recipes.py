@@ -66,7 +66,8 @@ Column = Literal["user", "item", "rating", "timestamp", "context", "header"]
 class Recipe(BaseRecipe):
     """Every value of a run: data, split, space, strategy, the two trainings, the baselines."""
 
-    task: Literal["rating", "ranking"] = "rating"
+    task: str = "rating"
+    reader: str = ""
     valid: str = ""
     test: str = ""
     titles: str = ""
@@ -108,7 +109,7 @@ class WideRecipe(Recipe):
 class RankingRecipe(WideRecipe):
     """Who met what, ranked: the wide space under a loss of rankings."""
 
-    task: Literal["ranking"] = "ranking"
+    task: str = "ranking"
     ranking: _RankingModel = _RankingModel()
 
     def ranking_settings(self) -> RankingSettings:

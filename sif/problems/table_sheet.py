@@ -30,7 +30,8 @@ class _Column(NamedTuple):
 def table_sheet(result: Mapping[str, Any]) -> Sheet:
     """Return a result as people read it."""
     dataset, seconds, split = result["dataset"], result["seconds"], result["split"]
-    what = "ratings" if result["task"] == "rating" else "interactions"
+    kind = _kind(result)
+    what = "ratings" if kind == "rating" else "interactions"
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     metric = _columns(result)[0].heading.removeprefix("valid ")
     return Sheet(
@@ -41,9 +42,7 @@ def table_sheet(result: Mapping[str, Any]) -> Sheet:
         ),
         found=f"score = {result['formula']}",
         table=_table(result),
-        explained=(
-            f"{_EXPLAINED[result['task']]} Models were chosen on validation; the test part was read once for each row."
-        ),
+        explained=f"{_EXPLAINED[kind]} Models were chosen on validation; the test part was read once for each row.",
         remarks=tuple(_remarks(result)),
         cost=(
             f"regret against enumeration {regret} ({metric}, validation)   "
@@ -55,13 +54,19 @@ def table_sheet(result: Mapping[str, Any]) -> Sheet:
     )
 
 
+def _kind(result: Mapping[str, Any]) -> str:
+    """Return what a result is like, whatever problem it is of: ratings have a scale, rankings have none."""
+    return "ranking" if result["scale"] is None else "rating"
+
+
 def _columns(result: Mapping[str, Any]) -> tuple[_Column, ...]:
     """Return the columns of a result's task, the metric that selects first."""
     metric = result["metric"]
-    if result["task"] == "rating":
+    if _kind(result) == "rating":
+        name = "RMSE (std)" if metric == "rmse_standardised" else metric
         return (
-            _Column("valid RMSE (std)", "valid", metric),
-            _Column("test RMSE (std)", "test", metric),
+            _Column(f"valid {name}", "valid", metric),
+            _Column(f"test {name}", "test", metric),
             _Column("test RMSE", "test", "rmse"),
             _Column("test MAE", "test", "mae"),
         )
@@ -97,7 +102,7 @@ def _remarks(result: Mapping[str, Any]) -> list[str]:
         found = valid[metric]
         rivals = ((name, row["valid"][metric]) for name, row in result["rows"].items() if name != FOUND)
         name, best = min(rivals, key=lambda entry: sign * entry[1], default=("", found))
-        if sign * (found - best) > _CLOSE[result["task"]]:
+        if sign * (found - best) > _CLOSE[_kind(result)]:
             sentences.append(f"{name} does better than what was found, by {abs(found - best):.4f} on validation")
     if result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
         sentences.append(f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs")

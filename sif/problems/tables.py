@@ -24,13 +24,14 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree
-from sif.datasets import Split
+from sif.datasets import Interactions, Split
 from sif.errors import RecipeError
 from sif.problems.base import Candidate, Changes, Instance, Problem, RivalNetwork, Searches
 from sif.problems.data import Prepared, make_task, prepare
 from sif.problems.recipes import RankingRecipe, Recipe
 from sif.problems.table_sheet import table_sheet
 from sif.problems.threads import threads_for
+from sif.recipes.problems import problem_of
 from sif.rivals.base import Baseline
 from sif.rivals.known import baseline_table, kind_of, rival
 from sif.run_directory import RunDirectory
@@ -42,6 +43,7 @@ from sif.spaces.interaction import InteractionSpace
 from sif.spaces.known import SPACES
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
+from sif.tasks import RankingTask, RatingTask
 
 __all__ = ["TableInstance", "TableProblem"]
 
@@ -90,6 +92,12 @@ class TableProblem(Problem):
         """Read, check and cut the table a recipe names; `source` (frame, matrix, Interactions) stands in for it."""
         return TableInstance(recipe, prepare(recipe, source=source, device=device, root=root))
 
+    def make_task(
+        self, recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device
+    ) -> RatingTask | RankingTask:
+        """Return the task on data that are cut: batches, loss and metrics; a problem of your own may have its own."""
+        return make_task(recipe, interactions, cut, device)
+
     def sheet(self, result: Mapping[str, Any]) -> Sheet:
         """Return a result as people read it."""
         return table_sheet(result)
@@ -112,9 +120,10 @@ class TableProblem(Problem):
 
 def _baseline(recipe: Recipe, name: str) -> Baseline:
     """Return how a run of the recipe makes the network of a rival; raises `RecipeError` where it cannot."""
-    offered = baseline_table(recipe.task, recipe.space.name)
+    task = "ranking" if isinstance(recipe, RankingRecipe) else "rating"
+    offered = baseline_table(task, recipe.space.name)
     found = rival(name, offered, RecipeError)
-    made = found.baseline(kind_of(recipe.task, recipe.space.name))
+    made = found.baseline(kind_of(task, recipe.space.name))
     if made is None:
         beside = f"`sif compare RUN --with {name}` has it. " if found.method is not None else ""
         raise RecipeError(
@@ -244,7 +253,7 @@ class TableInstance(Instance):
         rows = np.sort(np.concatenate([split.train, split.valid, split.test]))
         none = np.empty(0, np.int64)
         whole = Split(rows, none, none, "all", split.seed, None, split.fingerprint)
-        task = make_task(self.recipe, self.data.interactions, whole, self.device)
+        task = problem_of(self.recipe).make_task(self.recipe, self.data.interactions, whole, self.device)
         return TableInstance(self.recipe, replace(self.data, split=whole, task=task))
 
     def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:

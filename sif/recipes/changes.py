@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
+from nasp_core.errors import NaspError
 from nasp_core.methods import STRATEGIES
-from sif.errors import RecipeError, SifError
-from sif.extend import named, resolve
+from sif.datasets.readers import reader_name
+from sif.encodings import encoding_names
+from sif.errors import RecipeError
+from sif.extend import named, resolve, to_plain
+from sif.operations import operation_names
 from sif.plain import plain
 from sif.recipes.base import BaseRecipe, refusal
+from sif.recipes.problems import problem_name
 from sif.recipes.strategy import named_strategy
 
 __all__ = [
@@ -63,7 +69,9 @@ def changes_of(settings: Mapping[str, Any] | None, strategy: Any = None, seed: A
             problems.append(f"{_IN_PYTHON}  {key!r} is no key; give a text, such as search.epochs")
             continue
         try:
-            changes.append(Change(key.strip(), plain(named(value)), _IN_PYTHON))
+            changes.append(Change(key.strip(), _value(key.strip(), value), _IN_PYTHON))
+        except NaspError as error:
+            problems.append(f"{_IN_PYTHON}  {key}: {error}")
         except TypeError as error:
             problems.append(
                 f"{_IN_PYTHON}  {key} = {error}: this cannot be a setting; give a number, a text, true or false, None, "
@@ -72,6 +80,33 @@ def changes_of(settings: Mapping[str, Any] | None, strategy: Any = None, seed: A
     if problems:
         raise refusal("the call", problems)
     return [*changes, *([] if strategy is None else _strategy(strategy))]
+
+
+_NAMED: Mapping[str, Callable[[Any], str]] = {
+    "task": problem_name,
+    "reader": reader_name,
+    "space.operations": lambda given: operation_names((given,))[0],
+    "space.encodings": lambda given: encoding_names((given,))[0],
+}
+"""The keys whose values are names of objects, and what names one."""
+
+
+def _value(key: str, value: Any) -> Any:
+    """Return a value of Python as a recipe writes it: plain data, objects by name, parts of strategies by fields."""
+    if isinstance(value, Mapping):
+        return {str(plain(each)): _value(f"{key}.{plain(each)}", item) for each, item in value.items()}
+    of_part = key.startswith("strategy.settings.")
+    if not of_part and key not in _NAMED:
+        return plain(named(value))
+    if isinstance(value, list | tuple):
+        return [_value(key, item) for item in value]
+    try:
+        found = None if is_dataclass(value) else plain(value)
+    except TypeError:
+        found = None
+    if found is not None or value is None:
+        return found
+    return to_plain(value) if of_part else _NAMED[key](value)
 
 
 def _strategy(given: Any) -> list[Change]:
@@ -164,7 +199,7 @@ def setting_type(strategy: str, setting: str) -> Any:
     """Return the type of a setting of a named strategy; None where it is not known."""
     try:
         return get_type_hints(resolve("strategy", strategy, STRATEGIES)).get(setting)
-    except (SifError, NameError, TypeError):
+    except (NaspError, NameError, TypeError):
         return None
 
 

@@ -24,6 +24,7 @@ from sif.serve.asked import count_of, in_a_list
 from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
+from sif.spaces.known import SPACES
 from sif.spaces.saved import goal_of, network_of
 from sif.tasks import Scale
 
@@ -58,7 +59,7 @@ class Export:
         """Fold the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
         directory = RunDirectory.open(run, needs="result.json")
         result = directory.result()
-        if result["task"] not in ("rating", "ranking"):
+        if directory.genotype().space not in SPACES:
             raise RunError(f"run {run} is of cells; only recommenders can be exported")
         tree = load_tree(directory.file("model.safetensors"))
         if len(tree["sizes"]) != 2:

@@ -12,7 +12,7 @@ from sif_samples import TINY, sets
 from typer.testing import CliRunner
 
 import sif
-from nasp_core.errors import StrategyError
+from nasp_core.errors import NaspError, StrategyError
 from nasp_core.methods.darts import darts
 from nasp_core.methods.nasp import nasp
 from nasp_core.parts import Argmax, FirstOrder, Logits, Softmax
@@ -20,7 +20,7 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import Random
 from sif.benchmark import Budget, entrants_of, race, recipe_arena
 from sif.cli import app
-from sif.errors import RecipeError, SifError
+from sif.errors import RecipeError
 from sif.extend import from_plain, names_of, resolve, to_plain
 from sif.recipes import changes_of, load_recipe, parse_recipe
 from sif.recipes.strategy import StrategyRecipe
@@ -192,7 +192,7 @@ def test_entry_points_are_names(monkeypatch: pytest.MonkeyPatch, plugin: str):
     from importlib.metadata import EntryPoint
 
     point = EntryPoint("slow", f"{plugin}:slow", "sif.strategies")
-    monkeypatch.setattr("sif.extend.entry_points", lambda group: [point] if group == "sif.strategies" else [])
+    monkeypatch.setattr("nasp_core.lookup.entry_points", lambda group: [point] if group == "sif.strategies" else [])
     assert names_of("strategy", {"nasp": nasp}) == ["nasp", "slow"]
     assert recipe_of("slow", {"strategy.settings.lr": 0.5}).make_strategy().gradient.lr == 0.5
     assert [entrant.name for entrant in entrants_of(["slow"])] == ["slow", "random"]
@@ -209,7 +209,7 @@ def test_plain_data_make_what_was_written_down():
         from_plain({"lr": 3})
     with pytest.raises(RecipeError, match="cannot be made of x"):
         from_plain({"object": "nasp_core.parts:Softmax", "x": 3})
-    with pytest.raises(SifError, match="unknown part 'sofmax'; did you mean 'softmax'"):
+    with pytest.raises(NaspError, match="unknown part 'sofmax'; did you mean 'softmax'"):
         resolve("part", "sofmax", {"softmax": Softmax})
 
 

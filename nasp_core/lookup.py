@@ -1,0 +1,68 @@
+"""Objects by name: one of a built-in table, an entry point of its kind's group, or `package.module:object`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from operator import attrgetter
+from typing import Any
+
+from nasp_core.errors import NaspError, nearest
+
+__all__ = ["names_of", "resolve"]
+
+
+def _group(kind: str) -> str:
+    """Return the group of entry points of a kind: sif.strategies, sif.proxies, ..."""
+    return f"sif.{kind[:-1]}ies" if kind.endswith("y") else f"sif.{kind}s"
+
+
+def names_of(kind: str, known: Mapping[str, Any]) -> list[str]:
+    """Return the names that there are of a kind: the built-in ones, then those of entry points."""
+    return list(dict.fromkeys([*known, *(point.name for point in entry_points(group=_group(kind)))]))
+
+
+def resolve(
+    kind: str, name: str, known: Mapping[str, Any] | None = None, error: Callable[[str], Exception] = NaspError
+) -> Any:
+    """Return the object of a name: built in (`known`), an entry point, or `package.module:object`.
+
+    Raises `error` with the nearest name, or with what is missing of the module.
+    """
+    known = known or {}
+    if name in known:
+        return known[name]
+    for point in entry_points(group=_group(kind)):
+        if point.name == name:
+            return _imported(kind, point.value.replace(" ", ""), error)
+    if ":" in name:
+        return _imported(kind, name, error)
+    near = nearest(name, names_of(kind, known))
+    hint = f"; did you mean {near!r}?" if near else "."
+    raise error(
+        f"unknown {kind} {name!r}{hint} There are: {', '.join(names_of(kind, known))}; "
+        "one of your own is named package.module:object"
+    )
+
+
+def _imported(kind: str, name: str, error: Callable[[str], Exception]) -> Any:
+    module, _, path = name.partition(":")
+    if not all(part.isidentifier() for part in f"{module}.{path}".split(".")):
+        raise error(f"{kind} {name!r} is no name of an object; write package.module:object")
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not f"{module}.".startswith(f"{missing.name}."):
+            raise error(f"{kind} {name!r}: {module} cannot be imported: {missing}") from missing
+        raise error(
+            f"{kind} {name!r}: there is no module {missing.name}; install its package, or put its folder on PYTHONPATH"
+        ) from None
+    except (ImportError, SyntaxError) as failed:
+        raise error(f"{kind} {name!r}: {module} cannot be imported: {failed}") from failed
+    try:
+        return attrgetter(path)(found)
+    except AttributeError:
+        near = nearest(path, vars(found))
+        hint = f"; did you mean {module}:{near}?" if near else ""
+        raise error(f"{kind} {name!r}: module {module} has no {path}{hint}") from None

@@ -1,0 +1,306 @@
+"""A package of a stranger: each of its parts by object, by import path and by the name of its entry point."""
+
+import dataclasses
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from sif_kill import left
+from sif_plugin_sample.encoding import Largest
+from sif_plugin_sample.operation import Gap
+from sif_plugin_sample.problem import NEAR, NearProblem
+from sif_plugin_sample.proxy import Size
+from sif_plugin_sample.reader import SQLite
+from sif_plugin_sample.strategy import Climb
+from sif_samples import TINY, sets, write_ratings
+from typer.testing import CliRunner
+
+import sif
+from nasp_core.errors import ProxyError
+from nasp_core.parts import ByProxy
+from nasp_core.trials.screen import Screen
+from sif.api import retrain, score
+from sif.benchmark import Budget, ScoreRace, entrants_of, race, recipe_arena
+from sif.cli import app
+from sif.errors import DataError, RecipeError
+from sif.problems import open_recipe
+from sif.recipes import changes_of, load_recipe
+from sif.run_directory import RunDirectory
+from sif.runs.engine import execute
+from sif.runs.stages import Progress
+from sif.scoring import score_points
+from sif.testing.operations import check_encoding, check_operation
+
+PACKAGE = Path(__file__).parent / "sif_plugin_sample"
+QUICK: dict[str, Any] = TINY | {"space.operations": ["multiply", "max", "plus", "min"]}
+WIDE: dict[str, Any] = {key: value for key, value in TINY.items() if key != "space.embedding_dim"} | {
+    "space.name": "interaction-wide",
+    "space.embedding_dim": 2,
+    "strategy": "random",
+    "strategy.settings.trials": 2,
+}
+
+
+@pytest.fixture
+def ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    return write_ratings(tmp_path / "mine.csv").name
+
+
+@pytest.fixture
+def database(ratings: str) -> str:
+    with closing(sqlite3.connect("mine.sqlite")) as made:
+        frame = pl.read_csv(ratings)
+        made.execute("CREATE TABLE ratings (user_id TEXT, movie_id TEXT, rating REAL, timestamp INTEGER)")
+        made.executemany("INSERT INTO ratings VALUES (?, ?, ?, ?)", frame.rows())
+        made.commit()
+    return "mine.sqlite"
+
+
+def command(*words: str) -> Any:
+    told = CliRunner().invoke(app, [*words, "--json"])
+    assert told.exit_code == 0, (words, told.output)
+    return json.loads(told.stdout)
+
+
+def test_each_part_is_one_short_file_that_sif_does_not_know():
+    files = [path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
+    assert {path.stem for path in files} == {"strategy", "operation", "encoding", "proxy", "reader", "problem"}
+    assert all(len(path.read_text().splitlines()) < 60 for path in files)
+    root = PACKAGE.parents[2]
+    code = [path for room in ("sif", "nasp_core") for path in (root / room).rglob("*.py")]
+    assert not [path for path in code if "sif_plugin_sample" in path.read_text()]
+
+
+STRATEGIES = [
+    (Climb(trials=3), "sif_plugin_sample.strategy:Climb"),
+    ("sif_plugin_sample.strategy:Climb", "sif_plugin_sample.strategy:Climb"),
+    ("climb", "climb"),
+]
+
+
+@pytest.mark.parametrize(("given", "name"), STRATEGIES)
+def test_a_strategy(given: Any, name: str, ratings: str):
+    settings = QUICK if isinstance(given, Climb) else QUICK | {"strategy.settings.trials": 3}
+    run = sif.search(ratings, given, settings=settings, out="run", device="cpu")
+    told = run.result["strategy"]
+    assert (told["name"], told["settings"]["trials"]) == (name, 3)
+    again = sif.search(recipe="run/recipe.toml", out="again", device="cpu")
+    assert again.result["genotype"] == run.result["genotype"]
+    assert len([line for line in (run.path / "trace.jsonl").read_text().splitlines() if '"genotype"' in line]) >= 3
+
+
+class Killed(Progress):
+    """Ends a run at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def stepped(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+EVERYTHING: dict[str, Any] = QUICK | {
+    "task": NEAR,
+    "space.operations": ["multiply", Gap(), "max"],
+    "reader": SQLite(),
+}
+
+
+@pytest.mark.parametrize("step", [9, 20])
+def test_a_killed_run_of_all_parts_goes_on_as_if_it_had_not_been(step: int, database: str):
+    settings = EVERYTHING | {"dataset": Path(database).absolute()}
+    recipe = load_recipe("ratings", changes_of(settings, Climb(trials=3)))
+    for name, progress in (("whole", None), ("killed", Killed(step))):
+        directory = RunDirectory.create(Path(name), "run")
+        try:
+            execute(open_recipe(recipe, device="cpu"), directory, progress=progress, checkpoint_seconds=0.0)
+        except KeyboardInterrupt:
+            assert list((directory.path / "checkpoint").glob("*.safetensors"))
+    assert not (Path("killed") / "result.json").exists()
+    command("search", "--resume", "killed", "--device", "cpu")
+    assert left(Path("killed")) == left(Path("whole"))
+    written = (Path("whole") / "recipe.toml").read_text()
+    for name in ("problem:NEAR", "operation:Gap", "reader:SQLite", "strategy:Climb"):
+        assert f'"sif_plugin_sample.{name}"' in written
+
+
+def test_what_is_in_the_package_races(ratings: str):
+    words = ["--strategies", "climb,sif_plugin_sample.strategy:Climb,random", "--seeds", "1", "--budget", "6epochs"]
+    changes = QUICK | {"task": "near", "space.operations": ["multiply", "gap"]}
+    told = command("benchmark", "--recipe", "ratings", "--data", ratings, *words, *sets(changes), "--out", "race")
+    names = {row["strategy"]: row["status"] for row in told["rows"]}
+    assert names == dict.fromkeys(("climb", "sif_plugin_sample.strategy:Climb", "random"), "done")
+    assert told["columns"][0]["name"] == "valid near"
+    assert told["arena"]["recipe"]["space"]["operations"] == ["multiply", "gap"]
+
+
+def test_a_strategy_object_races(ratings: str):
+    budget = Budget.parse("3epochs")
+    arena = recipe_arena("ratings", budget, data=ratings, changes=[f"{k}={json.dumps(v)}" for k, v in QUICK.items()])
+    told = race(arena, entrants_of([Climb(trials=1)]), seeds=1, budget=budget, out=Path("race"))
+    assert [(row["strategy"], row["status"]) for row in told["rows"] if row["strategy"] != "random"] == [
+        ("climb (own)", "done")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (Gap(), "sif_plugin_sample.operation:Gap"),
+        (Gap, "sif_plugin_sample.operation:Gap"),
+        ("sif_plugin_sample.operation:Gap", "sif_plugin_sample.operation:Gap"),
+        ("gap", "gap"),
+    ],
+    ids=["object", "class", "path", "name"],
+)
+def test_an_operation(given: Any, name: str, ratings: str):
+    run = sif.search(ratings, operations=[given], settings=TINY, out="run", device="cpu")
+    assert run.result["genotype"]["choices"]["operation"] == [name]
+    assert "|" in run.formula
+    assert "operations = [" in (run.path / "recipe.toml").read_text()
+    assert sif.load("run").recommend("u03", 2) == run.recommend("u03", 2)
+    check_operation(given if isinstance(given, str) else Gap())
+    in_table = load_recipe("ratings", changes_of({"space": {"operations": ("plus", given)}}))
+    assert in_table.space.operations == ("plus", name)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (Largest(), "sif_plugin_sample.encoding:Largest"),
+        ("sif_plugin_sample.encoding:Largest", "sif_plugin_sample.encoding:Largest"),
+        ("largest", "largest"),
+    ],
+    ids=["object", "path", "name"],
+)
+def test_an_encoding(given: Any, name: str, ratings: str):
+    run = sif.search(ratings, encodings=[given], settings=WIDE, out="run", device="cpu")
+    assert set(run.result["genotype"]["choices"]["encoding"]) == {name}
+    assert sif.load("run").recommend("u03", 2) == run.recommend("u03", 2)
+    if not isinstance(given, str):
+        check_encoding(given)
+
+
+def test_a_proxy_scores(ratings: str):
+    named = ("size", "sif_plugin_sample.proxy:Size")
+    told = command("score", "ratings", "--data", ratings, "--score", ",".join(named), "--points", "3")
+    assert all(set(point["scores"]) == set(named) for point in told["points"])
+    own = score_points("ratings", data=ratings, scores=[Size(power=2.0), named[1]], points=3, device="cpu")
+    for point in own.points:
+        assert point["scores"]["size"] == point["scores"][named[1]] ** 2
+    with pytest.raises(ProxyError, match="two scores are called alike among size, size"):
+        score_points("ratings", data=ratings, scores=[Size(), Size(power=2.0)])
+    with pytest.raises(ProxyError, match=r"needs score\(network, batch, loss\)"):
+        score_points("ratings", data=ratings, scores=["sif_plugin_sample.operation:Gap"])
+    ScoreRace(named, "").check()
+
+
+@pytest.mark.parametrize("given", [Size(power=2.0), "sif_plugin_sample.proxy:Size", "size"], ids=str)
+def test_a_proxy_in_strategies(given: Any, ratings: str):
+    settings = QUICK | {"strategy.settings.trials": 1, "strategy.settings.pool": 3}
+    run = sif.search(ratings, "screen", settings=settings | {"strategy.settings.proxy": given}, device="cpu", out="run")
+    told = run.result["strategy"]["settings"]["proxy"]
+    assert told == (given if isinstance(given, str) else {"object": "sif_plugin_sample.proxy:Size", "power": 2.0})
+    again = load_recipe("run/recipe.toml")
+    assert again.make_strategy() == Screen(trials=1, pool=3, proxy=given)
+    part = dataclasses.replace(load_recipe("ratings").make_strategy(), select=ByProxy(given, pool=2))
+    assert sif.search(ratings, part, settings=QUICK, device="cpu").result["rows"]["found"]["valid"]
+
+
+@pytest.mark.parametrize("given", [None, SQLite(), SQLite, "sif_plugin_sample.reader:SQLite", "sqlite"], ids=str)
+def test_a_reader(given: Any, database: str):
+    told, plain = sif.read(database, reader=given), sif.read("mine.csv")
+    assert told.fingerprint() == plain.fingerprint()
+    assert told.source == database
+
+
+def test_a_reader_in_searches(database: str):
+    found = sif.search(database, settings=QUICK, reader=SQLite(), device="cpu", out="run")
+    assert 'reader = "sif_plugin_sample.reader:SQLite"' in (found.path / "recipe.toml").read_text()
+    retrain("run", epochs=1, device="cpu")
+    assert score("run", device="cpu")["test"] is not None
+    told = command("search", database, *sets(QUICK), "--device", "cpu")
+    assert told["fingerprint"] == found.result["fingerprint"]
+    with closing(sqlite3.connect("mine.sqlite")) as file:
+        file.execute("DELETE FROM ratings WHERE rowid > 200")
+        file.commit()
+    pl.read_csv("mine.csv")[200:].write_csv("test.csv")
+    parts = command("search", database, "--test", "test.csv", *sets(QUICK), "--device", "cpu")
+    assert parts["split"]["kind"] == "files"
+
+
+@pytest.mark.parametrize(
+    ("reader", "words"),
+    [
+        (SQLite(), "reader SQLite does not read mine.csv"),
+        (Gap(), r"is of type Gap; it needs reads\(source\) and frame\(source\)"),
+        ("sqlit", "unknown reader 'sqlit'; did you mean 'sqlite'"),
+        ("sif_plugin_sample.reader:SQLit", "has no SQLit; did you mean sif_plugin_sample.reader:SQLite"),
+    ],
+)
+def test_what_is_no_reader_for_it(reader: Any, words: str, ratings: str):
+    with pytest.raises(DataError, match=words):
+        sif.read(ratings, reader=reader)
+
+
+def test_what_a_reader_may_do_wrong(ratings: str, monkeypatch: pytest.MonkeyPatch):
+    Path("broken.sqlite").write_text("no database")
+    with pytest.raises(DataError, match=r"reader SQLite cannot read broken.sqlite: DatabaseError"):
+        sif.read("broken.sqlite")
+    monkeypatch.setattr(SQLite, "frame", lambda self, source: [1, 2])
+    with pytest.raises(DataError, match=r"reader SQLite made a builtins.list of broken.sqlite"):
+        sif.read("broken.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (NEAR, "sif_plugin_sample.problem:NEAR"),
+        (NearProblem, "sif_plugin_sample.problem:NearProblem"),
+        ("sif_plugin_sample.problem:NEAR", "sif_plugin_sample.problem:NEAR"),
+        ("near", "near"),
+    ],
+    ids=["object", "class", "path", "name"],
+)
+def test_a_problem(given: Any, name: str, ratings: str):
+    run = sif.search(ratings, problem=given, settings=QUICK | {"baselines.names": ["biases"]}, out="run", device="cpu")
+    assert (run.result["task"], run.result["metric"], run.result["maximise"]) == (name, "near", True)
+    assert f'task = "{name}"' in (run.path / "recipe.toml").read_text()
+    loaded = sif.load("run")
+    assert isinstance(loaded, sif.Run)
+    assert loaded.recommend("u03", 2) == run.recommend("u03", 2)
+    assert "<th>test near</th>" in (run.path / "report.html").read_text()
+    before = score("run", device="cpu")
+    retrain("run", epochs=3, device="cpu")
+    assert set(score("run", device="cpu")["test"]) == set(before["test"]) == {"near", "rmse", "mae"}
+    retrain("run", all_data=True, device="cpu")
+    assert command("export", "run", "--to", "npz", "--out", "model.npz")["users"] == 24
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        ("nea", "task = 'nea': did you mean 'near'|task = 'nea'"),
+        ("sif_plugin_sample.operation:Gap", "is of type Gap, and has no what, recipes"),
+        (Gap(), "is of type Gap, and has no what, recipes"),
+    ],
+)
+def test_what_is_no_problem(problem: Any, words: str, ratings: str):
+    with pytest.raises(RecipeError, match=words):
+        sif.search(ratings, problem=problem)
+
+
+def test_objects_in_settings_that_no_name_finds(ratings: str):
+    with pytest.raises(RecipeError) as caught:
+        sif.search(ratings, settings={"space.operations": ["plus", object()], "search.epochs": object(), "task": 3})
+    message = str(caught.value)
+    assert "space.operations" in message
+    assert "is neither a name nor a sif.operations.base.Operation" in message
+    assert "search.epochs = <object object" in message

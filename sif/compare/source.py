@@ -63,6 +63,8 @@ def open_run(
         settings = RankingSettings(k=10 if k is None else k, threshold=threshold)
         task = RankingTask(data.interactions, data.split, settings)
     find, rating = _find(directory, instance), data.interactions.rating
+    if task.settings.weight != "none":
+        find = replace(find, note="; ".join(filter(None, (find.note, "learnt with weights; the others have none"))))
     if task.settings.threshold is None and rating is not None and (zeros := int((rating <= 0).sum())):
         note = f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on"
         find = replace(find, note="; ".join(filter(None, (find.note, note))))

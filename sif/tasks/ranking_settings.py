@@ -39,8 +39,8 @@ class RankingSettings:
     - `hidden_only`: with `softmax`, whether the pairs that are shown are left out of the loss; else they are predicted
       too, from themselves among others.
     - `threshold`: a rating from here on makes a pair a positive; None takes all pairs.
-    - `weight`: `none`: all positives count alike. `confidence`: the loss term of each is multiplied by the weight of its
-      pair (plays, purchases) ** `weight_power`, over the mean of these in the training part; after Hu, Koren and
+    - `weight`: `none`: all positives count alike. `confidence`: the loss term of each is multiplied by the weight of
+      its pair (plays, purchases) ** `weight_power`, over the mean of these in the training part; after Hu, Koren and
       Volinsky (ICDM 2008), who weigh by 1 + alpha * weight. `repeats`: the same, the weight being how often the pair
       stands in the data.
     - `weight_power`: above 0; 0.5 is the square root, 1 the weight itself.

@@ -17,11 +17,11 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer
 from nasp_core.training import train
 from sif.checkpoint import load_tree, save_tree
-from sif.datasets import read
+from sif.datasets import ColumnNames, read
 from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.operations.tables import Side
-from sif.problems.data import prepare
+from sif.problems.data import prepare, weighing
 from sif.problems.recipes import Recipe, load_rating_recipe
 from sif.problems.threads import threads_for
 from sif.recipes import changes_of
@@ -87,7 +87,7 @@ class Recommender:
 
         if callback is not None and not callable(callback):
             raise DataError(f"callback is {callback!r}; give a function of epoch, seconds and loss")
-        data = read(matrix_of(user_items), name="user_items")
+        data = read(matrix_of(user_items), columns=ColumnNames(**weighing(self.recipe)), name="user_items")
         alike = data.rating is None or float(np.ptp(data.rating)) == 0.0
         if not self._given:
             chosen = load_rating_recipe("clicks" if alike else "ratings")

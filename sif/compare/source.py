@@ -63,8 +63,10 @@ def open_run(
         settings = RankingSettings(k=10 if k is None else k, threshold=threshold)
         task = RankingTask(data.interactions, data.split, settings)
     rating, notes = data.interactions.rating, list[str]()
+    if task.settings.weight != "none":
+        notes.append("learnt with weights; the others have none")
     if task.settings.threshold is None and rating is not None and (zeros := int((rating <= 0).sum())):
-        notes = [f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on"]
+        notes.append(f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on")
     return ComparedRun(
         table=PairTable.of(task),
         best=_best(directory, instance, notes),

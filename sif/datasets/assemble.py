@@ -1,18 +1,19 @@
 """From raw tables to checked interactions: the stated rules on missing values, numbers, times and duplicates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sif.datasets.feedback import met
+from sif.datasets.columns import ColumnNames
+from sif.datasets.feedback import met, weighed
 from sif.datasets.ids import Ids, ids_from_text, one_form, typed_ids
-from sif.datasets.interactions import Interactions, last_of_each
+from sif.datasets.interactions import Interactions, added_up, last_of_each
 from sif.datasets.table import SHOWN, Table
 from sif.datasets.timestamps import time_problem, to_seconds
-from sif.datasets.values import cell_of, numbers_of, rating_problem
+from sif.datasets.values import cell_of, number_problem, numbers_of
 from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
@@ -38,53 +39,55 @@ class _Problems:
 
 
 def assemble(
-    tables: Sequence[Table], *, name: str, source: str, only_met: bool = False
+    tables: Sequence[Table], *, name: str, source: str, columns: ColumnNames | None = None
 ) -> tuple[Interactions, NDArray[np.int8]]:
     """Check the tables, give them shared vocabularies, and drop duplicates within each.
 
     Returns the interactions (tables one after the other) and, int8 [n], the table each row came from.
     Raises DataError with the lines to mend. Of several rows of a (user, item[, context]) the latest is kept, or the
-    last one where there are no timestamps; a note says how many went. Raw columns are asked for one after another.
+    last one where there are no timestamps, with the weights of all; a note says how many went. `columns` say what
+    counts as met, and whether each row weighs 1 where no column is a weight. Raw columns are asked for one after
+    another.
     """
+    columns = columns or ColumnNames()
     problems = [_Problems(table) for table in tables]
     roles = ["user", "item"] + (["context"] if all("context" in table.roles for table in tables) else [])
-    codes, vocabularies = dict[str, IntArray](), dict[str, Vocabulary]()
+    held, vocabularies = dict[str, Any](), dict[str, Vocabulary]()
     notes = [list(table.notes) for table in tables]
     for role in roles:
         ids = [_ids(problem, role, said) for problem, said in zip(problems, notes, strict=True)]
         lengths = [len(column) for column in ids]
         if not any(problem.total for problem in problems):
-            codes[role], vocabularies[role] = _encode(ids, role, notes[-1])
+            held[role], vocabularies[role] = _encode(ids, role, notes[-1])
         del ids
-    ratings = [_rating(problem) for problem in problems]
-    timestamp = _joined([_timestamp(problem, said) for problem, said in zip(problems, notes, strict=True)])
+    ratings, weights = ([_numbers(problem, role) for problem in problems] for role in ("rating", "weight"))
+    times = _joined([_timestamp(problem, said) for problem, said in zip(problems, notes, strict=True)])
     for problem, said in zip(problems, notes, strict=True):
         if problem.total:
             raise problem.table.origin.fail(problem.listed, problem.total)
         if "rating" not in problem.table.roles:
             said.append("no rating column: read as implicit feedback")
-    label = np.repeat(np.arange(len(tables), dtype=np.int8), lengths)
-    rating = _joined(ratings)
-    if only_met and rating is not None:
-        rows = _met(ratings, tables, notes)
-        codes = {role: codes.pop(role)[rows] for role in roles}
-        rating, label, timestamp = rating[rows], label[rows], None if timestamp is None else timestamp[rows]
-    keep = _kept(codes, vocabularies, timestamp, label if len(tables) > 1 else None)
+    held |= {"timestamp": times, "rating": _joined(ratings), "weight": _joined(weights)}
+    held["label"] = np.repeat(np.arange(len(tables), dtype=np.int8), lengths)
+    del ratings, weights, times
+    for role, rule, wanted in (("rating", met, columns.only_met), ("weight", weighed, True)):
+        if held[role] is not None and wanted:
+            held = _at(held, _met(held[role], held["label"], tables, notes, rule))
+    if columns.repeats and held["weight"] is None:
+        held["weight"] = np.ones(len(held["label"]), np.float32)
     remarks = [remark for said in notes for remark in said]
-    if len(keep) < len(label):
-        which = "latest" if timestamp is not None else "last"
-        pairs = "(user, item, context) rows" if "context" in codes else "(user, item) pairs"
-        remarks.append(f"{len(label) - len(keep)} duplicate {pairs} dropped: kept the {which} of each")
-        codes = {role: codes.pop(role)[keep] for role in roles}  # one at a time, the old one freed
-        rating = None if rating is None else rating[keep]
-        timestamp = None if timestamp is None else timestamp[keep]
-        label = label[keep]
+    key = _key(held, vocabularies, len(tables))
+    keep = last_of_each(key, held["timestamp"])
+    if len(keep) < len(key):
+        which = "latest" if held["timestamp"] is not None else "last"
+        pairs = "(user, item, context) rows" if "context" in held else "(user, item) pairs"
+        added = ", and their weights added up" if held["weight"] is not None else ""
+        remarks.append(f"{len(key) - len(keep)} duplicate {pairs} dropped: kept the {which} of each{added}")
+        weight = None if held["weight"] is None else added_up(key, held["weight"], keep)
+        held = _at(held, keep) | {"weight": weight}
+    label = held.pop("label")
     made = Interactions(
-        user=codes["user"],
-        item=codes["item"],
-        rating=rating,
-        timestamp=timestamp,
-        context=codes.get("context"),
+        **{"context": None, **held},
         users=vocabularies["user"],
         items=vocabularies["item"],
         contexts=vocabularies.get("context"),
@@ -95,32 +98,33 @@ def assemble(
     return made, label
 
 
-def _met(ratings: Sequence[NDArray[np.float32] | None], tables: Sequence[Table], notes: list[list[str]]) -> IntArray:
-    """The rows of all tables, one after the other, that are rated above 0."""
-    found, start = [], 0
-    for rating, table, said in zip(ratings, tables, notes, strict=True):
-        assert rating is not None
-        rows, told = met(rating, table.origin.name)
-        found.append(rows + start)
-        start += len(rating)
+Rule = Callable[[NDArray[np.float32], str], tuple[IntArray, list[str]]]
+
+
+def _met(
+    values: NDArray[np.float32], label: NDArray[np.int8], tables: Sequence[Table], notes: list[list[str]], rule: Rule
+) -> IntArray:
+    """The rows of all tables, one after the other, that a rule says were met."""
+    found, starts = [], np.searchsorted(label, np.arange(len(tables) + 1))
+    for place, (table, said) in enumerate(zip(tables, notes, strict=True)):
+        rows, told = rule(values[starts[place] : starts[place + 1]], table.origin.name)
+        found.append(rows + starts[place])
         said += told
     return np.concatenate(found)
 
 
-def _kept(
-    codes: dict[str, IntArray],
-    vocabularies: dict[str, Vocabulary],
-    timestamp: NDArray[Any] | None,
-    label: NDArray[np.int8] | None,
-) -> IntArray:
-    """Row numbers of the latest row of each (user, item[, context][, table])."""
-    key = codes["user"] * np.int64(len(vocabularies["item"]))
-    key += codes["item"]
-    if "context" in codes:
-        key = _dense(key) * np.int64(len(vocabularies["context"])) + codes["context"]
-    if label is not None:
-        key = _dense(key) * np.int64(int(label[-1]) + 1) + label if len(label) else key
-    return last_of_each(key, timestamp)
+def _at(held: dict[str, Any], rows: IntArray) -> dict[str, Any]:
+    """The columns at these rows, made one after the other, each old one freed."""
+    return {role: None if (values := held.pop(role)) is None else values[rows] for role in list(held)}
+
+
+def _key(held: dict[str, Any], vocabularies: dict[str, Vocabulary], tables: int) -> IntArray:
+    """One number for each (user, item[, context][, table])."""
+    key: IntArray = held["user"] * np.int64(len(vocabularies["item"]))
+    key += held["item"]
+    if "context" in held:
+        key = _dense(key) * np.int64(len(vocabularies["context"])) + held["context"]
+    return key if tables == 1 else _dense(key) * np.int64(tables) + held["label"]
 
 
 def check_size(interactions: Interactions) -> Interactions:
@@ -181,14 +185,14 @@ def _timestamp(problems: _Problems, notes: list[str]) -> NDArray[Any] | None:
     return seconds.to_numpy(writable=True)
 
 
-def _rating(problems: _Problems) -> NDArray[np.float32] | None:
-    if "rating" not in problems.table.roles:
+def _numbers(problems: _Problems, role: str) -> NDArray[np.float32] | None:
+    if role not in problems.table.roles:
         return None
-    raw = problems.table.column("rating")
-    rating = numbers_of(raw)
-    bad = rating.is_null() | ~rating.is_finite().fill_null(True)
-    problems.add(bad, lambda row: rating_problem(cell_of(raw, row), problems.table.origin.unit))
-    return rating.to_numpy(writable=True).astype(np.float32, copy=False)
+    raw = problems.table.column(role)
+    numbers = numbers_of(raw)
+    bad = numbers.is_null() | ~numbers.is_finite().fill_null(True)
+    problems.add(bad, lambda row: number_problem(cell_of(raw, row), problems.table.origin.unit, role))
+    return numbers.to_numpy(writable=True).astype(np.float32, copy=False)
 
 
 def _encode(columns: list[pl.Series], role: str, notes: list[str]) -> tuple[IntArray, Vocabulary]:

@@ -11,7 +11,8 @@ from sif.errors import DataError
 
 __all__ = ["ColumnNames", "recognise"]
 
-ROLES = ("user", "item", "rating", "timestamp", "context")
+ROLES = ("user", "item", "rating", "timestamp", "context", "weight")
+ASKED = ("context", "weight")  # looked for where the caller says so, and noted else
 Door = Literal["text", "parquet", "frame"]
 
 REST = "..."  # after a position: all columns from there on
@@ -25,12 +26,6 @@ _HEADER = {"yes": True, "true": True, "no": False, "false": False}
 LABELS = (
     *("label", "labels", "click", "clicked", "isclick", "isclicked", "like", "liked", "islike", "isliked", "implicit"),
     *("purchased", "ispurchase", "ispurchased", "bought", "converted", "conversion", "watched"),
-)
-
-# How often something was met; noted where it is not used.
-COUNTS = (
-    *("weight", "weights", "count", "counts", "plays", "playcount", "quantity", "qty", "purchases", "purchasecount"),
-    *("frequency", "freq", "listens", "listencount", "views", "viewcount", "clicks", "clickcount", "implicitweight"),
 )
 
 # Spellings without case, separators and a RecBole type; the first that is present wins.
@@ -53,6 +48,11 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
         *("ratingtimestamp", "eventtime", "reviewdate"),
     ),
     "context": ("context", "contextid"),
+    "weight": (  # how often something was met
+        *("weight", "weights", "count", "counts", "plays", "playcount", "quantity", "qty", "purchases"),
+        *("purchasecount", "frequency", "freq", "listens", "listencount", "views", "viewcount", "clicks", "clickcount"),
+        *("implicitweight", "hits", "cnt", "n"),
+    ),
 }
 
 
@@ -64,6 +64,8 @@ class ColumnNames:
     position. Elsewhere it is a name where there are such names and a position where there are none; where it could be
     either, reading says so. `item = "2..."` takes all fields from the second on for items (lines of a user and items).
     A context is used only where it is named, or True: recognise it; else rows of one user and item are one pair.
+    A weight too is used only where it is named, or True; rows of 0 or less are then left out, and the weights of
+    repeated pairs added up. With `repeats` each row weighs 1 where no column is a weight.
     With `only_met` rows rated 0 or less are left out before repeated pairs are: a later impression undoes no click.
     `header` says whether the first line of a text file names the columns; None decides by that line (docs/data.md).
 
@@ -77,6 +79,8 @@ class ColumnNames:
     context: str | bool | None = None
     header: bool | str | None = None
     only_met: bool = False
+    weight: str | bool | None = None
+    repeats: bool = False
 
     def __post_init__(self) -> None:
         for role in ROLES:
@@ -130,17 +134,12 @@ def recognise(
     for role in ROLES:
         if role in given:
             _find(role, given[role], known, found, fix, problems)
-        elif role == "context" and columns.context is None:
-            notes += [f'"{name}" is not used as context' for name in names if normal(name) in _SPELLINGS[role]]
+        elif role in ASKED and getattr(columns, role) is None:
+            notes += [_unused(role, name) for name in names if _worth_a_note(role, name, found, columns)]
         elif getattr(columns, role) in (None, True):
             _choose(role, known, found, fix, notes, problems)
-    if "rating" not in found and columns.rating is None:
-        notes += [
-            f'"{name}" is not used: each row is one interaction; to leave out rows of 0 or less: '
-            f'--set columns.rating="{name}"'
-            for name in names
-            if normal(name) in COUNTS
-        ]
+    if "weight" in found and found["weight"] == found.get("rating") and not {"weight", "rating"} <= given.keys():
+        del found["weight" if "rating" in given else "rating"]  # what is named goes before what is recognised
     problems.extend(_clashes(found, names))
     if problems:
         if any("user" in spelled(name) for name in names) and "item" not in found and len(_numeric(names)) > 1:
@@ -149,6 +148,22 @@ def recognise(
         advice = naming(_example(names, columns, found, fix, door), door != "frame")
         raise DataError("\n  ".join([f"{where}: the columns are {_shown(names)}", *problems, *advice]))
     return found, notes
+
+
+def _worth_a_note(role: str, name: str, found: dict[str, int], columns: ColumnNames) -> bool:
+    """Whether a column that is not asked for could have this role; counts beside ratings are not spoken of."""
+    rated = role == "weight" and ("rating" in found or columns.rating is not None)
+    return normal(name) in _SPELLINGS[role] and not rated
+
+
+def _unused(role: str, name: str) -> str:
+    if role == "context":
+        return f'"{name}" is not used as context'
+    return (
+        f'"{name}" is not used: each row is one interaction; to rank with it as confidence: '
+        f'--set ranking.weight=confidence --set columns.weight="{name}"; to leave out rows of 0 or less alone: '
+        f'--set columns.rating="{name}"'
+    )
 
 
 def _example(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sif.datasets.interactions import Interactions
 from sif.errors import DataError
 
-__all__ = ["check_rating_task", "met", "only_met"]
+__all__ = ["check_rating_task", "met", "only_met", "weighed"]
 
 
 def met(rating: NDArray[np.float32], source: str) -> tuple[NDArray[np.int64], list[str]]:
@@ -30,6 +30,20 @@ def met(rating: NDArray[np.float32], source: str) -> tuple[NDArray[np.int64], li
         f"{len(rating) - len(rows)} of {len(rating)} ratings are 0 or less and are left out; to count from another "
         f"rating on: --set ranking.threshold={rating[rows].min():g}; {every}"
     ]
+
+
+def weighed(weight: NDArray[np.float32], source: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the rows, int64, whose weight is above 0, and a note where some are not; raises DataError without any."""
+    rows = np.flatnonzero(weight > 0).astype(np.int64, copy=False)
+    if len(rows) == len(weight):
+        return rows, []
+    if not len(rows):
+        raise DataError(
+            f"{source}: all {len(weight)} weights are 0 or less, so that nothing was met\n"
+            "  Name another column of weights: --set columns.weight=NAME; or use none: --set ranking.weight=none"
+        )
+    left = len(weight) - len(rows)
+    return rows, [f"{left} of {len(weight)} weights are 0 or less: their rows are left out, not subtracted"]
 
 
 def only_met(interactions: Interactions) -> Interactions:

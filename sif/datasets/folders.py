@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from sif.datasets.columns import ColumnNames, short, spelled
+from sif.datasets.columns import ASKED, ColumnNames, short, spelled
 from sif.datasets.table import Origin, Place, Table
 from sif.errors import DataError
 
@@ -153,7 +153,8 @@ def _roles_of_keys(
     given = columns.given()
     named = {role: given[role] for role in given if given[role] in keys}
     guessed = {role: key for key in keys for role in spelled(key) if getattr(columns, role) is None}
-    guessed.pop("context", None)  # a context is a matter of choice, not of a folder's name
+    for role in ASKED:
+        guessed.pop(role, None)  # a matter of choice, not of a folder's name
     if guessed:
         own = read(_without(columns, [*guessed, *named])).names
         guessed = {role: key for role, key in guessed.items() if not any(role in spelled(name) for name in own)}

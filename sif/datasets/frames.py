@@ -78,12 +78,12 @@ def _parquet(path: Path, load: Callable[[], T]) -> T:
 
 
 def to_frame(interactions: Interactions) -> pl.DataFrame:
-    """Return the interactions with raw ids: columns user, item and those of rating, timestamp, context in use."""
+    """Return the interactions with raw ids: columns user, item and what else is in use."""
     data = {
         "user": pl.Series(interactions.users.to_list()).gather(interactions.user),
         "item": pl.Series(interactions.items.to_list()).gather(interactions.item),
     }
-    for role in ("rating", "timestamp"):
+    for role in ("rating", "timestamp", "weight"):
         values = getattr(interactions, role)
         if values is not None:
             data[role] = pl.Series(values)

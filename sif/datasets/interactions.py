@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class Interactions:
 
     Shapes: user, item int64 [n] in 0..n_users-1 and 0..n_items-1; rating float32 [n], or None for implicit feedback;
     timestamp int64 or float64 [n] in seconds since 1970 (UTC), or None; context int64 [n] into `contexts`, or None.
+    weight float32 [n], finite and above 0: how much each was met (plays, purchases), or None.
     `notes` are the rules that reading applied, one sentence each. Raises DataError where lengths or numbers disagree.
     """
 
@@ -40,14 +41,17 @@ class Interactions:
     name: str = "interactions"
     source: str = "memory"
     notes: tuple[str, ...] = ()
+    weight: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        columns = {"item": self.item, "rating": self.rating, "timestamp": self.timestamp, "context": self.context}
-        for column, values in columns.items():
+        for column in ("item", "rating", "timestamp", "context", "weight"):
+            values = getattr(self, column)
             if values is not None and len(values) != len(self.user):
                 raise DataError(f"{self.name}: {column} has {len(values)} values, user has {len(self.user)}")
         if (self.context is None) != (self.contexts is None):
             raise DataError(f"{self.name}: context numbers and the vocabulary of contexts come together or not at all")
+        if self.weight is not None and not (np.isfinite(self.weight) & (self.weight > 0)).all():
+            raise DataError(f"{self.name}: weight holds numbers that are not finite and above 0; leave such rows out")
         for column, codes, vocabulary in self._coded():
             if len(codes) and not (int(codes.min()) >= 0 and int(codes.max()) < len(vocabulary)):
                 raise DataError(f"{self.name}: {column} holds numbers outside 0..{len(vocabulary) - 1}")
@@ -80,6 +84,7 @@ class Interactions:
             rating=None if self.rating is None else self.rating[indices],
             timestamp=None if self.timestamp is None else self.timestamp[indices],
             context=None if self.context is None else self.context[indices],
+            weight=None if self.weight is None else self.weight[indices],
         )
 
     def user_items(self) -> Any:
@@ -107,13 +112,15 @@ class Interactions:
             "contexts": None if self.contexts is None else len(self.contexts),
             "notes": list(self.notes),
         }
+        if self.weight is not None:
+            facts["weight"] = _scale(self.weight)
         if self.timestamp is not None and len(self):
             ends = np.array([self.timestamp.min(), self.timestamp.max()]).astype("int64").astype("datetime64[s]")
             facts["dates"] = {"first": str(ends[0]), "last": str(ends[1])}
         return facts
 
     def fingerprint(self) -> str:
-        """Return 16 hex digits of a SHA-256 over ids, ratings, times and contexts, whatever the order of the rows."""
+        """Return 16 hex digits of a SHA-256 over ids and all other columns, whatever the order of the rows."""
         return fingerprint_in(self, canonical_order(self))
 
     def with_month_context(self) -> "Interactions":
@@ -133,25 +140,40 @@ class Interactions:
         return replace(self, context=contexts.encode(labels)[codes.reshape(-1)], contexts=contexts)
 
     def without_context(self) -> "Interactions":
-        """Return the interactions without contexts: of the rows of one user and item the latest (a note counts)."""
+        """Return the interactions without contexts: of the rows of one user and item the latest (a note counts).
+
+        Their weights are added up.
+        """
         if self.context is None:
             return self
-        kept = last_of_each(pair_key(self), self.timestamp)
+        key = pair_key(self)
+        kept = last_of_each(key, self.timestamp)
         notes = (*self.notes, "contexts are not used")
         if len(kept) < len(self):
             notes += (f"{len(self) - len(kept)} duplicate (user, item) pairs dropped: kept the latest of each",)
-        return replace(self, context=None, contexts=None, notes=notes).take(kept)
+        made = replace(self, context=None, contexts=None, notes=notes).take(kept)
+        return made if self.weight is None else replace(made, weight=added_up(key, self.weight, kept))
 
     @classmethod
     def from_csr(
-        cls, matrix: Any, *, users: Vocabulary | None = None, items: Vocabulary | None = None, name: str = "matrix"
+        cls,
+        matrix: Any,
+        *,
+        users: Vocabulary | None = None,
+        items: Vocabulary | None = None,
+        name: str = "matrix",
+        weight: Literal["values", "repeats"] | None = None,
     ) -> "Interactions":
         """Take a scipy sparse matrix [users, items], of any format.
 
         Ids are the row and column numbers, empty ones included, unless vocabularies are given. Stored zeros are
-        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback. Raises
-        DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies of
-        another length than the matrix.
+        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback.
+
+        With `weight` the values are weights too, or each entry weighs 1 (`repeats`): the weights of repeated entries
+        are added up, and values of 0 or less are no entries where they are weights (noted).
+
+        Raises DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies
+        of another length than the matrix.
         """
         coo = _coo(matrix, name)
         users = users if users is not None else Vocabulary(np.arange(coo.shape[0]))
@@ -162,11 +184,10 @@ class Interactions:
             )
         values = np.asarray(coo.data)
         notes = []
-        keep = np.flatnonzero(values != 0)
+        keep = np.flatnonzero(~(values <= 0) if weight == "values" else values != 0)
         if len(keep) < len(values):
-            notes.append(
-                f"{len(values) - len(keep)} stored zeros dropped: zero means no interaction in a sparse matrix"
-            )
+            what = "weights of 0 or less" if weight == "values" else "stored zeros"
+            notes.append(f"{len(values) - len(keep)} {what} dropped: zero means no interaction in a sparse matrix")
         user, item, values = coo.row[keep].astype(np.int64), coo.col[keep].astype(np.int64), values[keep]
         with np.errstate(over="ignore"):
             rating = values.astype(np.float32)
@@ -176,9 +197,14 @@ class Interactions:
                 f"{name}: the entry at row {user[bad]}, column {item[bad]} is {values[bad]}, which no rating can be\n"
                 "  Replace it by a finite number, or remove the entry."
             )
-        last = last_of_each(user * len(items) + item, None)
+        key = user * len(items) + item
+        last = last_of_each(key, None)
         if len(last) < len(user):
-            notes.append(f"{len(user) - len(last)} repeated entries: kept the last of each (user, item) pair")
+            added = ", and their weights added up" if weight else ""
+            notes.append(f"{len(user) - len(last)} repeated entries: kept the last of each (user, item) pair{added}")
+        weights = None
+        if weight is not None:
+            weights = added_up(key, np.ones_like(rating) if weight == "repeats" else rating, last)
         return cls(
             user=user[last],
             item=item[last],
@@ -190,6 +216,7 @@ class Interactions:
             name=name,
             source=name,
             notes=tuple(notes),
+            weight=weights,
         )
 
 
@@ -245,6 +272,8 @@ def fingerprint_in(interactions: Interactions, order: Order) -> str:
             continue
         for start in range(0, len(order), _BLOCK):
             digest.update(values[order[start : start + _BLOCK]].astype(dtype).tobytes())
+    if interactions.weight is not None:
+        digest.update(b"weight" + interactions.weight[order].astype("<f4").tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -263,6 +292,17 @@ def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
     keep = np.ones(len(key), bool)
     keep[drop] = False
     return np.flatnonzero(keep).astype(np.int64, copy=False)
+
+
+def added_up(key: IntArray, weight: NDArray[np.float32], kept: IntArray) -> NDArray[np.float32]:
+    """The sum of the weights of all rows of a key, float32, for the one row of each key that is kept."""
+    if len(kept) == len(key):
+        return weight
+    order = np.argsort(key[kept], kind="stable")
+    sums = np.bincount(np.searchsorted(key[kept], key, sorter=order), weight, minlength=len(kept))
+    made = np.empty(len(kept), np.float32)
+    made[order] = sums
+    return made
 
 
 def _rows_with(key: IntArray, wanted: IntArray) -> IntArray:

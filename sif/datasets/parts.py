@@ -44,8 +44,7 @@ def read_parts(
     tables = [load_table(sources[part], columns, reader) for part in part_of]
     notes = _same_columns(tables)
     origin = " + ".join(table.origin.name for table in tables)
-    only_met = columns is not None and columns.only_met
-    made, table_of = assemble(tables, name=tables[0].origin.name, source=origin, only_met=only_met)
+    made, table_of = assemble(tables, name=tables[0].origin.name, source=origin, columns=columns)
     for place, table in enumerate(tables):
         if not (table_of == place).any():
             raise DataError(
@@ -63,9 +62,9 @@ def read_parts(
 
 
 def _same_columns(tables: Sequence[Table]) -> list[str]:
-    """Ratings and contexts must be in all parts or in none; times are then not used."""
+    """Ratings, contexts and weights must be in all parts or in none; times are then not used."""
     notes = []
-    for role in ("rating", "context", "timestamp"):
+    for role in ("rating", "context", "weight", "timestamp"):
         having = [table.origin.name for table in tables if role in table.roles]
         lacking = [table.origin.name for table in tables if role not in table.roles]
         if not having or not lacking:
@@ -73,9 +72,10 @@ def _same_columns(tables: Sequence[Table]) -> list[str]:
         if role == "timestamp":
             notes.append(f"timestamps not used: {', '.join(lacking)} has none")
             continue
+        unused = "ranking.weight=none" if role == "weight" else f"columns.{role}="
         raise DataError(
             f"{having[0]} has a {role} column, {lacking[0]} has none\n"
-            f'  Add it there, or do not use it anywhere: --set columns.{role}= (in Python {role} = "")'
+            f'  Add it there, or do not use it anywhere: --set {unused} (in Python {role} = "")'
         )
     return notes
 

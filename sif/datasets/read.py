@@ -55,8 +55,7 @@ def read(
         return check_size(found)
     path = _existing(source)
     title = name or (entry.name if entry else path.name.split(".")[0] if path else found.origin.name)
-    only_met = columns is not None and columns.only_met
-    made, _ = assemble([found], name=title, source=found.origin.name, only_met=only_met)
+    made, _ = assemble([found], name=title, source=found.origin.name, columns=columns)
     return _check_whole(check_size(made), entry)
 
 
@@ -65,7 +64,7 @@ def load_table(source: Any, columns: ColumnNames | None = None, reader: Reader |
     found = source if isinstance(source, Interactions) else _load(source, columns, reader=reader)[0]
     if not isinstance(found, Interactions):
         return found
-    given = ColumnNames(context=None if found.context is None else "context")
+    given = ColumnNames(context=found.context is not None or None, weight=found.weight is not None or None)
     return from_polars(to_frame(found), given, found.source)
 
 
@@ -86,7 +85,7 @@ def _load(
     if own := claimed_by(source) if reader is None else reader_of(reader):
         return _framed(own, source, columns), None
     if sparse.issparse(source) or isinstance(source, sparse.sparray):
-        return Interactions.from_csr(source, name=name or "matrix"), None
+        return _of_matrix(source, columns, name or "matrix"), None
     if (table := _of_frame(source, columns)) is not None:
         return table, None
     if not isinstance(source, str | Path | Entry):
@@ -113,7 +112,15 @@ def _load(
         if path.is_file() and not (columns or ColumnNames()).given() and (told := other_kind(path, "ratings")):
             raise DataError(f"{path} is no table of ratings{told}\n  As a table: {error}") from None
         raise
-    return Interactions.from_csr(_load_npz(content), name=name or str(path)), None
+    return _of_matrix(_load_npz(content), columns, name or str(path)), None
+
+
+def _of_matrix(matrix: Any, columns: ColumnNames | None, name: str) -> Interactions:
+    """The values are weights where a weight is asked for, whatever its name."""
+    asked = columns or ColumnNames()
+    return Interactions.from_csr(
+        matrix, name=name, weight="values" if asked.weight else "repeats" if asked.repeats else None
+    )
 
 
 def _of_frame(source: Any, columns: ColumnNames | None, name: str | None = None) -> Table | None:

@@ -48,7 +48,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Raw columns named user, item, rating, timestamp, context (`roles` are those present), with their origin.
+    """Raw columns named user, item, rating, timestamp, context, weight (`roles` are those present), with their origin.
 
     `column(role)` gives one, and may read it only then: who asks for one after another holds one at a time. `rows` are
     the numbers of the rows in the source where these are not 0, 1, 2, ... `text` says that every column still is what

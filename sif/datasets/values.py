@@ -6,7 +6,9 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 
-__all__ = ["cell_of", "numbers_of", "rating_problem"]
+__all__ = ["cell_of", "number_problem", "numbers_of"]
+
+_WITHOUT = {"rating": 'columns.rating=""', "weight": "ranking.weight=none"}
 
 
 def numbers_of(raw: pl.Series) -> pl.Series:
@@ -29,18 +31,18 @@ def cell_of(raw: pl.Series, row: int) -> object:
     return None if isinstance(value, float) and value != value else value
 
 
-def rating_problem(value: object, unit: str) -> str:
-    """Return what is wrong with a rating that cannot be read, and the fix."""
+def number_problem(value: object, unit: str, role: str) -> str:
+    """Return what is wrong with a rating or weight that cannot be read, and the fix."""
     if value is None:
-        return f"rating is missing. Fill it in, or delete the {unit}."
+        return f"{role} is missing. Fill it in, or delete the {unit}."
     text = (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
     if fix := _comma(text):
-        return f'rating "{text}" {fix}'
+        return f'{role} "{text}" {fix}'
     try:
         float(text)
     except ValueError:
-        return f'rating "{text}" is not a number. Write a number, or do not use the column: --set columns.rating=""'
-    return f'rating "{text}" is not a finite number of single precision. Write a number between -3e38 and 3e38.'
+        return f'{role} "{text}" is not a number. Write a number, or do not use the column: --set {_WITHOUT[role]}'
+    return f'{role} "{text}" is not a finite number of single precision. Write a number between -3e38 and 3e38.'
 
 
 def _number(value: object) -> float | None:

@@ -32,7 +32,12 @@ from sif.problems.recipes import RankingRecipe, Recipe
 from sif.recipes.problems import problem_of
 from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["Prepared", "make_task", "prepare"]
+__all__ = ["Prepared", "make_task", "prepare", "weighing"]
+
+_UNUSED_WEIGHT = {
+    "rating": "all ratings count alike",
+    "ranking": "to use it as confidence: --set ranking.weight=confidence",
+}
 
 
 @dataclass
@@ -80,8 +85,14 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         notes.append(f'"{unused}" is not used as context: the recipe says context = "{recipe.context}"')
     if isinstance(dataset, Interactions) and recipe.context != "column":
         dataset = dataset.without_context()
+    asked, unused = weighing(recipe), given.get("weight")
+    if isinstance(dataset, Interactions) and dataset.weight is not None and not asked:
+        dataset, unused = replace(dataset, weight=None), "weight"
+    if unused and "weight" not in asked:
+        given["weight"] = ""
+        notes.append(f'"{unused}" is not used as weight: {_UNUSED_WEIGHT[recipe.task]}')
     met = isinstance(recipe, RankingRecipe) and recipe.ranking_settings().threshold is None
-    columns = ColumnNames(**given, only_met=met)
+    columns = ColumnNames(**(asked | given), only_met=met)
     if recipe.valid or recipe.test:
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         found: tuple[Interactions, Split | None] = read_parts(
@@ -89,6 +100,9 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         )
     else:
         found = read(dataset, columns=columns, root=root, reader=recipe.reader or None), None
+    weight = found[0].weight
+    if weight is not None and len(weight) and weight.min() == weight.max():
+        notes.append(f"all weights are {weight[0]:g}: rankings are learnt as without")
     interactions, cut = replace(found[0], notes=(*found[0].notes, *notes)), found[1]
     if recipe.context == "month":
         return interactions.with_month_context(), cut
@@ -98,6 +112,13 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
             "name it with --set columns.context=NAME, or use --set context=month"
         )
     return interactions, cut
+
+
+def weighing(recipe: Recipe) -> dict[str, Any]:
+    """Return what `ColumnNames` are told of the weights that a recipe uses."""
+    weight = recipe.ranking_settings().weight if isinstance(recipe, RankingRecipe) else "none"
+    told: dict[str, dict[str, Any]] = {"confidence": {"weight": True}, "repeats": {"repeats": True}}
+    return told.get(weight, {})
 
 
 def make_task(recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask | RankingTask:

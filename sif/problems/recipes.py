@@ -60,7 +60,7 @@ class TuneRecipe(Closed):
     learning_rate: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
 
-Column = Literal["user", "item", "rating", "timestamp", "context", "header"]
+Column = Literal["user", "item", "rating", "timestamp", "context", "weight", "header"]
 
 
 class Recipe(BaseRecipe):

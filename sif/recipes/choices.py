@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sif.recipes.base import BaseRecipe
 from sif.recipes.changes import Change
-from sif.tasks.ranking_settings import USES
+from sif.tasks.ranking_settings import USES, WEIGHTED
 
 __all__ = ["CHOICES", "drop_unused", "unused"]
 
@@ -20,6 +20,7 @@ _OPTIMISER: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "strategy.name": {"strategy.settings": ()},
     "ranking.loss": {f"ranking.{name}": losses for name, losses in USES.items()},
+    "ranking.weight": {"ranking.weight_power": WEIGHTED},
     "split.kind": {"split.fractions": ("random", "user", "temporal")},
     **{
         f"{table}.optimiser.{key}": {f"{table}.optimiser.{name}": used for name, used in uses.items()}

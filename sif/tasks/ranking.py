@@ -38,7 +38,10 @@ class RankingTask:
     `device`. The test part is not among the streams; `evaluate(..., "test")` reads it, and `test_reads` counts how
     often.
 
-    Raises DataError where a threshold is given and there are no ratings, and where a part has pairs but no positive.
+    Weights, where the settings use them, are in the batches of both parts, and in no count, history or metric.
+
+    Raises DataError where a threshold is given and there are no ratings, where weights are to be used and there are
+    none, and where a part has pairs but no positive.
     """
 
     maximise = True
@@ -63,11 +66,21 @@ class RankingTask:
                 f"{interactions.name} has no ratings, and threshold = {self.settings.threshold:g} is of ratings\n"
                 "  Leave the threshold out: all pairs are then positives."
             )
+        if self.settings.weight != "none" and interactions.weight is None:
+            raise DataError(
+                f'{interactions.name} has no weights, and the settings say weight = "{self.settings.weight}"\n'
+                "  Name their column: --set columns.weight=NAME; or count how often a pair stands in the data: "
+                "--set ranking.weight=repeats; or use none: --set ranking.weight=none\n"
+                "  Interactions in Python have those that were read with ColumnNames(weight=True) or (repeats=True)."
+            )
         for part in _PARTS:
             self._rows(part)
         if not len(split.train):
             raise DataError(f"{interactions.name}: the train part is empty; there is nothing to learn from")
-        self._pairs = {"train": Pairs(self.positives("train"), self.device)}
+        self._mean_weight = 1.0
+        if self.settings.weight != "none":
+            self._mean_weight = float(self._powers("train").mean())
+        self._pairs = {"train": self._weighted("train")}
 
     def counts(self) -> Tensor:
         """Return how many positives each user and each item has in the training part, int64 `[U + I]`."""
@@ -155,8 +168,22 @@ class RankingTask:
 
     def _positive_pairs(self, part: str) -> Pairs:
         if part not in self._pairs:
-            self._pairs[part] = Pairs(self.positives(part), self.device)
+            self._pairs[part] = self._weighted(part)
         return self._pairs[part]
+
+    def _weighted(self, part: str) -> Pairs:
+        """The positive pairs of a part, with their confidence where it is used: of mean 1 in training."""
+        weights = None
+        if self.settings.weight != "none":
+            weights = (self._powers(part) / self._mean_weight).astype(np.float32)
+        return Pairs(self.positives(part), self.device, weights)
+
+    def _powers(self, part: str) -> NDArray[np.float64]:
+        """The weights of a part's positive pairs, in the order of `positives`, raised to the power; repeats add up."""
+        rows, weight = self._rows(part), self._data.weight
+        assert weight is not None
+        summed = _pairs(self._data.user[rows], self._data.item[rows], self.sizes, weight[rows].astype(np.float64))
+        return np.asarray(summed.data**self.settings.weight_power)
 
     def _seen_pairs(self) -> Pairs:
         """The training pairs, those under the threshold too, but for those that are validation's positives as well."""
@@ -179,9 +206,12 @@ class RankingTask:
         return torch.bincount(self._pairs["train"].items, minlength=self.sizes[1])
 
 
-def _pairs(users: NDArray[np.int64], items: NDArray[np.int64], sizes: tuple[int, int]) -> sparse.csr_array:
-    """Return bool CSR `[users, items]`, sorted and without repeats; by counting, not by sorting all pairs."""
+def _pairs(
+    users: NDArray[np.int64], items: NDArray[np.int64], sizes: tuple[int, int], values: Any = None
+) -> sparse.csr_array:
+    """Return CSR `[users, items]`, bool or of values, sorted and without repeats; by counting, not by sorting pairs."""
     where = users.astype(np.int32), items.astype(np.int32)
-    matrix = sparse.csr_array((np.ones(len(users), bool), where), shape=sizes)
+    values = np.ones(len(users), bool) if values is None else values
+    matrix = sparse.csr_array((values, where), shape=sizes)
     matrix.sum_duplicates()
     return matrix

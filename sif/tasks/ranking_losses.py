@@ -18,20 +18,24 @@ RankingLoss = Literal["softmax", "sampled-softmax", "bpr", "bce"]
 def bce(output: Tensor, target: Tensor) -> Tensor:
     """Return the mean binary cross-entropy of positives and sampled negatives (He et al., WWW 2017, eq. 7).
 
-    Shapes: output float `[n, m]`, target int8 `[n, m]`: 1 positive, 0 negative, -1 left out.
+    Shapes: output float `[n, m]`, target `[n, m]`: 1 positive, 0 negative, -1 left out, as int8; as float a positive
+    has its confidence, which its term is multiplied by (negatives have 1: Hu et al., ICDM 2008, eq. 3).
     """
     live = (target >= 0).to(output.dtype)
-    total = functional.binary_cross_entropy_with_logits(output, (target > 0).to(output.dtype), live, reduction="sum")
+    each = torch.where(target > 0, target, live) if target.is_floating_point() else live
+    total = functional.binary_cross_entropy_with_logits(output, (target > 0).to(output.dtype), each, reduction="sum")
     return total / live.sum().clamp(min=1.0)
 
 
 def bpr(output: Tensor, target: Tensor) -> Tensor:
     """Return the mean of -log sigmoid(positive - negative) (Rendle et al., UAI 2009, section 4), nats a negative.
 
-    Shapes: output float `[n, 1 + m]`, the positive first; target int8 `[n, 1 + m]`, -1 for a negative left out.
+    Shapes: output float `[n, 1 + m]`, the positive first; target `[n, 1 + m]`, -1 for a negative left out, as int8; as
+    float the positive has its confidence, which its terms are multiplied by.
     """
     live = (target[:, 1:] == 0).to(output.dtype)
     margins = functional.softplus(output[:, 1:] - output[:, :1])
+    margins = margins * target[:, :1] if target.is_floating_point() else margins
     return (margins * live).sum() / live.sum().clamp(min=1.0)
 
 
@@ -39,13 +43,15 @@ class Marked(NamedTuple):
     """Which of the scores `[n, c]` of a batch are to win (`wanted`), and which are left out; no place twice.
 
     Shapes: `row`, `column` int64 `[h]`, `wanted` bool `[h]`, False where a score is left out; `shift` float32 `[c]` is
-    added to every row of scores.
+    added to every row of scores; `weight` float32 `[h]`: the confidence that the term of a wanted score is multiplied
+    by (None: 1), whatever where a score is left out.
     """
 
     row: Tensor
     column: Tensor
     wanted: Tensor
     shift: Tensor | None = None
+    weight: Tensor | None = None
 
 
 def sampled_softmax(output: Tensor, target: Marked) -> Tensor:
@@ -74,16 +80,20 @@ def softmax(output: Tensor, target: Marked) -> Tensor:
 
 
 class _Softmax(torch.autograd.Function):
-    """The sum over rows of (number wanted) * logsumexp - scores wanted, over the number wanted in all.
+    """The sum over rows of (weight wanted) * logsumexp - weighted scores wanted, over the number wanted in all.
 
     Written out because the places are few: dense masks of the scores would cost six times as much.
     """
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, row: Tensor, column: Tensor, wanted: Tensor, shift: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, output: Tensor, row: Tensor, column: Tensor, wanted: Tensor, shift: Any, weight: Any
+    ) -> Tensor:
         shown = output.clone(memory_format=torch.contiguous_format) if shift is None else output + shift.to(output)
         place, flat = row * output.shape[1] + column, shown.view(-1)
         scores, wins = flat[place], wanted.to(output.dtype)
+        number = wins.sum().clamp(min=1.0)
+        wins = wins if weight is None else torch.where(wanted, weight.to(output.dtype), 0.0)
         flat[place] = torch.where(wanted, scores, -torch.inf)
         counts = wins.new_zeros(len(output)).index_add_(0, row, wins)
         peak = shown.amax(1)
@@ -91,17 +101,17 @@ class _Softmax(torch.autograd.Function):
         powers = shown.sub_(peak.unsqueeze(1)).exp_()
         sums = powers.sum(1)
         sums = sums.masked_fill_(sums == 0, 1.0)
-        total = counts.sum().clamp(min=1.0)
-        ctx.save_for_backward(powers, counts / sums / total, place, wins / total)
-        return (torch.dot(counts, sums.log() + peak) - torch.where(wanted, scores, 0.0).sum()) / total
+        ctx.save_for_backward(powers, counts / sums / number, place, wins / number)
+        won = torch.where(wanted, scores if weight is None else scores * wins, 0.0)
+        return (torch.dot(counts, sums.log() + peak) - won.sum()) / number
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         powers, factor, place, wins = ctx.saved_tensors
         slope = powers * (factor * grads[0]).unsqueeze(1)
         slope.view(-1).index_add_(0, place, wins * -grads[0])
-        return slope, None, None, None, None
+        return slope, None, None, None, None, None
 
 
 LOSSES: Mapping[RankingLoss, Callable[[Tensor, Any], Tensor]] = {

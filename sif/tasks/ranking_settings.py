@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from sif.errors import DataError
 from sif.metrics import METRICS
 from sif.tasks.ranking_losses import LOSSES, RankingLoss
 
-__all__ = ["USES", "RankingSettings"]
+__all__ = ["USES", "WEIGHTED", "RankingSettings"]
 
 _DRAWN = ("sampled-softmax", "bpr", "bce")
 USES: Mapping[str, tuple[str, ...]] = {
@@ -20,6 +21,8 @@ USES: Mapping[str, tuple[str, ...]] = {
     "hidden_only": ("softmax",),
 }
 """The settings that not every loss has a use for, each with the losses that have."""
+WEIGHTED = ("confidence", "repeats")
+"""The values of `weight` that weigh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,11 @@ class RankingSettings:
     - `hidden_only`: with `softmax`, whether the pairs that are shown are left out of the loss; else they are predicted
       too, from themselves among others.
     - `threshold`: a rating from here on makes a pair a positive; None takes all pairs.
+    - `weight`: `none`: all positives count alike. `confidence`: the loss term of each is multiplied by the weight of
+      its pair (plays, purchases) ** `weight_power`, over the mean of these in the training part; after Hu, Koren and
+      Volinsky (ICDM 2008), who weigh by 1 + alpha * weight. `repeats`: the same, the weight being how often the pair
+      stands in the data.
+    - `weight_power`: above 0; 0.5 is the square root, 1 the weight itself.
     - `metric`, `k`: what selects (one of `sif.metrics.METRICS`), over the first k places.
 
     Raises DataError, with all problems at once, for values out of range and for settings that the loss would ignore.
@@ -49,11 +57,17 @@ class RankingSettings:
     threshold: float | None = None
     metric: str = "ndcg"
     k: int = 10
+    weight: Literal["none", "confidence", "repeats"] = "none"
+    weight_power: float = 0.5
 
     def __post_init__(self) -> None:
         problems = [
             f"{name} = {value!r}; there are {', '.join(known)}"
-            for name, value, known in (("loss", self.loss, tuple(LOSSES)), ("metric", self.metric, METRICS))
+            for name, value, known in (
+                ("loss", self.loss, tuple(LOSSES)),
+                ("metric", self.metric, METRICS),
+                ("weight", self.weight, ("none", *WEIGHTED)),
+            )
             if value not in known
         ]
         problems += self._ignored() if self.loss in LOSSES else []
@@ -67,6 +81,10 @@ class RankingSettings:
             problems.append(f"hidden_share = {self.hidden_share}; give a share above 0 and below 1")
         if self.threshold is not None and not math.isfinite(self.threshold):
             problems.append(f"threshold = {self.threshold}; give a rating, such as 4")
+        if not (math.isfinite(self.weight_power) and self.weight_power > 0):
+            problems.append(f"weight_power = {self.weight_power}; give a number above 0, such as 0.5 (the square root)")
+        elif self.weight == "none" and self.weight_power != 0.5:
+            problems.append(f"weight_power = {self.weight_power} with weight = none; leave it out, or use confidence")
         if self.k < 1:
             problems.append(f"k = {self.k}; judge 1 place or more")
         if problems:

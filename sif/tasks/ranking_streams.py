@@ -48,7 +48,8 @@ class PairStream:
     Batch `i` depends on the seed and `i` alone (and on the kind of device, which draws the items). Of a batch of n:
 
     - `bpr`, `bce`: each pair has m items of its own, which its user does not know. Queries own `[n, 1 + m]`, the
-      positive first; target int8 `[n, 1 + m]`: 1, then 0, or -1 where no unknown item was found (`Sampler.unknown`).
+      positive first; target int8 `[n, 1 + m]`: 1, then 0, or -1 where no unknown item was found (`Sampler.unknown`);
+      of pairs with weights float32, the weight in place of 1.
     - `sampled-softmax`: all have the m same items, drawn whoever knows them. Queries own `[n, 1]`, shared `[m]`; target
       `Marked`: the first column wanted, drawn items left out where they are the row's own (for validation also where
       they are in `seen` of its user), and the log-Q correction.
@@ -79,19 +80,22 @@ class PairStream:
         rows = _rows(self._passes, step).to(self._pairs.items.device)
         users, items = (part.index_select(0, rows).long() for part in (self._pairs.users, self._pairs.items))
         generator = self._generator.manual_seed(derive_seed(self._seed, "drawn", step))
+        weights = None if self._pairs.weights is None else self._pairs.weights.index_select(0, rows)
         made = self._with_shared if self._settings.loss == "sampled-softmax" else self._with_own
-        return made(users, items, generator)
+        return made(users, items, weights, generator)
 
-    def _with_own(self, users: Tensor, items: Tensor, generator: torch.Generator) -> Batch:
+    def _with_own(self, users: Tensor, items: Tensor, weights: Tensor | None, generator: torch.Generator) -> Batch:
         each = self._settings.negatives
         drawn, known = self._sampler.unknown(users.repeat_interleave(each) if each > 1 else users, generator)
         own = torch.cat([items.unsqueeze(1), drawn.view(-1, each)], dim=1)
         target = torch.ones(own.shape, dtype=torch.int8, device=own.device)
         target[:, 1:] = -known.view(-1, each).to(torch.int8)
+        if weights is not None:
+            target = torch.cat([weights.unsqueeze(1), target[:, 1:]], dim=1)
         queries: Any = Queries(users, own, items.new_empty(0), first=self._seen is None)
         return Batch(queries, target)
 
-    def _with_shared(self, users: Tensor, items: Tensor, generator: torch.Generator) -> Batch:
+    def _with_shared(self, users: Tensor, items: Tensor, weights: Tensor | None, generator: torch.Generator) -> Batch:
         shared = self._sampler.draw(self._settings.negatives, generator)
         every = torch.arange(len(items), device=items.device)
         row, column = _found(every, items, shared)
@@ -102,7 +106,8 @@ class PairStream:
         columns = torch.cat([torch.zeros_like(every), column + 1])
         shift = torch.cat([torch.zeros(1, device=items.device), -(self._sampler.log_q[shared] + math.log(len(shared)))])
         queries: Any = Queries(users, items.unsqueeze(1), shared, first=self._seen is None)
-        target: Any = Marked(torch.cat([every, row]), columns, wanted, shift)
+        weights = None if weights is None else torch.cat([weights, weights.new_zeros(len(row))])
+        target: Any = Marked(torch.cat([every, row]), columns, wanted, shift, weights)
         return Batch(queries, target)
 
 
@@ -145,17 +150,19 @@ class UserStream:
     def batch(self, step: int) -> Batch:
         """Return batch `step`, counted from the very start."""
         users = self._users[_rows(self._passes, step).to(self._users.device)]
-        row, item = self._pairs.of(users)
-        hidden = None
+        row, place = self._pairs.places(users)
+        item, hidden = self._pairs.items[place].long(), None
+        weights = None if self._pairs.weights is None else self._pairs.weights[place]
         if self._seen is not None:
             before = self._seen.of(users)
             wanted = torch.arange(len(row) + len(before[0]), device=row.device) < len(row)
             row, item = torch.cat([row, before[0]]), torch.cat([item, before[1]])
+            weights = None if weights is None else torch.cat([weights, weights.new_zeros(len(before[0]))])
         else:
             generator = self._generator.manual_seed(derive_seed(self._seed, "hidden", step))
             wanted = torch.rand(len(row), generator=generator, device=row.device) < self._settings.hidden_share
             hidden = torch.stack([row[wanted], item[wanted]])
             wanted = wanted if self._settings.hidden_only else torch.ones_like(wanted)
         queries: Any = Queries(users, users.new_empty(len(users), 0), self._items, hidden=hidden)
-        target: Any = Marked(row, item, wanted)
+        target: Any = Marked(row, item, wanted, None, weights)
         return Batch(queries, target)

@@ -20,10 +20,11 @@ _REDRAWS = 8  # how often a drawn item that the user knows is drawn again
 class Pairs:
     """Pairs (user, item) without repeats, sorted, on a device.
 
-    Shapes: `starts` int64 `[U + 1]`, where the pairs of each user begin; `users` and `items` int32 `[e]`.
+    Shapes: `starts` int64 `[U + 1]`, where the pairs of each user begin; `users` and `items` int32 `[e]`; `weights`
+    float32 `[e]`, or None.
     """
 
-    def __init__(self, matrix: Any, device: torch.device) -> None:
+    def __init__(self, matrix: Any, device: torch.device, weights: Any = None) -> None:
         """Take the stored entries of a scipy CSR `[U, I]` whose indices are sorted and without repeats."""
         self.shape: tuple[int, int] = matrix.shape
         counts = np.diff(matrix.indptr)
@@ -31,6 +32,7 @@ class Pairs:
         self.starts = torch.from_numpy(matrix.indptr.astype(np.int64)).to(device)
         self.items = torch.from_numpy(matrix.indices.astype(np.int32, copy=False)).to(device)
         self.users = torch.from_numpy(np.repeat(np.arange(self.shape[0], dtype=np.int32), counts)).to(device)
+        self.weights = None if weights is None else torch.from_numpy(weights).to(device)
         self._marks: Tensor | None = None
 
     def __len__(self) -> int:
@@ -38,11 +40,16 @@ class Pairs:
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pairs of `users` int64 `[n]`: places in `users` and items, int64 `[h]`, sorted by both."""
+        row, place = self.places(users)
+        return row, self.items[place].long()
+
+    def places(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the pairs of `users` int64 `[n]`: places in `users` and in `items`, int64 `[h]`."""
         begins = self.starts[users]
         counts = self.starts[users + 1] - begins
         row = torch.arange(len(users), device=users.device).repeat_interleave(counts)
         shift = begins - (counts.cumsum(0) - counts)
-        return row, self.items[torch.arange(len(row), device=users.device) + shift[row]].long()
+        return row, torch.arange(len(row), device=users.device) + shift[row]
 
     def contain(self, users: Tensor, items: Tensor) -> Tensor:
         """Return bool `[n]`: whether each pair of int64 `users` and `items` `[n]` is one of these.

@@ -30,6 +30,7 @@ PARTS = {
     "one-shot strategy (gdas)": Part("nasp_core/methods/gdas.py", "gdas", "nasp_core/methods/table.py"),
     "multi-trial strategy (nao)": Part("nasp_core/trials/nao.py", "nao", "nasp_core/trials/table.py"),
     "proxy (jacob-cov)": Part("nasp_core/proxies/jacob_cov.py", "jacob-cov", "nasp_core/proxies/table.py"),
+    "rival (item-kNN)": Part("sif/rivals/from_implicit.py", "itemknn", "sif/rivals/known.py"),
     "task on tables (ranking)": Part("sif/problems/ranking.py", "ranking", "sif/recipes/problems.py"),
     "space of cells (nas-bench-201)": Part("sif/cells/convolution/nas_bench_201.py", "nas-bench-201", ""),
 }
@@ -70,10 +71,13 @@ def imports(tree: ast.Module) -> Iterator[str]:
 def touched(part: Part) -> list[str]:
     """Return the files that know a part, besides its own."""
     module = part.own.removesuffix(".py").replace("/", ".")
+    rivals = part.own.startswith("sif/problems/")  # they say for which kinds of table they are, whatever the tasks
     return [
         path
         for path, tree in trees().items()
-        if path != part.own and (module in set(imports(tree)) or part.name in set(decided(tree)))
+        if path != part.own
+        and not (rivals and path.startswith("sif/rivals/"))
+        and (module in set(imports(tree)) or part.name in set(decided(tree)))
     ]
 
 

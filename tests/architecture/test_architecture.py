@@ -16,6 +16,7 @@ OTHERS = {
     "one-shot strategy": 0,
     "multi-trial strategy": 0,
     "proxy": 1,  # the package hands it on
+    "rival": 0,
     "task on tables": 5,  # rankings have figures and rivals of their own; tests/plugin adds a task with 1 file in all
     "space of cells": 8,
 }

@@ -172,8 +172,11 @@ def test_ratings_are_not_touched():
 def test_counts_are_noted_and_the_fix_works():
     frame = shown("plays", values=(0, 5, 2, 1))
     note = next(note for note in ready(frame, "clicks").interactions.notes if "plays" in note)
-    made = ready(frame, "clicks", *fixes(note))
-    assert len(made.interactions) == 450
+    *weighed, rated = fixes(note)
+    made = ready(frame, "clicks", rated)
+    assert (len(made.interactions), made.interactions.weight) == (450, None)
+    made = ready(frame, "clicks", *weighed).interactions
+    assert (len(made), made.rating, sorted(set(made.weight))) == (450, None, [1, 2, 5])
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ RANKING: dict[str, tuple[dict[str, Any], Any]] = {
     "ranking.threshold": ({}, 3.0),
     "ranking.metric": ({}, "mrr"),
     "ranking.k": ({}, 2),
+    "ranking.weight": ({}, "confidence"),
+    "ranking.weight_power": ({"ranking.weight": "confidence"}, 1.0),
     "space.branches": ({}, 2),
     "space.encodings": ({}, ["id"]),
     "space.elementwise": ({}, ["network"]),
@@ -71,6 +73,9 @@ def test_a_field_is_read(field: str, tmp_path: Path, before: dict[str, Any]):
     base = SMALL | {"baselines.names": [], "strategy.settings.n_supernet_evals": 8} | base
     rated = field == "ranking.threshold"  # a threshold is of ratings
     data = write_ratings(tmp_path / "rated.csv") if rated else clicks(tmp_path / "clicks.csv")
+    if field.startswith("ranking.weight"):
+        header, *rows = data.read_text().splitlines()
+        data.write_text("\n".join([f"{header},plays", *(f"{row},{1 + k % 7}" for k, row in enumerate(rows))]))
     if (key := f"{rated} {base}") not in before:
         before[key] = outcome(data, "clicks", dict(base))
     after = outcome(data, "clicks", base | {field: value})

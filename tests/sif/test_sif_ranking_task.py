@@ -300,10 +300,12 @@ class Stop(Observer):
         raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("weight", ["none", "confidence"])
 @pytest.mark.parametrize("loss", ["softmax", *PAIR_LOSSES])
-def test_a_resumed_training_ends_as_one_never_stopped(loss: str):
+def test_a_resumed_training_ends_as_one_never_stopped(loss: str, weight: str):
     """Stopped in the middle of the second of three epochs."""
-    task = task_of(loss=loss)
+    data = made()
+    task = task_of(replace(data, weight=data.rating), loss=loss, weight=weight)
     training = Training(epochs=3, batch_size=11, optimiser=Optimiser("adam", 0.01))
     whole, stop = Inner(task.sizes), Stop(len(task.stream("train", 11, 0)) * 3 // 2)
     trace = train(whole, task, training).trace

@@ -94,6 +94,42 @@ def test_losses_and_gradients_are_those_of_a_reference(loss: str, seed: int, row
     assert torch.allclose(torch.autograd.grad(3 * one, mine)[0], 3 * expected, rtol=1e-9, atol=1e-12)
 
 
+def plain(loss: str, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """The sum of (confidence of a positive) * (its term), over the number of terms; `weight` `[n, m]`."""
+    terms: list[tuple[Tensor, Tensor | float]] = []
+    for row, marks, each in zip(output, target, weight, strict=True):
+        if loss == "bce":
+            pairs = [(s, t, w) for s, t, w in zip(row, marks, each, strict=True) if t >= 0]
+            terms += [(-torch.log(torch.sigmoid(s if t == 1 else -s)), w if t == 1 else 1.0) for s, t, w in pairs]
+        elif loss == "bpr":
+            live = [j for j in range(1, len(row)) if marks[j] == 0]
+            terms += [(-torch.log(torch.sigmoid(row[0] - row[j])), each[0]) for j in live]
+        else:
+            shown = row[marks >= 0]
+            wins = [j for j in range(len(row)) if marks[j] == 1]
+            terms += [(shown.logsumexp(0) - row[j], each[j]) for j in wins]
+    return sum((term * each for term, each in terms), torch.zeros(())) / max(1, len(terms))
+
+
+@pytest.mark.parametrize("loss", ["bce", "bpr", "softmax"])
+@given(st.integers(0, 2**32), st.integers(1, 5), st.integers(2, 6))
+def test_weighted_losses_and_gradients_are_those_of_the_plain_form(loss: str, seed: int, rows: int, columns: int):
+    output, target = draw(loss, seed, rows, columns)
+    weight = 0.1 + 3 * torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed)).double()
+    given: Tensor | Marked = torch.where(target > 0, weight, target.double())
+    if loss == "bpr":
+        given = torch.cat([weight[:, :1], target[:, 1:].double()], dim=1)
+    if loss == "softmax":
+        given = marked(target)
+        given = given._replace(weight=weight[given.row, given.column])
+    mine, theirs = output.clone().requires_grad_(), output.clone().requires_grad_()
+    one, two = LOSSES[loss](mine, given), plain(loss, theirs, target, weight)  # type: ignore[index]
+    assert one.item() == pytest.approx(two.item(), rel=1e-10, abs=1e-12)
+    if two.requires_grad:
+        expected = torch.autograd.grad(two, theirs)[0]
+        assert torch.allclose(torch.autograd.grad(3 * one, mine)[0], 3 * expected, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("loss", REFERENCES)
 def test_losses_of_large_scores_are_finite(loss: str):
     output, target = draw(loss, 0, 4, 6)

@@ -59,16 +59,18 @@ def object_name(value: Any) -> str | None:
 
 
 def named(value: Any) -> Any:
-    """Return a value with the names of objects in their place, in lists and tables too; the others as they are."""
+    """Return a value with names in place of the parts of one's own in its lists, in tables too."""
     if isinstance(value, Mapping):
         return {key: named(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [named(item) for item in value]
+    return [_named(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _named(item: Any) -> Any:
     try:
-        plain(value)
+        plain(item)
     except TypeError:
-        return object_name(value) or value
-    return value
+        return object_name(item) or item
+    return item
 
 
 def to_plain(value: Any) -> Any:

@@ -399,7 +399,7 @@ def test_runs_that_cannot_be_compared_say_why(ratings: str, tmp_path: Path, run_
     sif.search(ratings, settings=TINY | {"split.fractions": [0.8, 0.2, 0.0]}, out="two", device="cpu")
     retrain(run_copy, all_data=True, epochs=1, device="cpu")
     for run, words in {
-        "cells": "run cells is of image, and comparisons are of recommenders",
+        "cells": "run cells is of cells, and comparisons are of recommenders",
         "months": "run months has a context mode, and comparisons are of two",
         "two": "the test part has no pairs",
         "gone": "no run directory gone",

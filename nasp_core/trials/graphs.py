@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,13 +17,6 @@ __all__ = ["Graph", "cell_graph", "graph_of", "kernel", "star_graph", "wl_featur
 Graph = tuple[list[str], list[tuple[int, int]]]
 """The labels of the nodes, and the edges (source, target) by their numbers."""
 
-_CELLS: Mapping[str, tuple[int, bool]] = {
-    "nas-bench-201": (1, False),
-    "conv-cell": (2, True),
-    "recurrent-cell": (1, True),
-}
-"""Spaces of cells: how many inputs a cell has, and whether all its nodes (or the last alone) make up its output."""
-
 
 def graph_of(space: Space, active: Active) -> Graph:
     """Return a point as a graph: the space's own (`space.graph(active)`) where it has one.
@@ -34,8 +27,8 @@ def graph_of(space: Space, active: Active) -> Graph:
     if own is not None:
         graph: Graph = own(active)
         return graph
-    if space.name in _CELLS:
-        return cell_graph(space, active, *_CELLS[space.name])
+    if space.cell_form is not None:
+        return cell_graph(space, active, *space.cell_form)
     return star_graph(space, active)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nasp_core.genotype import Genotype
+from sif.cells.networks import kind_of
 
 __all__ = ["Edge", "cell_edges", "cell_text", "n_inputs"]
 
@@ -19,7 +20,7 @@ def cell_edges(genotype: Genotype) -> dict[str, list[Edge]]:
 
 def n_inputs(genotype: Genotype) -> int:
     """Return how many inputs a cell has."""
-    return 2 if genotype.space == "conv-cell" else 1
+    return kind_of(genotype).inputs
 
 
 def _edges(names: Sequence[str | None], inputs: int) -> Iterator[Edge]:
@@ -34,13 +35,10 @@ def _edges(names: Sequence[str | None], inputs: int) -> Iterator[Edge]:
 
 def cell_text(genotype: Genotype) -> str:
     """Return the cell in one line: of NAS-Bench-201 in the benchmark's own notation, else node by node."""
-    cells = cell_edges(genotype)
-    if genotype.space == "nas-bench-201":
-        nodes: dict[int, list[str]] = {}
-        for source, node, name in cells["edge"]:
-            nodes.setdefault(node, []).append(f"{name}~{source}")
-        return "+".join("|" + "|".join(parts) + "|" for parts in nodes.values())
-    texts = []
+    own = kind_of(genotype).text
+    if own is not None:
+        return own(genotype)
+    cells, texts = cell_edges(genotype), []
     for group, edges in cells.items():
         sums: dict[int, list[str]] = {}
         for source, node, name in edges:

@@ -21,7 +21,7 @@ from sif.cells.data import CellData, prepare_cells
 from sif.cells.export import export_cells
 from sif.cells.networks import build_cells, make_space
 from sif.cells.notation import cell_text
-from sif.cells.recipes import CellRecipe, ConvCellRecipe, NasBench201Recipe, RecurrentCellRecipe
+from sif.cells.recipes import OF_PICTURES, OF_TEXT, CellRecipe, NasBench201Recipe
 from sif.cells.saved import MODEL_FORMAT, load_cell_model
 from sif.cells.show import cell_figures, cell_sheet
 from sif.checkpoint import save_tree
@@ -107,7 +107,7 @@ class ImageProblem(CellProblem):
     @property
     def recipes(self) -> Mapping[str, type[BaseRecipe]]:
         """Space -> the class of its recipes."""
-        return {"conv-cell": ConvCellRecipe, "nas-bench-201": NasBench201Recipe}
+        return OF_PICTURES
 
 
 class TextProblem(CellProblem):
@@ -119,7 +119,7 @@ class TextProblem(CellProblem):
     @property
     def recipes(self) -> Mapping[str, type[BaseRecipe]]:
         """Space -> the class of its recipes."""
-        return {"recurrent-cell": RecurrentCellRecipe}
+        return OF_TEXT
 
 
 IMAGE, TEXT = ImageProblem(), TextProblem()

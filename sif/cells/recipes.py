@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from sif.cells.recurrent.settings import RecurrentSettings
 from sif.recipes.base import BaseRecipe
 from sif.recipes.closed import Closed, Count, Share, model_of
 
-__all__ = ["CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
+__all__ = ["OF_PICTURES", "OF_TEXT", "CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
 
 _OF_THE_DATA = ("classes", "in_channels", "vocabulary")
 _OF_THE_CELL = (*_OF_THE_DATA, "operations", "steps", "activations")  # a final network takes these from the find
@@ -145,3 +146,13 @@ class RecurrentCellRecipe(CellRecipe):
     text: TextRecipe = TextRecipe()
     space: RecurrentSpaceRecipe = RecurrentSpaceRecipe()
     network: _RecurrentNetwork = _RecurrentNetwork()
+
+
+def _by_space(*recipes: type[CellRecipe]) -> Mapping[str, type[CellRecipe]]:
+    return {recipe.model_fields["space"].default.name: recipe for recipe in recipes}
+
+
+OF_PICTURES = _by_space(ConvCellRecipe, NasBench201Recipe)
+"""Space -> the class of its recipes, on pictures."""
+OF_TEXT = _by_space(RecurrentCellRecipe)
+"""Space -> the class of its recipes, on text."""

@@ -32,7 +32,10 @@ PARTS = {
     "proxy (jacob-cov)": Part("nasp_core/proxies/jacob_cov.py", "jacob-cov", "nasp_core/proxies/table.py"),
     "rival (item-kNN)": Part("sif/rivals/from_implicit.py", "itemknn", "sif/rivals/known.py"),
     "task on tables (ranking)": Part("sif/problems/ranking.py", "ranking", "sif/recipes/problems.py"),
-    "space of cells (nas-bench-201)": Part("sif/cells/convolution/nas_bench_201.py", "nas-bench-201", ""),
+    "space of cells (recurrent-cell)": Part("sif/cells/recurrent/space.py", "recurrent-cell", "sif/cells/networks.py"),
+    "space of cells (nas-bench-201)": Part(
+        "sif/cells/convolution/nas_bench_201.py", "nas-bench-201", "sif/cells/networks.py"
+    ),
 }
 
 

@@ -18,7 +18,7 @@ OTHERS = {
     "proxy": 1,  # the package hands it on
     "rival": 0,
     "task on tables": 5,  # rankings have figures and rivals of their own; tests/plugin adds a task with 1 file in all
-    "space of cells": 8,
+    "space of cells": 4,  # two of them for the true accuracies of this one
 }
 CLASHES = 99
 """How many public names have two meanings; it only goes down."""

@@ -19,6 +19,7 @@ from nasp_core.types import Active, ChoiceGroup, Mixture
 from sif.cells.convolution.edges import Edge, Row, Rows, branches_of, joined, rows_of
 from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Rectified, Source
 from sif.cells.convolution.skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
+from sif.cells.kind import CellKind
 
 __all__ = ["NasBench201Network", "NasBench201Settings", "NasBench201Space", "arch_string", "operations_of"]
 
@@ -193,6 +194,7 @@ class NasBench201Space(_Stack, Space):
     """
 
     name: ClassVar[str] = "nas-bench-201"
+    cell_form: ClassVar[tuple[int, bool] | None] = (1, False)
     version: ClassVar[int] = 1
     zero_operations: ClassVar[frozenset[str]] = frozenset({NONE})
 
@@ -257,3 +259,13 @@ class NasBench201Space(_Stack, Space):
             if live[int(edge)] == int(candidate):
                 state[f"{head}.edges.{edge}.0.{rest}"] = value
         return state
+
+
+NAS_BENCH_201 = CellKind(
+    NasBench201Space,
+    NasBench201Settings,
+    NasBench201Settings,
+    lambda genotype, settings: NasBench201Space(settings).build(genotype),
+    of_the_cell=("operations",),
+    text=lambda genotype: arch_string(genotype.choices["edge"]),
+)

@@ -27,8 +27,9 @@ from sif.cells.convolution.skeleton import (
     stem,
     unknown_names,
 )
+from sif.cells.kind import CellKind
 
-__all__ = ["ConvCellSpace", "ConvSettings"]
+__all__ = ["CONV_CELL", "ConvCellSpace", "ConvSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,7 @@ class ConvCellSpace(PictureNetwork, Space):
     """
 
     name: ClassVar[str] = "conv-cell"
+    cell_form: ClassVar[tuple[int, bool] | None] = (2, True)
     version: ClassVar[int] = 1
     may_drop: ClassVar[bool] = True
     keeps: ClassVar[int] = 2
@@ -255,3 +257,12 @@ class ConvCellSpace(PictureNetwork, Space):
             if (edge, candidate) in places:
                 state[f"{head}.operations.{places.index((edge, candidate))}.{rest}"] = value
         return state
+
+
+CONV_CELL = CellKind(
+    ConvCellSpace,
+    ConvSettings,
+    CellSettings,
+    lambda genotype, settings: CellNetwork(cells_of(genotype), settings),
+    inputs=2,
+)

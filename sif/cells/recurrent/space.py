@@ -13,6 +13,7 @@ from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, ChoiceGroup, Mixture
+from sif.cells.kind import CellKind
 from sif.cells.recurrent.forms import Pairs, check_pairs, pairs_of, tree_of
 from sif.cells.recurrent.model import RecurrentModel
 from sif.cells.recurrent.nodes import Edges, Rule, dense, discrete, first_edge, probed
@@ -44,6 +45,7 @@ class RecurrentCellSpace(RecurrentModel, Space):
     """
 
     name: ClassVar[str] = "recurrent-cell"
+    cell_form: ClassVar[tuple[int, bool] | None] = (1, True)
     version: ClassVar[int] = 1
     may_drop: ClassVar[bool] = True
     keeps: ClassVar[int] = 1
@@ -134,3 +136,12 @@ class RecurrentCellSpace(RecurrentModel, Space):
         self.selection(genotype)
         settings = RecurrentSettings.from_plain(genotype.settings)
         return RecurrentNetwork(pairs_of(genotype), settings).to(self.embedding.device)
+
+
+RECURRENT_CELL = CellKind(
+    RecurrentCellSpace,
+    RecurrentSettings,
+    RecurrentSettings,
+    lambda genotype, settings: RecurrentNetwork(pairs_of(genotype), settings),
+    of_the_cell=("steps", "activations"),
+)

@@ -15,6 +15,7 @@ from sif.recipes.base import BaseRecipe
 from sif.recipes.changes import Change
 from sif.recipes.closed import Closed, Count, Size, model_of
 from sif.recipes.load import load_recipe
+from sif.rivals.base import Kind
 from sif.spaces.interaction import InteractionSettings
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks.ranking_settings import RankingSettings
@@ -78,6 +79,11 @@ class Recipe(BaseRecipe):
     tune: TuneRecipe = TuneRecipe()
     baselines: BaselineRecipe = BaselineRecipe()
 
+    @property
+    def asks(self) -> Kind:
+        """What a network of a rival is asked (`sif.rivals.Rival.networks`)."""
+        return "triples" if self.space.name == "tensor-interaction" else "pairs"
+
     def final_training(self, tuned: Mapping[str, Any]) -> Training:
         """Return the final training of a find with what tuning chose for it (`result.json`, key `tuned`)."""
         training = self.training("train")
@@ -101,6 +107,11 @@ class WideRecipe(Recipe):
     context: Literal["none"] = "none"
     space: WideSpaceRecipe = WideSpaceRecipe()
 
+    @property
+    def asks(self) -> Kind:
+        """What a network of a rival is asked."""
+        return "wide"
+
     def settings(self) -> WideSettings:
         """Return the settings of the space."""
         return WideSettings(**self.space.model_dump(exclude={"name"}))
@@ -111,6 +122,11 @@ class RankingRecipe(WideRecipe):
 
     task: str = "ranking"
     ranking: _RankingModel = _RankingModel()
+
+    @property
+    def asks(self) -> Kind:
+        """What a network of a rival is asked."""
+        return "lists"
 
     def ranking_settings(self) -> RankingSettings:
         """Return the settings of the task."""

@@ -33,7 +33,7 @@ from sif.problems.table_sheet import table_sheet
 from sif.problems.threads import threads_for
 from sif.recipes.problems import problem_of
 from sif.rivals.base import Baseline
-from sif.rivals.known import baseline_table, kind_of, rival
+from sif.rivals.known import baseline_table, rival
 from sif.run_directory import RunDirectory
 from sif.serve.export import export_run
 from sif.sheet import Sheet
@@ -120,10 +120,9 @@ class TableProblem(Problem):
 
 def _baseline(recipe: Recipe, name: str) -> Baseline:
     """Return how a run of the recipe makes the network of a rival; raises `RecipeError` where it cannot."""
-    task = "ranking" if isinstance(recipe, RankingRecipe) else "rating"
-    offered = baseline_table(task, recipe.space.name)
+    offered = baseline_table(recipe.asks)
     found = rival(name, offered, RecipeError)
-    made = found.baseline(kind_of(task, recipe.space.name))
+    made = found.baseline(recipe.asks)
     if made is None:
         beside = f"`sif compare RUN --with {name}` has it. " if found.method is not None else ""
         raise RecipeError(

@@ -31,15 +31,15 @@ GLOBAL_MEAN = Rival(
     "global-mean",
     "the mean of the training part",
     {
-        "rating": fixed(Mean, trained=False, embeds=False, biases=False),
-        "tensor": fixed(with_context(Mean), trained=False, embeds=False, biases=False),
+        "pairs": fixed(Mean, trained=False, embeds=False, biases=False),
+        "triples": fixed(with_context(Mean), trained=False, embeds=False, biases=False),
     },
 )
 BIASES = Rival(
     "biases",
     "Koren, Bell and Volinsky 2009, equation 3",
     {
-        "rating": fixed(Biases, embeds=False, biases=True),
-        "tensor": fixed(with_context(Biases), embeds=False, biases=True),
+        "pairs": fixed(Biases, embeds=False, biases=True),
+        "triples": fixed(with_context(Biases), embeds=False, biases=True),
     },
 )

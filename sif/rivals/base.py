@@ -19,8 +19,8 @@ from sif.spaces.wide_settings import WideSettings, settings_of
 
 __all__ = ["Baseline", "Kind", "Rival", "fixed", "point", "with_context"]
 
-Kind = Literal["rating", "wide", "tensor", "ranking"]
-"""Of tables: ratings, the same searched in the wide space, ratings with a context, rankings."""
+Kind = Literal["pairs", "wide", "triples", "lists"]
+"""What a network is asked: pairs of ids, the same in the wide space, pairs with a context, users with lists."""
 Maker = Callable[[tuple[int, ...], InteractionSettings, Tensor | None], Network]
 Settings = InteractionSettings | WideSettings
 
@@ -63,7 +63,7 @@ class Rival:
     Attributes:
         name: as recipes (`baselines.names`) and `sif compare --with` write it.
         source: the publication.
-        networks: how a run trains it by its own loop, for each kind of table; `rating` serves the wide space too.
+        networks: how a run trains it by its own loop, by what it is asked; `pairs` serves the wide space too.
         method: how a comparison trains and tunes it.
         aliases: other names of the same model.
     """
@@ -75,8 +75,8 @@ class Rival:
     aliases: tuple[str, ...] = ()
 
     def baseline(self, kind: Kind) -> Baseline | None:
-        """Return how a run makes its network on a kind of table; None where it has none."""
-        return self.networks.get(kind, self.networks.get("rating") if kind == "wide" else None)
+        """Return how a run makes its network for what it is asked; None where it has none."""
+        return self.networks.get(kind, self.networks.get("pairs") if kind == "wide" else None)
 
 
 def fixed(make: Maker, *, biases: bool | None = None, **flags: bool) -> Baseline:

@@ -107,9 +107,9 @@ class Tucker(Dense):
 DEEP_WIDE = Rival(
     "deep-wide",
     "Cheng et al. 2016, as Yao et al. 2020 use it",
-    {"rating": fixed(DeepWide), "tensor": fixed(with_context(DeepWide))},
+    {"pairs": fixed(DeepWide), "triples": fixed(with_context(DeepWide))},
 )
-NCF = Rival("ncf", "He et al. 2017, one embedding a side", {"rating": fixed(Ncf), "tensor": fixed(with_context(Ncf))})
-OUTER = Rival("outer", "a weight for every pair of entries", {"rating": fixed(Outer)})
-CONV_NCF = Rival("conv-ncf", "He et al. 2018", {"rating": fixed(Conv, power_of_two=True)})
-TUCKER = Rival("tucker", "Balazevic et al. 2019", {"tensor": fixed(with_context(Tucker))})
+NCF = Rival("ncf", "He et al. 2017, one embedding a side", {"pairs": fixed(Ncf), "triples": fixed(with_context(Ncf))})
+OUTER = Rival("outer", "a weight for every pair of entries", {"pairs": fixed(Outer)})
+CONV_NCF = Rival("conv-ncf", "He et al. 2018", {"pairs": fixed(Conv, power_of_two=True)})
+TUCKER = Rival("tucker", "Balazevic et al. 2019", {"triples": fixed(with_context(Tucker))})

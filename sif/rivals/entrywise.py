@@ -23,7 +23,7 @@ def _operation(name: str, network: type[InteractionNetwork] = InteractionNetwork
 
 _SOURCE = "Yao et al. 2020 (SIF), Table 1"
 PLUS = Rival(
-    "plus", _SOURCE, {"rating": _operation("plus"), "tensor": _operation("plus_plus", TensorInteractionNetwork)}
+    "plus", _SOURCE, {"pairs": _operation("plus"), "triples": _operation("plus_plus", TensorInteractionNetwork)}
 )
-MAX = Rival("max", _SOURCE, {"rating": _operation("max")})
-MIN = Rival("min", _SOURCE, {"rating": _operation("min")})
+MAX = Rival("max", _SOURCE, {"pairs": _operation("max")})
+MIN = Rival("min", _SOURCE, {"pairs": _operation("min")})

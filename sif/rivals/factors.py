@@ -86,15 +86,15 @@ _BCE: dict[str, Any] = {"loss": "bce", "negatives": 4, "learning_rate": 0.003, "
 INNER_PRODUCT = Rival(
     "inner-product",
     "Koren, Bell and Volinsky 2009, equation 1",
-    {"rating": fixed(InnerProduct, biases=False), "ranking": point("mf")},
+    {"pairs": fixed(InnerProduct, biases=False), "lists": point("mf")},
     aliases=("mf",),
 )
-CP = Rival("cp", "Hitchcock 1927", {"tensor": fixed(with_context(Cp), biases=False)})
-BIASED_CP = Rival("biased-cp", "CP with biases", {"tensor": fixed(with_context(Cp), tuned=True, biases=True)})
+CP = Rival("cp", "Hitchcock 1927", {"triples": fixed(with_context(Cp), biases=False)})
+BIASED_CP = Rival("biased-cp", "CP with biases", {"triples": fixed(with_context(Cp), tuned=True, biases=True)})
 BIASED_MF = Rival(
     "biased-mf",
     "Koren, Bell and Volinsky 2009, equation 4",
-    {"rating": fixed(InnerProduct, tuned=True, biases=True), "ranking": point("biased-mf")},
+    {"pairs": fixed(InnerProduct, tuned=True, biases=True), "lists": point("biased-mf")},
     method=Method(
         _biased_mf,
         # What the penalty should be goes with the loss and the data, and decides most; 64 entries suffice for most.

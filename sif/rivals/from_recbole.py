@@ -23,7 +23,7 @@ def _trained(model: str) -> Fit:
 NEUMF = Rival(
     "neumf",
     "He et al. 2017",
-    {"wide": point("neumf"), "ranking": point("neumf")},
+    {"wide": point("neumf"), "lists": point("neumf")},
     method=Method(
         _trained("NeuMF"),
         # RecBole's defaults, which a small budget does not leave, then one change at a time. It stops by validation.

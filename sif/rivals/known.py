@@ -19,7 +19,7 @@ from sif.rivals.method import Method
 from sif.rivals.points import POINTS
 from sif.rivals.popularity import POPULARITY
 
-__all__ = ["METHODS", "RIVALS", "baseline_table", "checked", "kind_of", "rival"]
+__all__ = ["METHODS", "RIVALS", "baseline_table", "checked", "rival"]
 
 _ALL = (
     *(GLOBAL_MEAN, BIASES, POPULARITY, ITEM_KNN, ALS, BPR, EASE, SLIM),
@@ -56,15 +56,6 @@ def checked(name: str, made: Any, error: Callable[[str], Exception]) -> Rival:
     return made
 
 
-def kind_of(task: str, space: str) -> Kind:
-    """Return the kind of table of a recipe's task and space."""
-    if task == "ranking":
-        return "ranking"
-    kinds: dict[str, Kind] = {"interaction-wide": "wide", "tensor-interaction": "tensor"}
-    return kinds.get(space, "rating")
-
-
-def baseline_table(task: str, space: str) -> Mapping[str, Baseline]:
-    """Return the baselines that a recipe of that task and space may name."""
-    kind = kind_of(task, space)
+def baseline_table(kind: Kind) -> Mapping[str, Baseline]:
+    """Return the baselines that a recipe whose networks are asked that may name."""
     return {name: made for name, rival in RIVALS.items() if (made := rival.baseline(kind)) is not None}

@@ -7,7 +7,5 @@ from sif.spaces.wide_points import NAMED
 
 __all__ = ["POINTS"]
 
-POINTS = tuple(
-    Rival(name, known.source, {"wide": point(name), "ranking": point(name)}) for name, known in NAMED.items()
-)
+POINTS = tuple(Rival(name, known.source, {"wide": point(name), "lists": point(name)}) for name, known in NAMED.items())
 """Every named point; those that have more sides are rivals of their own, which stand before these in `RIVALS`."""

@@ -41,6 +41,6 @@ def _fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
 POPULARITY = Rival(
     "popularity",
     "items by their number of training pairs",
-    {"ranking": Baseline(_network, trained=False, embeds=False)},
+    {"lists": Baseline(_network, trained=False, embeds=False)},
     Method(_fit, deterministic=True),
 )

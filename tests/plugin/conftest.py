@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "sif")]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What an installation leaves: a folder of metadata on the path, made of the package's pyproject.toml."""
     project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]

@@ -15,6 +15,7 @@ from sif_plugin_sample.operation import Gap
 from sif_plugin_sample.problem import NEAR, NearProblem
 from sif_plugin_sample.proxy import Size
 from sif_plugin_sample.reader import SQLite
+from sif_plugin_sample.rival import NEARNESS
 from sif_plugin_sample.strategy import Climb
 from sif_samples import TINY, sets, write_ratings
 from typer.testing import CliRunner
@@ -26,9 +27,13 @@ from nasp_core.trials.screen import Screen
 from sif.api import retrain, score
 from sif.benchmark import Budget, ScoreRace, entrants_of, race, recipe_arena
 from sif.cli import app
+from sif.compare import PairTable, compare_run, run_method
+from sif.compare import run as running
+from sif.compare.source import best_of
 from sif.errors import DataError, RecipeError
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe
+from sif.rivals.known import rival
 from sif.run_directory import RunDirectory
 from sif.runs.engine import execute
 from sif.runs.stages import Progress
@@ -69,11 +74,34 @@ def command(*words: str) -> Any:
 
 def test_each_part_is_one_short_file_that_sif_does_not_know():
     files = [path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
-    assert {path.stem for path in files} == {"strategy", "operation", "encoding", "proxy", "reader", "problem"}
+    assert {path.stem for path in files} == {"strategy", "operation", "encoding", "proxy", "reader", "problem", "rival"}
     assert all(len(path.read_text().splitlines()) < 60 for path in files)
     root = PACKAGE.parents[2]
     code = [path for room in ("sif", "nasp_core") for path in (root / room).rglob("*.py")]
     assert not [path for path in code if "sif_plugin_sample" in path.read_text()]
+
+
+RIVALS = [
+    (NEARNESS, "sif_plugin_sample.rival:NEARNESS"),
+    ("sif_plugin_sample.rival:NEARNESS", "sif_plugin_sample.rival:NEARNESS"),
+    ("nearness", "nearness"),
+]
+
+
+@pytest.mark.parametrize(("given", "name"), RIVALS)
+def test_a_rival(given: Any, name: str, ratings: str, monkeypatch: pytest.MonkeyPatch):
+    """In a run by its network; in a comparison by its method (here in this process)."""
+    run = sif.search(ratings, settings=QUICK | {"baselines.names": [given]}, out="run", device="cpu")
+    assert list(run.result["rows"]) == ["found", name]
+
+    def here(job: dict[str, Any], config: Any, table: Path, told: Any) -> Any:
+        method = rival(job["rival"]).method if "rival" in job else best_of(job["run"])
+        assert method is not None
+        return run_method(method, PairTable.load(table), config, told) | {"peak_memory_mb": 1.0}
+
+    monkeypatch.setattr(running, "isolated", here)
+    rows = compare_run(run.path, [given], budget=5.0, seeds=1)["rows"]
+    assert [(row["name"], row["status"]) for row in rows] == [("found", "done"), (name, "done")]
 
 
 STRATEGIES = [

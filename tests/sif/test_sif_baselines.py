@@ -19,8 +19,8 @@ DIM = 4
 SIZES = (5, 6)
 TENSOR_SIZES = (5, 6, 3)
 SETTINGS = InteractionSettings(embedding_dim=DIM, hidden=4, biases=True, max_norm=None)
-BASELINES = {name: each for name, each in baseline_table("rating", "interaction").items() if name == RIVALS[name].name}
-TENSOR_BASELINES = baseline_table("rating", "tensor-interaction")
+BASELINES = {name: each for name, each in baseline_table("pairs").items() if name == RIVALS[name].name}
+TENSOR_BASELINES = baseline_table("triples")
 Vectors = list[np.ndarray]
 Weights = list[np.ndarray]
 

@@ -37,7 +37,7 @@ def fit(table, settings, seed):
 
 
 grid = tuple({"power": power} for power in (0.5, 1.0))
-Mine = Rival("mine", "made up", {"rating": fixed(Distance)}, Method(fit, grid, deterministic=True))
+Mine = Rival("mine", "made up", {"pairs": fixed(Distance)}, Method(fit, grid, deterministic=True))
 Alone = Rival("alone", "made up", method=Method(fit, grid, deterministic=True))
 wrong = 3
 """
@@ -61,7 +61,7 @@ def test_a_model_is_one_entry_whatever_names_it_has():
     assert all(each.networks or each.method for each in RIVALS.values())
     assert all(each.source for each in RIVALS.values())
     sides = RIVALS["biased-mf"]
-    assert (set(sides.networks), METHODS["biased-mf"]) == ({"rating", "ranking"}, sides.method)
+    assert (set(sides.networks), METHODS["biased-mf"]) == ({"pairs", "lists"}, sides.method)
 
 
 def test_a_rival_of_ones_own_stands_in_a_run_as_object_and_by_name(mine: Any, ratings: str):
@@ -151,4 +151,4 @@ def test_all_that_cannot_be_compared_is_told_at_once(mine: Any, run_copy: Path):
 def test_the_way_out_that_is_printed_works(ratings: str):
     """`plus` is sent to a run's recipe, and there it is."""
     assert "plus" in load_rating_recipe("ratings", ['baselines.names = ["plus"]']).baselines.names
-    assert rival("plus").baseline("rating") is not None
+    assert rival("plus").baseline("pairs") is not None

@@ -54,8 +54,11 @@ class Plan:
         return replace(self, settings=settings)
 
     def describe(self) -> dict[str, Any]:
-        """Return all values as plain data, ready for JSON."""
-        return asdict(self)
+        """Return all values as plain data, ready for JSON; of weights only where they are used, as older tables do."""
+        told = asdict(self)
+        if self.ranking is not None and self.ranking.weight == "none":
+            del told["ranking"]["weight"], told["ranking"]["weight_power"]
+        return told
 
 
 PLANS: Mapping[TaskName, Plan] = {

@@ -277,7 +277,7 @@ def test_a_search_with_weights_from_every_side(tmp_path: Path, monkeypatch: pyte
     assert done.exit_code == 0, done.output
     typed = json.loads(Path("typed/result.json").read_text())
     asked = settings | {"ranking.weight": "confidence"}
-    assert open_run("typed").find.note == "learnt with weights; the others have none"
+    assert open_run("typed").best.method.note == "learnt with weights; the others have none"
     of_frame = sif.search(frame, recipe="clicks", settings=asked, device="cpu").result
     assert of_frame["metrics"] == typed["metrics"]
     assert of_frame["fingerprint"] == typed["fingerprint"]

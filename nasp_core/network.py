@@ -89,7 +89,7 @@ class Space(Network):
     name: ClassVar[str]
     version: ClassVar[int]
     cell_form: ClassVar[tuple[int, bool] | None] = None
-    """Of cells with choices on edges: how many inputs a cell has, and whether all nodes (or the last) are its output."""
+    """Of cells with choices on edges: how many inputs a cell has; whether all nodes (or the last) are its output."""
     may_drop: ClassVar[bool] = False
     """Whether a choice may be dropped (None in a genotype, -1 in a selection)."""
     keeps: ClassVar[int | None] = None

@@ -34,11 +34,6 @@ from sif.tasks import RankingTask, RatingTask
 
 __all__ = ["Prepared", "make_task", "prepare", "weighing"]
 
-_UNUSED_WEIGHT = {
-    "rating": "all ratings count alike",
-    "ranking": "to use it as confidence: --set ranking.weight=confidence",
-}
-
 
 @dataclass
 class Prepared:
@@ -90,7 +85,9 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         dataset, unused = replace(dataset, weight=None), "weight"
     if unused and "weight" not in asked:
         given["weight"] = ""
-        notes.append(f'"{unused}" is not used as weight: {_UNUSED_WEIGHT[recipe.task]}')
+        use = "to use it as confidence: --set ranking.weight=confidence"
+        why = use if isinstance(recipe, RankingRecipe) else "all ratings count alike"
+        notes.append(f'"{unused}" is not used as weight: {why}')
     met = isinstance(recipe, RankingRecipe) and recipe.ranking_settings().threshold is None
     columns = ColumnNames(**(asked | given), only_met=met)
     if recipe.valid or recipe.test:

@@ -81,13 +81,8 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
     if isinstance(dataset, Interactions) and recipe.context != "column":
         dataset = dataset.without_context()
     asked, unused = weighing(recipe), given.get("weight")
-    if isinstance(dataset, Interactions) and dataset.weight is not None and not asked:
-        dataset, unused = replace(dataset, weight=None), "weight"
     if unused and "weight" not in asked:
         given["weight"] = ""
-        use = "to use it as confidence: --set ranking.weight=confidence"
-        why = use if isinstance(recipe, RankingRecipe) else "all ratings count alike"
-        notes.append(f'"{unused}" is not used as weight: {why}')
     met = isinstance(recipe, RankingRecipe) and recipe.ranking_settings().threshold is None
     columns = ColumnNames(**(asked | given), only_met=met)
     if recipe.valid or recipe.test:
@@ -97,10 +92,14 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         )
     else:
         found = read(dataset, columns=columns, root=root, reader=recipe.reader or None), None
-    weight = found[0].weight
+    weight = found[0].weight if asked else None
+    if "weight" not in asked and (unused := unused or (weight is not found[0].weight and "weight")):
+        use = "to use it as confidence: --set ranking.weight=confidence"
+        why = use if isinstance(recipe, RankingRecipe) else "all ratings count alike"
+        notes.append(f'"{unused}" is not used as weight: {why}')
     if weight is not None and len(weight) and weight.min() == weight.max():
         notes.append(f"all weights are {weight[0]:g}: rankings are learnt as without")
-    interactions, cut = replace(found[0], notes=(*found[0].notes, *notes)), found[1]
+    interactions, cut = replace(found[0], weight=weight, notes=(*found[0].notes, *notes)), found[1]
     if recipe.context == "month":
         return interactions.with_month_context(), cut
     if recipe.context == "column" and interactions.context is None:

@@ -242,7 +242,11 @@ def test_a_proxy_in_strategies(given: Any, ratings: str):
     assert sif.search(ratings, part, settings=QUICK, device="cpu").result["rows"]["found"]["valid"]
 
 
-@pytest.mark.parametrize("given", [None, SQLite(), SQLite, "sif_plugin_sample.reader:SQLite", "sqlite"], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    [None, SQLite(), SQLite, "sif_plugin_sample.reader:SQLite", "sqlite"],
+    ids=["found", "object", "class", "path", "name"],
+)
 def test_a_reader(given: Any, database: str):
     told, plain = sif.read(database, reader=given), sif.read("mine.csv")
     assert told.fingerprint() == plain.fingerprint()

@@ -156,6 +156,8 @@ def test_what_does_not_use_weights_says_so(tmp_path: Path):
     assert (made.interactions.weight, note in made.interactions.notes) == (None, True)
     assert weights_of(ready(data, "clicks", *fixes(note)).interactions) == EXPECTED
     assert ready(played(), "clicks", "columns.weight=plays").interactions.weight is None
+    made = ready(replace(data, rating=data.weight), "ratings").interactions
+    assert (made.weight, '"weight" is not used as weight: all ratings count alike' in made.notes) == (None, True)
     ratings = write_ratings(tmp_path / "mine.csv")
     made = ready(ratings, "ratings", "columns.weight=timestamp").interactions
     assert (made.weight, '"timestamp" is not used as weight: all ratings count alike' in made.notes) == (None, True)

@@ -18,7 +18,7 @@ from common import Timed, arguments, finish
 from nasp_core.search import search
 from sif.cells.cost import parameters
 from sif.cells.data import prepare_cells
-from sif.cells.networks import build_cells, make_space
+from sif.cells.networks import build_cells, make_supernet
 from sif.cells.recipes import ConvCellRecipe
 from sif.recipes import load_recipe
 
@@ -42,7 +42,7 @@ def main() -> None:
             data = prepare_cells(recipe, device="cpu", root=root)
             full = load_recipe("cifar10-nasp", budget="full")
             with Timed() as timed:
-                space = make_space(recipe, data.facts)
+                space = make_supernet(recipe, data.facts)
                 found = search(space, data.search, recipe.make_strategy(), recipe.training("search"), seed=seed)
             network = build_cells(found.genotype, full.network_settings(), data.facts)
             kept = [name for names in found.genotype.choices.values() for name in names if name is not None]

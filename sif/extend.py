@@ -17,7 +17,7 @@ from nasp_core.lookup import names_of, resolve
 from sif.errors import RecipeError
 from sif.plain import plain
 
-__all__ = ["OBJECT", "from_plain", "named", "names_of", "object_name", "reference", "resolve", "to_plain"]
+__all__ = ["OBJECT", "from_plain", "names_of", "object_name", "reference", "resolve", "to_plain", "with_names"]
 
 OBJECT = "object"
 """The key of a plain dict that says what it is made by, as `package.module:object`; alone it is that object itself."""
@@ -58,10 +58,10 @@ def object_name(value: Any) -> str | None:
     return object_name(type(value)) if alike else None
 
 
-def named(value: Any) -> Any:
+def with_names(value: Any) -> Any:
     """Return a value with names in place of the parts of one's own in its lists, in tables too."""
     if isinstance(value, Mapping):
-        return {key: named(item) for key, item in value.items()}
+        return {key: with_names(item) for key, item in value.items()}
     return [_named(item) for item in value] if isinstance(value, list | tuple) else value
 
 

@@ -20,12 +20,12 @@ from sif.checkpoint import load_tree, save_tree
 from sif.datasets import ColumnNames, read
 from sif.errors import DataError, RunError
 from sif.host import shielded
-from sif.operations.tables import Side
+from sif.operations.tables import FoldedSide
 from sif.problems.data import prepare, weighing
 from sif.problems.recipes import Recipe, load_rating_recipe
 from sif.problems.threads import threads_for
 from sif.recipes import changes_of
-from sif.serve.asked import count_of, matrix_of, numbers_of, rows_of
+from sif.serve.asked import asked_rows, count_of, matrix_of, numbers_of
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
 from sif.serve.topk import Ranked, top_k
@@ -181,12 +181,12 @@ class Recommender:
             raise DataError("give items (rank only these) or filter_items (leave these out), not both")
         users, single = numbers_of(userid, known.n_users, "user", "userid", ordered=True, known=not recalculate_user)
         shape = len(users), known.n_items
-        seen = rows_of(user_items, *shape) if filter_already_liked_items else None
+        seen = asked_rows(user_items, *shape) if filter_already_liked_items else None
         within = None if items is None else np.unique(numbers_of(items, known.n_items, "item", "items")[0])
         excluded = None if filter_items is None else numbers_of(filter_items, known.n_items, "item", "filter_items")[0]
-        asked: Tensor | Side = torch.from_numpy(users)
+        asked: Tensor | FoldedSide = torch.from_numpy(users)
         if recalculate_user:
-            rows = rows_of(user_items, *shape, rated=isinstance(self._goal, Scale))
+            rows = asked_rows(user_items, *shape, rated=isinstance(self._goal, Scale))
             asked = solve_users(self.network, rows, self._goal)
         if not self.cold_items:
             cold = np.flatnonzero(self.cold)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FOUND", "SCHEMA_VERSION", "Closed", "Metrics", "Result", "Row", "Seconds"]
+__all__ = ["FOUND", "SCHEMA_VERSION", "Metrics", "Result", "Row", "Seconds", "StrictModel"]
 __all__ += ["hardware", "peak_memory_mb", "upgraded", "versions"]
 
 SCHEMA_VERSION = 2
@@ -19,20 +19,20 @@ FOUND = "found"
 """The row of the best architecture."""
 
 
-class Closed(BaseModel):
+class StrictModel(BaseModel):
     """A table of a result: no unknown keys."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Metrics(Closed):
+class Metrics(StrictModel):
     """Metrics of the model on validation and test; None where the part was not read."""
 
     valid: dict[str, float] | None
     test: dict[str, float] | None
 
 
-class Seconds(Closed):
+class Seconds(StrictModel):
     """Wall-clock seconds of each stage, attempts before a resume included; `total` is of the last attempt alone.
 
     `rivals` are those of all other rows, enumeration included.
@@ -45,7 +45,7 @@ class Seconds(Closed):
     total: float
 
 
-class Row(Closed):
+class Row(StrictModel):
     """One model of the comparison, trained and evaluated like all others.
 
     - `settings`: what tuning chose.
@@ -67,7 +67,7 @@ class Row(Closed):
     truth: dict[str, float] | None = None
 
 
-class Result(Closed):
+class Result(StrictModel):
     """What a run found and what it cost; see docs/result.md."""
 
     schema_version: int

@@ -23,7 +23,7 @@ from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.strategy import Paper, Strategy
-from nasp_core.testing import Case, refusal
+from nasp_core.testing import Case, unsupported_reason
 from nasp_core.testing.stream import ShuffledStream
 from nasp_core.trials import TrialStrategy
 from nasp_core.types import Active, ChoiceGroup, Mixture, Stream
@@ -119,7 +119,7 @@ def spaces_of(strategy: AnyStrategy) -> dict[str, list[str]]:
     for case in map(_kept, CASES):
         space = case.space()
         if not type(space).__module__.startswith("nasp_core.testing"):  # a problem of tests, not a space to search
-            reasons.setdefault(space.name, []).append(refusal(strategy, case))
+            reasons.setdefault(space.name, []).append(unsupported_reason(strategy, case))
     told = {name: [text for text in texts if text is not None] for name, texts in reasons.items()}
     return {name: texts if len(texts) == len(reasons[name]) else [] for name, texts in told.items()}
 
@@ -223,7 +223,7 @@ def step_cost(strategy: AnyStrategy, candidates: int = 8) -> float | None:
 def _products(strategy: Strategy, place: str) -> int | None:
     case = _place(place)
     training = Training(epochs=_EPOCHS, batch_size=_BATCH, evaluate_every=0, optimiser=Optimiser(learning_rate=0.01))
-    if refusal(strategy, case) is not None:
+    if unsupported_reason(strategy, case) is not None:
         return None
     with torch.random.fork_rng(devices=[]), _Operations() as counted:
         try:

@@ -14,7 +14,7 @@ from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.by_adam import NEEDS_GRADIENT
 from nasp_core.parts.by_rule import ByRule
 from nasp_core.parts.logits import Logits
-from nasp_core.parts.noise import moved
+from nasp_core.parts.noise import displaced
 from nasp_core.parts.softmax import Softmax
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState, State, group_names
@@ -62,7 +62,7 @@ class GaussianSoftmax(Softmax):
         """Return a dense mixture at a drawn alpha."""
         if phase != "valid":
             deviation = {name: alpha[f"{name}/{PRECISION}"].rsqrt() for name in group_names(alpha)}
-            alpha = moved(alpha, {**deviation}, generator)
+            alpha = displaced(alpha, {**deviation}, generator)
         return super().mixture(alpha, space, phase, state, generator)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
-from nasp_core.parts.noise import moved
+from nasp_core.parts.noise import displaced
 from nasp_core.parts.softmax import Softmax
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState, group_names
@@ -38,7 +38,7 @@ class Neighbourhood(Softmax):
         if phase != "arch":
             return (own,)
         scale: dict[str, torch.Tensor | float] = dict.fromkeys(group_names(alpha), self.radius)
-        around = (moved(alpha, scale, generator) for _ in range(self.samples))
+        around = (displaced(alpha, scale, generator) for _ in range(self.samples))
         return (own, *(self.mixture(other, space, phase, state, generator) for other in around))
 
 

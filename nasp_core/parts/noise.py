@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nasp_core.types import Alpha
 
-__all__ = ["gumbel_like", "moved"]
+__all__ = ["displaced", "gumbel_like"]
 
 
 def gumbel_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
@@ -16,7 +16,7 @@ def gumbel_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
     return -(-uniform.log()).log().to(tensor.device)
 
 
-def moved(alpha: Alpha, scale: dict[str, torch.Tensor | float], generator: torch.Generator) -> Alpha:
+def displaced(alpha: Alpha, scale: dict[str, torch.Tensor | float], generator: torch.Generator) -> Alpha:
     """Return the groups of alpha plus scale * standard normal noise."""
     noise = {name: torch.randn(alpha[name].shape, generator=generator).to(alpha[name].device) for name in scale}
     return {name: alpha[name] + scale[name] * noise[name] for name in scale}

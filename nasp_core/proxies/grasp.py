@@ -10,7 +10,7 @@ from torch.autograd.function import BackwardCFunction
 
 from nasp_core.errors import ProxyError
 from nasp_core.network import Loss, Network
-from nasp_core.proxies.probing import apart, gradients, graph_of, lowest, scored_weights
+from nasp_core.proxies.probing import apart, autograd_graph, gradients, lowest, scored_weights
 from nasp_core.proxies.synflow import ZERO_COST
 from nasp_core.strategy import Paper
 from nasp_core.types import Batch
@@ -45,7 +45,7 @@ class Grasp:
         with apart(network) as copied:
             weights = scored_weights(copied)
             value = copied.training_loss(batch, None, loss).loss
-            if any(isinstance(node, BackwardCFunction) for node in graph_of(value)):
+            if any(isinstance(node, BackwardCFunction) for node in autograd_graph(value)):
                 raise ProxyError(
                     f"{type(network).__name__} has hand-written gradients that cannot be differentiated again, so its "
                     "Hessian is out of reach; use a score of first gradients: grad-norm, snip, ntk"

@@ -23,9 +23,9 @@ __all__ = [
     "NormsOff",
     "Watch",
     "apart",
+    "autograd_graph",
     "continuous_inputs",
     "gradients",
-    "graph_of",
     "loss_gradients",
     "lowest",
     "one_of_ones",
@@ -190,7 +190,7 @@ def relu_codes(network: Network, inputs: Any, batch: Batch) -> list[Codes]:
     with Watch() as seen:
         output, _ = network.step(inputs)
     samples = len(samples_of(output, batch))
-    reached = graph_of(output)
+    reached = autograd_graph(output)
     codes = []
     for out in seen.relus:
         alive = out.grad_fn is None or out.grad_fn in reached
@@ -204,7 +204,7 @@ def relu_codes(network: Network, inputs: Any, batch: Batch) -> list[Codes]:
     return codes
 
 
-def graph_of(output: Tensor) -> set[Any]:
+def autograd_graph(output: Tensor) -> set[Any]:
     """Return all nodes of the graph that made a tensor."""
     seen: set[Any] = set()
     waiting = [output.grad_fn]

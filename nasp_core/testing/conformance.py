@@ -31,7 +31,7 @@ from nasp_core.testing.step_checks import SHORT, StepCheck, step_checks
 from nasp_core.trials import SearchContext, TrialStrategy
 from nasp_core.types import Mixture, State
 
-__all__ = ["Check", "Subject", "checks_of", "conform", "refusal", "same"]
+__all__ = ["Check", "Subject", "checks_of", "conform", "same", "unsupported_reason"]
 
 AnyStrategy = Strategy | TrialStrategy
 
@@ -194,7 +194,7 @@ _COMMON: Mapping[str, Check] = {
 }
 
 
-def refusal(strategy: AnyStrategy, case: Case) -> str | None:
+def unsupported_reason(strategy: AnyStrategy, case: Case) -> str | None:
     """Return why a strategy does not begin on a case's space (to enumerate too many points), None where it does."""
     if isinstance(strategy, Strategy):
         return None

@@ -1,7 +1,7 @@
 """The fair race of strategies: one arena, one budget, one final training, random search in every table."""
 
 from sif.benchmark.budget import Budget
-from sif.benchmark.entrants import Entrant, entrants_of, settings_of
+from sif.benchmark.entrants import Entrant, entrants_of, strategy_settings
 from sif.benchmark.on_recipe import RecipeArena
 from sif.benchmark.on_tables import CellTableArena, InteractionTableArena
 from sif.benchmark.race import race
@@ -20,6 +20,6 @@ __all__ = [
     "folder_of",
     "race",
     "recipe_arena",
-    "settings_of",
+    "strategy_settings",
     "table_arena",
 ]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from sif.benchmark.entrants import Entrant
-from sif.benchmark.results import Column, Run
+from sif.benchmark.results import Column, RaceRun
 
-__all__ = ["Arena", "Plan"]
+__all__ = ["BenchmarkProblem", "RacePlan"]
 
-Plan = dict[str, float]
+RacePlan = dict[str, float]
 """Figures by name, such as `epochs` and `least`."""
 
 
-class Arena(Protocol):
+class BenchmarkProblem(Protocol):
     """Data or a table on which strategies search, under one budget for all."""
 
     @property
@@ -29,18 +29,18 @@ class Arena(Protocol):
         """Return why an entrant cannot run here, None where it can."""
         ...
 
-    def plan(self, entrant: Entrant) -> Plan:
+    def plan(self, entrant: Entrant) -> RacePlan:
         """Return how an entrant's searches are brought to the size of the budget: once, for all seeds."""
         ...
 
-    def note(self, plan: Plan) -> str | None:
+    def note(self, plan: RacePlan) -> str | None:
         """Return what a reader must know of an entrant's runs, such as that its least search exceeds the budget."""
         ...
 
-    def run(self, entrant: Entrant, seed: int, plan: Plan) -> Run:
+    def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
         """Search once; raises `NaspError` where the search fails."""
         ...
 
-    def finish(self, runs: list[Run]) -> None:
+    def finish(self, runs: list[RaceRun]) -> None:
         """Add to the runs the figures that need all of them, such as the regret against the best."""
         ...

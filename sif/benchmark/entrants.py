@@ -14,7 +14,7 @@ from nasp_core.errors import SearchError, nearest
 from nasp_core.methods import STRATEGIES
 from nasp_core.network import Space
 from nasp_core.strategy import Gradient, Strategy
-from nasp_core.testing import Case, refusal
+from nasp_core.testing import Case, unsupported_reason
 from nasp_core.trials import SearchContext, TrialStrategy
 from nasp_core.types import Task
 from sif.errors import RaceError
@@ -23,7 +23,7 @@ from sif.recipes import changes_of, load_recipe
 from sif.recipes.changes import read_value, setting_type
 from sif.recipes.strategy import named_strategy
 
-__all__ = ["ALL", "RANDOM", "Entrant", "entrants_of", "refused", "settings_of"]
+__all__ = ["ALL", "RANDOM", "Entrant", "entrants_of", "refused", "strategy_settings"]
 
 AnyStrategy = Strategy | TrialStrategy
 ALL = "all"
@@ -63,7 +63,7 @@ class Entrant:
         return strategy
 
 
-def settings_of(changes: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def strategy_settings(changes: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return the settings of strategies among `STRATEGY.SETTING=VALUE` and `KEY=VALUE`, and the other changes."""
     settings: dict[str, dict[str, Any]] = {}
     others = []
@@ -120,7 +120,7 @@ def refused(strategy: AnyStrategy, space: Space, task: Task | None, *, shares: b
         if task is None:
             return "it trains a network, and this table has results of finished trainings alone"
         known = task
-        return refusal(strategy, Case(space.name, lambda: space, lambda: known, lambda a, b, c: None))
+        return unsupported_reason(strategy, Case(space.name, lambda: space, lambda: known, lambda a, b, c: None))
     arena = SearchContext(space, task)
     try:
         state = strategy.init(arena, torch.Generator().manual_seed(0))

@@ -9,11 +9,11 @@ from nasp_core.network import Network
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
-from sif.benchmark.arena import Plan
+from sif.benchmark.arena import RacePlan
 from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
-from sif.benchmark.results import Column, Run
+from sif.benchmark.results import Column, RaceRun
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget, TimeBudget
 from sif.problems.base import Instance
 
@@ -77,18 +77,18 @@ class RecipeArena:
         """Return why a strategy does not fit the space."""
         return refused(entrant.strategy(gradient=self._gradient), self.instance.space(), self.task)
 
-    def plan(self, entrant: Entrant) -> Plan:
+    def plan(self, entrant: Entrant) -> RacePlan:
         """Measure a one-shot search of one epoch and size it to the budget; for trials, count what it pays for."""
         strategy = entrant.strategy(gradient=self._gradient)
         if not isinstance(strategy, Strategy):
             return {"trials": float(self._trials())}
         return self._one_shot.plan(strategy)
 
-    def note(self, plan: Plan) -> str | None:
+    def note(self, plan: RacePlan) -> str | None:
         """Say when a search of one epoch and its selection are more than the budget."""
         return self._one_shot.note(plan)
 
-    def run(self, entrant: Entrant, seed: int, plan: Plan) -> Run:
+    def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
         """Search under the budget, train the find by the recipe's final schedule, and read its test metric."""
         trials = int(plan["trials"]) if "trials" in plan else None
         strategy = entrant.strategy(trials, self._gradient)
@@ -102,7 +102,7 @@ class RecipeArena:
             whole = {record["genotype"]: float(record["valid"][metric]) for record in tried}
         figures = self._final(found, seed)
         whole[found.genotype.key()] = figures[f"valid {self.task.metric}"]
-        return Run(
+        return RaceRun(
             strategy=entrant.name,
             seed=seed,
             parts=strategy.describe(),
@@ -113,7 +113,7 @@ class RecipeArena:
             whole=whole,
         )
 
-    def finish(self, runs: list[Run]) -> None:
+    def finish(self, runs: list[RaceRun]) -> None:
         """Add the regret: how much worse a find is than the best point that any run of its seed trained in full."""
         for seed in {run.seed for run in runs}:
             done = [run for run in runs if run.seed == seed and run.status == "done"]

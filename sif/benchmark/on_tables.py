@@ -16,11 +16,11 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Proposal, SearchContext, TrialStrategy, explore
 from nasp_core.types import Active
-from sif.benchmark.arena import Plan as Sized
+from sif.benchmark.arena import RacePlan as Sized
 from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
-from sif.benchmark.results import Column, Run
+from sif.benchmark.results import Column, RaceRun
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.notation import cell_text
@@ -29,7 +29,7 @@ from sif.datasets import read
 from sif.errors import DataError, RaceError
 from sif.spaces.build import make_space
 from sif.spaces.wide_settings import NAME, VERSION, settings_of
-from sif.tabular import InteractionTable, Plan, TaskName, arena_of
+from sif.tabular import InteractionTable, TablePlan, TaskName, arena_of
 from sif.tasks.ranking_settings import RankingSettings
 
 __all__ = ["CellTableArena", "InteractionTableArena"]
@@ -93,7 +93,7 @@ class CellTableArena:
         """Say nothing: on a table all stay within the budget."""
         return None
 
-    def run(self, entrant: Entrant, seed: int, plan: Sized) -> Run:
+    def run(self, entrant: Entrant, seed: int, plan: Sized) -> RaceRun:
         """Search on the table."""
         strategy = entrant.strategy(int(plan["trials"]))
         assert not isinstance(strategy, Strategy)
@@ -102,7 +102,7 @@ class CellTableArena:
         )
         cell, accuracies = self._cell(active), self._accuracies(active)
         figures = accuracies | {"regret": self.best[self.task] - accuracies[self.task]}
-        return Run(
+        return RaceRun(
             strategy=entrant.name,
             seed=seed,
             parts=strategy.describe(),
@@ -112,7 +112,7 @@ class CellTableArena:
             effort={"points": float(count)},
         )
 
-    def finish(self, runs: list[Run]) -> None:
+    def finish(self, runs: list[RaceRun]) -> None:
         """Add nothing: the table knows the best point."""
 
     def _cell(self, active: Active) -> str:
@@ -145,7 +145,7 @@ class InteractionTableArena:
         self.task = cast(TaskName, task or table.tasks[0])
         plan = table.made["plans"][self.task]
         schedule, ranking = _tuples(plan["training"]), plan["ranking"]
-        self.trained = Plan(
+        self.trained = TablePlan(
             metric=plan["metric"],
             maximise=plan["maximise"],
             fractions=plan["fractions"],
@@ -194,7 +194,7 @@ class InteractionTableArena:
         """Say when a one-shot search cannot stay within the budget."""
         return None if "trials" in plan else self._ground().note(plan)
 
-    def run(self, entrant: Entrant, seed: int, plan: Sized) -> Run:
+    def run(self, entrant: Entrant, seed: int, plan: Sized) -> RaceRun:
         """Search, and look the find up."""
         strategy = entrant.strategy(int(plan.get("trials", 1)))
         if isinstance(strategy, Strategy):
@@ -217,7 +217,7 @@ class InteractionTableArena:
 
             point, count = _found(self._arena(strategy), strategy, score, budget_left, seed)
             key, effort, seconds = self.table.space().genotype(point).key(), {"points": float(count)}, spent
-        return Run(
+        return RaceRun(
             strategy=entrant.name,
             seed=seed,
             parts=strategy.describe(),
@@ -227,7 +227,7 @@ class InteractionTableArena:
             effort=effort,
         )
 
-    def finish(self, runs: list[Run]) -> None:
+    def finish(self, runs: list[RaceRun]) -> None:
         """Add nothing: the table knows the best point."""
 
     def _arena(self, strategy: TrialStrategy) -> SearchContext:

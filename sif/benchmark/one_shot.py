@@ -12,7 +12,7 @@ from nasp_core.optimise import Training
 from nasp_core.search import Found, search
 from nasp_core.strategy import Strategy
 from nasp_core.types import Task
-from sif.benchmark.arena import Plan
+from sif.benchmark.arena import RacePlan
 from sif.benchmark.budget import Budget, Clock, Sizing
 
 __all__ = ["OneShot", "passes_of"]
@@ -68,12 +68,12 @@ class OneShot:
         each = passes_of(found.trace, "search")
         return Sizing(each, passes_of(found.trace) - each)
 
-    def plan(self, strategy: Strategy) -> Plan:
+    def plan(self, strategy: Strategy) -> RacePlan:
         """Return the `epochs` that the budget pays for, and what the least search takes (`least`)."""
         sizing = self.sized(strategy)
         return {"epochs": float(sizing.epochs(self.amount)), "least": sizing.each + sizing.fixed}
 
-    def note(self, plan: Plan) -> str | None:
+    def note(self, plan: RacePlan) -> str | None:
         """Say when the least search is more than the budget."""
         least = plan.get("least", 0.0)
         if least <= self.amount * (1 + 1e-9):

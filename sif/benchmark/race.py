@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from nasp_core.errors import NaspError
 from nasp_core.strategy import Strategy
-from sif.benchmark.arena import Arena, Plan
+from sif.benchmark.arena import BenchmarkProblem, RacePlan
 from sif.benchmark.budget import Budget
 from sif.benchmark.entrants import Entrant
-from sif.benchmark.results import SCHEMA_VERSION, Race, Row, Run, ordered, spread
+from sif.benchmark.results import RACE_SCHEMA_VERSION, Race, RaceRow, RaceRun, ordered, spread
 from sif.benchmark.scores import ScoreRace
 from sif.checkpoint import write_atomically
 from sif.errors import RaceError
@@ -34,7 +34,7 @@ _FAILURES = (NaspError, ArithmeticError, RuntimeError, ValueError, LookupError)
 
 @shielded(draws=True)
 def race(
-    arena: Arena,
+    arena: BenchmarkProblem,
     entrants: Sequence[Entrant],
     *,
     seeds: int,
@@ -57,7 +57,7 @@ def race(
     progress.stage("race")
     progress.started("runs", sum(reason is None for reason in refusals.values()) * seeds, 0)
     notes: dict[str, str | None] = {}
-    runs: dict[str, list[Run]] = {entrant.name: [] for entrant in entrants}
+    runs: dict[str, list[RaceRun]] = {entrant.name: [] for entrant in entrants}
     for entrant in (entrant for entrant in entrants if refusals[entrant.name] is None):
         for seed in range(seeds):
             runs[entrant.name].append(_run(arena, entrant, seed, folder))
@@ -68,7 +68,7 @@ def race(
     arena.finish([run for own in runs.values() for run in own])
     rows = [_row(entrant, refusals[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants]
     told = Race(
-        schema_version=SCHEMA_VERSION,
+        schema_version=RACE_SCHEMA_VERSION,
         arena=arena.describe(),
         budget=_plain(budget),
         seeds=list(range(seeds)),
@@ -105,23 +105,23 @@ class _Folder:
         """Write a file whole or not at all."""
         write_atomically(self.path / name, text)
 
-    def run(self, entrant: Entrant, seed: int) -> Run | None:
+    def run(self, entrant: Entrant, seed: int) -> RaceRun | None:
         """Return a finished run, None where there is none."""
         path = self.path / "runs" / f"{_stem(entrant)}-{seed}.json"
         if not path.is_file():
             return None
         try:
-            return Run.model_validate_json(path.read_text())
+            return RaceRun.model_validate_json(path.read_text())
         except ValidationError:
             raise RaceError(f"{path} is damaged; remove it, and the run is done again") from None
 
-    def keep(self, entrant: Entrant, run: Run) -> None:
+    def keep(self, entrant: Entrant, run: RaceRun) -> None:
         """Keep a finished run."""
         self.write(f"runs/{_stem(entrant)}-{run.seed}.json", run.model_dump_json(indent=2) + "\n")
 
-    def plan(self, entrant: Entrant, arena: Arena) -> Plan:
+    def plan(self, entrant: Entrant, arena: BenchmarkProblem) -> RacePlan:
         """Return the plan of an entrant: the one that is kept, or a new one."""
-        plan: Plan = self.kept(f"{_stem(entrant)}-plan", lambda: arena.plan(entrant))
+        plan: RacePlan = self.kept(f"{_stem(entrant)}-plan", lambda: arena.plan(entrant))
         return plan
 
     def kept(self, name: str, make: Callable[[], Any]) -> Any:
@@ -138,7 +138,7 @@ def _stem(entrant: Entrant) -> str:
     return f"{entrant.name}-{hashlib.sha256(parts.encode()).hexdigest()[:8]}"
 
 
-def _run(arena: Arena, entrant: Entrant, seed: int, folder: _Folder) -> Run:
+def _run(arena: BenchmarkProblem, entrant: Entrant, seed: int, folder: _Folder) -> RaceRun:
     known = folder.run(entrant, seed)
     if known is not None:
         return known
@@ -147,18 +147,18 @@ def _run(arena: Arena, entrant: Entrant, seed: int, folder: _Folder) -> Run:
     except _FAILURES as error:
         reason = f"{type(error).__name__}: {str(error).strip()}"
         parts = entrant.strategy().describe()
-        run = Run(strategy=entrant.name, seed=seed, parts=parts, status="failed", reason=reason)
+        run = RaceRun(strategy=entrant.name, seed=seed, parts=parts, status="failed", reason=reason)
     folder.keep(entrant, run)
     return run
 
 
-def _row(entrant: Entrant, refusal: str | None, note: str | None, runs: list[Run]) -> Row:
+def _row(entrant: Entrant, refusal: str | None, note: str | None, runs: list[RaceRun]) -> RaceRow:
     strategy = entrant.strategy()
     done = [run for run in runs if run.status == "done"]
     finds = Counter(str(run.found) for run in done)
     failures = list(dict.fromkeys(str(run.reason) for run in runs if run.status == "failed"))
-    first = done[0] if done else Run(strategy=entrant.name, seed=0, parts=strategy.describe(), status="failed")
-    return Row(
+    first = done[0] if done else RaceRun(strategy=entrant.name, seed=0, parts=strategy.describe(), status="failed")
+    return RaceRow(
         strategy=entrant.name,
         kind="one-shot" if isinstance(strategy, Strategy) else "multi-trial",
         parts=first.parts,

@@ -9,21 +9,21 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sif.results import Closed
+from sif.results import StrictModel
 
-__all__ = ["SCHEMA_VERSION", "Column", "Race", "Row", "Run", "ScoreRow", "Spread", "ordered", "spread"]
+__all__ = ["RACE_SCHEMA_VERSION", "Column", "Race", "RaceRow", "RaceRun", "RaceSpread", "ScoreRow", "ordered", "spread"]
 
-SCHEMA_VERSION = 1
+RACE_SCHEMA_VERSION = 1
 
 
-class Spread(Closed):
+class RaceSpread(StrictModel):
     """Mean and sample standard deviation over the seeds that did not fail; None where too few are left."""
 
     mean: float | None
     std: float | None
 
 
-class Column(Closed):
+class Column(StrictModel):
     """A figure of every run. `better`: which end is good, None for a figure that only tells. `digits` to show."""
 
     name: str
@@ -31,7 +31,7 @@ class Column(Closed):
     digits: int
 
 
-class Run(Closed):
+class RaceRun(StrictModel):
     """One search with one seed: what it found, its figures, what it spent; `failed` with the reason where it did.
 
     - `found`: the key of the genotype.
@@ -50,7 +50,7 @@ class Run(Closed):
     whole: dict[str, float] = Field(default_factory=dict)
 
 
-class Row(Closed):
+class RaceRow(StrictModel):
     """A strategy over all seeds; `refused` with the reason where it cannot search the space.
 
     `finds` counts the genotypes found, `note` says what a reader must know (that it went beyond the budget).
@@ -62,23 +62,23 @@ class Row(Closed):
     status: Literal["done", "failed", "refused"]
     reason: str | None
     note: str | None
-    figures: dict[str, Spread]
+    figures: dict[str, RaceSpread]
     finds: dict[str, int]
-    effort: dict[str, Spread]
-    runs: list[Run]
+    effort: dict[str, RaceSpread]
+    runs: list[RaceRun]
 
 
-class ScoreRow(Closed):
+class ScoreRow(StrictModel):
     """How a training-free score orders `cells` random cells: rank correlations with a true accuracy, over seeds."""
 
     score: str
-    kendall_tau: Spread
-    spearman: Spread
+    kendall_tau: RaceSpread
+    spearman: RaceSpread
     cells: int
     reason: str | None
 
 
-class Race(Closed):
+class Race(StrictModel):
     """All that a race told."""
 
     schema_version: int
@@ -86,22 +86,22 @@ class Race(Closed):
     budget: dict[str, Any]
     seeds: list[int]
     columns: list[Column]
-    rows: list[Row]
+    rows: list[RaceRow]
     scores: list[ScoreRow]
     versions: dict[str, str]
     hardware: dict[str, Any]
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> RaceSpread:
     """Return the mean and the sample standard deviation."""
     mean = statistics.fmean(values) if values else None
-    return Spread(mean=mean, std=statistics.stdev(values) if len(values) > 1 else None)
+    return RaceSpread(mean=mean, std=statistics.stdev(values) if len(values) > 1 else None)
 
 
-def ordered(rows: Sequence[Row], column: Column) -> list[Row]:
+def ordered(rows: Sequence[RaceRow], column: Column) -> list[RaceRow]:
     """Return the rows best first by the mean of a column, then those without a figure, each group in its order."""
 
-    def place(row: Row) -> float:
+    def place(row: RaceRow) -> float:
         mean = row.figures[column.name].mean if column.name in row.figures else None
         if mean is None:
             return math.inf

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from sif.benchmark.arena import Arena
+from sif.benchmark.arena import BenchmarkProblem
 from sif.benchmark.budget import Budget
 from sif.benchmark.on_recipe import RecipeArena
 from sif.benchmark.on_tables import CellTableArena, InteractionTableArena
@@ -56,7 +56,7 @@ def table_arena(
     return CellTableArena(Path(table), task, budget)
 
 
-def folder_of(name: str, arena: Arena, budget: Budget) -> Path:
+def folder_of(name: str, arena: BenchmarkProblem, budget: Budget) -> Path:
     """Return the folder of a race that was given none: another for each arena and budget, the same when asked again."""
     text = json.dumps([arena.describe(), str(budget)], sort_keys=True)
     return Path("runs") / f"race-{name}-{str(budget).replace(' ', '')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

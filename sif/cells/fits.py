@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nasp_core.network import Network
 from nasp_core.types import Mixture
-from sif.cells.networks import build_cells, make_space
+from sif.cells.networks import build_cells, make_supernet
 from sif.cells.recipes import CellRecipe
 from sif.memory import FLOAT, available, check_fits, trained_bytes
 
@@ -62,7 +62,7 @@ def _fix(recipe: CellRecipe, facts: dict[str, int], example: Tensor, stage: Stag
 def _counted(recipe: CellRecipe, facts: dict[str, int], example: Tensor, stage: Stage) -> tuple[int, int]:
     """Bytes of the weights with their training, and of what one input leaves for the gradient; nothing is allocated."""
     with torch.device("meta"):
-        space = make_space(recipe, facts)
+        space = make_supernet(recipe, facts)
     point = space.random_point(torch.Generator().manual_seed(0))
     mixture, network = Mixture(active=point) if stage == "search" else None, cast(Network, space)
     if stage == "train":

@@ -13,22 +13,22 @@ from sif.cells.kind import CellKind
 from sif.cells.recurrent.space import RECURRENT_CELL
 from sif.errors import RunError
 
-__all__ = ["KINDS", "build_cells", "kind_of", "make_space"]
+__all__ = ["CELL_KINDS", "build_cells", "kind_of", "make_supernet"]
 
-KINDS: Mapping[str, CellKind] = {kind.name: kind for kind in (CONV_CELL, NAS_BENCH_201, RECURRENT_CELL)}
+CELL_KINDS: Mapping[str, CellKind] = {kind.name: kind for kind in (CONV_CELL, NAS_BENCH_201, RECURRENT_CELL)}
 """The spaces of cells by name."""
 
 
 def kind_of(genotype: Genotype) -> CellKind:
     """Return the space of cells that a genotype is of; raises `RunError` for a space that this version lacks."""
-    if genotype.space not in KINDS:
-        raise RunError(f"genotype of unknown space {genotype.space!r}; this version knows {', '.join(KINDS)}")
-    return KINDS[genotype.space]
+    if genotype.space not in CELL_KINDS:
+        raise RunError(f"genotype of unknown space {genotype.space!r}; this version knows {', '.join(CELL_KINDS)}")
+    return CELL_KINDS[genotype.space]
 
 
-def make_space(recipe: Any, facts: Mapping[str, int]) -> Space:
+def make_supernet(recipe: Any, facts: Mapping[str, int]) -> Space:
     """Return the supernet of a recipe for data with the given facts (classes and channels, or vocabulary)."""
-    return KINDS[recipe.space.name].supernet(**recipe.space_settings(), **facts)
+    return CELL_KINDS[recipe.space.name].supernet(**recipe.space_settings(), **facts)
 
 
 def build_cells(genotype: Genotype, settings: Mapping[str, Any], facts: Mapping[str, int]) -> Network:

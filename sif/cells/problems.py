@@ -19,13 +19,13 @@ from nasp_core.types import State
 from sif.cells.cost import multiply_adds, parameters
 from sif.cells.data import CellData, prepare_cells
 from sif.cells.export import export_cells
-from sif.cells.networks import build_cells, make_space
+from sif.cells.networks import build_cells, make_supernet
 from sif.cells.notation import cell_text
 from sif.cells.recipes import OF_PICTURES, OF_TEXT, CellRecipe, NasBench201Recipe
-from sif.cells.saved import MODEL_FORMAT, load_cell_model
+from sif.cells.saved import CELL_MODEL_FORMAT, load_cell_model
 from sif.cells.show import cell_figures, cell_sheet
 from sif.checkpoint import save_tree
-from sif.problems.base import Candidate, Instance, Problem, Searches
+from sif.problems.base import ComparedModel, Instance, Problem, Searches
 from sif.recipes.base import BaseRecipe
 from sif.run_directory import RunDirectory
 from sif.sheet import Sheet
@@ -52,7 +52,7 @@ class CellProblem(Problem):
         guess = facts or self.least_facts
         problems = recipe.tried(
             {
-                "space": lambda: make_space(recipe, guess),
+                "space": lambda: make_supernet(recipe, guess),
                 "network": lambda: _network_alone(recipe, guess),
                 "search": lambda: recipe.training("search"),
                 "train": lambda: recipe.training("train"),
@@ -128,7 +128,7 @@ IMAGE, TEXT = ImageProblem(), TextProblem()
 def _network_alone(recipe: CellRecipe, facts: dict[str, int]) -> Network | None:
     """Build the final network of some cell; None where the space itself does not fit, which is told by its own line."""
     try:
-        space = make_space(recipe, facts)
+        space = make_supernet(recipe, facts)
     except NaspError:
         return None
     genotype = space.genotype(space.random_point(torch.Generator().manual_seed(0)))
@@ -150,7 +150,7 @@ class CellInstance(Instance):
 
     def space(self) -> Space:
         """Return a new supernet on the device."""
-        return make_space(self.recipe, self.data.facts).to(self.device)
+        return make_supernet(self.recipe, self.data.facts).to(self.device)
 
     def build(self, genotype: Genotype) -> Network:
         """Return the final network of a cell, on the device."""
@@ -169,7 +169,7 @@ class CellInstance(Instance):
             "truth": None if truth is None else {"best": truth.best(), "mean": truth.mean()},
         }
 
-    def random(self, engine: Searches, found: State) -> dict[str, Candidate]:
+    def random(self, engine: Searches, found: State) -> dict[str, ComparedModel]:
         """Random search that takes as long as the search, or as many trials as given; then the same final training.
 
         How many trials fit is told by the seconds of the first ones.
@@ -191,7 +191,7 @@ class CellInstance(Instance):
         seconds = drawn["seconds"] + (trained["seconds"] if trained else 0.0)
         valid = trained["valid"] if trained else None
         searched, tried = drawn["metric"], len(drawn["scores"])
-        row = Candidate(network, trained is not None, valid, seconds, genotype, searched, tried)
+        row = ComparedModel(network, trained is not None, valid, seconds, genotype, searched, tried)
         return {"random search": row}
 
     def _short(self, epochs: int) -> Training:
@@ -217,7 +217,7 @@ class CellInstance(Instance):
         counted = multiply_adds(network, self.data.example, self.data.per)
         return {"parameters": parameters(network), "multiply_adds": counted}
 
-    def facts(self, candidate: Candidate) -> dict[str, Any]:
+    def facts(self, candidate: ComparedModel) -> dict[str, Any]:
         """Return the true accuracies of a cell, where there is a table of them."""
         if self.data.truth is None or candidate.genotype is None:
             return {}
@@ -230,7 +230,7 @@ class CellInstance(Instance):
     def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:
         """Write model.safetensors: the weights, and all that it takes to build the network they belong to."""
         tree = {
-            "format": MODEL_FORMAT,
+            "format": CELL_MODEL_FORMAT,
             "genotype": genotype.to_json(),
             "budget": self.recipe.budget,
             "network": self.recipe.network_settings(),

@@ -12,7 +12,7 @@ from sif.cells.convolution.network import CellSettings
 from sif.cells.convolution.space import ConvSettings
 from sif.cells.recurrent.settings import RecurrentSettings
 from sif.recipes.base import BaseRecipe
-from sif.recipes.closed import Closed, Count, Share, model_of
+from sif.recipes.closed import Count, Share, StrictTable, model_of
 
 __all__ = ["OF_PICTURES", "OF_TEXT", "CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
 
@@ -27,7 +27,7 @@ _RecurrentNetwork: Any = model_of(RecurrentSettings, leave_out=_OF_THE_CELL)
 _Whole = Annotated[int, Field(ge=0)]
 
 
-class PicturesRecipe(Closed):
+class PicturesRecipe(StrictTable):
     """Which training pictures are used, and how they are changed on the way to the network.
 
     - `limit`, `test_limit`: training and test pictures used at most (the first of the test part).
@@ -49,7 +49,7 @@ class PicturesRecipe(Closed):
     label_smoothing: Share = 0.0
 
 
-class TextRecipe(Closed):
+class TextRecipe(StrictTable):
     """How text becomes batches: words used at most, and the window of truncated back-propagation in words.
 
     `limit` is of the training part, `evaluation_limit` of the validation and of the test part (their first words).
@@ -66,7 +66,7 @@ class TextRecipe(Closed):
     random_windows: bool = False
 
 
-class CompareRecipe(Closed):
+class CompareRecipe(StrictTable):
     """Random search beside the find, under the same budget; both end in the same final training.
 
     It trains random cells for `random_epochs` each and keeps the best on validation: as many as take the seconds of the

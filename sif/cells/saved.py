@@ -15,9 +15,9 @@ from sif.errors import RunError
 from sif.host import shielded
 from sif.run_directory import FinishedRun, RunDirectory
 
-__all__ = ["MODEL_FORMAT", "CellRun", "load_cell_model"]
+__all__ = ["CELL_MODEL_FORMAT", "CellRun", "load_cell_model"]
 
-MODEL_FORMAT = "sif-cells-1"
+CELL_MODEL_FORMAT = "sif-cells-1"
 
 
 class CellRun(FinishedRun):
@@ -40,7 +40,7 @@ def load_cell_model(directory: RunDirectory, device: torch.device | str = "cpu")
     if not path.is_file():
         raise RunError(f"run {directory.path} has a found cell, but no trained network yet: sif train {directory.path}")
     tree = load_tree(path)
-    if tree.get("format") != MODEL_FORMAT:
+    if tree.get("format") != CELL_MODEL_FORMAT:
         raise RunError(f"{path} is not a network of cells; search again")
     network = build_cells(Genotype.from_json(tree["genotype"]), tree["network"], tree["facts"])
     network.load_state_dict(tree["weights"])

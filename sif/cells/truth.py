@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sif.errors import DataError
 
-__all__ = ["COLUMNS", "TrueAccuracies"]
+__all__ = ["ACCURACY_COLUMNS", "TrueAccuracies"]
 
-COLUMNS: Mapping[str, str] = {
+ACCURACY_COLUMNS: Mapping[str, str] = {
     "cifar10": "CIFAR10TestAccuracy200Epochs",
     "cifar100": "CIFAR100TestAccuracy200Epochs",
     "imagenet16-120": "ImageNetTestAccuracy200Epochs",
@@ -31,14 +31,14 @@ class TrueAccuracies:
 
     @classmethod
     def read(cls, path: str | Path) -> TrueAccuracies:
-        """Read a CSV file, plain, `.gz` or `.xz`, with the columns of `COLUMNS` and `ArchitectureString`.
+        """Read a CSV file, plain, `.gz` or `.xz`, with the columns of `ACCURACY_COLUMNS` and `ArchitectureString`.
 
         Raises `DataError` for a file that is missing, cut short, of other columns, with a line that is no accuracy, or
         without all 15,625 cells.
         """
         path = Path(path)
         rows = csv.DictReader(io.StringIO(_text(path)))
-        missing = [name for name in (*COLUMNS.values(), _CELL) if name not in (rows.fieldnames or ())]
+        missing = [name for name in (*ACCURACY_COLUMNS.values(), _CELL) if name not in (rows.fieldnames or ())]
         if missing:
             raise DataError(
                 f"{path} has no column {', '.join(missing)}\n"
@@ -47,12 +47,12 @@ class TrueAccuracies:
         accuracy: dict[str, dict[str, float]] = {}
         for number, row in enumerate(rows, 2):
             try:
-                values = {name: float(row[column]) for name, column in COLUMNS.items()}
+                values = {name: float(row[column]) for name, column in ACCURACY_COLUMNS.items()}
                 valid = all(0.0 <= value <= 100.0 for value in values.values())
             except (TypeError, ValueError):
                 valid = False
             if not valid:
-                shown = ", ".join(str(row[column]) for column in COLUMNS.values())
+                shown = ", ".join(str(row[column]) for column in ACCURACY_COLUMNS.values())
                 raise DataError(f"{path}, line {number}: {shown} are not accuracies in percent\n  Mend the line.")
             accuracy[row[_CELL]] = values
         if len(accuracy) != _CELLS:
@@ -70,11 +70,11 @@ class TrueAccuracies:
 
     def best(self) -> dict[str, float]:
         """Return the best accuracy that any cell has, for each data set on its own."""
-        return {name: max(values[name] for values in self._accuracy.values()) for name in COLUMNS}
+        return {name: max(values[name] for values in self._accuracy.values()) for name in ACCURACY_COLUMNS}
 
     def mean(self) -> dict[str, float]:
         """Return the mean over all cells: what drawing one blindly gives."""
-        return {name: sum(values[name] for values in self._accuracy.values()) / _CELLS for name in COLUMNS}
+        return {name: sum(values[name] for values in self._accuracy.values()) / _CELLS for name in ACCURACY_COLUMNS}
 
 
 def _text(path: Path) -> str:

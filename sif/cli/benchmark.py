@@ -18,7 +18,7 @@ from sif.benchmark import (
     folder_of,
     race,
     recipe_arena,
-    settings_of,
+    strategy_settings,
     table_arena,
 )
 from sif.cli.app import console, data_root, emit, errors, guarded
@@ -64,7 +64,7 @@ def benchmark(
     if bool(recipe) == bool(space):
         raise RaceError("give --recipe NAME to race on data, or --space NAME to race on a table; one of the two")
     amount = Budget.parse(budget or ("30s" if recipe else "200evaluations"))
-    settings, others = settings_of(changes or [])
+    settings, others = strategy_settings(changes or [])
     entrants = entrants_of([name.strip() for name in strategies.split(",") if name.strip()], settings)
     ranked = None
     if scores:

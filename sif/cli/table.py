@@ -12,7 +12,7 @@ from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.datasets import read
 from sif.errors import DataError
-from sif.tabular import PLANS, TASKS, InteractionTable, Progress, TaskName, build_table, journal_path, summary
+from sif.tabular import PLANS, TASKS, BuildProgress, InteractionTable, TaskName, build_table, journal_path, summary
 
 __all__ = ["print_summary", "table"]
 
@@ -44,7 +44,7 @@ def build(
         with TerminalProgress() as bar:
             began = False
 
-            def told(progress: Progress) -> None:
+            def told(progress: BuildProgress) -> None:
                 nonlocal began
                 if not began:
                     bar.stage("table")

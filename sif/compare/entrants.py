@@ -16,13 +16,13 @@ from sif.rivals.base import Rival
 from sif.rivals.known import METHODS, RIVALS, checked, rival
 from sif.rivals.method import Method
 
-__all__ = ["Entrant", "entrants"]
+__all__ = ["ComparedEntrant", "entrants"]
 
 _HERE = "it is of no module that another process could import, and ran in this one: its memory was not measured"
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ComparedEntrant:
     """One row of a comparison: the name and source it is shown by, and how it learns.
 
     `here`: whether it must run in this process, since no other one can import it.
@@ -48,9 +48,9 @@ class Entrant:
             return None
 
 
-def entrants(rivals: Sequence[str | Rival | type]) -> tuple[list[Entrant], list[str]]:
+def entrants(rivals: Sequence[str | Rival | type]) -> tuple[list[ComparedEntrant], list[str]]:
     """Return those that take part, and all that is wrong with what was given."""
-    made, problems = list[Entrant](), list[str]()
+    made, problems = list[ComparedEntrant](), list[str]()
     if not rivals:
         problems.append(f"no rival to compare with; there are {', '.join(METHODS)}")
     for given in rivals:
@@ -63,7 +63,7 @@ def entrants(rivals: Sequence[str | Rival | type]) -> tuple[list[Entrant], list[
     return made, problems + [f"rival {name} is given {times} times; name it once" for name, times in repeated.items()]
 
 
-def _entrant(given: str | Rival | type) -> Entrant:
+def _entrant(given: str | Rival | type) -> ComparedEntrant:
     if isinstance(given, str):
         name: str | None = given
         found = rival(given, METHODS, RunError)
@@ -80,7 +80,7 @@ def _entrant(given: str | Rival | type) -> Entrant:
         method = replace(method, note="; ".join(filter(None, (method.note, _HERE))))
     elif name not in RIVALS:
         method = replace(method, key=method.key + _code_of(method))
-    return Entrant(name, "; ".join(filter(None, (found.source, method.by))), method, here)
+    return ComparedEntrant(name, "; ".join(filter(None, (found.source, method.by))), method, here)
 
 
 def _code_of(method: Method) -> str:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sif.results import Closed
+from sif.results import StrictModel
 
-__all__ = ["SCHEMA_VERSION", "Comparison", "Row", "Spread", "Trial", "Versus"]
+__all__ = ["COMPARISON_SCHEMA_VERSION", "ComparedRow", "Comparison", "Spread", "Trial", "Versus"]
 
-SCHEMA_VERSION = 1
+COMPARISON_SCHEMA_VERSION = 1
 
 
-class Spread(Closed):
+class Spread(StrictModel):
     """A figure over seeds: its mean and sample standard deviation; None of one seed."""
 
     mean: float
     std: float | None
 
 
-class Trial(Closed):
+class Trial(StrictModel):
     """One point of a grid: its settings, the metric on validation, and the seconds of its training."""
 
     settings: dict[str, Any]
@@ -26,7 +26,7 @@ class Trial(Closed):
     seconds: float
 
 
-class Versus(Closed):
+class Versus(StrictModel):
     """What was found less this rival on the test part: mean over users, 95 % interval, p-value, and that after Holm."""
 
     difference: float
@@ -36,7 +36,7 @@ class Versus(Closed):
     p_holm: float
 
 
-class Row(Closed):
+class ComparedRow(StrictModel):
     """One rival, or the best architecture.
 
     A method that could not run has a `reason`, and what else it would have is None or empty. `points` are those of its
@@ -66,7 +66,7 @@ class Row(Closed):
     versus: Versus | None
 
 
-class Comparison(Closed):
+class Comparison(StrictModel):
     """The best architecture of a run beside rivals on one split; see docs/compare.md."""
 
     schema_version: int
@@ -82,6 +82,6 @@ class Comparison(Closed):
     seeds: list[int]
     flips: int
     resamples: int
-    rows: list[Row]
+    rows: list[ComparedRow]
     versions: dict[str, str]
     hardware: dict[str, Any]

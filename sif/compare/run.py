@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from nasp_core.types import State
-from sif.compare.entrants import Entrant, entrants
+from sif.compare.entrants import ComparedEntrant, entrants
 from sif.compare.isolate import NotRun, in_this_process, isolated
-from sif.compare.results import SCHEMA_VERSION, Comparison, Row, Spread, Versus
+from sif.compare.results import COMPARISON_SCHEMA_VERSION, ComparedRow, Comparison, Spread, Versus
 from sif.compare.source import ComparedRun, open_run
 from sif.compare.statistics import holm, paired
 from sif.compare.tuning import ComparisonConfig
@@ -114,7 +114,7 @@ class _Runner:
         self.stages, self.folder = Stages(directory, progress, folder=FOLDER), directory.path / FOLDER
         self.fingerprint = table.fingerprint()
 
-    def outcome(self, entrant: Entrant) -> State | str:
+    def outcome(self, entrant: ComparedEntrant) -> State | str:
         """Return what `run_method` returns, or why it could not run."""
         if reason := entrant.missing() or entrant.method.refuse(self.table):
             return reason
@@ -143,11 +143,19 @@ class _Runner:
             self.table.save(path)
         return path
 
-    def _stage(self, entrant: Entrant) -> str:
+    def _stage(self, entrant: ComparedEntrant) -> str:
         """Return a name that changes with everything that the outcome depends on."""
         method = entrant.method
         grid, version = [dict(point) for point in method.grid], entrant.version()
-        parts = [SCHEMA_VERSION, self.fingerprint, asdict(self.config), method.key, grid, version, versions()]
+        parts = [
+            COMPARISON_SCHEMA_VERSION,
+            self.fingerprint,
+            asdict(self.config),
+            method.key,
+            grid,
+            version,
+            versions(),
+        ]
         return f"{entrant.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
 
@@ -184,7 +192,7 @@ def _spread(values: list[float]) -> Spread:
     return Spread(mean=float(np.mean(values)), std=std)
 
 
-def _row(entrant: Entrant, state: State | str) -> Row:
+def _row(entrant: ComparedEntrant, state: State | str) -> ComparedRow:
     method = entrant.method
     done: State = {} if isinstance(state, str) else state
     tests: list[dict[str, float]] = done.get("test", [])
@@ -192,7 +200,7 @@ def _row(entrant: Entrant, state: State | str) -> Row:
     seconds = {"search": method.searched}
     if done:
         seconds |= {"tuning": 0.0 if read_back else done["tuning_seconds"], "fit": float(np.mean(done["fit_seconds"]))}
-    return Row(
+    return ComparedRow(
         name=entrant.name,
         status="done" if done else "not run",
         reason=state if isinstance(state, str) else None,
@@ -215,11 +223,11 @@ def _row(entrant: Entrant, state: State | str) -> Row:
     )
 
 
-def _comparison(source: ComparedRun, config: ComparisonConfig, rows: list[Row]) -> Comparison:
+def _comparison(source: ComparedRun, config: ComparisonConfig, rows: list[ComparedRow]) -> Comparison:
     table = source.table
     with_pairs = {part: int(np.count_nonzero(np.diff(getattr(table, part).indptr))) for part in ("valid", "test")}
     return Comparison(
-        schema_version=SCHEMA_VERSION,
+        schema_version=COMPARISON_SCHEMA_VERSION,
         dataset=source.dataset,
         split=source.split,
         table=table.fingerprint(),

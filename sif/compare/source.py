@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nasp_core.search import train_genotype
-from sif.compare.entrants import Entrant
+from sif.compare.entrants import ComparedEntrant
 from sif.errors import RunError
 from sif.problems import problem
 from sif.problems.tables import TableInstance, TableProblem
@@ -33,7 +33,7 @@ class ComparedRun:
     """
 
     table: PairTable
-    best: Entrant
+    best: ComparedEntrant
     metric: str
     k: int
     threshold: float | None
@@ -96,7 +96,7 @@ def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
     return instance
 
 
-def _best(directory: RunDirectory, instance: TableInstance, more: Sequence[str]) -> Entrant:
+def _best(directory: RunDirectory, instance: TableInstance, more: Sequence[str]) -> ComparedEntrant:
     """Return the best architecture: of a ranking run trained with each seed, of ratings the model as it stands."""
     result, genotype = directory.result(), directory.genotype()
     model = directory.file("model.safetensors")
@@ -112,7 +112,7 @@ def _best(directory: RunDirectory, instance: TableInstance, more: Sequence[str])
         note="; ".join((*notes, *more)),
         key=hashlib.sha256(genotype.to_json().encode() + model.read_bytes()).hexdigest()[:16],
     )
-    return Entrant(FOUND, instance.formula(genotype), method)
+    return ComparedEntrant(FOUND, instance.formula(genotype), method)
 
 
 def _as_it_stands(directory: RunDirectory, instance: TableInstance) -> Fit:

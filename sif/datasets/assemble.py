@@ -11,9 +11,9 @@ from sif.datasets.columns import ColumnNames
 from sif.datasets.feedback import met, weighed
 from sif.datasets.ids import Ids, ids_from_text, one_form, typed_ids
 from sif.datasets.interactions import Interactions, added_up, last_of_each
-from sif.datasets.table import SHOWN, Table
+from sif.datasets.table import SHOWN, RawTable
 from sif.datasets.timestamps import time_problem, to_seconds
-from sif.datasets.values import cell_of, number_problem, numbers_of
+from sif.datasets.values import cell_of, number_problem, numbers_in
 from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
@@ -27,7 +27,7 @@ IntArray = NDArray[np.int64]
 class _Problems:
     """Collects the problems of one table column by column; the first few rows of each are enough for the error."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: RawTable) -> None:
         self.table, self.listed, self.total = table, list[tuple[int, str]](), 0
 
     def add(self, bad: pl.Series, text: Any) -> None:
@@ -39,7 +39,7 @@ class _Problems:
 
 
 def assemble(
-    tables: Sequence[Table], *, name: str, source: str, columns: ColumnNames | None = None
+    tables: Sequence[RawTable], *, name: str, source: str, columns: ColumnNames | None = None
 ) -> tuple[Interactions, NDArray[np.int8]]:
     """Check the tables, give them shared vocabularies, and drop duplicates within each.
 
@@ -102,7 +102,7 @@ Rule = Callable[[NDArray[np.float32], str], tuple[IntArray, list[str]]]
 
 
 def _met(
-    values: NDArray[np.float32], label: NDArray[np.int8], tables: Sequence[Table], notes: list[list[str]], rule: Rule
+    values: NDArray[np.float32], label: NDArray[np.int8], tables: Sequence[RawTable], notes: list[list[str]], rule: Rule
 ) -> IntArray:
     """The rows of all tables, one after the other, that a rule says were met."""
     found, starts = [], np.searchsorted(label, np.arange(len(tables) + 1))
@@ -189,7 +189,7 @@ def _numbers(problems: _Problems, role: str) -> NDArray[np.float32] | None:
     if role not in problems.table.roles:
         return None
     raw = problems.table.column(role)
-    numbers = numbers_of(raw)
+    numbers = numbers_in(raw)
     bad = numbers.is_null() | ~numbers.is_finite().fill_null(True)
     problems.add(bad, lambda row: number_problem(cell_of(raw, row), problems.table.origin.unit, role))
     return numbers.to_numpy(writable=True).astype(np.float32, copy=False)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from sif.datasets.bundle import Bundle, altered, located
 from sif.datasets.entries import CorpusEntry
-from sif.datasets.texts import PARTS, cut_lines, find_parts, lines_of
+from sif.datasets.texts import TEXT_PARTS, cut_lines, find_parts, lines_of
 from sif.errors import DataError
 
-__all__ = ["EOS", "PARTS", "UNKNOWN", "Corpus", "limited", "read_corpus"]
+__all__ = ["EOS", "TEXT_PARTS", "UNKNOWN", "Corpus", "limited", "read_corpus"]
 
 EOS = "<eos>"
 UNKNOWN = "<unk>"
@@ -40,7 +40,7 @@ class Corpus:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for part in PARTS:
+        for part in TEXT_PARTS:
             tokens: Tensor = getattr(self, part)
             has = f"{tokens.dtype} {list(tokens.shape)}"
             if tokens.dtype != torch.int64 or tokens.ndim != 1 or len(tokens) < 2:
@@ -63,7 +63,7 @@ class Corpus:
     def fingerprint(self) -> str:
         """Return 16 hex digits of a BLAKE2b over the words and the tokens of all parts, in order."""
         digest = hashlib.blake2b(json.dumps([*self.words], ensure_ascii=True).encode(), digest_size=8)
-        for part in PARTS:
+        for part in TEXT_PARTS:
             tokens = getattr(self, part).cpu().numpy().astype("<i8")
             digest.update(f"\n{len(tokens)}\n".encode())
             digest.update(tokens.data)
@@ -105,7 +105,7 @@ def read_corpus(
         notes = () if entry is None else altered(bundle, entry)
     if one := len(files) == 1:
         texts, note = cut_lines(texts[0], where[0])
-        where, notes = [f"{where[0]} ({part})" for part in PARTS], (note,)
+        where, notes = [f"{where[0]} ({part})" for part in TEXT_PARTS], (note,)
     numbers, tokens = dict[str, int](), list[Tensor]()
     for lines in texts:
         listed = [numbers.setdefault(word, len(numbers)) for line in lines for word in (*line, EOS)]
@@ -146,7 +146,7 @@ def limited(corpus: Corpus, vocabulary: int | None, min_count: int) -> Corpus:
     if bool(keep.all()):
         return corpus
     made, shares = _renumbered(corpus, keep), list[str]()
-    for part in PARTS:
+    for part in TEXT_PARTS:
         lost = int((~keep[getattr(corpus, part)]).sum())
         shares.append(f"{100 * lost / len(getattr(corpus, part)):.1f} % of {part}")
     rare = int((~keep & (counts > 0)).sum())
@@ -167,7 +167,7 @@ def _known(corpus: Corpus, min_count: int) -> Corpus:
     if min_count == 1 and (unknown is None or bool(strangers[unknown])):
         raise _StrangersError(words)
     notes = list(corpus.notes)
-    for part in PARTS[1:]:
+    for part in TEXT_PARTS[1:]:
         tokens = getattr(corpus, part)
         lost = int(strangers[tokens].sum())
         if lost:
@@ -185,7 +185,7 @@ def _renumbered(corpus: Corpus, keep: Tensor) -> Corpus:
         words.append(UNKNOWN)
     numbers = torch.full((len(keep),), words.index(UNKNOWN))
     numbers[keep] = torch.arange(int(keep.sum()))
-    train, valid, test = (numbers[getattr(corpus, part)] for part in PARTS)
+    train, valid, test = (numbers[getattr(corpus, part)] for part in TEXT_PARTS)
     return replace(corpus, words=tuple(words), train=train, valid=valid, test=test)
 
 

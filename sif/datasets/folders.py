@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from sif.datasets.columns import ASKED, ColumnNames, short, spelled
-from sif.datasets.table import Origin, Place, Table
+from sif.datasets.table import LinePlace, Origin, RawTable
 from sif.errors import DataError
 
 __all__ = ["is_glob", "part_files", "read_part_files"]
@@ -102,8 +102,8 @@ def read_part_files(
     source: str | Path,
     files: Sequence[Path],
     columns: ColumnNames | None,
-    read: Callable[[Path, ColumnNames | None], Table],
-) -> Table:
+    read: Callable[[Path, ColumnNames | None], RawTable],
+) -> RawTable:
     """Read files that have the same columns one after another, in the order of their names.
 
     A key of `key=value` folders serves as a column that is named so, or where its name gives a role away that no column
@@ -137,7 +137,7 @@ def read_part_files(
     origin = Origin(str(source), tables[0].origin.unit, partial(_places, tables))
     notes = [f"{len(files)} part files read", *(note for table in tables for note in table.notes)]
     roles = (*tables[0].roles, *of_key)
-    return Table(roles, column, origin, tables[0].text, tuple(dict.fromkeys(notes)), rows, tables[0].names)
+    return RawTable(roles, column, origin, tables[0].text, tuple(dict.fromkeys(notes)), rows, tables[0].names)
 
 
 def _keys(path: Path) -> dict[str, str | None]:
@@ -147,7 +147,7 @@ def _keys(path: Path) -> dict[str, str | None]:
 
 
 def _roles_of_keys(
-    keys: Sequence[str], columns: ColumnNames, read: Callable[[ColumnNames], Table]
+    keys: Sequence[str], columns: ColumnNames, read: Callable[[ColumnNames], RawTable]
 ) -> tuple[ColumnNames, dict[str, str]]:
     """Which roles keys have, and what is left to look for in the files."""
     given = columns.given()
@@ -167,7 +167,7 @@ def _without(columns: ColumnNames, roles: Sequence[str]) -> ColumnNames:
     return replace(columns, **unused)
 
 
-def _height(table: Table) -> int:
+def _height(table: RawTable) -> int:
     return len(table.rows) if table.rows is not None else len(table.column(table.roles[0]))
 
 
@@ -191,13 +191,13 @@ def _joined(source: str | Path, role: str, parts: Sequence[pl.Series]) -> pl.Ser
     return pl.concat([part.alias(role).to_frame() for part in parts], how="vertical_relaxed").to_series()
 
 
-def _starts(tables: Sequence[Table]) -> list[int]:
+def _starts(tables: Sequence[RawTable]) -> list[int]:
     """Where the rows of each part begin when all are counted through."""
     counts = [_height(table) if table.rows is None else max([*table.rows.tail(1), -1]) + 1 for table in tables]
     return [0, *accumulate(counts)][:-1]
 
 
-def _places(tables: Sequence[Table], rows: Sequence[int]) -> list[Place]:
+def _places(tables: Sequence[RawTable], rows: Sequence[int]) -> list[LinePlace]:
     """Rows that are counted through to the file and the line or row there."""
     starts = _starts(tables)
     found = []

@@ -11,7 +11,7 @@ from sif.datasets.columns import ColumnNames, recognise
 from sif.datasets.content import Content
 from sif.datasets.ids import objects
 from sif.datasets.interactions import Interactions
-from sif.datasets.table import Origin, Table
+from sif.datasets.table import Origin, RawTable
 from sif.errors import DataError
 
 T = TypeVar("T")
@@ -25,13 +25,13 @@ def is_pandas(source: object) -> bool:
     return kind.__module__.split(".")[0] == "pandas" and kind.__name__ == "DataFrame"
 
 
-def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "polars frame") -> Table:
+def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "polars frame") -> RawTable:
     """Pick the columns that matter from a polars frame; rows in errors count from 0."""
     found, notes = recognise(frame.columns, columns, name)
-    return Table(tuple(found), lambda role: frame.to_series(found[role]), Origin(name), False, tuple(notes))
+    return RawTable(tuple(found), lambda role: frame.to_series(found[role]), Origin(name), False, tuple(notes))
 
 
-def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas frame") -> Table:
+def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas frame") -> RawTable:
     """Pick the columns that matter from a pandas frame; needs no pyarrow. Rows in errors count from 0."""
     names = [str(column) for column in frame.columns]
     found, notes = recognise(names, columns, name)
@@ -39,7 +39,7 @@ def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas fra
     def column(role: str) -> pl.Series:
         return _pandas_series(frame.iloc[:, found[role]], names[found[role]])
 
-    return Table(tuple(found), column, Origin(name), False, tuple(notes))
+    return RawTable(tuple(found), column, Origin(name), False, tuple(notes))
 
 
 def _pandas_series(series: Any, name: str) -> pl.Series:
@@ -57,7 +57,7 @@ def _pandas_series(series: Any, name: str) -> pl.Series:
     return objects(name, cells)
 
 
-def read_parquet(content: Content, columns: ColumnNames | None = None) -> Table:
+def read_parquet(content: Content, columns: ColumnNames | None = None) -> RawTable:
     """Find the columns that matter in a Parquet file, each read when it is asked for; rows in errors count from 0."""
     path = content.path
     names = list(_parquet(path, lambda: pl.read_parquet_schema(content.source())))
@@ -66,7 +66,7 @@ def read_parquet(content: Content, columns: ColumnNames | None = None) -> Table:
     def column(role: str) -> pl.Series:
         return _parquet(path, lambda: pl.read_parquet(content.source(), columns=[names[found[role]]]).to_series())
 
-    return Table(tuple(found), column, Origin(str(path)), False, tuple(notes), None, tuple(names))
+    return RawTable(tuple(found), column, Origin(str(path)), False, tuple(notes), None, tuple(names))
 
 
 def _parquet(path: Path, load: Callable[[], T]) -> T:

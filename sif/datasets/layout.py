@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sif.datasets.columns import REST, ColumnNames, naming, position, recognised, short
 from sif.datasets.content import Content
-from sif.datasets.table import Origin, Place, listing
+from sif.datasets.table import LinePlace, Origin, listing
 from sif.errors import DataError
 
 __all__ = ["Layout", "recognise_layout"]
@@ -70,7 +70,7 @@ def recognise_layout(content: Content, columns: ColumnNames | None) -> Layout:
     first = lines[skip].rstrip("\r")
     raw = content.head.split(b"\n")[skip]
     if "\ufffd" in first and raw.decode(errors="replace") != raw.decode(errors="ignore"):
-        place = Place(skip + 1, first)
+        place = LinePlace(skip + 1, first)
         raise listing(Origin(str(content.path), "line"), [(place, "is not UTF-8. Save the file as UTF-8.")], 1)
     samples = [lines[place].rstrip("\r") for place in filled[:_LOOKED_AT]]
     if lists := _lists(content, columns, samples, skip, below):

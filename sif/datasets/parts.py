@@ -12,7 +12,7 @@ from sif.datasets.interactions import Interactions, canonical_order, pair_key
 from sif.datasets.read import load_table
 from sif.datasets.readers import Reader
 from sif.datasets.splits import Split, from_labels
-from sif.datasets.table import Table
+from sif.datasets.table import RawTable
 from sif.errors import DataError
 
 __all__ = ["read_parts"]
@@ -61,7 +61,7 @@ def read_parts(
     return made, from_labels(made, order, ordered, ("files", seed, None), notes)
 
 
-def _same_columns(tables: Sequence[Table]) -> list[str]:
+def _same_columns(tables: Sequence[RawTable]) -> list[str]:
     """Ratings, contexts and weights must be in all parts or in none; times are then not used."""
     notes = []
     for role in ("rating", "context", "weight", "timestamp"):

@@ -21,7 +21,7 @@ from sif.datasets.kinds import other_kind
 from sif.datasets.layout import Layout
 from sif.datasets.readers import Reader, claimed_by, reader_of
 from sif.datasets.records import read_records
-from sif.datasets.table import Table
+from sif.datasets.table import RawTable
 from sif.datasets.text import read_text
 from sif.errors import DataError
 
@@ -59,7 +59,7 @@ def read(
     return _check_whole(check_size(made), entry)
 
 
-def load_table(source: Any, columns: ColumnNames | None = None, reader: Reader | str | None = None) -> Table:
+def load_table(source: Any, columns: ColumnNames | None = None, reader: Reader | str | None = None) -> RawTable:
     """Return the raw columns of any source that `read` takes."""
     found = source if isinstance(source, Interactions) else _load(source, columns, reader=reader)[0]
     if not isinstance(found, Interactions):
@@ -80,7 +80,7 @@ def _load(
     root: Path | None = None,
     name: str | None = None,
     reader: Reader | str | None = None,
-) -> tuple[Table | Interactions, RatingsEntry | None]:
+) -> tuple[RawTable | Interactions, RatingsEntry | None]:
     """Raw columns, or Interactions of a matrix, which has none; and the entry of a catalogued data set."""
     if own := claimed_by(source) if reader is None else reader_of(reader):
         return _framed(own, source, columns), None
@@ -123,7 +123,7 @@ def _of_matrix(matrix: Any, columns: ColumnNames | None, name: str) -> Interacti
     )
 
 
-def _of_frame(source: Any, columns: ColumnNames | None, name: str | None = None) -> Table | None:
+def _of_frame(source: Any, columns: ColumnNames | None, name: str | None = None) -> RawTable | None:
     """Raw columns of a frame, by its name in messages; None for what is no frame."""
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
@@ -136,7 +136,7 @@ def _of_frame(source: Any, columns: ColumnNames | None, name: str | None = None)
     return None
 
 
-def _framed(reader: Reader, source: Any, columns: ColumnNames | None) -> Table:
+def _framed(reader: Reader, source: Any, columns: ColumnNames | None) -> RawTable:
     """Raw columns of what a reader from outside makes of a source."""
     kind, what = type(reader).__qualname__, str(source) if isinstance(source, str | Path) else short(repr(source), 60)
     if not reader.reads(source):
@@ -155,7 +155,7 @@ def _framed(reader: Reader, source: Any, columns: ColumnNames | None) -> Table:
     return table
 
 
-def _load_content(content: Content, columns: ColumnNames | None) -> Table:
+def _load_content(content: Content, columns: ColumnNames | None) -> RawTable:
     if content.kind == "parquet" or content.path.suffix.lower() in (".parquet", ".pq"):
         return read_parquet(content, columns)
     if content.kind == "json":
@@ -165,7 +165,7 @@ def _load_content(content: Content, columns: ColumnNames | None) -> Table:
     return read_text(content, columns)
 
 
-def _load_parts(source: str | Path, files: Sequence[Path], columns: ColumnNames | None) -> Table:
+def _load_parts(source: str | Path, files: Sequence[Path], columns: ColumnNames | None) -> RawTable:
     return read_part_files(source, files, columns, lambda path, named: _load_content(load_content(path), named))
 
 
@@ -194,7 +194,7 @@ def _named(text: str) -> RatingsEntry:
     return find(text, RatingsEntry)
 
 
-def _load_entry(entry: RatingsEntry, folder: Path) -> Table:
+def _load_entry(entry: RatingsEntry, folder: Path) -> RawTable:
     path = ratings_file(entry, folder)
     if path.name != entry.ratings.file:
         return read_text(path)
@@ -203,7 +203,7 @@ def _load_entry(entry: RatingsEntry, folder: Path) -> Table:
     return read_text(path, layout=layout)
 
 
-def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[Table, RatingsEntry | None]:
+def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[RawTable, RatingsEntry | None]:
     folder = path.resolve()
     for entry in entries(RatingsEntry).values():
         if entry.folder == folder.name and (path / entry.ratings.file).is_file():

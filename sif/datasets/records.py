@@ -10,7 +10,7 @@ import polars as pl
 
 from sif.datasets.columns import ColumnNames, recognise, short
 from sif.datasets.content import Content
-from sif.datasets.table import Origin, Place, Table, listing
+from sif.datasets.table import LinePlace, Origin, RawTable, listing
 from sif.errors import DataError
 
 __all__ = ["read_records"]
@@ -21,7 +21,7 @@ _ONE = "one JSON object is not a table. Write an object a row: frame.to_json(pat
 _DICTS = "import ast, json, sys; [print(json.dumps(ast.literal_eval(line))) for line in sys.stdin]"
 
 
-def read_records(content: Content, columns: ColumnNames | None = None) -> Table:
+def read_records(content: Content, columns: ColumnNames | None = None) -> RawTable:
     """Read the columns that matter; a key that an object lacks is a missing value.
 
     Raises DataError, with lines and fixes, for what is not JSON, not an object, or holds lists, objects, or numbers
@@ -46,7 +46,7 @@ def read_records(content: Content, columns: ColumnNames | None = None) -> Table:
     if problems:
         raise origin.fail(problems, len(problems))
     made = {role: _series(list(names)[found[role]], column) for role, column in cells.items()}
-    return Table(tuple(found), made.__getitem__, origin, False, tuple(notes), None, tuple(names))
+    return RawTable(tuple(found), made.__getitem__, origin, False, tuple(notes), None, tuple(names))
 
 
 def _records(content: Content, lines: bool) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -54,7 +54,7 @@ def _records(content: Content, lines: bool) -> Iterator[tuple[int, dict[str, Any
     unit = "line" if lines else "element"
     for number, text, value in _lines(content) if lines else _elements(content):
         if not isinstance(value, dict):
-            raise listing(Origin(str(content.path), unit), [(Place(number, text), _NO_OBJECT)], 1)
+            raise listing(Origin(str(content.path), unit), [(LinePlace(number, text), _NO_OBJECT)], 1)
         yield number, value
 
 
@@ -90,7 +90,7 @@ def _broken(content: Content, number: int, text: str, error: ValueError) -> Data
         fix = _ONE
     else:
         fix = f"is not sound JSON ({short(str(error))}). Mend or delete the line."
-    return listing(Origin(str(content.path), "line"), [(Place(number, text), fix)], 1)
+    return listing(Origin(str(content.path), "line"), [(LinePlace(number, text), fix)], 1)
 
 
 def _problems(role: str, column: Sequence[Any]) -> Iterator[tuple[int, str]]:
@@ -124,11 +124,11 @@ def _series(name: str, column: Sequence[Any]) -> pl.Series:
     return pl.Series(name, [None if value is None else str(value) for value in column], dtype=pl.String)
 
 
-def _places(content: Content, lines: bool, rows: Sequence[int]) -> list[Place]:
+def _places(content: Content, lines: bool, rows: Sequence[int]) -> list[LinePlace]:
     wanted = set(rows)
     found = {}
     source = _lines(content) if lines else _elements(content)
     for row, (number, text, value) in enumerate(source):
         if row in wanted:
-            found[row] = Place(number, text or json.dumps(value, ensure_ascii=False))
+            found[row] = LinePlace(number, text or json.dumps(value, ensure_ascii=False))
     return [found[row] for row in rows]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sif.datasets.interactions import Interactions, Order, canonical_order, fingerprint_in
 from sif.errors import DataError
 
-__all__ = ["KINDS", "Split", "SplitKind", "split"]
+__all__ = ["SPLIT_KINDS", "Split", "SplitKind", "split"]
 
 IntArray = NDArray[np.int64]
 SplitKind = Literal["random", "user", "leave-last-out", "temporal"]
-KINDS: tuple[SplitKind, ...] = ("random", "user", "leave-last-out", "temporal")
+SPLIT_KINDS: tuple[SplitKind, ...] = ("random", "user", "leave-last-out", "temporal")
 _PARTS = ("train", "valid", "test")
 _BLOCK = 1 << 22  # rows of whole users that are put in order at once
 
@@ -66,8 +66,8 @@ def split(
     Raises DataError for an unknown kind, fractions that do not sum to 1, missing timestamps, and parts that are
     empty although their fraction is not 0.
     """
-    if kind not in KINDS:
-        raise DataError(f'split kind "{kind}" is unknown\n  Use one of {", ".join(KINDS)}.')
+    if kind not in SPLIT_KINDS:
+        raise DataError(f'split kind "{kind}" is unknown\n  Use one of {", ".join(SPLIT_KINDS)}.')
     shares = _check_fractions(fractions)
     if seed < 0:
         raise DataError(f"split seed {seed} is negative\n  Use 0 or a positive whole number.")

@@ -7,13 +7,13 @@ import polars as pl
 
 from sif.errors import DataError
 
-__all__ = ["Origin", "Place", "Table"]
+__all__ = ["LinePlace", "Origin", "RawTable"]
 
 SHOWN = 5  # problems that one error lists
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePlace:
     """Where a row stands: its 1-based line (or 0-based row of a frame), its text, and what is amiss with its shape.
 
     `file` is the part that has it, where a source is several files.
@@ -25,8 +25,8 @@ class Place:
     file: str = ""
 
 
-def _row_numbers(rows: Sequence[int]) -> list[Place]:
-    return [Place(row) for row in rows]
+def _row_numbers(rows: Sequence[int]) -> list[LinePlace]:
+    return [LinePlace(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Origin:
 
     name: str
     unit: str = "row"
-    places: Callable[[Sequence[int]], list[Place]] = _row_numbers
+    places: Callable[[Sequence[int]], list[LinePlace]] = _row_numbers
 
     def fail(self, problems: Sequence[tuple[int, str]], total: int) -> DataError:
         """Return the error for (row, what and fix) pairs; of `total` problems the first few are listed."""
@@ -47,7 +47,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RawTable:
     """Raw columns named user, item, rating, timestamp, context, weight (`roles` are those present), with their origin.
 
     `column(role)` gives one, and may read it only then: who asks for one after another holds one at a time. `rows` are
@@ -69,7 +69,7 @@ class Table:
         return found
 
 
-def listing(origin: Origin, problems: Sequence[tuple[Place, str]], total: int) -> DataError:
+def listing(origin: Origin, problems: Sequence[tuple[LinePlace, str]], total: int) -> DataError:
     """The error that lists places with what is wrong there."""
     lines = [f"{origin.name} has {total} problem{'s' if total != 1 else ''}"]
     for place, text in problems:

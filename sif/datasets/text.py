@@ -13,7 +13,7 @@ import polars as pl
 from sif.datasets.columns import ColumnNames, naming, recognise, short
 from sif.datasets.content import BROKEN, Content, load_content
 from sif.datasets.layout import DELIMITERS, LISTS, Layout, fields_of, positions, recognise_layout
-from sif.datasets.table import SHOWN, Origin, Place, Table, listing
+from sif.datasets.table import SHOWN, LinePlace, Origin, RawTable, listing
 from sif.errors import DataError
 
 __all__ = ["read_text"]
@@ -23,7 +23,7 @@ _Bytes = bytes | mmap.mmap
 _ONE_BYTE = "\x1f"  # stands in for "::", which polars cannot split at
 
 
-def read_text(source: Content | Path, columns: ColumnNames | None = None, layout: Layout | None = None) -> Table:
+def read_text(source: Content | Path, columns: ColumnNames | None = None, layout: Layout | None = None) -> RawTable:
     """Read the columns that matter, as text; `layout` skips the recognition (official files).
 
     Raises DataError for what cannot be read: the first problems are listed with line, text and fix.
@@ -61,10 +61,10 @@ def read_text(source: Content | Path, columns: ColumnNames | None = None, layout
     frame = frame.with_row_index("row")
     if blank.any():
         frame = frame.filter(~blank)
-    return Table(tuple(found), frame.get_column, origin, True, (*layout.notes, *notes), frame["row"], layout.names)
+    return RawTable(tuple(found), frame.get_column, origin, True, (*layout.notes, *notes), frame["row"], layout.names)
 
 
-def _read_lists(content: Content, layout: Layout, places: tuple[int, int]) -> Table:
+def _read_lists(content: Content, layout: Layout, places: tuple[int, int]) -> RawTable:
     """Read lines of a user and its items; a user without items is left out, and counted."""
     users, items, rows, empty = list[str](), list[str](), list[int](), 0
     user, start = places
@@ -82,7 +82,7 @@ def _read_lists(content: Content, layout: Layout, places: tuple[int, int]) -> Ta
     frame = pl.DataFrame({"user": users, "item": items}, schema={"user": pl.String, "item": pl.String})
     frame = frame.with_columns(pl.when(~pl.all().is_in(MISSING)).then(pl.all()))
     notes = (f"{empty} users without items left out",) if empty else ()
-    return Table(("user", "item"), frame.get_column, origin, True, (*layout.notes, *notes), pl.Series(rows))
+    return RawTable(("user", "item"), frame.get_column, origin, True, (*layout.notes, *notes), pl.Series(rows))
 
 
 def _source(content: Content, layout: Layout) -> Path | io.BytesIO:
@@ -123,7 +123,7 @@ def _enclosed(content: Content, layout: Layout, notes: list[str]) -> Content | N
 
 def _strays(name: str, held: _Bytes, end: int, sound: re.Pattern[bytes], mark: bytes) -> DataError:
     """The error that lists the fields where the quoting breaks; the first is at the byte `end`."""
-    stray, total, line, counted = list[tuple[Place, str]](), 0, 1, 0
+    stray, total, line, counted = list[tuple[LinePlace, str]](), 0, 1, 0
     while end < len(held):
         line, counted, total = line + held[counted:end].count(b"\n"), end, total + 1
         if len(stray) < SHOWN:
@@ -138,17 +138,19 @@ def _end(pattern: re.Pattern[bytes], held: _Bytes, start: int) -> int:
     return found.end() if found else start
 
 
-def _stray(held: _Bytes, place: int, line: int, mark: bytes) -> tuple[Place, str]:
+def _stray(held: _Bytes, place: int, line: int, mark: bytes) -> tuple[LinePlace, str]:
     """What is wrong with the field at a byte where the quoting breaks."""
     begin, after = held.rfind(b"\n", 0, place) + 1, held.find(b"\n", place)
     text = held[begin : len(held) if after < 0 else after].decode("utf-8", errors="replace").rstrip("\r")
     closed = re.compile(rb'"(?:[^"\n]++|"")*+"').match(held, place)
     if held[place : place + 1] == b'"' and not closed:
-        return Place(line, text), "a quote opens here and never closes. Close it, or double it inside a field."
+        return LinePlace(line, text), "a quote opens here and never closes. Close it, or double it inside a field."
     found = re.compile(rb"[^%b\r\n]*" % mark).match(held, place)
     field = found[0].decode("utf-8", errors="replace") if found else ""
     doubled = '"' + field.replace('"', '""') + '"'
-    return Place(line, text), f"a quote stands inside a field. Double it, and enclose the field: {short(doubled, 100)}"
+    return LinePlace(
+        line, text
+    ), f"a quote stands inside a field. Double it, and enclose the field: {short(doubled, 100)}"
 
 
 def _records(content: Content, layout: Layout) -> Iterator[tuple[int, str, int]]:
@@ -174,15 +176,15 @@ def _shape(count: int, layout: Layout) -> str:
     return f"{count} field{'s' if count != 1 else ''}, the {wanted} {expected}. {fix}, or delete the line."
 
 
-def _places(content: Content, layout: Layout, rows: Sequence[int]) -> list[Place]:
+def _places(content: Content, layout: Layout, rows: Sequence[int]) -> list[LinePlace]:
     """Rows to their lines; rows that have too few fields say so."""
-    wanted, found = set(rows), dict[int, Place]()
+    wanted, found = set(rows), dict[int, LinePlace]()
     for row, (number, text, count) in enumerate(_records(content, layout)):
         if row in wanted:
-            found[row] = Place(number, text, _shape(count, layout))
+            found[row] = LinePlace(number, text, _shape(count, layout))
             if len(found) == len(wanted):
                 break
-    return [found.get(row, Place(row + layout.skip + 1)) for row in rows]
+    return [found.get(row, LinePlace(row + layout.skip + 1)) for row in rows]
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -201,14 +203,14 @@ def _unreadable(content: Content, layout: Layout, origin: Origin, error: Excepti
     except BROKEN as broken:
         return DataError(f"{origin.name} cannot be read: {broken}\n  It may be cut short: fetch or write it again.")
     if bad is not None:
-        place = Place(bad[0], bad[1].decode("utf-8", errors="replace").rstrip("\r\n"))
+        place = LinePlace(bad[0], bad[1].decode("utf-8", errors="replace").rstrip("\r\n"))
         return listing(origin, [(place, "is not UTF-8. Save the file as UTF-8.")], 1)
-    problems, total = list[tuple[Place, str]](), 0
+    problems, total = list[tuple[LinePlace, str]](), 0
     for number, text, count in _records(content, layout):
         if text and (said := _shape(count, layout)):
             total += 1
             if len(problems) < SHOWN:
-                problems.append((Place(number, text), said))
+                problems.append((LinePlace(number, text), said))
     if problems:
         listed = listing(origin, problems, total)
         if layout.delimiter != " ":

@@ -12,9 +12,9 @@ from sif.datasets.content import BROKEN
 from sif.datasets.kinds import other_kind
 from sif.errors import DataError
 
-__all__ = ["PARTS", "cut_lines", "find_parts", "lines_of"]
+__all__ = ["TEXT_PARTS", "cut_lines", "find_parts", "lines_of"]
 
-PARTS = ("train", "valid", "test")
+TEXT_PARTS = ("train", "valid", "test")
 _FIRST = ("ptb.{}.txt", "wiki.{}.tokens", "{}.txt")  # where several texts lie together
 _TEXTS = (".txt", ".text", ".tokens", ".raw", ".md")
 _CUTS = (0.8, 0.9)  # where the validation and the test part of one text begin
@@ -38,10 +38,10 @@ def find_parts(bundle: Bundle) -> list[str]:
         if place is not None and (words[-1] in ("txt", "text", "tokens", "raw", "md") or len(words) == 1):
             pattern = "".join([*words[:place], "{}", *words[place + 1 :]])
             texts.setdefault(pattern, {}).setdefault(NAMES[words[place]], name)
-    whole = [pattern for pattern, files in texts.items() if len(files) == len(PARTS)]
+    whole = [pattern for pattern, files in texts.items() if len(files) == len(TEXT_PARTS)]
     chosen = next((pattern for pattern in _FIRST if pattern in whole), whole[0] if len(whole) == 1 else None)
     if chosen is not None:
-        return [texts[chosen][part] for part in PARTS]
+        return [texts[chosen][part] for part in TEXT_PARTS]
     if whole:
         raise DataError(
             f"{bundle.path} holds {len(whole)} texts: {', '.join(sorted(whole))}\n  Leave the parts of one there."
@@ -51,7 +51,7 @@ def find_parts(bundle: Bundle) -> list[str]:
         return single
     if texts:
         pattern, files = max(texts.items(), key=lambda pair: len(pair[1]))
-        lacking = ", ".join(pattern.format(part) for part in PARTS if part not in files)
+        lacking = ", ".join(pattern.format(part) for part in TEXT_PARTS if part not in files)
         raise DataError(f"{bundle.path} lacks {lacking}\n  Put the missing in: all three parts are needed.")
     raise DataError(
         f"{bundle.path} holds no text in a form that is known here{other_kind(bundle.path, 'text')}\n"

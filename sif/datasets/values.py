@@ -6,12 +6,12 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 
-__all__ = ["cell_of", "number_problem", "numbers_of"]
+__all__ = ["cell_of", "number_problem", "numbers_in"]
 
 _WITHOUT = {"rating": 'columns.rating=""', "weight": "ranking.weight=none"}
 
 
-def numbers_of(raw: pl.Series) -> pl.Series:
+def numbers_in(raw: pl.Series) -> pl.Series:
     """Return the values as Float32, null where one is missing or no number; truth is 1 and 0."""
     dtype = raw.dtype
     if dtype == pl.Float32:

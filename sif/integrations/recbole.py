@@ -28,7 +28,7 @@ from sif.integrations.recbole_support import recbole_ready
 from sif.integrations.recbole_train import scores_from, train_model
 from sif.serve.folding import Folded
 from sif.spaces.wide import WideNetwork
-from sif.spaces.wide_points import additive, additive_reason, named
+from sif.spaces.wide_points import additive_reason, is_additive_point, named
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import Marked, bce, bpr, softmax
@@ -76,7 +76,7 @@ class SIF(GeneralRecommender):  # type: ignore[misc]
         sizes = self.n_users, self.n_items
         try:
             self.genotype = _genotype(config)
-            if additive(self.genotype):
+            if is_additive_point(self.genotype):
                 raise GenotypeError(additive_reason(self.genotype))
             self.network = WideNetwork(sizes, self.genotype, Histories.of(*pairs, sizes))
         except (GenotypeError, SpaceError, TypeError) as error:

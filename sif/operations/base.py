@@ -11,7 +11,7 @@ from torch.nn import functional
 from sif.encodings.rows import Rows, broadcast
 from sif.operations.hinge import HINGE
 from sif.operations.kernels import Distance, Tower, Weighted, read_pairs
-from sif.operations.tables import Side
+from sif.operations.tables import FoldedSide
 
 __all__ = ["Node", "Operation"]
 
@@ -93,15 +93,15 @@ class Operation:
             return HINGE.weighted(a, b, width, rest[0].squeeze(0))
         return read_pairs(HINGE, Tower(), a, b, width, rest)
 
-    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> Side | None:
+    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> FoldedSide | None:
         """Return what vectors `[n, dim]` of mode 0 (users) or 1 (items) bring to w . o(u, v).
 
         None: no tables give it, and `forward` runs when it is served.
         """
         halves = self.halves(weight)
-        return None if halves is None else Side.of(x @ halves[mode])
+        return None if halves is None else FoldedSide.of(x @ halves[mode])
 
-    def fold_distance(self, mode: int, x: Tensor) -> Side | None:
+    def fold_distance(self, mode: int, x: Tensor) -> FoldedSide | None:
         """Return the same for -||o(u, v)||^2."""
         return None
 

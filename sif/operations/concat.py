@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sif.encodings.rows import Rows, broadcast
 from sif.operations.base import Node, Operation
-from sif.operations.tables import Side
+from sif.operations.tables import FoldedSide
 
 __all__ = ["Concat"]
 
@@ -38,9 +38,9 @@ class Concat(Operation):
         """Return -||u||^2 - ||v||^2."""
         return broadcast(u.norms(), v.norms(), width)
 
-    def fold_distance(self, mode: int, x: Tensor) -> Side:
+    def fold_distance(self, mode: int, x: Tensor) -> FoldedSide:
         """Fold to biases."""
-        return Side.of(-x.square().sum(1))
+        return FoldedSide.of(-x.square().sum(1))
 
     def onnx(self, node: Node, user: str, item: str) -> str:
         """Set the user beside every item."""

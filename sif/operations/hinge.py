@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sif.encodings.rows import Rows
 from sif.operations.kernels import Weighted, grid_by_distance, read_pairs, where_positive
-from sif.operations.tables import Side, extremum
+from sif.operations.tables import FoldedSide, extremum
 
 __all__ = ["HINGE", "Hinge"]
 
@@ -34,10 +34,10 @@ class Hinge:
         items = v.full()
         return grid_by_distance(1.0, u.full(), -items, weight) + items @ weight
 
-    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> Side:
+    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> FoldedSide:
         """Fold w . relu(u + v) to two L1 distances and biases."""
         if mode:
-            return Side.joined([Side.of(x @ weight), extremum(1.0, weight, -x)])
+            return FoldedSide.joined([FoldedSide.of(x @ weight), extremum(1.0, weight, -x)])
         return extremum(1.0, weight, x)
 
 

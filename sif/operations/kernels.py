@@ -14,7 +14,7 @@ from sif.encodings.rows import Rows, block_entries
 
 __all__ = [
     "Distance",
-    "Reader",
+    "PairReader",
     "Tower",
     "Weighted",
     "extremum_gradient",
@@ -87,7 +87,7 @@ class Tower:
         return along.view(x.shape), found
 
 
-Reader = Weighted | Distance | Tower
+PairReader = Weighted | Distance | Tower
 """Makes a score of x float `[..., dim]` under parameters (`score`), and gives its gradients (`gradients`)."""
 
 
@@ -143,7 +143,7 @@ class _ReadPairs(torch.autograd.Function):
     def forward(
         ctx: Any,
         operation: Any,
-        reader: Reader,
+        reader: PairReader,
         pairs: _Pairs,
         u: Tensor,
         v: Tensor,
@@ -208,7 +208,7 @@ def grid_by_distance(sign: float, u: Tensor, v: Tensor, weight: Tensor) -> Tenso
 
 def read_pairs(
     operation: Any,
-    reader: Reader,
+    reader: PairReader,
     users: Rows,
     items: Rows,
     width: int,

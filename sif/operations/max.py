@@ -8,7 +8,7 @@ from torch import Tensor
 from sif.encodings.rows import Rows
 from sif.operations.base import Operation
 from sif.operations.kernels import Weighted, extremum_gradient, grid_by_distance, read_pairs
-from sif.operations.tables import Side, extremum
+from sif.operations.tables import FoldedSide, extremum
 
 __all__ = ["Max"]
 
@@ -36,12 +36,12 @@ class Max(Operation):
             return read_pairs(self, Weighted(), u, v, width, [weight])
         return grid_by_distance(self.sign, u.full(), v.full(), weight)
 
-    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> Side:
+    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> FoldedSide:
         """Fold to two L1 distances and biases."""
         return extremum(self.sign, weight, x)
 
-    def fold_distance(self, mode: int, x: Tensor) -> Side:
+    def fold_distance(self, mode: int, x: Tensor) -> FoldedSide:
         """Fold to L1 distances of the squares of positive and of negative parts."""
         above, below = x.clamp_min(0).square(), x.clamp_max(0).square()
         weight = -x.new_ones(x.shape[1])
-        return Side.joined([extremum(self.sign, weight, above), extremum(-self.sign, weight, below)])
+        return FoldedSide.joined([extremum(self.sign, weight, above), extremum(-self.sign, weight, below)])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sif.encodings.rows import Rows, inner
 from sif.operations.base import Operation
-from sif.operations.tables import Side
+from sif.operations.tables import FoldedSide
 
 __all__ = ["Multiply"]
 
@@ -47,13 +47,13 @@ class Multiply(Operation):
                 return _tower_of_products(of_users, of_items, parameters)
         return super().mlp(u, v, width, parameters)
 
-    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> Side:
+    def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> FoldedSide:
         """Fold to an inner product, the weights in the user's table."""
-        return Side.of(x.new_zeros(len(x)), product=x if mode else x * weight)
+        return FoldedSide.of(x.new_zeros(len(x)), product=x if mode else x * weight)
 
-    def fold_distance(self, mode: int, x: Tensor) -> Side:
+    def fold_distance(self, mode: int, x: Tensor) -> FoldedSide:
         """Fold to an inner product of squares."""
-        return Side.of(x.new_zeros(len(x)), product=x.square() if mode else -x.square())
+        return FoldedSide.of(x.new_zeros(len(x)), product=x.square() if mode else -x.square())
 
 
 def _tower_of_products(u: Tensor, v: Tensor, parameters: Sequence[Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sif.encodings.rows import Rows, broadcast, inner
 from sif.operations.base import Operation
-from sif.operations.tables import Side
+from sif.operations.tables import FoldedSide
 
 __all__ = ["Plus"]
 
@@ -32,6 +32,6 @@ class Plus(Operation):
         """Return -||u||^2 - ||v||^2 -+ 2 <u, v>."""
         return inner(u, v, width) * self.twice + broadcast(u.norms(), v.norms(), width)
 
-    def fold_distance(self, mode: int, x: Tensor) -> Side:
+    def fold_distance(self, mode: int, x: Tensor) -> FoldedSide:
         """Fold to an inner product and biases."""
-        return Side.of(-x.square().sum(1), product=x if mode else self.twice * x)
+        return FoldedSide.of(-x.square().sum(1), product=x if mode else self.twice * x)

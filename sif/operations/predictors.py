@@ -12,7 +12,7 @@ from torch import Tensor
 from sif.encodings.rows import Rows
 from sif.operations.hinge import HINGE
 from sif.operations.kernels import Tower
-from sif.operations.tables import Deep, Side
+from sif.operations.tables import Deep, FoldedSide
 
 if TYPE_CHECKING:
     from sif.operations.base import Operation
@@ -37,12 +37,12 @@ class Predictor:
         """Return the scores `[n, width]` or `[n, m]` of many pairs, as the operation makes them fastest."""
         raise NotImplementedError
 
-    def fold(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side:
+    def fold(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide:
         """Return what vectors `[n, dim]` bring to the score, as users (mode 0) or items (1)."""
         side = self.tables(operation, mode, x, parameters)
-        return Side.of(x.new_zeros(len(x)), deep=(x,)) if side is None else side
+        return FoldedSide.of(x.new_zeros(len(x)), deep=(x,)) if side is None else side
 
-    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
+    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         """Return the same where the operation has a rule for it."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class _Sum(Predictor):
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
         return operation.weighted(u, v, width)
 
-    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
+    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         return operation.fold_weighted(x.new_ones(operation.width * x.shape[1]), mode, x)
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
@@ -88,7 +88,7 @@ class _Linear(Predictor):
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
         return operation.weighted(u, v, width, parameters[0])
 
-    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
+    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         return operation.fold_weighted(parameters[0].to(x), mode, x)
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
@@ -112,7 +112,7 @@ class _Mlp(Predictor):
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
         return operation.mlp(u, v, width, parameters)
 
-    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
+    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         weight, bias, *rest = (each.to(x) for each in parameters)
         halves = operation.halves(weight)
         if halves is None:
@@ -120,7 +120,7 @@ class _Mlp(Predictor):
         hidden = x @ halves[mode].T + (0.0 if mode else bias)
         if len(rest) == 1:
             return HINGE.fold_weighted(rest[0][0], mode, hidden)
-        return Side.of(x.new_zeros(len(x)), deep=(hidden,))
+        return FoldedSide.of(x.new_zeros(len(x)), deep=(hidden,))
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
         *layers, last = parameters
@@ -142,7 +142,7 @@ class _Distance(Predictor):
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
         return operation.distance(u, v, width)
 
-    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> Side | None:
+    def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         return operation.fold_distance(mode, x)
 
     def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-__all__ = ["Deep", "Side", "Tables", "extremum", "score_tables"]
+__all__ = ["Deep", "FoldedSide", "Tables", "extremum", "score_tables"]
 
 
 @dataclass(frozen=True)
-class Side:
+class FoldedSide:
     """What one side, n users or n items, brings to a score; all float32.
 
     The score of user u and item i is u.bias + i.bias + <u.product, i.product> + ||u.l1_plus - i.l1_plus||_1
@@ -29,10 +29,10 @@ class Side:
     def __len__(self) -> int:
         return len(self.bias)
 
-    def rows(self, ids: Tensor | slice) -> Side:
+    def rows(self, ids: Tensor | slice) -> FoldedSide:
         """Return the rows `ids`, int64 or a slice."""
         deep = tuple(table[ids] for table in self.deep)
-        return Side(self.bias[ids], self.product[ids], self.l1_plus[ids], self.l1_minus[ids], deep)
+        return FoldedSide(self.bias[ids], self.product[ids], self.l1_plus[ids], self.l1_minus[ids], deep)
 
     @staticmethod
     def of(
@@ -41,38 +41,38 @@ class Side:
         l1_plus: Tensor | None = None,
         l1_minus: Tensor | None = None,
         deep: tuple[Tensor, ...] = (),
-    ) -> Side:
+    ) -> FoldedSide:
         """Return a side with the tables that are given; the others have no columns."""
         product, l1_plus, l1_minus = (
             bias.new_zeros(len(bias), 0) if table is None else table for table in (product, l1_plus, l1_minus)
         )
-        return Side(bias, product, l1_plus, l1_minus, deep)
+        return FoldedSide(bias, product, l1_plus, l1_minus, deep)
 
     @staticmethod
-    def joined(parts: Sequence[Side]) -> Side:
+    def joined(parts: Sequence[FoldedSide]) -> FoldedSide:
         """Return the side whose score is the sum of those of the parts."""
         tables = {name: torch.cat([getattr(part, name) for part in parts], dim=1) for name in _TABLES}
         bias = torch.stack([part.bias for part in parts]).sum(0)
-        return Side.of(bias, **tables, deep=tuple(table for part in parts for table in part.deep))
+        return FoldedSide.of(bias, **tables, deep=tuple(table for part in parts for table in part.deep))
 
-    def float(self) -> Side:
+    def float(self) -> FoldedSide:
         """Return the same in float32, contiguous."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         deep = tuple(table.float().contiguous() for table in plain.pop("deep"))
-        return Side(**{name: table.float().contiguous() for name, table in plain.items()}, deep=deep)
+        return FoldedSide(**{name: table.float().contiguous() for name, table in plain.items()}, deep=deep)
 
 
 _TABLES = ("product", "l1_plus", "l1_minus")
 
 
-def extremum(sign: float, weight: Tensor, x: Tensor) -> Side:
+def extremum(sign: float, weight: Tensor, x: Tensor) -> FoldedSide:
     """Return what a side's vectors `[n, dim]` bring to w . max(u, v), with sign -1 to w . min(u, v)."""
     half = x * weight / 2
     rises = (weight >= 0) == (sign > 0)  # what is left is a maximum, not a minimum
-    return Side.of(half.sum(1), l1_plus=half[:, rises], l1_minus=half[:, ~rises])
+    return FoldedSide.of(half.sum(1), l1_plus=half[:, rises], l1_minus=half[:, ~rises])
 
 
-def score_tables(users: Side, items: Side) -> Tensor:
+def score_tables(users: FoldedSide, items: FoldedSide) -> Tensor:
     """Return the scores `[users, items]` of all tables but the deep ones."""
     out = torch.addmm(items.bias, users.product, items.product.T)
     if users.l1_plus.shape[1]:
@@ -99,6 +99,6 @@ class Deep:
 class Tables:
     """A folded function: a side each, and one `Deep` for each of their `deep` tables."""
 
-    users: Side
-    items: Side
+    users: FoldedSide
+    items: FoldedSide
     deep: tuple[Deep, ...] = ()

@@ -24,7 +24,7 @@ from sif.recipes.base import BaseRecipe
 from sif.run_directory import FinishedRun, RunDirectory
 from sif.sheet import Sheet
 
-__all__ = ["Candidate", "Changes", "Instance", "Problem", "RivalNetwork", "Searches"]
+__all__ = ["Changes", "ComparedModel", "Instance", "Problem", "RivalNetwork", "Searches"]
 
 Changes = dict[str, Any]
 """Settings of a training that tuning chose, by name; empty for the recipe's own."""
@@ -45,7 +45,7 @@ class RivalNetwork:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ComparedModel:
     """One model of the comparison: its network with its weights, and what its search and training came to.
 
     - `valid`: its validation metrics; None where it was not trained or has no validation part.
@@ -140,7 +140,7 @@ class Instance(ABC):
         """Return the fixed models that stand beside what is found."""
         return {}
 
-    def random(self, engine: Searches, found: State) -> dict[str, Candidate]:
+    def random(self, engine: Searches, found: State) -> dict[str, ComparedModel]:
         """Return what random search finds with the budget of the search, by row; empty where the recipe has none."""
         return {}
 
@@ -152,7 +152,7 @@ class Instance(ABC):
         """Return what a network costs: `parameters`, and what the problem adds."""
         return {"parameters": sum(parameter.numel() for parameter in network.parameters())}
 
-    def facts(self, candidate: Candidate) -> dict[str, Any]:
+    def facts(self, candidate: ComparedModel) -> dict[str, Any]:
         """Return what a row adds for this problem, such as true accuracies."""
         return {}
 

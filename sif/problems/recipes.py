@@ -13,7 +13,7 @@ from nasp_core.optimise import Training
 from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe
 from sif.recipes.changes import Change
-from sif.recipes.closed import Closed, Count, Size, model_of
+from sif.recipes.closed import Count, Size, StrictTable, model_of
 from sif.recipes.load import load_recipe
 from sif.rivals.base import Kind
 from sif.spaces.interaction import InteractionSettings
@@ -27,7 +27,7 @@ _WideModel: Any = model_of(WideSettings)
 _RankingModel: Any = model_of(RankingSettings)
 
 
-class SplitRecipe(Closed):
+class SplitRecipe(StrictTable):
     """How the data are cut; `seed` None takes the run's seed."""
 
     kind: Literal["random", "user", "leave-last-out", "temporal"] = "random"
@@ -41,7 +41,7 @@ class SpaceRecipe(_SettingsModel):  # type: ignore[misc, valid-type]
     name: Literal["interaction", "tensor-interaction"] = "interaction"
 
 
-class BaselineRecipe(Closed):
+class BaselineRecipe(StrictTable):
     """Which baselines stand beside the find: fixed models by name, all points (`enumerate`), random search."""
 
     names: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class BaselineRecipe(Closed):
     random: bool = True
 
 
-class TuneRecipe(Closed):
+class TuneRecipe(StrictTable):
     """The grid on which the find and the baselines choose by validation; the recipe's own values are always in it.
 
     `l2` and `learning_rate` (of the final training) hold for all that have embeddings; `embedding_dim` for the find and

@@ -26,7 +26,7 @@ from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree
 from sif.datasets import Interactions, Split
 from sif.errors import RecipeError
-from sif.problems.base import Candidate, Changes, Instance, Problem, RivalNetwork, Searches
+from sif.problems.base import Changes, ComparedModel, Instance, Problem, RivalNetwork, Searches
 from sif.problems.data import Prepared, make_task, prepare
 from sif.problems.recipes import RankingRecipe, Recipe
 from sif.problems.table_sheet import table_sheet
@@ -220,7 +220,7 @@ class TableInstance(Instance):
         """Return the search that trains every architecture: the truth that the regret is measured against."""
         return Enumerate(gradient=self._pinned()) if self.recipe.baselines.enumerate else None
 
-    def random(self, engine: Searches, found: State) -> dict[str, Candidate]:
+    def random(self, engine: Searches, found: State) -> dict[str, ComparedModel]:
         """Random search with the budget of the search, counted in passes over the training part."""
         if not self.recipe.baselines.random:
             return {}
@@ -235,7 +235,7 @@ class TableInstance(Instance):
         network.load_state_dict(drawn["weights"])
         settings = {"genotype": genotype.key()}
         valid = evaluate(network, self.final_task)
-        row = Candidate(network, True, valid, drawn["seconds"], genotype, drawn["metric"], trials, settings)
+        row = ComparedModel(network, True, valid, drawn["seconds"], genotype, drawn["metric"], trials, settings)
         return {"random-search": row}
 
     def _pinned(self) -> Any:

@@ -13,30 +13,30 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
-from sif.recipes.closed import Closed, model_of
+from sif.recipes.closed import StrictTable, model_of
 from sif.recipes.strategy import StrategyRecipe
 from sif.toml import toml_literal
 
-__all__ = ["BaseRecipe", "Source", "StrategyRecipe", "TrainingModel", "place", "refusal"]
+__all__ = ["BaseRecipe", "RecipeSource", "StrategyRecipe", "TrainingModel", "build_errors", "place"]
 
 _OptimiserModel = model_of(Optimiser)
 TrainingModel: Any = model_of(Training, optimiser=_OptimiserModel)
 
 
-class Source:
+class RecipeSource:
     """Where a recipe was read, for messages; no part of its value, so that all are equal."""
 
     def __init__(self, origin: str, places: Mapping[str, str]) -> None:
         self.origin, self.places = origin, places
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Source)
+        return isinstance(other, RecipeSource)
 
     def __hash__(self) -> int:
         return 0
 
 
-class BaseRecipe(Closed):
+class BaseRecipe(StrictTable):
     """The values that every run has; a task's own recipe adds data and space."""
 
     task: str
@@ -46,7 +46,7 @@ class BaseRecipe(Closed):
     search: TrainingModel = TrainingModel()
     train: TrainingModel = TrainingModel()
 
-    _source: Source = PrivateAttr(default_factory=lambda: Source("the recipe", {}))
+    _source: RecipeSource = PrivateAttr(default_factory=lambda: RecipeSource("the recipe", {}))
 
     @property
     def origin(self) -> str:
@@ -71,7 +71,7 @@ class BaseRecipe(Closed):
     def refuse(self, problems: Sequence[str]) -> None:
         """Raise `RecipeError` with all problems; nothing when there is none."""
         if problems:
-            raise refusal(self.origin, problems)
+            raise build_errors(self.origin, problems)
 
     def tried(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
         """Make what the recipe says, and return the problems: `steps` maps keys of the recipe to what they make."""
@@ -106,7 +106,7 @@ class BaseRecipe(Closed):
         return self.strategy.make()
 
 
-def refusal(origin: str, problems: Sequence[str]) -> RecipeError:
+def build_errors(origin: str, problems: Sequence[str]) -> RecipeError:
     """Return the error that lists the problems of a recipe."""
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
     return RecipeError(f"{origin} has {count}\n" + "\n".join(f"  {problem}" for problem in problems))

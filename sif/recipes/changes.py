@@ -16,15 +16,15 @@ from nasp_core.methods import STRATEGIES
 from sif.datasets.readers import reader_name
 from sif.encodings import encoding_names
 from sif.errors import RecipeError
-from sif.extend import named, resolve, to_plain
+from sif.extend import resolve, to_plain, with_names
 from sif.operations import operation_names
 from sif.plain import plain
-from sif.recipes.base import BaseRecipe, refusal
+from sif.recipes.base import BaseRecipe, build_errors
 from sif.recipes.problems import problem_name
 from sif.recipes.strategy import named_strategy
 
 __all__ = [
-    "MADE",
+    "IN_MEMORY",
     "Change",
     "changes_of",
     "declared",
@@ -38,7 +38,7 @@ __all__ = [
 
 _IN_PYTHON = "settings"
 _NAMES = ("task", "space.name", "strategy.name")  # they decide which types the other values have
-MADE = "strategy._made"
+IN_MEMORY = "strategy._made"
 """The key of a strategy that no recipe can write down: an object of this process."""
 
 
@@ -78,7 +78,7 @@ def changes_of(settings: Mapping[str, Any] | None, strategy: Any = None, seed: A
                 "or a list or dict of them"
             )
     if problems:
-        raise refusal("the call", problems)
+        raise build_errors("the call", problems)
     return [*changes, *([] if strategy is None else _strategy(strategy))]
 
 
@@ -97,7 +97,7 @@ def _value(key: str, value: Any) -> Any:
         return {str(plain(each)): _value(f"{key}.{plain(each)}", item) for each, item in value.items()}
     of_part = key.startswith("strategy.settings.")
     if not of_part and key not in _NAMED:
-        return plain(named(value))
+        return plain(with_names(value))
     if isinstance(value, list | tuple):
         return [_value(key, item) for item in value]
     try:
@@ -113,7 +113,7 @@ def _strategy(given: Any) -> list[Change]:
     name, fields, made = named_strategy(given)
     told = [Change("strategy.name", name, _IN_PYTHON)]
     told += [Change(f"strategy.settings.{key}", value, _IN_PYTHON) for key, value in fields.items()]
-    return [*told, *([Change(MADE, made, _IN_PYTHON)] if made is not None else [])]
+    return [*told, *([Change(IN_MEMORY, made, _IN_PYTHON)] if made is not None else [])]
 
 
 def read_changes(overrides: Sequence[str | Change]) -> list[Change]:
@@ -147,7 +147,7 @@ def training_changes(changes: Sequence[str | Change], refused: Sequence[str] = (
                 f"{change.place}  {change.key} does not concern this training; change train.KEY alone, or search again"
             )
     if problems:
-        raise refusal("the training", problems)
+        raise build_errors("the training", problems)
     return {change.key: change.value for change in read}
 
 

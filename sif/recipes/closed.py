@@ -9,13 +9,13 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-__all__ = ["Closed", "Count", "Share", "Size", "model_of"]
+__all__ = ["Count", "Share", "Size", "StrictTable", "model_of"]
 
 
 _CLOSED = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Closed(BaseModel):
+class StrictTable(BaseModel):
     """A table of a recipe; TOML has no null, so `"none"` stands for it where a value may be missing."""
 
     model_config = _CLOSED
@@ -78,6 +78,6 @@ def model_of(cls: type, *, leave_out: tuple[str, ...] = (), **overrides: Any) ->
             default = Field(default_factory=hint)
         members[field.name] = (hint, default)
     name = "_without_".join((cls.__name__, *leave_out))
-    made: type[BaseModel] = create_model(name, __base__=Closed, __module__=__name__, **members)
+    made: type[BaseModel] = create_model(name, __base__=StrictTable, __module__=__name__, **members)
     globals()[name] = made  # where pickle looks a class up, and so finds that of every recipe
     return made

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from nasp_core.errors import nearest
 from sif.errors import RecipeError
-from sif.recipes.base import BaseRecipe, Source, place, refusal
+from sif.recipes.base import BaseRecipe, RecipeSource, build_errors, place
 from sif.recipes.budgets import FULL, apply_budget, stated
-from sif.recipes.changes import MADE, Change, misread, read_changes, settled
+from sif.recipes.changes import IN_MEMORY, Change, misread, read_changes, settled
 from sif.recipes.choices import drop_unused, unused
 from sif.recipes.problems import problem
 from sif.recipes.shipped import recipe_names, recipe_text
@@ -52,7 +52,7 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
         raise RecipeError(f"{origin} is not TOML: {error}") from None
     places, read = dict(_lines(text)), read_changes(overrides)
     kind = _kind_of(data, read)
-    made = [change for change in read if change.key == MADE and not change.typed]
+    made = [change for change in read if change.key == IN_MEMORY and not change.typed]
     changes = list(settled([each for each in read if each not in made], kind, _name_in(data.get("strategy"))))
     drop_unused(data, changes, None if kind is _kind_of(data, ()) else kind)
     early = [change for change in changes if change.key.partition(".")[0] in ("budget", "budgets")]
@@ -70,7 +70,7 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
         places[change.key] = change.place
     recipe = _validated(data, origin, places)
     recipe.strategy._made = made[-1].value if made else None
-    recipe._source = Source(origin, places)
+    recipe._source = RecipeSource(origin, places)
     recipe.refuse(list(unused(recipe, [change.key for change in changes])))
     return recipe
 
@@ -102,7 +102,7 @@ def _validated(data: dict[str, Any], origin: str, places: Mapping[str, str]) -> 
     except ValidationError as error:
         told += [_explain(kind, places, problem) for problem in error.errors()]
     if told:
-        raise refusal(origin, sorted(dict.fromkeys(told), key=_line_number))
+        raise build_errors(origin, sorted(dict.fromkeys(told), key=_line_number))
     return recipe
 
 
@@ -115,14 +115,14 @@ def recipe_class(
         kinds = problem(task).recipes
     except RecipeError as error:
         key, why = "task", str(error).partition(": ")[2] or str(error)
-        raise refusal(origin, [f"{place(places or {}, key)}task = {task!r}: {why}"]) from None
+        raise build_errors(origin, [f"{place(places or {}, key)}task = {task!r}: {why}"]) from None
     space = data.get("space", {})
     name = str(space.get("name", next(iter(kinds)))) if isinstance(space, Mapping) else ""
     if name in kinds:
         found: type[BaseRecipe] = kinds[name]
         return found
     where = place(places or {}, "space.name")
-    raise refusal(origin, [f"{where}space.name = {name!r}: there are {', '.join(kinds)}"])
+    raise build_errors(origin, [f"{where}space.name = {name!r}: there are {', '.join(kinds)}"])
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
 from sif.extend import OBJECT, from_plain, reference, resolve, to_plain
-from sif.recipes.closed import Closed
+from sif.recipes.closed import StrictTable
 from sif.toml import toml_literal
 
 __all__ = ["StrategyRecipe", "named_strategy"]
@@ -56,7 +56,7 @@ _Setting = (
 )
 
 
-class StrategyRecipe(Closed):
+class StrategyRecipe(StrictTable):
     """Which strategy searches, with its settings by name.
 
     `name` is in the table of strategies, an entry point of `sif.strategies`, or `package.module:object`: a function or

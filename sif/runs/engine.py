@@ -17,7 +17,7 @@ from nasp_core.trials import TrialStrategy
 from nasp_core.types import State
 from sif.host import shielded
 from sif.problems import problem_of
-from sif.problems.base import Candidate, Changes, Instance, RivalNetwork
+from sif.problems.base import Changes, ComparedModel, Instance, RivalNetwork
 from sif.report.html import report
 from sif.results import FOUND, SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
 from sif.run_directory import RunDirectory
@@ -78,7 +78,7 @@ class Engine:
         best, state = self._best(grid, attempt)
         return best, state
 
-    def rival(self, name: str, rival: RivalNetwork) -> Candidate:
+    def rival(self, name: str, rival: RivalNetwork) -> ComparedModel:
         """Train a rival over its grid; return the best by validation."""
 
         def attempt(changes: Changes) -> tuple[Network, State]:
@@ -90,7 +90,7 @@ class Engine:
 
         network, state = self._best(rival.grid, attempt, own=False)
         network.load_state_dict(state["weights"])
-        return Candidate(network, True, state["valid"], state["seconds"], settings=state["tuned"])
+        return ComparedModel(network, True, state["valid"], state["seconds"], settings=state["tuned"])
 
     def regret(self, scores: dict[str, float]) -> float:
         """Return how much worse the found architecture is than the best, both trained by the recipe's own settings."""
@@ -217,7 +217,7 @@ def found_row(instance: Instance, genotype: Genotype, found: State, trained: Sta
     network = instance.build(genotype)
     if trained is not None:
         network.load_state_dict(trained["weights"])
-    candidate = Candidate(
+    candidate = ComparedModel(
         network,
         trained is not None,
         trained["valid"] if trained else None,
@@ -230,7 +230,7 @@ def found_row(instance: Instance, genotype: Genotype, found: State, trained: Sta
     return _row(instance, candidate)
 
 
-def _row(instance: Instance, candidate: Candidate) -> Row:
+def _row(instance: Instance, candidate: ComparedModel) -> Row:
     """Return the row of a candidate; reads the test part once if its network was trained."""
     genotype = candidate.genotype
     row = Row(

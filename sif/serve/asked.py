@@ -14,7 +14,7 @@ from torch import Tensor
 from sif.datasets.interactions import last_of_each
 from sif.errors import DataError
 
-__all__ = ["count_of", "in_a_list", "numbers_of", "rows_of"]
+__all__ = ["asked_rows", "count_of", "in_a_list", "numbers_of"]
 
 IntArray = NDArray[np.int64]
 _MOST = 1_000_000  # places beyond the catalogue are padding; more of it than this is a slip
@@ -149,7 +149,7 @@ def _unknown(number: Any, size: int, what: str, name: str) -> str:
     return f"unknown {what} {int(number)}: this model knows {what}s 0 to {size - 1}{fix}"
 
 
-def rows_of(matrix: Any, users: int, items: int, *, rated: bool | None = None) -> sparse.csr_array:
+def asked_rows(matrix: Any, users: int, items: int, *, rated: bool | None = None) -> sparse.csr_array:
     """Return rows of users as a CSR array `[users, items]`, checked as those of `fit` are.
 
     Args:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sif.errors import RunError
-from sif.operations.tables import Deep, Side, Tables
+from sif.operations.tables import Deep, FoldedSide, Tables
 from sif.serve.folding import Folded
 
 __all__ = [
@@ -56,7 +56,7 @@ def tables_of(arrays: dict[str, Tensor], joins: list[str]) -> Tables:
         layers = [(arrays[f"deep{number}.weight{i}"], arrays[f"deep{number}.bias{i}"]) for i in range(count)]
         deep.append(Deep(join, tuple(layers)))
     users, items = (
-        Side.of(
+        FoldedSide.of(
             arrays[f"{side}.bias"],
             product=arrays[f"{side}.product"],
             l1_plus=arrays[f"{side}.apart"],

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sif.encodings.side import SIDES
 from sif.encodings.side import Side as Of
-from sif.operations.tables import Side, Tables
+from sif.operations.tables import FoldedSide, Tables
 from sif.spaces.known import FunctionNetwork
 
 __all__ = ["fold", "fold_side"]
@@ -35,10 +35,10 @@ def fold(network: FunctionNetwork) -> Tables:
 
 
 @torch.no_grad()
-def fold_side(network: FunctionNetwork, side: Of, vectors: Sequence[Tensor], bias: Tensor) -> Side:
+def fold_side(network: FunctionNetwork, side: Of, vectors: Sequence[Tensor], bias: Tensor) -> FoldedSide:
     """Return what vectors, one tensor `[n, dim]` a branch, and biases `[n]` bring to a score, as users or as items."""
     mode = SIDES.index(side)
     branches = zip(network.branches, vectors, strict=True)
-    return Side.joined(
-        [Side.of(bias.double()), *(branch.fold(mode, rows.double()) for branch, rows in branches)]
+    return FoldedSide.joined(
+        [FoldedSide.of(bias.double()), *(branch.fold(mode, rows.double()) for branch, rows in branches)]
     ).float()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sif.operations import additive, operation
 from sif.operations.hinge import HINGE
-from sif.operations.tables import Deep, Side, Tables, score_tables
+from sif.operations.tables import Deep, FoldedSide, Tables, score_tables
 from sif.serve.fold_rules import fold
 from sif.serve.topk import Ranked, top_k_of
 
@@ -77,14 +77,14 @@ class Folded:
         return self.scores_of(self.tables.users.rows(users), items)
 
     @torch.no_grad()
-    def scores_of(self, users: Side, items: Tensor | None = None) -> Tensor:
+    def scores_of(self, users: FoldedSide, items: Tensor | None = None) -> Tensor:
         """Return the scores of users given by their tables (`fold_side`), such as new ones."""
         return self._scores(users, self.tables.items if items is None else self.tables.items.rows(items))
 
     @torch.no_grad()
     def top_k(
         self,
-        users: Tensor | Side,
+        users: Tensor | FoldedSide,
         n: int,
         *,
         items: NDArray[np.int64] | None = None,
@@ -96,7 +96,7 @@ class Folded:
         `users`: their numbers int64, or their tables. `items`: rank only these, ascending. `seen`: CSR
         `[len(users), n_items]` whose entries are left out. Scores are made a block of users at a time.
         """
-        asked = users if isinstance(users, Side) else self.tables.users.rows(users)
+        asked = users if isinstance(users, FoldedSide) else self.tables.users.rows(users)
         targets = self.tables.items if items is None else self.tables.items.rows(torch.from_numpy(items))
 
         def block(rows: slice) -> Tensor:
@@ -104,7 +104,7 @@ class Folded:
 
         return top_k_of(block, len(asked), len(targets), n, within=items, seen=seen, excluded=excluded)
 
-    def _scores(self, users: Side, items: Side) -> Tensor:
+    def _scores(self, users: FoldedSide, items: FoldedSide) -> Tensor:
         out = score_tables(users, items)
         for deep, left, right in zip(self.tables.deep, users.deep, items.deep, strict=True):
             _add(out, deep, left, right)

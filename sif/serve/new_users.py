@@ -15,10 +15,10 @@ from sif.encodings.base import Known, Lookup
 from sif.encodings.side import SideTables
 from sif.encodings.sums import lists_of
 from sif.host import shielded
-from sif.operations.tables import Side
+from sif.operations.tables import FoldedSide
 from sif.serve.fold_rules import fold_side
-from sif.serve.row_losses import Asks, Ranking, Rows
-from sif.spaces.branch import Branch
+from sif.serve.row_losses import Asks, RowRanking, UserRows
+from sif.spaces.branch import FunctionBranch
 from sif.spaces.known import FunctionNetwork
 from sif.tasks import RankingSettings, Scale
 
@@ -30,7 +30,7 @@ _STEPS, _LEARNING_RATE = 100, 0.05
 
 
 @shielded()
-def solve_users(network: FunctionNetwork, rows: sparse.csr_array, goal: Scale | RankingSettings) -> Side:
+def solve_users(network: FunctionNetwork, rows: sparse.csr_array, goal: Scale | RankingSettings) -> FoldedSide:
     """Return the tables (for `Folded.scores_of`) of the users of `rows`, CSR `[users, items]`, none trained on.
 
     What a user's encoding takes from their history is computed from the row. An embedding of their own, where the
@@ -51,7 +51,7 @@ def solve_users(network: FunctionNetwork, rows: sparse.csr_array, goal: Scale | 
     branches = _branches(network)
     step = max(1, _BLOCK // (_FOLDS * network.sizes[1]))
     blocks = [slice(start, start + step) for start in range(0, rows.shape[0], step)] or [slice(0, 0)]
-    solved = [_solve(network, branches, Rows.of(rows[block]), goal) for block in blocks]
+    solved = [_solve(network, branches, UserRows.of(rows[block]), goal) for block in blocks]
     vectors = [torch.cat(parts) for parts in zip(*(vectors for vectors, _ in solved), strict=True)]
     return fold_side(network, "user", vectors, torch.cat([bias for _, bias in solved]))
 
@@ -66,10 +66,10 @@ class _Branch(NamedTuple):
     start: Tensor | None
     known: SideTables
     lift: Callable[[Tensor], Tensor]
-    branch: Branch
+    branch: FunctionBranch
     items: Tensor
 
-    def history(self, rows: Rows, lookup: Lookup) -> Tensor | None:
+    def history(self, rows: UserRows, lookup: Lookup) -> Tensor | None:
         """Return what is known of the users of a lookup, None where the encoding reads no history."""
         lists = lists_of(rows.starts, rows.item, len(self.items))
         known = Known(lists, self.known.power)
@@ -95,7 +95,7 @@ def _branches(network: FunctionNetwork) -> list[_Branch]:
     return made
 
 
-def _asks(branches: list[_Branch], rows: Rows, folds: int | None) -> Asks:
+def _asks(branches: list[_Branch], rows: UserRows, folds: int | None) -> Asks:
     """Return one ask an entry, or `folds` a user; one a user with its whole row where no branch reads a history."""
     n = len(rows.starts) - 1
     if not any(branch.known.tables for branch in branches):
@@ -113,7 +113,7 @@ def _asks(branches: list[_Branch], rows: Rows, folds: int | None) -> Asks:
 
 
 def _solve(
-    network: FunctionNetwork, branches: list[_Branch], rows: Rows, goal: Scale | RankingSettings
+    network: FunctionNetwork, branches: list[_Branch], rows: UserRows, goal: Scale | RankingSettings
 ) -> tuple[list[Tensor], Tensor]:
     """Return the vectors `[n, dim]` of each branch and the biases `[n]`, the global one in them."""
     n, n_users = len(rows.starts) - 1, network.sizes[0]
@@ -144,7 +144,7 @@ def _descend(learn: list[Tensor], objective: Callable[[int], Tensor]) -> None:
 def _objective(
     network: FunctionNetwork,
     branches: list[_Branch],
-    rows: Rows,
+    rows: UserRows,
     goal: Scale | RankingSettings,
     own: list[Tensor | None],
     bias: Tensor,
@@ -172,7 +172,7 @@ def _objective(
             return ((score - wanted).square() * rows.share).sum() + penalty()
 
         return squared
-    ranking = Ranking(goal, rows, asks, _drawn(network, goal))
+    ranking = RowRanking(goal, rows, asks, _drawn(network, goal))
 
     def ranked(step: int) -> Tensor:
         scores = bias[asks.user].unsqueeze(1) + known + offset

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from sif.tasks import RankingSettings
 
-__all__ = ["Asks", "Ranking", "Rows"]
+__all__ = ["Asks", "RowRanking", "UserRows"]
 
 _SAMPLE = 128  # items that a step of BPR compares with
 
 
-class Rows(NamedTuple):
+class UserRows(NamedTuple):
     """The entries of n users: `starts` int64 `[n + 1]`; `user`, `item` int64 and `value` float32, `[entries]`."""
 
     starts: Tensor
@@ -27,7 +27,7 @@ class Rows(NamedTuple):
     value: Tensor
 
     @classmethod
-    def of(cls, rows: sparse.csr_array) -> Rows:
+    def of(cls, rows: sparse.csr_array) -> UserRows:
         """Return the entries of CSR rows."""
         starts = torch.from_numpy(rows.indptr.astype(np.int64))
         user = torch.repeat_interleave(torch.arange(rows.shape[0]), starts.diff())
@@ -57,14 +57,14 @@ class Asks(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RowRanking:
     """The ranking loss of rows, from scores `[asks, items]`; every method returns the sum of the users' means.
 
     `settings` are training's. `drawn` float32 `[items]`: with which probability training drew each item.
     """
 
     settings: RankingSettings
-    rows: Rows
+    rows: UserRows
     asks: Asks
     drawn: Tensor
 

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from sif.encodings.rows import Rows
 from sif.operations import PREDICTORS, Operation, operation
-from sif.operations.tables import Deep, Side
+from sif.operations.tables import Deep, FoldedSide
 from sif.spaces.wide_settings import WideSettings
 
-__all__ = ["Branch", "WideBranch"]
+__all__ = ["FunctionBranch", "WideBranch"]
 
 
-class Branch(nn.Module):
+class FunctionBranch(nn.Module):
     """score(u, v) = predictor(operation(u, v)), for vectors after encoding and element-wise network."""
 
     def __init__(self, name: str, joins: Operation, predictor: str) -> None:
@@ -39,7 +39,7 @@ class Branch(nn.Module):
         """Return the scores float `[n, m]` of vectors `[n, dim]` with vectors `[m, dim]`, never n x m x dim at once."""
         return self.scores(Rows(u), Rows(v), 0)
 
-    def fold(self, mode: int, x: Tensor) -> Side:
+    def fold(self, mode: int, x: Tensor) -> FoldedSide:
         """Return what vectors `[n, dim]` bring to the score, as users (mode 0) or items (1)."""
         return self.reads.fold(self.joins, mode, x, [each.detach() for each in self.values()])
 
@@ -57,7 +57,7 @@ def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     return layer
 
 
-class WideBranch(Branch):
+class WideBranch(FunctionBranch):
     """A branch of a wide network.
 
     - `sum`: of the entries; `linear`: `weight` . x, `weight` float `[dim]` (`concat`: `[2 dim]`); `distance`: -||x||^2.

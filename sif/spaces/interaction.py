@@ -31,7 +31,7 @@ from sif.operations import (
     operation,
     operation_names,
 )
-from sif.spaces.branch import Branch
+from sif.spaces.branch import FunctionBranch
 
 __all__ = ["InteractionNetwork", "InteractionSettings", "InteractionSpace"]
 
@@ -84,7 +84,7 @@ def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation
         raise SpaceError("; ".join(problems))
 
 
-class _Predictor(Branch):
+class _Predictor(FunctionBranch):
     """One candidate: an operation and its own linear predictor."""
 
     def __init__(self, name: str, joins: Operation, settings: InteractionSettings) -> None:
@@ -171,7 +171,7 @@ class InteractionNetwork(_Interaction):
         return only
 
     @property
-    def branches(self) -> tuple[Branch, ...]:
+    def branches(self) -> tuple[FunctionBranch, ...]:
         """The one function."""
         return (self.predictor,)
 

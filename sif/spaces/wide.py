@@ -18,7 +18,7 @@ from sif.encodings.histories import Histories
 from sif.encodings.side import SIDES, Side, SideTables
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide_base import WideBase
-from sif.spaces.wide_points import additive, additive_reason, equivalence_class, wide_formula, wide_genotype
+from sif.spaces.wide_points import additive_reason, class_of_choices, is_additive_point, wide_formula, wide_genotype
 from sif.spaces.wide_settings import NAME, VERSION, WideSettings, groups_of, settings_of
 
 __all__ = ["WideNetwork", "WideSpace"]
@@ -51,7 +51,7 @@ class WideNetwork(WideBase):
             offers[group.name] = tuple((str(name),) for name in names)
         super().__init__(sizes, settings, offers, histories, counts)
         self.choices = {group: genotype.choices[group] for group in offers}
-        self.additive = additive(genotype)
+        self.additive = is_additive_point(genotype)
         self._only = Mixture(active={group: (0,) * len(names) for group, names in offers.items()})
 
     def _mixture(self, mixture: Mixture | None) -> Mixture:
@@ -103,8 +103,8 @@ class WideSpace(WideBase, Space):
     branch, and `biases`. In a branch, candidates share the embeddings; each pair of operation and predictor has its own
     predictor. Element-wise networks are weights here, trained on the training part.
 
-    Without `additive`, points whose score is f(user) + g(item) (`additive`) are left out: `constrain` goes to the
-    nearest other point, and `selection` refuses them.
+    Without `additive`, points whose score is f(user) + g(item) are left out: `constrain` goes to the nearest other
+    point, and `selection` refuses them.
     """
 
     name: ClassVar[str] = NAME
@@ -147,7 +147,7 @@ class WideSpace(WideBase, Space):
         return WideNetwork((users, items), genotype, histories or Histories.empty((users, items)), counts)
 
     settings_of = staticmethod(settings_of)
-    additive = staticmethod(additive)
+    additive = staticmethod(is_additive_point)
     formula = staticmethod(wide_formula)
 
     @torch.no_grad()
@@ -208,7 +208,7 @@ class WideSpace(WideBase, Space):
 
     def equivalence_class(self, active: Active) -> str:
         """Return one name for all points that are the same set of functions (see `wide_points.equivalence_class`)."""
-        return equivalence_class(self._choices(active))
+        return class_of_choices(self._choices(active))
 
     def canonical(self, active: Active) -> Active:
         """Return the same point with `sum` in place of `linear` where the weights can move into the embeddings.

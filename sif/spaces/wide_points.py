@@ -14,9 +14,9 @@ from sif.spaces.wide_settings import NAME, OFFERS, VERSION, WideSettings
 __all__ = [
     "NAMED",
     "NamedPoint",
-    "additive",
     "additive_reason",
-    "equivalence_class",
+    "class_of_choices",
+    "is_additive_point",
     "named",
     "wide_formula",
     "wide_genotype",
@@ -94,7 +94,7 @@ def _pairs(choices: Choices) -> list[tuple[str, str]]:
     return list(zip(map(str, choices["operation"]), map(str, choices["predictor"]), strict=True))
 
 
-def additive(genotype: Genotype) -> bool:
+def is_additive_point(genotype: Genotype) -> bool:
     """Return whether the score is f(user) + g(item), which ranks the items alike for all users.
 
     A branch is additive exactly when it is `plus`, `minus` or `concat` with `sum` or `linear`, or `concat` with
@@ -113,7 +113,7 @@ def additive_reason(genotype: Genotype) -> str:
     )
 
 
-def equivalence_class(choices: Choices) -> str:
+def class_of_choices(choices: Choices) -> str:
     """Return one name for points that are the same set of functions (free tables, free predictors).
 
     Encodings are linear in their tables, so a linear map of an encoding, entry by entry, is again one (its tables

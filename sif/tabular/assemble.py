@@ -11,11 +11,11 @@ from typing import Any
 import polars as pl
 
 from sif.checkpoint import write_atomically
-from sif.tabular.keys import COLUMNS
+from sif.tabular.keys import KEY_COLUMNS
 
-__all__ = ["MADE", "write_table"]
+__all__ = ["TABLE_FACTS", "write_table"]
 
-MADE = "made"
+TABLE_FACTS = "made"
 """The column that says in JSON how the table was made, the same in every row."""
 _PLAIN = {
     "seed": pl.Int16,
@@ -31,26 +31,26 @@ _LEFT_OUT = "rmse_standardised"  # rmse over the deviation of the training ratin
 def write_table(records: Iterable[Mapping[str, Any]], header: Mapping[str, Any], out: Path) -> None:
     """Write the records of a journal as Parquet; an existing file is replaced once the new one is whole.
 
-    Columns: `task`, those of `COLUMNS`, `seed`, `parameters`, `seconds` (of one processor), `epoch` (that the weights
-    are of), `failed` (diverged: no metrics), `curve` (validation metric of each evaluated epoch), `valid_NAME` and
-    `test_NAME` of each metric (null of the other task), and `made`.
+    Columns: `task`, those of `KEY_COLUMNS`, `seed`, `parameters`, `seconds` (of one core), `epoch` (of the weights),
+    `failed` (diverged: no metrics), `curve` (validation metric of each evaluated epoch), `valid_NAME` and `test_NAME`
+    of each metric (null of the other task), and `made`.
     """
     rows = sorted(map(_row, records), key=lambda row: (row["task"], row["seed"]))
     names = sorted({name for row in rows for name in row if name.startswith(("valid_", "test_"))})
     schema: dict[str, Any] = {
         "task": pl.String,
-        **dict.fromkeys(COLUMNS, pl.String),
+        **dict.fromkeys(KEY_COLUMNS, pl.String),
         **_PLAIN,
         **dict.fromkeys(names, pl.Float32),
     }
-    frame = pl.DataFrame(rows, schema=schema).with_columns(pl.lit(json.dumps(header)).alias(MADE))
+    frame = pl.DataFrame(rows, schema=schema).with_columns(pl.lit(json.dumps(header)).alias(TABLE_FACTS))
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", compression_level=19)
     write_atomically(out, buffer.getvalue())
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
-    row = {"task": record["task"], **dict(zip(COLUMNS, record["point"], strict=True))}
+    row = {"task": record["task"], **dict(zip(KEY_COLUMNS, record["point"], strict=True))}
     row |= {name: record[name] for name in _PLAIN}
     for part in ("valid", "test"):
         row |= {f"{part}_{name}": value for name, value in record[part].items() if name != _LEFT_OUT}

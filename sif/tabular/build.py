@@ -25,17 +25,17 @@ from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import NAME
 from sif.tabular.assemble import write_table
 from sif.tabular.journal import Journal
-from sif.tabular.keys import Key, key_of
-from sif.tabular.plans import PLANS, TASKS, Plan, TaskName
+from sif.tabular.keys import Key, table_key_of
+from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
 from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["Progress", "arena_of", "build_table", "journal_path"]
+__all__ = ["BuildProgress", "arena_of", "build_table", "journal_path"]
 
 _SPLIT_SEED = 0
 _LAST = ("minus", "mlp")
 
 
-class Progress(NamedTuple):
+class BuildProgress(NamedTuple):
     """How far a build is: trainings done, trainings in all, and the processor seconds of the last one."""
 
     done: int
@@ -57,7 +57,7 @@ def _one_thread() -> Iterator[None]:
 class _Ground(NamedTuple):
     """What the trainings of one task share."""
 
-    plan: Plan
+    plan: TablePlan
     task: RatingTask | RankingTask
     space: WideSpace
     points: list[Active]
@@ -76,8 +76,8 @@ def build_table(
     seeds: int = 3,
     tasks: Sequence[TaskName] = TASKS,
     points: int | None = None,
-    plans: Mapping[TaskName, Plan] = PLANS,
-    told: Callable[[Progress], None] | None = None,
+    plans: Mapping[TaskName, TablePlan] = PLANS,
+    told: Callable[[BuildProgress], None] | None = None,
 ) -> Path:
     """Train each point with `seeds` seeds on each task and write the table `out` (Parquet); return `out`.
 
@@ -99,7 +99,7 @@ def build_table(
         wanted = list(_order(grounds, seeds))
         for name, seed, active in wanted:
             ground = grounds[name]
-            key = key_of(ground.space, active)
+            key = table_key_of(ground.space, active)
             if (name, seed, *key) in done:
                 continue
             twin = done.get((name, seed, *_twin(key)))
@@ -107,12 +107,12 @@ def build_table(
             journal.add(record)
             done[name, seed, *key] = record
             if told is not None:
-                told(Progress(len(done), len(wanted), record["seconds"]))
+                told(BuildProgress(len(done), len(wanted), record["seconds"]))
         write_table(journal.records, header, out)
     return out
 
 
-def arena_of(data: Interactions, plan: Plan) -> tuple[RatingTask | RankingTask, WideSpace]:
+def arena_of(data: Interactions, plan: TablePlan) -> tuple[RatingTask | RankingTask, WideSpace]:
     """Return the task and the space in which a table's points are trained: what a one-shot strategy searches.
 
     The find of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
@@ -127,7 +127,7 @@ def arena_of(data: Interactions, plan: Plan) -> tuple[RatingTask | RankingTask, 
     return task, space
 
 
-def _ground(data: Interactions, plan: Plan, points: int | None) -> _Ground:
+def _ground(data: Interactions, plan: TablePlan, points: int | None) -> _Ground:
     task, space = arena_of(data, plan)
     offered = list(space.points())
     if points is not None and points < len(offered):
@@ -145,7 +145,7 @@ def _order(grounds: Mapping[TaskName, _Ground], seeds: int) -> Iterator[tuple[Ta
         for seed in range(seeds):
             for name, ground in grounds.items():
                 for active in ground.points:
-                    key = key_of(ground.space, active)
+                    key = table_key_of(ground.space, active)
                     if max((place for place, each in enumerate(_LAST, 1) if each in key), default=0) == late:
                         yield name, seed, active
 

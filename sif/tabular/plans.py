@@ -11,14 +11,14 @@ from sif.errors import DataError
 from sif.spaces.wide_settings import OFFERS, WideSettings
 from sif.tasks.ranking_settings import RankingSettings
 
-__all__ = ["PLANS", "TASKS", "Plan", "TaskName"]
+__all__ = ["PLANS", "TASKS", "TablePlan", "TaskName"]
 
 TaskName = Literal["rating", "ranking"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class TablePlan:
     """What all points of a table share on one task.
 
     - `metric`: what judges a point; a name of the task's metrics.
@@ -36,7 +36,7 @@ class Plan:
     training: Training
     ranking: RankingSettings | None = None
 
-    def without(self, names: Collection[str]) -> Plan:
+    def without(self, names: Collection[str]) -> TablePlan:
         """Return this plan in a smaller space, which does not offer the candidates `names`.
 
         Raises `DataError` for a name that is no candidate, `SpaceError` where a choice has none left.
@@ -61,8 +61,8 @@ class Plan:
         return told
 
 
-PLANS: Mapping[TaskName, Plan] = {
-    "rating": Plan(
+PLANS: Mapping[TaskName, TablePlan] = {
+    "rating": TablePlan(
         metric="rmse",
         maximise=False,
         fractions=(0.5, 0.25, 0.25),
@@ -83,7 +83,7 @@ PLANS: Mapping[TaskName, Plan] = {
             optimiser=Optimiser(kind="adam", learning_rate=0.01, betas=(0.9, 0.99), schedule="linear"),
         ),
     ),
-    "ranking": Plan(
+    "ranking": TablePlan(
         metric="ndcg@10",
         maximise=True,
         fractions=(0.8, 0.1, 0.1),

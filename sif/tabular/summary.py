@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sif.spaces.wide_points import NAMED, named
-from sif.tabular.keys import COLUMNS, Key
+from sif.tabular.keys import KEY_COLUMNS, Key
 from sif.tabular.measures import kendall_tau, spearman
 from sif.tabular.table import InteractionTable
 
@@ -23,15 +23,15 @@ Array = NDArray[np.float64]
 def explained(keys: list[Key], values: Array) -> dict[str, float]:
     """Return the share of the variance of values `[points, seeds]` that each choice explains on its own.
 
-    Per column of `COLUMNS`, eta squared: the sum of squares of the means by candidate over the total. `seed` is what
+    Per column of `KEY_COLUMNS`, eta squared: the squares of the means by candidate over the total. `seed` is what
     varies between trainings of one point. Where every combination of candidates is there, `together` is what is left,
     the interactions of choices, and the shares sum to 1; elsewhere choices overlap, and it is left out. NaN where
     nothing varies.
     """
-    offered = [{key[place] for key in keys} for place in range(len(COLUMNS))]
+    offered = [{key[place] for key in keys} for place in range(len(KEY_COLUMNS))]
     total = float(np.square(values - values.mean()).sum())
     shares = {}
-    for place, column in enumerate(COLUMNS):
+    for place, column in enumerate(KEY_COLUMNS):
         squares = 0.0
         for name in offered[place]:
             part = values[[key[place] == name for key in keys]]
@@ -110,7 +110,7 @@ def _of_task(table: InteractionTable, task: Any, best: int) -> dict[str, Any]:
 def _pairs(keys: list[Key], means: Array, best: Callable[..., float]) -> dict[str, dict[str, float]]:
     pairs: dict[str, dict[str, float]] = {}
     for key, mean in zip(keys, means.tolist(), strict=True):
-        choice = dict(zip(COLUMNS, key, strict=True))
+        choice = dict(zip(KEY_COLUMNS, key, strict=True))
         row = pairs.setdefault(choice["operation"], {})
         row[choice["predictor"]] = best(mean, row.get(choice["predictor"], mean))
     return pairs

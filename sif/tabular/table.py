@@ -21,15 +21,15 @@ from sif.resources import resource_dir
 from sif.spaces.build import small_space
 from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import NAME, VERSION, groups_of, settings_of
-from sif.tabular.assemble import MADE
-from sif.tabular.keys import COLUMNS, Key, key_of
+from sif.tabular.assemble import TABLE_FACTS
+from sif.tabular.keys import KEY_COLUMNS, Key, table_key_of
 from sif.tabular.plans import TaskName
 
-__all__ = ["InteractionTable", "Part"]
+__all__ = ["InteractionTable", "TablePart"]
 
-Part = Literal["valid", "test"]
+TablePart = Literal["valid", "test"]
 _SHIPPED = "interactions-ml100k.parquet"
-_NEEDED = ("task", *COLUMNS, "seed", "parameters", "seconds", "epoch", "failed", "curve", MADE)
+_NEEDED = ("task", *KEY_COLUMNS, "seed", "parameters", "seconds", "epoch", "failed", "curve", TABLE_FACTS)
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class _Trainings:
     epoch: NDArray[np.int64]
     curves: list[list[list[float]]]
 
-    def means(self, part: Part) -> NDArray[np.float64]:
+    def means(self, part: TablePart) -> NDArray[np.float64]:
         """Return the mean of the metric over seeds, `[points]`; NaN where a training diverged."""
         means: NDArray[np.float64] = self.metrics[f"{part}_{self.metric}"].mean(axis=1)
         return means
 
-    def losses(self, part: Part) -> NDArray[np.float64]:
+    def losses(self, part: TablePart) -> NDArray[np.float64]:
         """Return the means turned so that less is better, `[points]`; +inf where a training diverged."""
         means = self.means(part)
         return np.where(np.isnan(means), np.inf, -means if self.maximise else means)
@@ -74,15 +74,15 @@ class InteractionTable:
             lack = f"no column {', '.join(missing)}" if missing else "no rows"
             raise DataError(f"{source} has {lack}\n  It must be a table that `sif table build` wrote.")
         self.source = source
-        self.made: dict[str, Any] = json.loads(frame[MADE][0])
-        self.frame = frame.drop(MADE)
+        self.made: dict[str, Any] = json.loads(frame[TABLE_FACTS][0])
+        self.frame = frame.drop(TABLE_FACTS)
         self.tasks: tuple[str, ...] = tuple(self.made["plans"])
         self.seeds: tuple[int, ...] = tuple(sorted(frame["seed"].unique().to_list()))
         self._settings = settings_of(Genotype(NAME, VERSION, {}, self.made["plans"][self.tasks[0]]["settings"]))
         self._space = self.space()
-        held = set(frame.select(COLUMNS).unique().iter_rows())
-        self.points: tuple[Active, ...] = tuple(p for p in self._space.points() if key_of(self._space, p) in held)
-        self._index = {key_of(self._space, active): index for index, active in enumerate(self.points)}
+        held = set(frame.select(KEY_COLUMNS).unique().iter_rows())
+        self.points: tuple[Active, ...] = tuple(p for p in self._space.points() if table_key_of(self._space, p) in held)
+        self._index = {table_key_of(self._space, active): index for index, active in enumerate(self.points)}
         self._trainings = {task: self._read(task) for task in self.tasks}
 
     @classmethod
@@ -110,7 +110,7 @@ class InteractionTable:
         self,
         task: TaskName,
         point: Active | Genotype,
-        split: Part = "test",
+        split: TablePart = "test",
         seed: int | None = None,
         *,
         name: str | None = None,
@@ -174,32 +174,32 @@ class InteractionTable:
         """Return the number of parameters of a point's network."""
         return int(self._of(task).parameters[self._place(point)])
 
-    def rank(self, task: TaskName, point: Active | Genotype, split: Part = "test") -> int:
+    def rank(self, task: TaskName, point: Active | Genotype, split: TablePart = "test") -> int:
         """Return the true rank of a point, 1 is the best: one more than how many have a better mean over seeds."""
         losses = self._of(task).losses(_part(split))
         return 1 + int((losses < losses[self._place(point)]).sum())
 
-    def regret(self, task: TaskName, point: Active | Genotype, split: Part = "test") -> float:
+    def regret(self, task: TaskName, point: Active | Genotype, split: TablePart = "test") -> float:
         """Return how much worse a point's mean over seeds is than that of the best point: 0 or more, in the metric."""
         losses = self._of(task).losses(_part(split))
         own = losses[self._place(point)]
         return math.inf if math.isinf(own) else float(own - losses.min())
 
-    def best(self, task: TaskName, split: Part = "test") -> Active:
+    def best(self, task: TaskName, split: TablePart = "test") -> Active:
         """Return the point of the best mean over seeds; of equals the first."""
         return self.points[int(self._of(task).losses(_part(split)).argmin())]
 
-    def mean(self, task: TaskName, split: Part = "test") -> float:
+    def mean(self, task: TaskName, split: TablePart = "test") -> float:
         """Return the mean over all points that did not diverge: what drawing one blindly gives."""
         return float(np.nanmean(self._of(task).means(_part(split))))
 
-    def values(self, task: TaskName, split: Part = "test", name: str | None = None) -> NDArray[np.float64]:
+    def values(self, task: TaskName, split: TablePart = "test", name: str | None = None) -> NDArray[np.float64]:
         """Return a metric of all points and seeds, float64 `[points, seeds]`; NaN where a training diverged."""
         table = self._of(task)
         return table.metrics[f"{_part(split)}_{name or table.metric}"].copy()
 
     def key(self, point: Active | Genotype) -> Key:
-        """Return the names of a point's choices, in the order of `COLUMNS`; `DataError` where the table lacks it."""
+        """Return the names of a point's choices, ordered as `KEY_COLUMNS`; `DataError` where the table lacks it."""
         if isinstance(point, Genotype):
             names = tuple(
                 str(name) for group in groups_of(self._settings) for name in point.choices.get(group.name, ())
@@ -210,7 +210,7 @@ class InteractionTable:
                 len(point.get(g.name, ())) == g.choices and all(0 <= i < len(g.candidates) for i in point[g.name])
                 for g in self._space.groups
             )
-            names = key_of(self._space, point) if right else ()
+            names = table_key_of(self._space, point) if right else ()
         if not right or names not in self._index:
             raise DataError(f"{self.source} does not hold the point {_text(point, names)}\n  {self._holds()}")
         return names
@@ -246,7 +246,8 @@ class InteractionTable:
         shape = len(self.points), len(self.seeds)
         seeds = {seed: place for place, seed in enumerate(self.seeds)}
         where = [
-            self._index.get(row[:-1], -1) * shape[1] + seeds[row[-1]] for row in frame.select(*COLUMNS, "seed").rows()
+            self._index.get(row[:-1], -1) * shape[1] + seeds[row[-1]]
+            for row in frame.select(*KEY_COLUMNS, "seed").rows()
         ]
         if sorted(where) != list(range(shape[0] * shape[1])):
             raise DataError(
@@ -273,11 +274,11 @@ class InteractionTable:
         )
 
 
-def _part(split: str) -> Part:
-    for part in get_args(Part):
+def _part(split: str) -> TablePart:
+    for part in get_args(TablePart):
         if split == part:
             return part  # type: ignore[no-any-return]
-    raise DataError(f"no part {split!r} in a table; there are {', '.join(get_args(Part))}")
+    raise DataError(f"no part {split!r} in a table; there are {', '.join(get_args(TablePart))}")
 
 
 def _text(point: Active | Genotype, names: Key) -> str:

@@ -28,7 +28,7 @@ from sif.encodings.side import SidePass
 from sif.encodings.sums import CSR, lists_of_rows
 from sif.errors import RunError
 from sif.operations import PREDICTORS, Operation, operation, operation_names
-from sif.operations.tables import Side, Tables
+from sif.operations.tables import FoldedSide, Tables
 from sif.serve.export import Export, load_export
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
@@ -152,7 +152,7 @@ def _folded_by_forward(network: WideNetwork) -> Folded:
     of_users, of_items = torch.split(network.bias.detach().squeeze(1), list(_SIZES))
     values = [value.detach() for value in branch.values()]
     deep = branch.reads.deep(Operation(), branch.operation, values, branch.joins.width * _DIM)
-    sides = Side.of(of_users + network.offset.detach(), deep=(u,)), Side.of(of_items, deep=(v,))
+    sides = FoldedSide.of(of_users + network.offset.detach(), deep=(u,)), FoldedSide.of(of_items, deep=(v,))
     return Folded(Tables(*sides, (deep,)))
 
 

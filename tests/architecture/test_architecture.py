@@ -20,8 +20,8 @@ OTHERS = {
     "task on tables": 4,  # rankings have figures of their own; tests/plugin adds a task with 1 file in all
     "space of cells": 4,  # two of them for the true accuracies of this one
 }
-CLASHES = 99
-"""How many public names have two meanings; it only goes down."""
+CLASHES = {"search"}
+"""The public names that two modules define: the core's search, and the library's, which runs it."""
 
 
 @pytest.mark.parametrize("kind", PARTS)
@@ -40,7 +40,7 @@ def test_no_circle_of_files():
 
 def test_no_more_names_have_two_meanings():
     found = clashes()
-    assert len(found) <= CLASHES, found
+    assert set(found) <= CLASHES, found
 
 
 @pytest.mark.parametrize("module", ["nasp_core.search", "nasp_core.methods", "nasp_core.trials", "nasp_core.proxies"])

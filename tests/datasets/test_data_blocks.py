@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sif.datasets import Interactions, Vocabulary, read, split
 from sif.datasets.interactions import canonical_order, last_of_each
-from sif.datasets.splits import KINDS, _by_rank, _within_users
+from sif.datasets.splits import SPLIT_KINDS, _by_rank, _within_users
 from sif.errors import DataError
 
 
@@ -75,7 +75,7 @@ def random_frame(seed: int, text: bool) -> pl.DataFrame:
 
 def facts(data: Interactions) -> list[Any]:
     columns = (data.user, data.item, data.rating, data.timestamp)
-    splits = [split(data, kind, seed=3) for kind in KINDS]
+    splits = [split(data, kind, seed=3) for kind in SPLIT_KINDS]
     cuts = [(cut.fingerprint, cut.train.tolist(), cut.test.tolist(), cut.notes) for cut in splits]
     return [*(column.tolist() for column in columns if column is not None), data.fingerprint(), data.notes, cuts]
 

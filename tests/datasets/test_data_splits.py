@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sif.datasets import Interactions, Vocabulary, split
-from sif.datasets.splits import KINDS
+from sif.datasets.splits import SPLIT_KINDS
 from sif.errors import DataError
 
 
@@ -36,7 +36,7 @@ def cut(data, kind, **options):
 
 
 @settings(deadline=None)
-@given(interactions(), st.sampled_from(KINDS), st.integers(0, 3))
+@given(interactions(), st.sampled_from(SPLIT_KINDS), st.integers(0, 3))
 def test_disjoint_covering_deterministic(data, kind, seed):
     made = cut(data, kind, seed=seed)
     together = np.concatenate([made.train, made.valid, made.test])
@@ -48,7 +48,7 @@ def test_disjoint_covering_deterministic(data, kind, seed):
 
 
 @settings(deadline=None)
-@given(interactions(), st.sampled_from(KINDS), st.randoms())
+@given(interactions(), st.sampled_from(SPLIT_KINDS), st.randoms())
 def test_the_order_of_rows_changes_nothing(data, kind, random):
     made = cut(data, kind)
     order = np.arange(len(data))
@@ -103,7 +103,7 @@ def test_sizes_and_pinned_draws():
 
 def test_fingerprint_sees_kind_seed_fractions_and_data():
     data = grid()
-    prints = {split(data, kind).fingerprint for kind in KINDS}
+    prints = {split(data, kind).fingerprint for kind in SPLIT_KINDS}
     prints.add(split(data, seed=1).fingerprint)
     prints.add(split(data, fractions=(0.6, 0.2, 0.2)).fingerprint)
     prints.add(split(grid(times=False)).fingerprint)

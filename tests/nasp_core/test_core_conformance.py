@@ -4,7 +4,7 @@ import pytest
 
 from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
-from nasp_core.testing import conform, refusal, space_checks
+from nasp_core.testing import conform, space_checks, unsupported_reason
 from nasp_core.trials import TrialStrategy
 from sif.testing.cases import CASES
 
@@ -33,7 +33,7 @@ def small(name: str) -> Strategy | TrialStrategy:
     return make_strategy(name, **SMALL.get(name, {}))
 
 
-BEGIN = [(name, case) for name in STRATEGIES for case in CASES if refusal(small(name), CASES[case]) is None]
+BEGIN = [(name, case) for name in STRATEGIES for case in CASES if unsupported_reason(small(name), CASES[case]) is None]
 
 
 def sample() -> set[tuple[str, str]]:
@@ -56,7 +56,7 @@ def test_a_quick_run_has_each_strategy_and_each_case() -> None:
 
 
 def test_only_too_many_points_are_refused() -> None:
-    refused = {(name, case): refusal(small(name), CASES[case]) for name in STRATEGIES for case in CASES}
+    refused = {(name, case): unsupported_reason(small(name), CASES[case]) for name in STRATEGIES for case in CASES}
     reasons = {key: reason for key, reason in refused.items() if reason is not None}
     assert {name for name, _ in reasons} == {"enumerate"}
     assert {case for _, case in reasons} == {"conv-cell", "nas-bench-201"}

@@ -25,9 +25,9 @@ from sif.cells.convolution.operations import (
     CONV_OPERATIONS,
     NASP_NORMAL_OPERATIONS,
     NASP_REDUCE_OPERATIONS,
+    EdgePlace,
+    EdgeSource,
     FactorizedReduce,
-    Place,
-    Source,
 )
 from sif.cells.convolution.space import ConvCellSpace, ConvSettings
 from sif.testing.cases import CASES
@@ -85,7 +85,7 @@ def layers_of(network: Network, mixture: Mixture | None) -> list[Tensor]:
     seen: list[Tensor] = []
     layers = [network.stem, *network.cells]  # type: ignore[union-attr, misc, list-item]
     handles = [
-        layer.register_forward_hook(lambda _, __, out: seen.append(out.value if isinstance(out, Source) else out))
+        layer.register_forward_hook(lambda _, __, out: seen.append(out.value if isinstance(out, EdgeSource) else out))
         for layer in layers
     ]
     logits = network(pictures(), mixture)
@@ -269,7 +269,7 @@ def test_factorized_reduce_is_two_convolutions_a_pixel_apart(size: int) -> None:
         nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
     module.eval()
     x = pictures(size, 2, 3)
-    out = module(Source(x))
+    out = module(EdgeSource(x))
     half = (size + 1) // 2
     assert out.shape == (2, 4, half, half)
     rectified = functional.pad(x.relu(), (0, 2, 0, 2))
@@ -284,8 +284,8 @@ def test_factorized_reduce_is_two_convolutions_a_pixel_apart(size: int) -> None:
 @pytest.mark.parametrize("size", [8, 7])
 def test_every_operation_keeps_or_halves_the_size(name: str, size: int) -> None:
     for stride in (1, 2):
-        module = CONV_OPERATIONS[name](Place(4, stride, affine=False))
-        out = module(Source(pictures(size, 2, 4)))
+        module = CONV_OPERATIONS[name](EdgePlace(4, stride, affine=False))
+        out = module(EdgeSource(pictures(size, 2, 4)))
         assert out.shape == (2, 4, *[-(-size // stride)] * 2)
         norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
         assert all(not norm.affine for norm in norms)
@@ -293,7 +293,7 @@ def test_every_operation_keeps_or_halves_the_size(name: str, size: int) -> None:
 
 
 def test_edges_of_a_source_share_what_they_make_of_it_alike() -> None:
-    source = Source(pictures(8, 2, 4).requires_grad_())
+    source = EdgeSource(pictures(8, 2, 4).requires_grad_())
     with torch.no_grad():
         loose = source.rectified
     assert not loose.requires_grad
@@ -302,9 +302,9 @@ def test_edges_of_a_source_share_what_they_make_of_it_alike() -> None:
     assert source.rectified is bound
     with torch.no_grad():
         assert source.rectified is bound
-    one, other = (CONV_OPERATIONS["max_pool_3x3"](Place(4)) for _ in range(2))
+    one, other = (CONV_OPERATIONS["max_pool_3x3"](EdgePlace(4)) for _ in range(2))
     assert one(source).data_ptr() == other(source).data_ptr()
-    assert CONV_OPERATIONS["max_pool_3x3"](Place(4, 2))(source).shape[-1] == 4
+    assert CONV_OPERATIONS["max_pool_3x3"](EdgePlace(4, 2))(source).shape[-1] == 4
 
 
 def test_the_burden_is_that_of_nasp() -> None:

@@ -18,9 +18,9 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.parts import Argmax, FirstOrder, Logits, PartialChannels, Softmax
 from nasp_core.strategy import Hook, Strategy
 from nasp_core.types import Mixture
-from sif.cells.convolution.edges import Edge, Row, branches_of, joined
+from sif.cells.convolution.edges import ConvEdge, EdgeRow, branches_of, joined
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
-from sif.cells.convolution.operations import CONV_OPERATIONS, Place, Skip, Source
+from sif.cells.convolution.operations import CONV_OPERATIONS, EdgePlace, EdgeSource, Skip
 from sif.cells.convolution.space import ConvCellSpace, ConvSettings
 from sif.testing.cases import CASES
 
@@ -92,19 +92,21 @@ def test_the_loop_takes_an_earlier_search_s_hooks_away() -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_partial_channels_leave_the_untouched_channels_as_they_are(stride: int) -> None:
     """The output, its shuffle undone, begins with the candidates' sum and ends with the source's other channels."""
-    place = Place(4, stride, affine=False)
-    edges = [Edge(("conv_1x1",), place, lambda name, place: CONV_OPERATIONS[name](place), share=2) for _ in range(2)]
+    place = EdgePlace(4, stride, affine=False)
+    edges = [
+        ConvEdge(("conv_1x1",), place, lambda name, place: CONV_OPERATIONS[name](place), share=2) for _ in range(2)
+    ]
     for edge in edges:
         nn.init.normal_(next(edge.parameters()))
     values = [torch.randn(3, 8, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     weights = torch.tensor([[0.3], [0.7]])
-    rows = [Row(None, weights[i], None, weights[i].sum()) for i in range(2)]
-    sources = [Source(value) for value in values]
+    rows = [EdgeRow(None, weights[i], None, weights[i].sum()) for i in range(2)]
+    sources = [EdgeSource(value) for value in values]
     out = joined(edges, rows, sources, branches_of(edges, rows, sources)).value
     plain = out.view(3, 4, 2, *out.shape[2:]).transpose(1, 2).reshape(out.shape)
     passed = [v[:, 4:] if stride == 1 else nn.functional.max_pool2d(v[:, 4:], 2) for v in values]
     torch.testing.assert_close(plain[:, 4:], 0.3 * passed[0] + 0.7 * passed[1])
-    seen = [edge[0](Source(v[:, :4])) for edge, v in zip(edges, values, strict=True)]
+    seen = [edge[0](EdgeSource(v[:, :4])) for edge, v in zip(edges, values, strict=True)]
     torch.testing.assert_close(plain[:, :4], 0.3 * seen[0] + 0.7 * seen[1])
 
 
@@ -127,9 +129,9 @@ def test_partial_channels_come_before_hooks_on_edges() -> None:
 
 def test_partial_channels_make_candidates_narrow_and_keep_an_even_number() -> None:
     space = conv(ConvSettings(channels=12, layers=3, nodes=1, stem_multiplier=1, classes=3))
-    whole = sum(p.numel() for e in space.modules() if isinstance(e, Edge) for p in e.parameters())
+    whole = sum(p.numel() for e in space.modules() if isinstance(e, ConvEdge) for p in e.parameters())
     PartialChannels(4).attach(space)
-    edges = [module for module in space.modules() if isinstance(module, Edge)]
+    edges = [module for module in space.modules() if isinstance(module, ConvEdge)]
     assert all(edge.place.channels % 2 == 0 for edge in edges)
     # cells of 12, 24 and 48 channels: 12 has no quarter that is even
     assert {(edge.place.channels, edge.share) for edge in edges} == {(4, 3), (6, 4), (12, 4)}
@@ -143,12 +145,12 @@ def test_the_auxiliary_identity_adds_beta_times_its_source_and_fades() -> None:
     only_skips = Mixture(active={"edge": (space.groups[0].candidates.index("skip_connect"),) * 6})
     plain = space(inputs, only_skips)
     attached = AuxiliarySkip().attach(space)
-    edge = next(module for module in space.modules() if isinstance(module, Edge))
+    edge = next(module for module in space.modules() if isinstance(module, ConvEdge))
     x = torch.randn(2, edge.place.channels, 4, 4)
     for progress in (0.0, 0.25, 1.0):
         attached.advance(progress)
         assert edge.extra is not None
-        torch.testing.assert_close(edge.extra(Source(x)), (1.0 - progress) * x)
+        torch.testing.assert_close(edge.extra(EdgeSource(x)), (1.0 - progress) * x)
     torch.testing.assert_close(space(inputs, only_skips), plain)
     attached.advance(0.0)
     assert not torch.allclose(space(inputs, only_skips), plain)
@@ -162,11 +164,11 @@ def test_noise_has_the_deviation_asked_for_in_training_alone() -> None:
     skip.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        noise = skip(Source(x)) - x
+        noise = skip(EdgeSource(x)) - x
     assert float(noise.std() / x.std()) == pytest.approx(0.2, rel=0.02)
     assert float(noise.mean()) == pytest.approx(0.0, abs=0.01)
     skip.eval()
-    torch.testing.assert_close(skip(Source(x)), x, rtol=0, atol=0)
+    torch.testing.assert_close(skip(EdgeSource(x)), x, rtol=0, atol=0)
 
 
 def test_dropped_blocks_are_square_and_keep_the_mean() -> None:
@@ -176,7 +178,7 @@ def test_dropped_blocks_are_square_and_keep_the_mean() -> None:
     x = torch.ones(64, 2, 16, 16)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        out = skip.train()(Source(x))
+        out = skip.train()(EdgeSource(x))
     gone = out[:, 0] == 0
     assert 0.1 < float(gone.float().mean()) < 0.25
     assert float(out.mean()) == pytest.approx(1.0, abs=1e-5)
@@ -220,13 +222,13 @@ def test_cells_in_transit_run_one_point(make: Callable[[], Space], engines: set[
     cells = [m for m in space.modules() if type(m).__name__ in ("_MixedCell", "_Cell")]
     for number, cell in enumerate(cells):
         for module in cell.modules():
-            if isinstance(module, Edge):
+            if isinstance(module, ConvEdge):
                 for candidate in module:
                     candidate.register_forward_hook(
                         lambda m, i, o, number=number: calls.__setitem__(number, calls.get(number, 0) + 1)
                     )
     space(pictures(), dense(space))
-    full = {n: sum(len(e) for e in cell.modules() if isinstance(e, Edge)) for n, cell in enumerate(cells)}
+    full = {n: sum(len(e) for e in cell.modules() if isinstance(e, ConvEdge)) for n, cell in enumerate(cells)}
     for number, count in full.items():
         assert (calls.get(number, 0) == count) == (number in engines), f"cell {number}: {calls.get(number)} of {count}"
 

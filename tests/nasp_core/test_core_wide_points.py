@@ -24,7 +24,7 @@ from wide_samples import (
 from nasp_core.errors import GenotypeError
 from sif.encodings.histories import Histories
 from sif.spaces.wide import WideNetwork, WideSpace
-from sif.spaces.wide_points import NAMED, additive, equivalence_class, named, wide_formula, wide_genotype
+from sif.spaces.wide_points import NAMED, class_of_choices, is_additive_point, named, wide_formula, wide_genotype
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks.queries import Queries
 
@@ -148,9 +148,9 @@ def test_a_point_is_additive_exactly_where_its_scores_are_a_sum(branches: int) -
             with torch.no_grad():
                 scores = net(everyone)
             left.append(centred(scores) / max(1.0, float(scores.abs().max())))
-        assert net.additive == additive(genotype)
-        assert (max(left) < 1e-5) == additive(genotype), f"{genotype.key()}: {left}"
-        seen.add(additive(genotype))
+        assert net.additive == is_additive_point(genotype)
+        assert (max(left) < 1e-5) == is_additive_point(genotype), f"{genotype.key()}: {left}"
+        seen.add(is_additive_point(genotype))
     assert seen == {True, False}
 
 
@@ -227,7 +227,7 @@ def test_points_of_one_family_are_the_same_functions(
         change(of, to)
         everyone = Queries.catalogue(torch.arange(USERS), ITEMS)
         torch.testing.assert_close(to(everyone), of(everyone), rtol=1e-4, atol=1e-5)
-        assert equivalence_class(of.choices) == equivalence_class(to.choices)
+        assert class_of_choices(of.choices) == class_of_choices(to.choices)
 
 
 def test_families_do_not_join_what_differs() -> None:
@@ -240,21 +240,19 @@ def test_families_do_not_join_what_differs() -> None:
             root = pair
             while root in joined:
                 root = joined[root]
-            names.setdefault(equivalence_class(choices), set()).add(root)
+            names.setdefault(class_of_choices(choices), set()).add(root)
         assert all(len(roots) == 1 for roots in names.values()), names
         assert len(names) == len({root for roots in names.values() for root in roots})
     others = [{}, {"biases": ("on",)}, {"encoding": ("history", "id")}, {"encoding": ("id", "history")}]
-    assert len({equivalence_class({**PLAIN, **other}) for other in others}) == 4
+    assert len({class_of_choices({**PLAIN, **other}) for other in others}) == 4
 
 
 def test_the_order_of_branches_does_not_matter() -> None:
     first = {"encoding": ("id", "id", "history", "id"), "operation": ("multiply", "max")}
     second = {"encoding": ("history", "id", "id", "id"), "operation": ("max", "multiply")}
     twice = {**PLAIN, "elementwise": ("identity",) * 2, "predictor": ("linear",) * 2}
-    assert equivalence_class({**twice, **first}) == equivalence_class({**twice, **second})
-    assert equivalence_class({**twice, **first}) != equivalence_class(
-        {**twice, **second, "encoding": first["encoding"]}
-    )
+    assert class_of_choices({**twice, **first}) == class_of_choices({**twice, **second})
+    assert class_of_choices({**twice, **first}) != class_of_choices({**twice, **second, "encoding": first["encoding"]})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from sif.encodings.history import History
 from sif.encodings.id import Id
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide import WideNetwork, WideSpace
-from sif.spaces.wide_points import additive, named, wide_genotype
+from sif.spaces.wide_points import is_additive_point, named, wide_genotype
 from sif.spaces.wide_settings import WideSettings, settings_of
 from sif.tasks.queries import Queries
 
@@ -157,7 +157,7 @@ def test_the_projection_is_the_nearest_point_that_is_not_additive() -> None:
 
             found = made.constrain(scores)
             assert total(found) == pytest.approx(max(map(total, points)), abs=1e-6)
-            assert not additive(made.genotype(found))
+            assert not is_additive_point(made.genotype(found))
             moved += found != {name: tuple(score.argmax(-1).tolist()) for name, score in scores.items()}
         assert moved > 5, "the projection had something to do"
 
@@ -165,7 +165,7 @@ def test_the_projection_is_the_nearest_point_that_is_not_additive() -> None:
 def test_additive_points_are_left_out_unless_they_are_wanted() -> None:
     settings: dict[str, Any] = {"encodings": ("id",), "elementwise": ("identity",), "biases": ("off",)}
     free, strict = space(**settings), space(additive=False, **settings)
-    assert [a for a in free.points() if not additive(free.genotype(a))] == list(strict.points())
+    assert [a for a in free.points() if not is_additive_point(free.genotype(a))] == list(strict.points())
     assert len(list(free.points())) - len(list(strict.points())) == 7
     generator = torch.Generator().manual_seed(0)
     drawn = Counter(strict.genotype(strict.random_point(generator)).key() for _ in range(1700))

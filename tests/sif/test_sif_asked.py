@@ -16,7 +16,7 @@ import sif
 from sif.datasets import Interactions
 from sif.errors import DataError
 from sif.recipes import load_recipe
-from sif.serve.asked import count_of, numbers_of, rows_of
+from sif.serve.asked import asked_rows, count_of, numbers_of
 
 SIZE = 6
 MASK = [False, True, False, False, True, False]
@@ -244,12 +244,12 @@ def test_rows_that_cannot_be_histories(row: Any, words: str, model: sif.Recommen
 
 def test_what_a_ranking_model_and_a_damaged_matrix_refuse():
     with pytest.raises(DataError, match=r"column 2 is -1\.0, and this model ranks what users took.*\n.*remove"):
-        rows_of(row_of([-1], [2]), 1, 18, rated=False)
-    assert rows_of(row_of([True], [2], bool), 1, 18, rated=False).indices.tolist() == [2]
+        asked_rows(row_of([-1], [2]), 1, 18, rated=False)
+    assert asked_rows(row_of([True], [2], bool), 1, 18, rated=False).indices.tolist() == [2]
     damaged = sparse.csr_array(row_of([1.0], [2]))
     damaged.indices[0] = 40
     with pytest.raises(DataError, match="damaged: an entry has column 40 of 18"):
-        rows_of(damaged, 1, 18)
+        asked_rows(damaged, 1, 18)
 
 
 def test_fit_keeps_the_last_of_repeated_entries(user_items: sparse.csr_matrix, model: sif.Recommender):

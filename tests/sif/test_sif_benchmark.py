@@ -17,14 +17,14 @@ from nasp_core.errors import SearchError
 from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, Proposal, Random, SearchContext, explore
-from sif.benchmark import Budget, CellTableArena, Entrant, InteractionTableArena, entrants_of, race, settings_of
+from sif.benchmark import Budget, CellTableArena, Entrant, InteractionTableArena, entrants_of, race, strategy_settings
 from sif.benchmark import entrants as entrants_module
 from sif.benchmark.budget import Sizing
 from sif.benchmark.one_shot import OneShot, passes_of
-from sif.benchmark.results import Column, Run, spread
+from sif.benchmark.results import Column, RaceRun, spread
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget, TimeBudget
 from sif.cells.convolution.nas_bench_201 import NasBench201Space
-from sif.cells.truth import COLUMNS
+from sif.cells.truth import ACCURACY_COLUMNS
 from sif.cli import app
 from sif.datasets import read
 from sif.errors import RaceError
@@ -236,7 +236,7 @@ def test_unknown_names_are_all_told_with_the_nearest():
 
 
 def test_settings_of_strategies_are_told_from_those_of_the_recipe():
-    settings, others = settings_of(["darts.alpha_lr=0.5", "train.epochs=3", "nasp.betas=[0.5, 0.9]"])
+    settings, others = strategy_settings(["darts.alpha_lr=0.5", "train.epochs=3", "nasp.betas=[0.5, 0.9]"])
     assert settings == {"darts": {"alpha_lr": 0.5}, "nasp": {"betas": [0.5, 0.9]}}
     assert others == ["train.epochs=3"]
     darts, nasp, _ = entrants_of(["darts", "nasp"], settings)
@@ -272,14 +272,14 @@ class _Numbers:
     def note(self, plan: dict[str, float]) -> str | None:
         return None if plan["epochs"] == 3.0 else "another plan"
 
-    def run(self, entrant: Entrant, seed: int, plan: dict[str, float]) -> Run:
+    def run(self, entrant: Entrant, seed: int, plan: dict[str, float]) -> RaceRun:
         if len(self.calls) == self.stop_at:
             raise KeyboardInterrupt
         self.calls.append((entrant.name, seed))
         outcome = self.outcomes[entrant.name, seed]
         if isinstance(outcome, Exception):
             raise outcome
-        return Run(
+        return RaceRun(
             strategy=entrant.name,
             seed=seed,
             parts={},
@@ -288,7 +288,7 @@ class _Numbers:
             figures={"value": outcome},
         )
 
-    def finish(self, runs: list[Run]) -> None:
+    def finish(self, runs: list[RaceRun]) -> None:
         pass
 
 
@@ -497,7 +497,7 @@ def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of all cells: 50 % on CIFAR-10, three for each 3 x 3 convolution, and a little to tell them apart."""
     from sif.cells.convolution.nas_bench_201 import NasBench201Settings
 
-    names = list(COLUMNS.values())
+    names = list(ACCURACY_COLUMNS.values())
     space = NasBench201Space(NasBench201Settings(channels=1, cells_per_stage=1))
     lines = [",".join([*names, "ArchitectureString"])]
     for number, active in enumerate(space.points()):

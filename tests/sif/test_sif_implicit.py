@@ -16,7 +16,7 @@ from sif.datasets import Interactions
 from sif.encodings.histories import Histories
 from sif.errors import DataError
 from sif.integrations import IntegrationError
-from sif.operations.tables import Side, Tables
+from sif.operations.tables import FoldedSide, Tables
 from sif.recipes import load_recipe
 from sif.serve.folding import Folded
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
@@ -31,10 +31,10 @@ from sif.integrations.implicit import FoldedModel, factors_model, to_implicit
 USERS, ITEMS, DIM = 12, 30, 5
 
 
-def side(n: int, seed: int, *, bias: bool = True, product: int = DIM, **more: Any) -> Side:
+def side(n: int, seed: int, *, bias: bool = True, product: int = DIM, **more: Any) -> FoldedSide:
     draw = torch.Generator().manual_seed(seed)
     values = torch.randn(n, product, generator=draw)
-    return Side.of(torch.randn(n, generator=draw) if bias else torch.zeros(n), product=values, **more)
+    return FoldedSide.of(torch.randn(n, generator=draw) if bias else torch.zeros(n), product=values, **more)
 
 
 def folded(*, user_bias: bool = True, item_bias: bool = True, product: int = DIM) -> Folded:
@@ -118,8 +118,8 @@ def test_similar_items_are_those_of_the_recommender(recommender: sif.Recommender
 def test_a_bias_does_not_make_items_similar():
     """Items 0 and 1 point the same way; item 2 does not, but is liked as much as item 0."""
     vectors = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
-    users = Side.of(torch.zeros(2), product=torch.eye(2))
-    model = to_implicit(Folded(Tables(users, Side.of(torch.tensor([9.0, 0.0, 9.0]), product=vectors))))
+    users = FoldedSide.of(torch.zeros(2), product=torch.eye(2))
+    model = to_implicit(Folded(Tables(users, FoldedSide.of(torch.tensor([9.0, 0.0, 9.0]), product=vectors))))
     ids, scores = model.similar_items(0, N=3)
     assert (ids.tolist()[2], scores.tolist()) == (2, [1.0, 1.0, 0.0])
     ids, scores = model.similar_users(0, N=2)
@@ -203,7 +203,7 @@ def test_an_mlp_is_refused_with_the_reason():
     from sif.operations.tables import Deep
 
     deep = Deep("multiply", ((torch.ones(2, 3), torch.zeros(2)), (torch.ones(1, 2), torch.zeros(1))))
-    sides = (Side.of(torch.zeros(n), deep=(torch.ones(n, 3),)) for n in (2, 4))
+    sides = (FoldedSide.of(torch.zeros(n), deep=(torch.ones(n, 3),)) for n in (2, 4))
     with pytest.raises(IntegrationError, match="an MLP is in it, and no table replaces it"):
         to_implicit(Folded(Tables(*sides, (deep,))))
 

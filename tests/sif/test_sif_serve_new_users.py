@@ -16,7 +16,7 @@ from sif.metrics import rank_metrics
 from sif.serve import row_losses
 from sif.serve.folding import Folded
 from sif.serve.new_users import solve_users
-from sif.serve.row_losses import Asks, Ranking, Rows
+from sif.serve.row_losses import Asks, RowRanking, UserRows
 from sif.spaces.build import build_network
 from sif.spaces.interaction import InteractionNetwork, InteractionSettings, InteractionSpace
 from sif.spaces.wide import WideNetwork, WideSpace
@@ -241,14 +241,14 @@ def test_the_penalty_of_training_holds(clicks: tuple[Interactions, Split]):
     assert many > few
 
 
-def example(loss: str, negatives: int = 1) -> tuple[Ranking, torch.Tensor, list[list[int]]]:
+def example(loss: str, negatives: int = 1) -> tuple[RowRanking, torch.Tensor, list[list[int]]]:
     """Two users, of three and of two entries, asked about in two folds each; scores `[4, 7]`."""
     lists = [[0, 3, 5], [1, 6]]
-    rows = Rows.of(sparse.csr_array(np.array([[i in row for i in range(7)] for row in lists], np.float32)))
+    rows = UserRows.of(sparse.csr_array(np.array([[i in row for i in range(7)] for row in lists], np.float32)))
     asks = Asks(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 2, 3]), [None])
     drawn = torch.arange(1.0, 8.0) / 28
     settings = RankingSettings(loss=loss, negatives=negatives)
-    return Ranking(settings, rows, asks, drawn), torch.randn(4, 7, generator=torch.Generator().manual_seed(0)), lists
+    return RowRanking(settings, rows, asks, drawn), torch.randn(4, 7, generator=torch.Generator().manual_seed(0)), lists
 
 
 FOLDS = {(0, 0): 0, (0, 3): 1, (0, 5): 0, (1, 1): 2, (1, 6): 3}

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
-from nasp_core.testing import refusal
+from nasp_core.testing import unsupported_reason
 from sif.cli import app
 from sif.strategies import described, step_cost
 from sif.strategy_rows import describe_strategy, parts_in_short, strategy_rows
@@ -69,7 +69,7 @@ def test_spaces_are_those_on_which_it_begins(name: str):
     begins: dict[str, bool] = {}
     for case in CASES.values():
         space = case.space().name
-        begins[space] = begins.get(space, False) or refusal(strategy, case) is None
+        begins[space] = begins.get(space, False) or unsupported_reason(strategy, case) is None
     begins.pop("quadratic")
     assert row["spaces"] == begins
     assert set(row["refused"]) == {space for space, fits in begins.items() if not fits}

@@ -38,7 +38,6 @@ from sif.tabular import (
     PLANS,
     TASKS,
     InteractionTable,
-    Plan,
     arena_of,
     build_table,
     journal_path,
@@ -46,8 +45,8 @@ from sif.tabular import (
     spearman,
     summary,
 )
-from sif.tabular.assemble import MADE
-from sif.tabular.keys import COLUMNS, key_of
+from sif.tabular.assemble import TABLE_FACTS
+from sif.tabular.keys import KEY_COLUMNS, table_key_of
 from sif.tabular.summary import explained
 
 _OFFERS: dict[str, Any] = {
@@ -63,7 +62,7 @@ _OFFERS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def plans() -> dict[Any, Plan]:
+def plans() -> dict[Any, TablePlan]:
     """The shipped plans, of a small space and two or four epochs."""
     return {
         name: replace(
@@ -76,7 +75,7 @@ def plans() -> dict[Any, Plan]:
 
 
 @pytest.fixture(scope="module")
-def made(planted: Interactions, plans: dict[Any, Plan], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(planted: Interactions, plans: dict[Any, TablePlan], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole table: all 16 points, two seeds, both tasks. Not to be changed."""
     return build_table(planted, tmp_path_factory.mktemp("table") / "mine.parquet", seeds=2, plans=plans)
 
@@ -90,8 +89,8 @@ class _KilledError(Exception):
     """A kill, after a training was kept."""
 
 
-def _kill_after(count: int) -> Callable[[tabular.Progress], None]:
-    def told(progress: tabular.Progress) -> None:
+def _kill_after(count: int) -> Callable[[tabular.BuildProgress], None]:
+    def told(progress: tabular.BuildProgress) -> None:
         if progress.done == count:
             raise _KilledError
 
@@ -107,7 +106,7 @@ def _frame(path: Path) -> pl.DataFrame:
 
 def test_a_table_holds_every_point_seed_and_task_once(made: Path) -> None:
     frame = pl.read_parquet(made)
-    rows = set(frame.select("task", "seed", *COLUMNS).iter_rows())
+    rows = set(frame.select("task", "seed", *KEY_COLUMNS).iter_rows())
     points = set(
         itertools.product(
             ("id", "history"), ("id", "history"), ["identity"], ("multiply", "max"), ("linear", "mlp"), ["on"]
@@ -122,7 +121,7 @@ def test_a_table_holds_every_point_seed_and_task_once(made: Path) -> None:
 
 @pytest.mark.slow
 def test_a_build_that_is_killed_twice_ends_in_the_same_table(
-    planted: Interactions, plans: dict[Any, Plan], made: Path, tmp_path: Path
+    planted: Interactions, plans: dict[Any, TablePlan], made: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine.parquet"
     for count in (3, 40):
@@ -138,7 +137,7 @@ def test_a_build_that_is_killed_twice_ends_in_the_same_table(
 
 
 def test_a_build_that_is_whole_trains_nothing_again(
-    planted: Interactions, plans: dict[Any, Plan], tmp_path: Path
+    planted: Interactions, plans: dict[Any, TablePlan], tmp_path: Path
 ) -> None:
     out = tmp_path / "mine.parquet"
     build_table(planted, out, seeds=1, tasks=("rating",), points=2, plans=plans)
@@ -157,7 +156,7 @@ def test_early_trainings_are_whole_seeds_of_what_can_be_missed_least(made: Path)
 
 @pytest.mark.slow
 def test_a_training_that_is_another_to_the_bit_is_not_done_twice(
-    planted: Interactions, plans: dict[Any, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Interactions, plans: dict[Any, TablePlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offers = {"operations": ("plus", "concat"), "predictors": ("sum", "linear"), "elementwise": OFFERS["elementwise"]}
     twins = {name: replace(plan, settings=replace(plan.settings, **offers)) for name, plan in plans.items()}
@@ -175,7 +174,7 @@ def test_a_training_that_is_another_to_the_bit_is_not_done_twice(
 
 
 def test_the_test_part_is_read_once_a_training_after_its_end(
-    planted: Interactions, plans: dict[Any, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Interactions, plans: dict[Any, TablePlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sif.tabular import build
 
@@ -207,7 +206,7 @@ def test_the_seed_changes_a_training_but_not_the_split(made: Path, table: Intera
 
 
 def test_a_training_that_diverges_is_kept_as_failed(
-    planted: Interactions, plans: dict[Any, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Interactions, plans: dict[Any, TablePlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sif.tabular import build
 
@@ -232,14 +231,16 @@ def test_a_training_that_diverges_is_kept_as_failed(
     assert pl.read_parquet(out).filter(pl.col("failed"))["test_rmse"].is_null().all()
 
 
-def test_a_journal_of_another_table_is_refused(planted: Interactions, plans: dict[Any, Plan], tmp_path: Path) -> None:
+def test_a_journal_of_another_table_is_refused(
+    planted: Interactions, plans: dict[Any, TablePlan], tmp_path: Path
+) -> None:
     out = tmp_path / "mine.parquet"
     build_table(planted, out, seeds=1, tasks=("rating",), points=1, plans=plans)
     with pytest.raises(DataError, match="holds trainings of another table: seeds differ"):
         build_table(planted, out, seeds=2, tasks=("rating",), points=1, plans=plans)
 
 
-def test_a_line_that_is_no_record_is_named(planted: Interactions, plans: dict[Any, Plan], tmp_path: Path) -> None:
+def test_a_line_that_is_no_record_is_named(planted: Interactions, plans: dict[Any, TablePlan], tmp_path: Path) -> None:
     out = tmp_path / "mine.parquet"
     build_table(planted, out, seeds=1, tasks=("rating",), points=1, plans=plans)
     path = journal_path(out)
@@ -256,7 +257,7 @@ def test_an_empty_table_is_refused(planted: Interactions, tmp_path: Path, given:
         build_table(planted, tmp_path / "mine.parquet", **given)
 
 
-def test_candidates_are_left_out_of_the_space_by_name(plans: dict[Any, Plan]) -> None:
+def test_candidates_are_left_out_of_the_space_by_name(plans: dict[Any, TablePlan]) -> None:
     plan = plans["rating"].without(["max", "mlp"])
     assert (plan.settings.operations, plan.settings.predictors) == (("multiply",), ("linear",))
     assert plan.without([]) == plan
@@ -276,7 +277,7 @@ def test_ranks_and_regrets_are_those_of_the_means_over_seeds(table: InteractionT
             means = {
                 row[:-1]: sign * row[-1]
                 for row in frame.filter(pl.col("task") == task)
-                .group_by(*COLUMNS)
+                .group_by(*KEY_COLUMNS)
                 .agg(pl.col(f"{split}_{metric}").cast(pl.Float64).mean())
                 .iter_rows()
             }
@@ -296,7 +297,7 @@ def test_ranks_and_regrets_are_those_of_the_means_over_seeds(table: InteractionT
 def test_a_metric_of_one_seed_is_that_row(table: InteractionTable) -> None:
     point = table.points[5]
     key = table.key(point)
-    match = [pl.col(name) == value for name, value in zip(COLUMNS, key, strict=True)]
+    match = [pl.col(name) == value for name, value in zip(KEY_COLUMNS, key, strict=True)]
     row = table.frame.filter(pl.col("task") == "ranking", pl.col("seed") == 1, *match).row(0, named=True)
     assert table.metric("ranking", point, "valid", 1) == pytest.approx(row["valid_ndcg@10"])
     assert table.metric("ranking", point, seed=1, name="recall@10") == pytest.approx(row["test_recall@10"])
@@ -369,7 +370,7 @@ def test_files_that_are_no_table_are_refused(made: Path, tmp_path: Path) -> None
     with pytest.raises(DataError, match="cannot be read"):
         InteractionTable.load(tmp_path / "torn.parquet")
     with pytest.raises(DataError, match="has no column seconds, made"):
-        InteractionTable(pl.read_parquet(made).drop("seconds", MADE))
+        InteractionTable(pl.read_parquet(made).drop("seconds", TABLE_FACTS))
     with pytest.raises(DataError, match=r"has 31 trainings of rating, not one for each of 16 points and 2 seeds"):
         InteractionTable(pl.read_parquet(made).filter(~((pl.col("task") == "rating") & (pl.int_range(pl.len()) == 40))))
 
@@ -464,10 +465,10 @@ def test_table_commands_make_and_show_one(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_one_shot_find_in_the_tables_arena_has_a_rank(
-    planted: Interactions, plans: dict[Any, Plan], table: InteractionTable
+    planted: Interactions, plans: dict[Any, TablePlan], table: InteractionTable
 ) -> None:
     task, space = arena_of(planted, plans["rating"])
-    assert [key_of(space, point) for point in space.points()] == [table.key(point) for point in table.points]
+    assert [table_key_of(space, point) for point in space.points()] == [table.key(point) for point in table.points]
     training = plans["rating"].training
     found = search(space, task, make_strategy("nasp"), replace(training, keep_best=False), final=training, seed=0)
     assert 1 <= table.rank("rating", found.genotype) <= 16
@@ -501,7 +502,7 @@ def test_the_shipped_table_is_whole_and_small(shipped: InteractionTable) -> None
 
 
 def test_the_shipped_table_has_figures_of_trainings_alone(shipped: InteractionTable) -> None:
-    plain = {"task", *COLUMNS, "seed", "parameters", "seconds", "epoch", "failed", "curve"}
+    plain = {"task", *KEY_COLUMNS, "seed", "parameters", "seconds", "epoch", "failed", "curve"}
     metrics = {f"{part}_{name}" for part in ("valid", "test") for task in TASKS for name in shipped.metrics(task)}
     assert set(shipped.frame.columns) == plain | metrics
     offered = shipped.space().settings

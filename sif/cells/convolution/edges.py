@@ -14,12 +14,12 @@ from torch.nn import functional
 from nasp_core.choice import Branch, mix_sum
 from nasp_core.edge import SupernetEdge
 from nasp_core.types import ChoiceGroup, Mixture
-from sif.cells.convolution.operations import NONE, Place, Source
+from sif.cells.convolution.operations import NONE, EdgePlace, EdgeSource
 
-__all__ = ["Edge", "Row", "Rows", "branches_of", "joined", "rows_of"]
+__all__ = ["ConvEdge", "EdgeRow", "EdgeRows", "branches_of", "edge_rows_of", "joined"]
 
 
-class Row(NamedTuple):
+class EdgeRow(NamedTuple):
     """Of one choice the live candidate (-1: none), the weights and who is present, all without the candidate `none`.
 
     `total` is the weight of the whole edge, `none` included: a scalar, or None at a discrete point.
@@ -31,10 +31,10 @@ class Row(NamedTuple):
     total: Tensor | None = None
 
 
-Rows = Sequence[Row]
+EdgeRows = Sequence[EdgeRow]
 
 
-def rows_of(mixture: Mixture, group: ChoiceGroup) -> Rows:
+def edge_rows_of(mixture: Mixture, group: ChoiceGroup) -> EdgeRows:
     """Return what `mixture` says of each choice of a group whose candidates may include `none`, which drops an edge."""
     kept = [index for index, name in enumerate(group.candidates) if name != NONE]
     place = {old: new for new, old in enumerate(kept)}
@@ -54,18 +54,18 @@ def rows_of(mixture: Mixture, group: ChoiceGroup) -> Rows:
             none = group.candidates.index(NONE)
             table = torch.cat([table[:, :none], table[:, none + 1 :]], 1)
         weights = table.unbind(0)
-    return [Row(*row) for row in zip(active, weights, present, totals, strict=True)]
+    return [EdgeRow(*row) for row in zip(active, weights, present, totals, strict=True)]
 
 
-class Edge(SupernetEdge):
-    """The candidates of one edge at a place, `none` left out; each maps a `Source` to a tensor.
+class ConvEdge(SupernetEdge):
+    """The candidates of one edge at a place, `none` left out; each maps a `EdgeSource` to a tensor.
 
     - `share`: candidates see the first 1 / share of the source's channels, the others pass by (`place` says how many
       the candidates see).
     """
 
     def __init__(
-        self, names: Sequence[str], place: Place, candidate: Callable[[str, Place], nn.Module], share: int = 1
+        self, names: Sequence[str], place: EdgePlace, candidate: Callable[[str, EdgePlace], nn.Module], share: int = 1
     ) -> None:
         kept = tuple(name for name in names if name != NONE)
         super().__init__(kept, [candidate(name, place) for name in kept])
@@ -75,19 +75,19 @@ class Edge(SupernetEdge):
         """Return a candidate at this edge's place, newly made."""
         return self.candidate(name, self.place)
 
-    def narrowed(self, share: int) -> Edge:
+    def narrowed(self, share: int) -> ConvEdge:
         """Return an edge whose candidates see 1 / `share` of the channels; a smaller share where too few are even."""
         channels = self.place.channels
         share = next(s for s in range(share, 0, -1) if channels % (2 * s) == 0 or s == 1)
-        return Edge(self.names, replace(self.place, channels=channels // share), self.candidate, share)
+        return ConvEdge(self.names, replace(self.place, channels=channels // share), self.candidate, share)
 
-    def seen(self, source: Source) -> Source:
+    def seen(self, source: EdgeSource) -> EdgeSource:
         """Return the part of a source that the candidates see."""
         if self.share == 1:
             return source
-        return Source(source.shared(f"first {self.place.channels}", lambda x: x[:, : self.place.channels]))
+        return EdgeSource(source.shared(f"first {self.place.channels}", lambda x: x[:, : self.place.channels]))
 
-    def passed(self, source: Source) -> Tensor:
+    def passed(self, source: EdgeSource) -> Tensor:
         """Return the channels of a source that pass by, halved in height and width where the edge does that."""
 
         def rest(x: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Edge(SupernetEdge):
         return source.shared(f"after {self.place.channels}/{self.place.stride}", rest)
 
 
-def branches_of(edges: Sequence[Edge], rows: Sequence[Row], sources: Sequence[Source]) -> list[Branch]:
+def branches_of(edges: Sequence[ConvEdge], rows: Sequence[EdgeRow], sources: Sequence[EdgeSource]) -> list[Branch]:
     """Return what enters a node: each edge with its row of the mixture, and what hooks add; never nothing at all."""
     branches = []
     for edge, row, source in zip(edges, rows, sources, strict=True):
@@ -112,12 +112,14 @@ def branches_of(edges: Sequence[Edge], rows: Sequence[Row], sources: Sequence[So
     return branches
 
 
-def joined(edges: Sequence[Edge], rows: Sequence[Row], sources: Sequence[Source], branches: Sequence[Branch]) -> Source:
+def joined(
+    edges: Sequence[ConvEdge], rows: Sequence[EdgeRow], sources: Sequence[EdgeSource], branches: Sequence[Branch]
+) -> EdgeSource:
     """Return the node: the sum of the branches, and beside it the channels that passed by, shuffled."""
     total = mix_sum(branches)
     share = edges[0].share
     if share == 1:
-        return Source(total)
+        return EdgeSource(total)
     rest: Tensor | None = None
     for edge, row, source in zip(edges, rows, sources, strict=True):
         if row.active != -1:
@@ -127,4 +129,4 @@ def joined(edges: Sequence[Edge], rows: Sequence[Row], sources: Sequence[Source]
     if rest is None:  # every edge is dropped
         rest = total.new_zeros(batch, channels * (share - 1), height, width)
     whole = torch.cat([total, rest], 1).view(batch, share, -1, height, width)
-    return Source(whole.transpose(1, 2).reshape(batch, -1, height, width))
+    return EdgeSource(whole.transpose(1, 2).reshape(batch, -1, height, width))

@@ -16,8 +16,8 @@ from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, ChoiceGroup, Mixture
-from sif.cells.convolution.edges import Edge, Row, Rows, branches_of, joined, rows_of
-from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Rectified, Source
+from sif.cells.convolution.edges import ConvEdge, EdgeRow, EdgeRows, branches_of, edge_rows_of, joined
+from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, EdgePlace, EdgeSource, Linear, Rectified
 from sif.cells.convolution.skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
 from sif.cells.kind import CellKind
 
@@ -77,14 +77,14 @@ class NasBench201Settings:
             raise SpaceError("; ".join(problems))
 
 
-def _candidate(name: str, place: Place) -> nn.Module:
+def _candidate(name: str, place: EdgePlace) -> nn.Module:
     operation = _NAMES[name]
     assert operation is not None
     # the benchmark's pool has no batch norm, with or without scale and shift
     return CONV_OPERATIONS[operation](replace(place, affine=place.affine or operation == "avg_pool_3x3"))
 
 
-def _unheard(rows: Rows) -> set[int]:
+def _unheard(rows: EdgeRows) -> set[int]:
     """Return the nodes from which, at a discrete point, no live edge leads to the cell's output."""
     receiving = {3}
     for (source, node), row in reversed(list(zip(_EDGES, rows, strict=True))):
@@ -98,14 +98,14 @@ class _Cell(nn.Module):
 
     def __init__(self, channels: int, offered: Sequence[Sequence[str]], *, affine: bool) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(Edge(names, Place(channels, affine=affine), _candidate) for names in offered)
+        self.edges = nn.ModuleList(ConvEdge(names, EdgePlace(channels, affine=affine), _candidate) for names in offered)
 
-    def forward(self, source: Source, rows: Rows, unheard: set[int]) -> Source:
+    def forward(self, source: EdgeSource, rows: EdgeRows, unheard: set[int]) -> EdgeSource:
         """Return the last node; no gradient will reach the `unheard` ones."""
         states = [source]
         for node in (1, 2, 3):
             places = [place for place, (_, at) in enumerate(_EDGES) if at == node]
-            edges: list[Edge] = [self.edges[p] for p in places]  # type: ignore[misc]
+            edges: list[ConvEdge] = [self.edges[p] for p in places]  # type: ignore[misc]
             entering = [rows[p] for p in places], [states[_EDGES[p][0]] for p in places]
             branches = branches_of(edges, *entering)
             states.append(joined(edges, *entering, branches))
@@ -133,10 +133,10 @@ class _Residual(nn.Module):
         self.second = Rectified(Conv(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels, affine=affine))
         self.shortcut = Conv(entering, channels, 1, bias=False)
 
-    def forward(self, source: Source) -> Source:
-        inner = self.second(Source(self.first(source)))
+    def forward(self, source: EdgeSource) -> EdgeSource:
+        inner = self.second(EdgeSource(self.first(source)))
         short = functional.avg_pool2d(source.value, 2, ceil_mode=True)
-        return Source(self.shortcut(short) + inner)
+        return EdgeSource(self.shortcut(short) + inner)
 
 
 class _Stack(PictureNetwork):
@@ -156,10 +156,10 @@ class _Stack(PictureNetwork):
         self.classifier = Linear(widths[2], settings.classes)
 
     def run(
-        self, inputs: Tensor, rows: Rows, derived: Rows | None = None, transit: frozenset[int] = frozenset()
+        self, inputs: Tensor, rows: EdgeRows, derived: EdgeRows | None = None, transit: frozenset[int] = frozenset()
     ) -> Tensor:
         """Return logits `[batch, classes]`, with every cell under the same rows, those in `transit` under `derived`."""
-        source, unheard = Source(self.stem(self.picture(inputs))), _unheard(rows)
+        source, unheard = EdgeSource(self.stem(self.picture(inputs))), _unheard(rows)
         for number, stage in enumerate(self.stages):
             assert isinstance(stage, nn.ModuleList)
             for place, cell in enumerate(stage):
@@ -169,7 +169,7 @@ class _Stack(PictureNetwork):
                 source = cell(source, own, {0, 1, 2, 3} if 0 in unheard and not last else unheard)
             if number < len(self.blocks):
                 source = self.blocks[number](source)
-        logits: Tensor = self.classifier(pooled(Source(functional.relu(self.norm(source.value)))))
+        logits: Tensor = self.classifier(pooled(EdgeSource(functional.relu(self.norm(source.value)))))
         return logits
 
 
@@ -178,7 +178,7 @@ class NasBench201Network(_Stack):
 
     def __init__(self, operations: Sequence[str], settings: NasBench201Settings) -> None:
         super().__init__(settings, [(name,) for name in operations])
-        self.rows: Rows = [Row(-1 if name == NONE else 0) for name in operations]
+        self.rows: EdgeRows = [EdgeRow(-1 if name == NONE else 0) for name in operations]
 
     def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]`."""
@@ -208,7 +208,7 @@ class NasBench201Space(_Stack, Space):
         if mixture is None:
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
         derived, (group,) = self.derived(mixture), self.groups
-        return self.run(inputs, rows_of(mixture, group), rows_of(derived, group), self.transit)
+        return self.run(inputs, edge_rows_of(mixture, group), edge_rows_of(derived, group), self.transit)
 
     def node_inputs(self) -> dict[str, tuple[tuple[int, ...], ...]]:
         """Return the edges that enter each node; all of them stay."""
@@ -248,7 +248,7 @@ class NasBench201Space(_Stack, Space):
 
         Of each cell `edges.E.K`, K the live candidate of edge E (`none` not counted), becomes `edges.E.0`.
         """
-        live = [row.active for row in rows_of(Mixture(active=self.selection(genotype)), self.groups[0])]
+        live = [row.active for row in edge_rows_of(Mixture(active=self.selection(genotype)), self.groups[0])]
         state: dict[str, Tensor] = {}
         for key, value in self.state_dict().items():
             head, found, tail = key.partition(".edges.")

@@ -13,7 +13,7 @@ from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Loss, StepLoss
 from nasp_core.types import Batch, Mixture
-from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, Linear, Place, Skip, Source
+from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, EdgePlace, EdgeSource, Linear, Skip
 from sif.cells.convolution.skeleton import CellShape, PictureNetwork, cell_shapes, check_least, pooled, preprocess, stem
 
 __all__ = ["CellNetwork", "CellSettings", "Cells", "cells_of"]
@@ -124,20 +124,20 @@ class _Cell(nn.Module):
         self.first, self.second = preprocess(shape, affine=affine)
         self.sources, self.concat = tuple(source for _, source in entries), concat
         self.operations = nn.ModuleList(
-            CONV_OPERATIONS[name](Place(shape.channels, 2 if shape.reduction and source < 2 else 1, affine))
+            CONV_OPERATIONS[name](EdgePlace(shape.channels, 2 if shape.reduction and source < 2 else 1, affine))
             for name, source in entries
         )
 
-    def forward(self, before: Source, previous: Source, keep: Tensor | None) -> Source:
-        states = [Source(self.first(before)), Source(self.second(previous))]
+    def forward(self, before: EdgeSource, previous: EdgeSource, keep: Tensor | None) -> EdgeSource:
+        states = [EdgeSource(self.first(before)), EdgeSource(self.second(previous))]
         entering: list[Tensor] = []
         for operation, source in zip(self.operations, self.sources, strict=True):
             out = operation(states[source])
             entering.append(out if keep is None or isinstance(operation, Skip) else drop_path(out, keep))
             if len(entering) == 2:
-                states.append(Source(entering[0] + entering[1]))
+                states.append(EdgeSource(entering[0] + entering[1]))
                 entering = []
-        return Source(torch.cat([states[source].value for source in self.concat], 1))
+        return EdgeSource(torch.cat([states[source].value for source in self.concat], 1))
 
 
 class _Auxiliary(nn.Module):
@@ -158,7 +158,7 @@ class _Auxiliary(nn.Module):
         )
         self.classifier = Linear(768, classes)
 
-    def forward(self, source: Source) -> Tensor:
+    def forward(self, source: EdgeSource) -> Tensor:
         x = source.rectified
         darts = x.shape[2:] == (8, 8)
         x = functional.avg_pool2d(x, 5, 3) if darts else functional.adaptive_avg_pool2d(x, 2)
@@ -201,7 +201,7 @@ class CellNetwork(PictureNetwork):
     def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Return logits `[batch, classes]`; in training leaves those of the second classifier in `auxiliary_logits`."""
         keep = self.keep if self.training and self.settings.drop_path else None
-        before = previous = Source(self.stem(self.picture(inputs)))
+        before = previous = EdgeSource(self.stem(self.picture(inputs)))
         self.auxiliary_logits = None
         for index, cell in enumerate(self.cells):
             before, previous = previous, cell(before, previous, keep)

@@ -19,12 +19,12 @@ __all__ = [
     "NASP_REDUCE_OPERATIONS",
     "NONE",
     "Conv",
+    "EdgePlace",
+    "EdgeSource",
     "FactorizedReduce",
     "Linear",
-    "Place",
     "Rectified",
     "Skip",
-    "Source",
 ]
 
 NONE = "none"
@@ -76,7 +76,7 @@ class Linear(nn.Linear):
             nn.init.zeros_(parameter)
 
 
-class Source:
+class EdgeSource:
     """What an edge starts from, a float tensor `value`, and what several edges make of it alike, made once.
 
     What was made with a graph serves without one too; what was made without a graph is not taken for one with.
@@ -104,7 +104,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Place:
+class EdgePlace:
     """Where an operation stands: `channels` in and out, and whether batch norm has scale and shift.
 
     Without them (in a supernet, as in DARTS) a pool is followed by a batch norm too.
@@ -118,7 +118,7 @@ class Place:
 class Skip(nn.Module):
     """Pass the source on as it is."""
 
-    def forward(self, source: Source) -> Tensor:
+    def forward(self, source: EdgeSource) -> Tensor:
         """Return the source's value."""
         return source.value
 
@@ -126,7 +126,7 @@ class Skip(nn.Module):
 class _Pool(nn.Module):
     """The largest or the mean entry of each window (the mean leaves the border's padding out)."""
 
-    def __init__(self, kind: str, kernel: int, place: Place) -> None:
+    def __init__(self, kind: str, kernel: int, place: EdgePlace) -> None:
         super().__init__()
         self.kind, self.kernel, self.stride = kind, kernel, place.stride
         self.key = f"{kind}{kernel}/{place.stride}"
@@ -138,7 +138,7 @@ class _Pool(nn.Module):
             return functional.max_pool2d(x, kernel, stride, padding)
         return functional.avg_pool2d(x, kernel, stride, padding, count_include_pad=False)
 
-    def forward(self, source: Source) -> Tensor:
+    def forward(self, source: EdgeSource) -> Tensor:
         """Return the pooled source; the pool itself is shared by all edges of a source."""
         out: Tensor = self.norm(source.shared(self.key, self._pooled))
         return out
@@ -147,7 +147,7 @@ class _Pool(nn.Module):
 class Rectified(nn.Sequential):
     """Layers on max(x, 0)."""
 
-    def forward(self, source: Source) -> Tensor:
+    def forward(self, source: EdgeSource) -> Tensor:
         """Return what the layers make of the rectified source."""
         out = source.rectified
         for layer in self:
@@ -168,7 +168,7 @@ class FactorizedReduce(nn.Module):
         self.odd = Conv(entering, channels - channels // 2, 1, stride=2, bias=False)
         self.norm = nn.BatchNorm2d(channels, affine=affine)
 
-    def forward(self, source: Source) -> Tensor:
+    def forward(self, source: EdgeSource) -> Tensor:
         """Return `[batch, channels, ceil(height / 2), ceil(width / 2)]`."""
         x = source.rectified
         padding = (0, x.shape[3] % 2, 0, x.shape[2] % 2)
@@ -177,50 +177,52 @@ class FactorizedReduce(nn.Module):
         return out
 
 
-def _conv(place: Place, kernel: tuple[int, int], stride: tuple[int, int], dilation: int = 1, groups: int = 1) -> Conv:
+def _conv(
+    place: EdgePlace, kernel: tuple[int, int], stride: tuple[int, int], dilation: int = 1, groups: int = 1
+) -> Conv:
     padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
     channels = place.channels
     return Conv(channels, channels, kernel, stride, padding, dilation, groups, bias=False)
 
 
-def _norm(place: Place) -> nn.BatchNorm2d:
+def _norm(place: EdgePlace) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(place.channels, affine=place.affine)
 
 
-def _skip(place: Place) -> nn.Module:
+def _skip(place: EdgePlace) -> nn.Module:
     return Skip() if place.stride == 1 else FactorizedReduce(place.channels, place.channels, affine=place.affine)
 
 
-def _pool(kind: str, kernel: int) -> Callable[[Place], nn.Module]:
+def _pool(kind: str, kernel: int) -> Callable[[EdgePlace], nn.Module]:
     return lambda place: _Pool(kind, kernel, place)
 
 
-def _plain(kernel: int) -> Callable[[Place], nn.Module]:
+def _plain(kernel: int) -> Callable[[EdgePlace], nn.Module]:
     """One convolution and batch norm."""
     return lambda p: Rectified(_conv(p, (kernel, kernel), (p.stride, p.stride)), _norm(p))
 
 
-def _crossed(kernel: int) -> Callable[[Place], nn.Module]:
+def _crossed(kernel: int) -> Callable[[EdgePlace], nn.Module]:
     """A row, then a column, then batch norm."""
     return lambda p: Rectified(_conv(p, (1, kernel), (1, p.stride)), _conv(p, (kernel, 1), (p.stride, 1)), _norm(p))
 
 
-def _depthwise(p: Place, kernel: int, stride: int, dilation: int = 1) -> list[nn.Module]:
+def _depthwise(p: EdgePlace, kernel: int, stride: int, dilation: int = 1) -> list[nn.Module]:
     """One kernel a channel, then 1x1 across channels, then batch norm."""
     each = _conv(p, (kernel, kernel), (stride, stride), dilation, groups=p.channels)
     return [each, _conv(p, (1, 1), (1, 1)), _norm(p)]
 
 
-def _dilated(kernel: int) -> Callable[[Place], nn.Module]:
+def _dilated(kernel: int) -> Callable[[EdgePlace], nn.Module]:
     return lambda p: Rectified(*_depthwise(p, kernel, p.stride, dilation=2))
 
 
-def _separable(kernel: int) -> Callable[[Place], nn.Module]:
+def _separable(kernel: int) -> Callable[[EdgePlace], nn.Module]:
     """Depth-wise twice, the stride in the first."""
     return lambda p: Rectified(*_depthwise(p, kernel, p.stride), nn.ReLU(), *_depthwise(p, kernel, 1))
 
 
-CONV_OPERATIONS: Mapping[str, Callable[[Place], nn.Module]] = {
+CONV_OPERATIONS: Mapping[str, Callable[[EdgePlace], nn.Module]] = {
     "skip_connect": _skip,
     "max_pool_3x3": _pool("max", 3),
     "max_pool_5x5": _pool("max", 5),
@@ -236,4 +238,4 @@ CONV_OPERATIONS: Mapping[str, Callable[[Place], nn.Module]] = {
     "sep_conv_5x5": _separable(5),
     "sep_conv_7x7": _separable(7),
 }
-"""From the name of an operation to what builds it at a place; each maps a `Source` to a tensor."""
+"""From the name of an operation to what builds it at a place; each maps a `EdgeSource` to a tensor."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nasp_core.errors import SpaceError
 from nasp_core.network import Network
-from sif.cells.convolution.operations import Conv, FactorizedReduce, Rectified, Source
+from sif.cells.convolution.operations import Conv, EdgeSource, FactorizedReduce, Rectified
 
 __all__ = ["CellShape", "PictureNetwork", "cell_shapes", "check_least", "pooled", "preprocess", "stem", "unknown_names"]
 
@@ -103,6 +103,6 @@ def stem(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(Conv(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
 
-def pooled(source: Source) -> Tensor:
+def pooled(source: EdgeSource) -> Tensor:
     """Return the mean over height and width, `[batch, channels]`."""
     return source.value.mean((2, 3))

@@ -14,9 +14,9 @@ from nasp_core.errors import SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, ChoiceGroup, Mixture
-from sif.cells.convolution.edges import Edge, Rows, branches_of, joined, rows_of
+from sif.cells.convolution.edges import ConvEdge, EdgeRows, branches_of, edge_rows_of, joined
 from sif.cells.convolution.network import CellNetwork, CellSettings, cells_of
-from sif.cells.convolution.operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, Linear, Place, Source
+from sif.cells.convolution.operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, EdgePlace, EdgeSource, Linear
 from sif.cells.convolution.skeleton import (
     CellShape,
     PictureNetwork,
@@ -77,19 +77,19 @@ class _MixedCell(nn.Module):
         self.edges = nn.ModuleList()
         for node in range(nodes):
             for source in range(2 + node):
-                place = Place(shape.channels, 2 if shape.reduction and source < 2 else 1, affine=False)
-                self.edges.append(Edge(names, place, lambda name, place: CONV_OPERATIONS[name](place)))
+                place = EdgePlace(shape.channels, 2 if shape.reduction and source < 2 else 1, affine=False)
+                self.edges.append(ConvEdge(names, place, lambda name, place: CONV_OPERATIONS[name](place)))
 
-    def forward(self, before: Source, previous: Source, rows: Rows) -> Source:
-        states = [Source(self.first(before)), Source(self.second(previous))]
-        edges: list[Edge] = list(self.edges)  # type: ignore[arg-type]
+    def forward(self, before: EdgeSource, previous: EdgeSource, rows: EdgeRows) -> EdgeSource:
+        states = [EdgeSource(self.first(before)), EdgeSource(self.second(previous))]
+        edges: list[ConvEdge] = list(self.edges)  # type: ignore[arg-type]
         start = 0
         for _ in range(self.nodes):
             into = slice(start, start + len(states))
             start += len(states)
             branches = branches_of(edges[into], rows[into], states)
             states.append(joined(edges[into], rows[into], states, branches))
-        return Source(torch.cat([state.value for state in states[2:]], 1))
+        return EdgeSource(torch.cat([state.value for state in states[2:]], 1))
 
 
 class ConvCellSpace(PictureNetwork, Space):
@@ -124,10 +124,10 @@ class ConvCellSpace(PictureNetwork, Space):
         """Return logits `[batch, classes]` of pictures `[batch, in_channels, height, width]` under a mixture."""
         if mixture is None:
             raise SpaceError("a space has no output of its own: give a mixture, or build a genotype")
-        rows = [rows_of(mixture, group) for group in self.groups]
+        rows = [edge_rows_of(mixture, group) for group in self.groups]
         derived = self.derived(mixture)
-        alone = rows if derived is mixture else [rows_of(derived, group) for group in self.groups]
-        before = previous = Source(self.stem(self.picture(inputs)))
+        alone = rows if derived is mixture else [edge_rows_of(derived, group) for group in self.groups]
+        before = previous = EdgeSource(self.stem(self.picture(inputs)))
         for number, cell in enumerate(self.cells):
             row = (alone if number in self.transit else rows)[1 if cell.reduction else 0]
             before, previous = previous, cell(before, previous, row)
@@ -192,7 +192,7 @@ class ConvCellSpace(PictureNetwork, Space):
         if self._burden:
             return self._burden
         for group in self.groups:
-            place = Place(self.settings.channels, affine=False)
+            place = EdgePlace(self.settings.channels, affine=False)
             modules = [None if name == NONE else CONV_OPERATIONS[name](place) for name in group.candidates]
             counts = [0 if m is None else sum(p.numel() for p in m.parameters()) for m in modules]
             share = torch.tensor(counts, dtype=torch.float32) / max(1, sum(counts))
@@ -244,7 +244,7 @@ class ConvCellSpace(PictureNetwork, Space):
         active = self.selection(genotype)
         kept: dict[bool, list[tuple[str, str]]] = {}
         for reduction, group in zip((False, True), self.groups, strict=True):
-            live = [row.active for row in rows_of(Mixture(active=active), group)]
+            live = [row.active for row in edge_rows_of(Mixture(active=active), group)]
             kept[reduction] = [(str(edge), str(index)) for edge, index in enumerate(live) if index != -1]
         state: dict[str, Tensor] = {}
         for key, value in self.state_dict().items():

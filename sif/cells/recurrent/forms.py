@@ -11,12 +11,12 @@ from nasp_core.genotype import Genotype
 from sif.cells.recurrent.nodes import first_edge
 from sif.cells.recurrent.settings import RecurrentSettings
 
-__all__ = ["DARTS_PTB", "DARTS_PTB_FIRST", "Pairs", "check_pairs", "from_pairs", "pairs_of", "resized", "tree_of"]
+__all__ = ["DARTS_PTB", "DARTS_PTB_FIRST", "NodePairs", "check_pairs", "from_pairs", "pairs_of", "resized", "tree_of"]
 
-Pairs = Sequence[tuple[str, int]]
+NodePairs = Sequence[tuple[str, int]]
 """Per node its activation and the earlier state it starts from (0 is the cell's first state): DARTS' published form."""
 
-DARTS_PTB: Pairs = (
+DARTS_PTB: NodePairs = (
     ("sigmoid", 0),
     ("relu", 1),
     ("relu", 1),
@@ -28,7 +28,7 @@ DARTS_PTB: Pairs = (
 )
 """The cell that DARTS found on PTB by second order (`DARTS_V2`): 55.7 test perplexity, 23 M parameters."""
 
-DARTS_PTB_FIRST: Pairs = (
+DARTS_PTB_FIRST: NodePairs = (
     ("relu", 0),
     ("relu", 1),
     ("tanh", 2),
@@ -41,7 +41,7 @@ DARTS_PTB_FIRST: Pairs = (
 """The cell that DARTS found on PTB by first order (`DARTS_V1`)."""
 
 
-def check_pairs(pairs: Pairs, settings: RecurrentSettings) -> None:
+def check_pairs(pairs: NodePairs, settings: RecurrentSettings) -> None:
     """Raise `GenotypeError` unless `pairs` is a cell of as many nodes as the settings say, with their activations."""
     if len(pairs) != settings.steps:
         raise GenotypeError(f"a cell of {len(pairs)} nodes given to settings of steps = {settings.steps}")
@@ -64,7 +64,7 @@ def from_pairs(pairs: Iterable[tuple[str, int]], settings: RecurrentSettings) ->
     return Genotype("recurrent-cell", 1, {"node": tuple(choices)}, plain)
 
 
-def pairs_of(genotype: Genotype) -> Pairs:
+def pairs_of(genotype: Genotype) -> NodePairs:
     """Return a genotype's cell in the published form; raises `GenotypeError` unless each node has one edge."""
     names = genotype.choices.get("node", ())
     pairs, node = [], 0
@@ -78,7 +78,7 @@ def pairs_of(genotype: Genotype) -> Pairs:
     return tuple(pairs)
 
 
-def tree_of(pairs: Pairs) -> str:
+def tree_of(pairs: NodePairs) -> str:
     """Return a cell as a tree of activations, one text for all orders of its nodes: `tanh(relu tanh(relu))`.
 
     A node has one earlier state and a matrix of its own, and the output is the mean of all nodes. So a cell is a tree

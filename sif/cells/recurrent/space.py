@@ -14,7 +14,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, ChoiceGroup, Mixture
 from sif.cells.kind import CellKind
-from sif.cells.recurrent.forms import Pairs, check_pairs, pairs_of, tree_of
+from sif.cells.recurrent.forms import NodePairs, check_pairs, pairs_of, tree_of
 from sif.cells.recurrent.model import RecurrentModel
 from sif.cells.recurrent.nodes import Edges, Rule, dense, discrete, first_edge, probed
 from sif.cells.recurrent.settings import RecurrentSettings
@@ -25,7 +25,7 @@ __all__ = ["RecurrentCellSpace", "RecurrentNetwork"]
 class RecurrentNetwork(RecurrentModel):
     """The plain language model of one cell: per node its activation and the earlier state it starts from."""
 
-    def __init__(self, pairs: Pairs, settings: RecurrentSettings) -> None:
+    def __init__(self, pairs: NodePairs, settings: RecurrentSettings) -> None:
         super().__init__(settings)
         check_pairs(pairs, settings)
         self.pairs = tuple(pairs)

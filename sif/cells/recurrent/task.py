@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nasp_core.types import Batch, Stream, derive_seed
-from sif.datasets.corpora import PARTS, Corpus
+from sif.datasets.corpora import TEXT_PARTS, Corpus
 from sif.errors import DataError
 
 __all__ = ["TextStream", "TextTask"]
@@ -105,8 +105,8 @@ class TextTask:
         self.device, self.window, self.random_windows = torch.device(device), window, random_windows
         self.words, self.evaluation_batch, self.test_reads = len(corpus.words), evaluation_batch, 0
         self._name = corpus.name
-        self._parts = {part: getattr(corpus, part).to(self.device) for part in PARTS}
-        for part in PARTS:
+        self._parts = {part: getattr(corpus, part).to(self.device) for part in TEXT_PARTS}
+        for part in TEXT_PARTS:
             self._parts[part] = self._parts[part][: limit if part == "train" else evaluation_limit]
 
     def most_columns(self, split: str) -> int:

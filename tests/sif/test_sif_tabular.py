@@ -38,6 +38,7 @@ from sif.tabular import (
     PLANS,
     TASKS,
     InteractionTable,
+    TablePlan,
     arena_of,
     build_table,
     journal_path,

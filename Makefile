@@ -12,8 +12,8 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PIP) install --quiet --editable .
 	touch $@
 
-$(BIN)/.installed-dev: $(BIN)/.installed tests/plugin/pyproject.toml
-	$(PIP) install --quiet --editable '.[dev,recbole]' --editable tests/plugin
+$(BIN)/.installed-dev: $(BIN)/.installed
+	$(PIP) install --quiet --editable '.[dev,recbole]'
 	touch $@
 
 # RecBole's wheel carries a copy of MovieLens 100K. Without its dependencies: some have no wheels here, and none is needed for that file.

@@ -110,7 +110,7 @@ def test_the_second_classifier_sees_windows_of_five_on_features_of_cifar() -> No
     head.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     head.eval()
     for size in (8, 7, 1):
-        head(module.Source(features[..., :size, :size]))
+        head(module.EdgeSource(features[..., :size, :size]))
     assert [tuple(x.shape[2:]) for x in seen] == [(2, 2)] * 3
     torch.testing.assert_close(seen[0][..., 1, 0], features.relu()[..., 3:8, 0:5].mean((2, 3)))
     torch.testing.assert_close(seen[1][..., 0, 0], features.relu()[..., :4, :4].mean((2, 3)))
@@ -156,7 +156,7 @@ def test_a_cell_of_identities_is_untouched_by_dropping() -> None:
     cell = CellNetwork(SKIPS, replace(TINY, auxiliary=0.0)).cells[0]
     for parameter in cell.parameters():
         nn.init.normal_(parameter, generator=torch.Generator().manual_seed(4))
-    before, previous = (module.Source(pictures(8, 5, 4)) for _ in range(2))
+    before, previous = (module.EdgeSource(pictures(8, 5, 4)) for _ in range(2))
     kept = cell(before, previous, None).value
     torch.testing.assert_close(cell(before, previous, torch.tensor(0.1)).value, kept, rtol=0, atol=0)
 

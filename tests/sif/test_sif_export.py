@@ -236,7 +236,7 @@ def test_the_command(finished: sif.Run, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_only_recommenders_are_exported(finished: sif.Run, run_copy: Path):
-    result = finished.result | {"task": "image"}
-    (run_copy / "result.json").write_text(json.dumps(result))
+    genotype = json.loads((run_copy / "genotype.json").read_text()) | {"space": "conv-cell"}
+    (run_copy / "genotype.json").write_text(json.dumps(genotype))
     with pytest.raises(RunError, match="is of cells; only recommenders can be exported"):
         export_run(run_copy, "npz")

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nasp_core.errors import nearest
+from nasp_core.methods.table import RENAMED_SETTINGS
 from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe, RecipeSource, build_errors, place
 from sif.recipes.budgets import FULL, apply_budget, stated
@@ -63,7 +64,8 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
     if budget and named - {budget}:
         raise RecipeError(f"{origin}: two budgets, --budget {budget} and --set budget={named.pop()}; give one")
     chosen = apply_budget(data, places, origin, budget)
-    for change in (change for change in changes if change not in early):
+    for given in (change for change in changes if change not in early):
+        change = _under_the_name_of_today(given, data)
         _put(data, change)
         if chosen is not None and stated(data["budgets"][FULL], tuple(change.key.split("."))):
             _put(chosen, change)  # so that the resolved recipe, read again, says the same
@@ -104,6 +106,17 @@ def _validated(data: dict[str, Any], origin: str, places: Mapping[str, str]) -> 
     if told:
         raise build_errors(origin, sorted(dict.fromkeys(told), key=_line_number))
     return recipe
+
+
+def _under_the_name_of_today(change: Change, data: Mapping[str, Any]) -> Change:
+    """Return a change of a strategy's setting under the name of today, where the recipe has it under that."""
+    table, _, old = change.key.rpartition(".")
+    new = RENAMED_SETTINGS.get(old, old)
+    strategy = data.get("strategy")
+    settings = strategy.get("settings") if isinstance(strategy, Mapping) else None
+    if table == "strategy.settings" and isinstance(settings, Mapping) and new in settings and old not in settings:
+        return change._replace(key=f"{table}.{new}")
+    return change
 
 
 def recipe_class(

@@ -219,3 +219,9 @@ def test_settings_under_their_old_names_are_read():
     assert old == new
     with pytest.raises(StrategyError, match="looks is the old name of the setting n_supernet_evals; give one"):
         StrategyRecipe(name="spos", settings={"looks": 9, "n_supernet_evals": 8}).make()
+
+
+def test_a_change_under_an_old_name_replaces_what_the_recipe_says():
+    recipe = load_recipe("clicks", ["strategy.settings.looks=4"])
+    assert recipe.strategy.settings["n_supernet_evals"] == 4
+    assert "looks" not in recipe.strategy.settings

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from typing import Any
 
 from nasp_core.errors import NaspError, nearest
 
-__all__ = ["names_of", "resolve"]
+__all__ = ["names_of", "points_of", "resolve"]
 
 
 def _group(kind: str) -> str:
@@ -18,9 +20,19 @@ def _group(kind: str) -> str:
     return f"sif.{kind[:-1]}ies" if kind.endswith("y") else f"sif.{kind}s"
 
 
+def points_of(kind: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of a kind; the files of all installed packages are read once for a search path."""
+    return _read(_group(kind), tuple(sys.path))
+
+
+@cache
+def _read(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
+
+
 def names_of(kind: str, known: Mapping[str, Any]) -> list[str]:
     """Return the names that there are of a kind: the built-in ones, then those of entry points."""
-    return list(dict.fromkeys([*known, *(point.name for point in entry_points(group=_group(kind)))]))
+    return list(dict.fromkeys([*known, *(point.name for point in points_of(kind))]))
 
 
 def resolve(
@@ -33,7 +45,7 @@ def resolve(
     known = known or {}
     if name in known:
         return known[name]
-    for point in entry_points(group=_group(kind)):
+    for point in points_of(kind):
         if point.name == name:
             return _imported(kind, point.value.replace(" ", ""), error)
     if ":" in name:

@@ -192,7 +192,7 @@ def test_entry_points_are_names(monkeypatch: pytest.MonkeyPatch, plugin: str):
     from importlib.metadata import EntryPoint
 
     point = EntryPoint("slow", f"{plugin}:slow", "sif.strategies")
-    monkeypatch.setattr("nasp_core.lookup.entry_points", lambda group: [point] if group == "sif.strategies" else [])
+    monkeypatch.setattr("nasp_core.lookup.points_of", lambda kind: [point] if kind == "strategy" else [])
     assert names_of("strategy", {"nasp": nasp}) == ["nasp", "slow"]
     assert recipe_of("slow", {"strategy.settings.lr": 0.5}).make_strategy().gradient.lr == 0.5
     assert [entrant.name for entrant in entrants_of(["slow"])] == ["slow", "random"]

@@ -83,7 +83,7 @@ def test_an_export_whose_operation_is_gone_says_so(tmp_path: Path):
 
 def test_an_operation_of_an_installed_package(monkeypatch: pytest.MonkeyPatch):
     point = EntryPoint("gap", "own_parts:Distance", "sif.operations")
-    monkeypatch.setattr("nasp_core.lookup.entry_points", lambda group: [point] if group == "sif.operations" else [])
+    monkeypatch.setattr("nasp_core.lookup.points_of", lambda kind: [point] if kind == "operation" else [])
     space = InteractionSpace((2, 2), InteractionSettings(operations=("plus", "gap"), hidden=0))
     WideSettings(operations=("gap",)).check()
     assert space.equivalence_class({"operation": (1,)}) == "gap"

@@ -21,7 +21,8 @@ from sif.datasets import ColumnNames, read
 from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.operations.tables import FoldedSide
-from sif.problems.data import prepare, weighing
+from sif.problems import problem_of
+from sif.problems.data import prepare
 from sif.problems.recipes import Recipe, load_rating_recipe
 from sif.problems.threads import threads_for
 from sif.recipes import changes_of
@@ -31,9 +32,9 @@ from sif.serve.new_users import solve_users
 from sif.serve.topk import Ranked, top_k
 from sif.spaces.build import build_network, parameters_of
 from sif.spaces.interaction import InteractionNetwork
-from sif.spaces.saved import Goal, goal_of, goal_of_task, model_tree, network_of
+from sif.spaces.saved import goal_of, model_tree, network_of
 from sif.spaces.wide import WideNetwork
-from sif.tasks import Scale
+from sif.tasks import Goal, Scale
 
 __all__ = ["Recommender"]
 
@@ -87,7 +88,11 @@ class Recommender:
 
         if callback is not None and not callable(callback):
             raise DataError(f"callback is {callback!r}; give a function of epoch, seconds and loss")
-        data = read(matrix_of(user_items), columns=ColumnNames(**weighing(self.recipe)), name="user_items")
+        data = read(
+            matrix_of(user_items),
+            columns=ColumnNames(**problem_of(self.recipe).weighing(self.recipe)),
+            name="user_items",
+        )
         alike = data.rating is None or float(np.ptp(data.rating)) == 0.0
         if not self._given:
             chosen = load_rating_recipe("clicks" if alike else "ratings")
@@ -115,7 +120,7 @@ class Recommender:
         )
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
-        self._take(run.genotype, network, goal_of_task(whole.task), whole.task.counts())
+        self._take(run.genotype, network, whole.task.goal, whole.task.counts())
         return self
 
     def _take(
@@ -136,7 +141,7 @@ class Recommender:
     @property
     def scale(self) -> Scale:
         """From scores to ratings; of a ranking, scores stay as they are."""
-        return self._goal if isinstance(self._goal, Scale) else _PLAIN
+        return self._goal.units or _PLAIN
 
     @property
     def cold(self) -> NDArray[np.bool_]:
@@ -186,7 +191,7 @@ class Recommender:
         excluded = None if filter_items is None else numbers_of(filter_items, known.n_items, "item", "filter_items")[0]
         asked: Tensor | FoldedSide = torch.from_numpy(users)
         if recalculate_user:
-            rows = asked_rows(user_items, *shape, rated=isinstance(self._goal, Scale))
+            rows = asked_rows(user_items, *shape, rated=self._goal.units is not None)
             asked = solve_users(self.network, rows, self._goal)
         if not self.cold_items:
             cold = np.flatnonzero(self.cold)

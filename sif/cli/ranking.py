@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sif.cli.app import console, errors
 from sif.metrics import METRICS
+from sif.problems import problem
 
 __all__ = ["note_additive", "print_ranking"]
 
@@ -44,6 +45,6 @@ def print_ranking(ranked: dict[str, Any]) -> None:
         if model <= popularity:
             errors.print(
                 f"note: on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}"
-                + ("; it was trained to predict ratings, not to rank" if ranked["task"] == "rating" else ""),
+                + ("; it was trained to predict ratings, not to rank" if not problem(ranked["task"]).ranks else ""),
                 markup=False,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -25,9 +25,7 @@ def build(
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
     data: Annotated[str, typer.Option(help="A data set by name, or a file of ratings.")] = "movielens",
     seeds: Annotated[int, typer.Option(help="Trainings of each point.")] = 3,
-    task: Annotated[
-        Literal["rating", "ranking", "both"], typer.Option(help="What the points are trained for.")
-    ] = "both",
+    task: Annotated[str, typer.Option(help=f"What the points are trained for: {', '.join(TASKS)}, or both.")] = "both",
     without: Annotated[
         str, typer.Option(metavar="NAME,...", help="Candidates to leave out of the space, such as minus,mlp.")
     ] = "",
@@ -36,6 +34,8 @@ def build(
     """Train the points of the wide space on ratings; the same command goes on where it was stopped."""
     if not out.parent.is_dir():
         raise DataError(f"no folder {out.parent}; make it first")
+    if task not in (*TASKS, "both"):
+        raise DataError(f"--task {task}: there are {', '.join(TASKS)}, and both")
     tasks: tuple[TaskName, ...] = TASKS if task == "both" else (task,)
     names = [name.strip() for name in without.split(",") if name.strip()]
     plans = {each: PLANS[each].without(names) for each in tasks}

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nasp_core.search import train_genotype
 from sif.compare.entrants import ComparedEntrant
 from sif.errors import RunError
 from sif.problems import problem
-from sif.problems.tables import TableInstance, TableProblem
+from sif.problems.table_problem import TableProblem
+from sif.problems.tables import TableInstance
 from sif.results import FOUND
 from sif.rivals.method import Fit, Fitted, Method, Settings
 from sif.rivals.pair_table import PairTable
@@ -51,9 +52,10 @@ def open_run(
     rated above 0 count, or those rated `threshold` or more, and ndcg is the metric.
     """
     directory = RunDirectory.open(run, needs="result.json")
-    instance = _opened(directory, root)
-    data, task = instance.data, instance.data.task
-    if isinstance(task, RankingTask):
+    own, instance = _opened(directory, root)
+    data = instance.data
+    if own.ranks:
+        task = cast(RankingTask, data.task)
         given = [name for name, value in (("k", k), ("threshold", threshold)) if value is not None]
         if given:
             raise RunError(
@@ -69,7 +71,7 @@ def open_run(
         notes.append(f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on")
     return ComparedRun(
         table=PairTable.of(task),
-        best=_best(directory, instance, notes),
+        best=_best(directory, own, instance, notes),
         metric=task.settings.metric,
         k=task.settings.k,
         threshold=task.settings.threshold,
@@ -82,10 +84,10 @@ def open_run(
 def best_of(run: str | Path, root: Path | None = None) -> Method:
     """Return how the best architecture of a finished run learns."""
     directory = RunDirectory.open(run, needs="result.json")
-    return _best(directory, _opened(directory, root), ()).method
+    return _best(directory, *_opened(directory, root), ()).method
 
 
-def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
+def _opened(directory: RunDirectory, root: Path | None) -> tuple[TableProblem, TableInstance]:
     own = problem(directory.result()["task"])
     if not isinstance(own, TableProblem):
         raise RunError(f"run {directory.path} is of {own.what}, and comparisons are of recommenders; `sif evaluate` it")
@@ -93,14 +95,14 @@ def _opened(directory: RunDirectory, root: Path | None) -> TableInstance:
     assert isinstance(instance, TableInstance)
     if instance.recipe.context != "none":
         raise RunError(f"run {directory.path} has a context mode, and comparisons are of two; `sif evaluate` it")
-    return instance
+    return own, instance
 
 
-def _best(directory: RunDirectory, instance: TableInstance, more: Sequence[str]) -> ComparedEntrant:
+def _best(directory: RunDirectory, own: TableProblem, instance: TableInstance, more: Sequence[str]) -> ComparedEntrant:
     """Return the best architecture: of a ranking run trained with each seed, of ratings the model as it stands."""
     result, genotype = directory.result(), directory.genotype()
     model = directory.file("model.safetensors")
-    ranks = isinstance(instance.data.task, RankingTask)
+    ranks = own.ranks
     notes = [] if ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
     if is_additive(genotype):
         notes.append("the function is additive, f(user) + g(item): it ranks the items alike for every user")

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from sif.datasets import (
     ColumnNames,
     Interactions,
     Split,
-    check_rating_task,
     find_entry,
     is_path,
     item_titles,
@@ -21,18 +19,16 @@ from sif.datasets import (
     read_parts,
     split,
 )
-from sif.datasets.assemble import check_size
-from sif.datasets.feedback import only_met
 from sif.datasets.titles import titles_from
 from sif.datasets.vocabulary import RawId
 from sif.device import resolve_device
 from sif.errors import DataError
 from sif.problems.fits import check_tables
-from sif.problems.recipes import RankingRecipe, Recipe
+from sif.problems.recipes import Recipe
 from sif.recipes.problems import problem_of
-from sif.tasks import RankingTask, RatingTask
+from sif.tasks import TableTask
 
-__all__ = ["Prepared", "make_task", "prepare", "weighing"]
+__all__ = ["Prepared", "prepare"]
 
 
 @dataclass
@@ -41,13 +37,14 @@ class Prepared:
 
     interactions: Interactions
     split: Split
-    task: RatingTask | RankingTask
+    task: TableTask
     titles: dict[RawId, str] | None
 
     @property
     def scale(self) -> dict[str, float] | None:
         """Mean, deviation and range of the training ratings; None where nothing is rated."""
-        return asdict(self.task.scale) if isinstance(self.task, RatingTask) else None
+        units = self.task.goal.units
+        return None if units is None else asdict(units)
 
 
 def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: Path | None = None) -> Prepared:
@@ -56,21 +53,19 @@ def prepare(recipe: Recipe, *, source: Any = None, device: str = "auto", root: P
     if source is None and not recipe.dataset:
         raise DataError(f"{recipe.origin} names no data; give a file of ratings: sif search FILE, or --data FILE")
     dataset = recipe.dataset if source is None else source
-    interactions, cut = _interactions(recipe, dataset, root)
-    if not isinstance(recipe, RankingRecipe):
-        check_rating_task(interactions)
-    elif recipe.ranking_settings().threshold is None:
-        interactions = check_size(only_met(interactions))
+    own = problem_of(recipe)
+    interactions, cut = _interactions(recipe, own, dataset, root)
+    interactions = own.taken(recipe, interactions)
     if cut is None:
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         cut = split(interactions, recipe.split.kind, recipe.split.fractions, seed)
     check_tables(recipe, (interactions.n_users, interactions.n_items), where)
     titles, notes = _titles(recipe, dataset, interactions, root)
     interactions = replace(interactions, notes=(*interactions.notes, *notes))
-    return Prepared(interactions, cut, problem_of(recipe).make_task(recipe, interactions, cut, where), titles)
+    return Prepared(interactions, cut, own.make_task(recipe, interactions, cut, where), titles)
 
 
-def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Interactions, Split | None]:
+def _interactions(recipe: Recipe, own: Any, dataset: Any, root: Path | None) -> tuple[Interactions, Split | None]:
     """What the recipe names, with the context that it uses and no other; and the parts, where they are files."""
     notes = list[str]()
     given: dict[str, Any] = {str(role): name for role, name in recipe.columns.items()}
@@ -80,11 +75,10 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         notes.append(f'"{unused}" is not used as context: the recipe says context = "{recipe.context}"')
     if isinstance(dataset, Interactions) and recipe.context != "column":
         dataset = dataset.without_context()
-    asked, unused = weighing(recipe), given.get("weight")
+    asked, unused = own.weighing(recipe), given.get("weight")
     if unused and "weight" not in asked:
         given["weight"] = ""
-    met = isinstance(recipe, RankingRecipe) and recipe.ranking_settings().threshold is None
-    columns = ColumnNames(**(asked | given), only_met=met)
+    columns = ColumnNames(**(asked | given), only_met=own.only_met(recipe))
     if recipe.valid or recipe.test:
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         found: tuple[Interactions, Split | None] = read_parts(
@@ -94,9 +88,7 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
         found = read(dataset, columns=columns, root=root, reader=recipe.reader or None), None
     weight = found[0].weight if asked else None
     if "weight" not in asked and (unused := unused or (weight is not found[0].weight and "weight")):
-        use = "to use it as confidence: --set ranking.weight=confidence"
-        why = use if isinstance(recipe, RankingRecipe) else "all ratings count alike"
-        notes.append(f'"{unused}" is not used as weight: {why}')
+        notes.append(f'"{unused}" is not used as weight: {own.unweighed}')
     if weight is not None and len(weight) and weight.min() == weight.max():
         notes.append(f"all weights are {weight[0]:g}: rankings are learnt as without")
     interactions, cut = replace(found[0], weight=weight, notes=(*found[0].notes, *notes)), found[1]
@@ -108,20 +100,6 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
             "name it with --set columns.context=NAME, or use --set context=month"
         )
     return interactions, cut
-
-
-def weighing(recipe: Recipe) -> dict[str, Any]:
-    """Return what `ColumnNames` are told of the weights that a recipe uses."""
-    weight = recipe.ranking_settings().weight if isinstance(recipe, RankingRecipe) else "none"
-    told: dict[str, dict[str, Any]] = {"confidence": {"weight": True}, "repeats": {"repeats": True}}
-    return told.get(weight, {})
-
-
-def make_task(recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask | RankingTask:
-    """Return the task of a recipe on data that are cut, on `device`."""
-    if isinstance(recipe, RankingRecipe):
-        return RankingTask(interactions, cut, recipe.ranking_settings(), device=device)
-    return RatingTask(interactions, cut, device=device, context=recipe.context != "none")
 
 
 def _titles(

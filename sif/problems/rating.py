@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
+import torch
+
+from nasp_core.optimise import Optimiser, Training
+from sif.datasets import Interactions, Split, check_rating_task
+from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe, WideRecipe
-from sif.problems.tables import TableProblem
+from sif.problems.table_problem import TableProblem
+from sif.problems.table_sheet import SheetColumn
 from sif.recipes.base import BaseRecipe
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks import RatingTask
 
 __all__ = ["RATING", "RatingProblem"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan(TablePlan):
+    def task(self, data: Interactions, cut: Split) -> RatingTask:
+        check_rating_task(data)
+        return RatingTask(data, cut)
 
 
 class RatingProblem(TableProblem):
@@ -16,11 +33,54 @@ class RatingProblem(TableProblem):
 
     name = "rating"
     what = "ratings"
+    explained = "RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings."
+    unweighed = "all ratings count alike"
+    plan = _Plan(
+        metric="rmse",
+        maximise=False,
+        fractions=(0.5, 0.25, 0.25),
+        settings=WideSettings(
+            embedding_dim=16,
+            mlp=(16,),
+            history_power=0.5,
+            init_std=0.05,
+            l2=0.06,
+            bias_l2=0.02,
+            l2_frequency=0.5,
+        ),
+        training=Training(
+            epochs=6,
+            batch_size=1024,
+            evaluate_every=1,
+            keep_best=True,
+            optimiser=Optimiser(kind="adam", learning_rate=0.01, betas=(0.9, 0.99), schedule="linear"),
+        ),
+    )
 
     @property
     def recipes(self) -> Mapping[str, type[BaseRecipe]]:
         """Space -> the class of its recipes."""
         return {"interaction": Recipe, "tensor-interaction": Recipe, "interaction-wide": WideRecipe}
+
+    def taken(self, recipe: Recipe, interactions: Interactions) -> Interactions:
+        """Return all rows; raises `DataError` where there are no ratings, or all are equal."""
+        check_rating_task(interactions)
+        return interactions
+
+    def make_task(self, recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask:
+        """Return the task on data that are cut; a problem of your own may have its own."""
+        return RatingTask(interactions, cut, device=device, context=recipe.context != "none")
+
+    def columns(self, result: Mapping[str, Any]) -> tuple[SheetColumn, ...]:
+        """Return the metric that selects, then RMSE and MAE on the test part."""
+        metric = result["metric"]
+        name = "RMSE (std)" if metric == "rmse_standardised" else metric
+        return (
+            SheetColumn(f"valid {name}", "valid", metric),
+            SheetColumn(f"test {name}", "test", metric),
+            SheetColumn("test RMSE", "test", "rmse"),
+            SheetColumn("test MAE", "test", "mae"),
+        )
 
 
 RATING = RatingProblem()

@@ -1,4 +1,4 @@
-"""The recipes of interaction functions: on a table of ratings, and on who met what (ranking)."""
+"""The recipes of interaction functions on a table."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ from sif.recipes.load import load_recipe
 from sif.rivals.base import Kind
 from sif.spaces.interaction import InteractionSettings
 from sif.spaces.wide_settings import WideSettings
-from sif.tasks.ranking_settings import RankingSettings
 
-__all__ = ["RankingRecipe", "Recipe", "WideRecipe", "load_rating_recipe"]
+__all__ = ["Recipe", "WideRecipe", "load_rating_recipe"]
 
 _SettingsModel = model_of(InteractionSettings)
 _WideModel: Any = model_of(WideSettings)
-_RankingModel: Any = model_of(RankingSettings)
 
 
 class SplitRecipe(StrictTable):
@@ -115,22 +113,6 @@ class WideRecipe(Recipe):
     def settings(self) -> WideSettings:
         """Return the settings of the space."""
         return WideSettings(**self.space.model_dump(exclude={"name"}))
-
-
-class RankingRecipe(WideRecipe):
-    """Who met what, ranked: the wide space under a loss of rankings."""
-
-    task: str = "ranking"
-    ranking: _RankingModel = _RankingModel()
-
-    @property
-    def asks(self) -> Kind:
-        """What a network of a rival is asked."""
-        return "lists"
-
-    def ranking_settings(self) -> RankingSettings:
-        """Return the settings of the task."""
-        return RankingSettings(**self.ranking.model_dump())
 
 
 def load_rating_recipe(source: str | Path, overrides: Sequence[str | Change] = ()) -> Recipe:

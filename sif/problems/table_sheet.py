@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from sif.results import FOUND
 from sif.sheet import Line, Sheet, Table
 
-__all__ = ["table_sheet"]
-
-_CLOSE = {"rating": 0.001, "ranking": 0.002}
-"""By how much a rival must lead on validation to be worth a word."""
-_EXPLAINED = {
-    "rating": "RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings.",
-    "ranking": "The whole catalogue is ranked but for what the user had before; ties count by their expected value.",
-}
+__all__ = ["SheetColumn", "table_sheet"]
 
 
-class _Column(NamedTuple):
+class SheetColumn(NamedTuple):
     """One figure of a row: its heading, and the part and the metric that it shows."""
 
     heading: str
@@ -27,23 +20,35 @@ class _Column(NamedTuple):
     metric: str
 
 
-def table_sheet(result: Mapping[str, Any]) -> Sheet:
+class Shown(Protocol):
+    """What a problem says of its results (`sif.problems.table_problem.TableProblem`)."""
+
+    what: ClassVar[str]
+    explained: ClassVar[str]
+    close: ClassVar[float]
+
+    def columns(self, result: Mapping[str, Any]) -> tuple[SheetColumn, ...]:
+        """Return the figures of a row, first the one that selects."""
+        ...
+
+
+def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
     """Return a result as people read it."""
     dataset, seconds, split = result["dataset"], result["seconds"], result["split"]
-    kind = _kind(result)
-    what = "ratings" if kind == "rating" else "interactions"
+    columns = problem.columns(result)
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
-    metric = _columns(result)[0].heading.removeprefix("valid ")
+    metric = columns[0].heading.removeprefix("valid ")
     return Sheet(
         title=f"{dataset['name']}: {result['formula']}",
         facts=(
             f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
-            f"{dataset['interactions']:,} {what}; split {split['kind']} {result['fingerprint']}, seed {result['seed']}"
+            f"{dataset['interactions']:,} {problem.what}; split {split['kind']} {result['fingerprint']}, "
+            f"seed {result['seed']}"
         ),
         found=f"score = {result['formula']}",
-        table=_table(result),
-        explained=f"{_EXPLAINED[kind]} Models were chosen on validation; the test part was read once for each row.",
-        remarks=tuple(_remarks(result)),
+        table=_table(columns, result),
+        explained=f"{problem.explained} Models were chosen on validation; the test part was read once for each row.",
+        remarks=tuple(_remarks(problem.close, result)),
         cost=(
             f"regret against enumeration {regret} ({metric}, validation)   "
             f"search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, rivals {seconds['rivals']:.1f} s, "
@@ -54,31 +59,9 @@ def table_sheet(result: Mapping[str, Any]) -> Sheet:
     )
 
 
-def _kind(result: Mapping[str, Any]) -> str:
-    """Return what a result is like, whatever problem it is of: ratings have a scale, rankings have none."""
-    return "ranking" if result["scale"] is None else "rating"
-
-
-def _columns(result: Mapping[str, Any]) -> tuple[_Column, ...]:
-    """Return the columns of a result's task, the metric that selects first."""
-    metric = result["metric"]
-    if _kind(result) == "rating":
-        name = "RMSE (std)" if metric == "rmse_standardised" else metric
-        return (
-            _Column(f"valid {name}", "valid", metric),
-            _Column(f"test {name}", "test", metric),
-            _Column("test RMSE", "test", "rmse"),
-            _Column("test MAE", "test", "mae"),
-        )
-    k = metric.partition("@")[2]
-    more = (f"{name}@{k}" for name in ("ndcg", "recall", "hit_rate", "mrr", "coverage"))
-    named = [metric, *(name for name in more if name != metric)]
-    return (_Column(f"valid {metric}", "valid", metric), *(_Column(f"test {name}", "test", name) for name in named))
-
-
-def _table(result: Mapping[str, Any]) -> Table:
+def _table(columns: tuple[SheetColumn, ...], result: Mapping[str, Any]) -> Table:
     """Return the rows, best validation first."""
-    columns, sign = _columns(result), -1.0 if result["maximise"] else 1.0
+    sign = -1.0 if result["maximise"] else 1.0
     headings = ("model", *(column.heading for column in columns), "parameters", "seconds")
 
     def place(entry: tuple[str, Mapping[str, Any]]) -> tuple[float, bool]:
@@ -94,7 +77,7 @@ def _table(result: Mapping[str, Any]) -> Table:
     return Table(headings, tuple(rows))
 
 
-def _remarks(result: Mapping[str, Any]) -> list[str]:
+def _remarks(close: float, result: Mapping[str, Any]) -> list[str]:
     """Return what a reader should not miss: a rival that does better on validation, a training cut short."""
     sentences = []
     valid, metric, sign = result["rows"][FOUND]["valid"], result["metric"], -1.0 if result["maximise"] else 1.0
@@ -102,7 +85,7 @@ def _remarks(result: Mapping[str, Any]) -> list[str]:
         found = valid[metric]
         rivals = ((name, row["valid"][metric]) for name, row in result["rows"].items() if name != FOUND)
         name, best = min(rivals, key=lambda entry: sign * entry[1], default=("", found))
-        if sign * (found - best) > _CLOSE[_kind(result)]:
+        if sign * (found - best) > close:
             sentences.append(f"{name} does better than what was found, by {abs(found - best):.4f} on validation")
     if result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
         sentences.append(f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs")

@@ -1,124 +1,48 @@
-"""What problems on a table of users and items share: spaces, tuning, rivals, the saved model."""
+"""A task opened on a table of users and items: spaces, tuning, rivals, the saved model."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from scipy import sparse
 
-from nasp_core.errors import NaspError
 from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.network import Network
 from nasp_core.optimise import Training
-from nasp_core.strategy import Strategy
-from nasp_core.trials import Enumerate, Random, SearchContext, TrialStrategy
-from nasp_core.types import State, Task
+from nasp_core.trials import Enumerate, Random, TrialStrategy
+from nasp_core.types import State
 from sif.checkpoint import load_tree, save_tree
-from sif.datasets import Interactions, Split
+from sif.datasets import Split
 from sif.errors import RecipeError
-from sif.problems.base import Changes, ComparedModel, Instance, Problem, RivalNetwork, Searches
-from sif.problems.data import Prepared, make_task, prepare
-from sif.problems.recipes import RankingRecipe, Recipe
-from sif.problems.table_sheet import table_sheet
+from sif.problems.base import Changes, ComparedModel, Instance, RivalNetwork, Searches
+from sif.problems.data import Prepared
+from sif.problems.recipes import Recipe
 from sif.problems.threads import threads_for
 from sif.recipes.problems import problem_of
 from sif.rivals.base import Baseline
 from sif.rivals.known import baseline_table, rival
 from sif.run_directory import RunDirectory
-from sif.serve.export import export_run
-from sif.sheet import Sheet
-from sif.spaces.build import build_network, make_space, small_space
+from sif.spaces.build import build_network, make_space
 from sif.spaces.formula import formula
 from sif.spaces.interaction import InteractionSpace
 from sif.spaces.known import SPACES
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
-from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["TableInstance", "TableProblem"]
+__all__ = ["TableInstance", "baseline_of"]
 
 _RATE = "learning_rate"
 
 
-class TableProblem(Problem):
-    """A problem on a table of users and items."""
-
-    opens = "sif.run:Run"
-
-    def check(self, recipe: Recipe) -> None:
-        """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
-        problems: list[str] = []
-        wants_context = recipe.space.name == "tensor-interaction"
-        if wants_context != (recipe.context != "none"):
-            fix = 'set context = "month" (or "column")' if wants_context else 'set space.name = "tensor-interaction"'
-            problems.append(recipe.problem("space.name", f'does not go with context = "{recipe.context}"; {fix}'))
-        given = bool(recipe.valid or recipe.test) or recipe.split.kind == "leave-last-out"
-        if not given and recipe.split.fractions[1] == 0:
-            why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
-            problems.append(recipe.problem("split.fractions", why))
-        problems += recipe.misplaced()
-        for which in ("search", "train"):
-            if getattr(recipe, which).precision != "float32":
-                why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
-                problems.append(recipe.problem(f"{which}.precision", why))
-        for name in dict.fromkeys(recipe.baselines.names):
-            try:
-                _baseline(recipe, name)
-            except RecipeError as error:
-                problems.append(recipe.problem("baselines.names", str(error)))
-        problems += recipe.tried(
-            {
-                "space.operations": lambda: small_space(recipe.space.name, recipe.settings()),
-                "search": lambda: recipe.training("search"),
-                "train": lambda: recipe.training("train"),
-                **({"ranking": recipe.ranking_settings} if isinstance(recipe, RankingRecipe) else {}),
-            }
-        )
-        recipe.refuse(problems or _start(recipe))
-
-    def open(
-        self, recipe: Recipe, *, source: Any = None, device: str = "auto", root: Path | None = None
-    ) -> TableInstance:
-        """Read, check and cut the table a recipe names; `source` (frame, matrix, Interactions) stands in for it."""
-        return TableInstance(recipe, prepare(recipe, source=source, device=device, root=root))
-
-    def make_task(
-        self, recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device
-    ) -> RatingTask | RankingTask:
-        """Return the task on data that are cut: batches, loss and metrics; a problem of your own may have its own."""
-        return make_task(recipe, interactions, cut, device)
-
-    def sheet(self, result: Mapping[str, Any]) -> Sheet:
-        """Return a result as people read it."""
-        return table_sheet(result)
-
-    def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
-        """Write the folded tables of a run with the raw ids (`sif.serve.export`)."""
-        path, written = export_run(run, to, out, force=force)
-        folded = written.folded
-        return {
-            "path": str(path),
-            "format": to,
-            "bytes": path.stat().st_size,
-            "users": folded.n_users,
-            "items": folded.n_items,
-            "formula": written.facts["formula"],
-            "folded": folded.describe(),
-            "additive": folded.additive,
-        }
-
-
-def _baseline(recipe: Recipe, name: str) -> Baseline:
+def baseline_of(recipe: Recipe, name: str) -> Baseline:
     """Return how a run of the recipe makes the network of a rival; raises `RecipeError` where it cannot."""
     offered = baseline_table(recipe.asks)
     found = rival(name, offered, RecipeError)
@@ -132,22 +56,8 @@ def _baseline(recipe: Recipe, name: str) -> Baseline:
     return made
 
 
-def _start(recipe: Recipe) -> list[str]:
-    """Begin the search on a space of two users and two items: settings that nothing else checks fail here."""
-    strategy, generator = recipe.make_strategy(), torch.Generator()
-    space = small_space(recipe.space.name, recipe.settings())
-    try:
-        if isinstance(strategy, Strategy):
-            strategy.gradient.init(strategy.domain.init(space, generator, torch.device("cpu")), space)
-        else:
-            strategy.init(SearchContext(space), generator)
-    except (NaspError, TypeError, ValueError) as error:
-        return [recipe.problem("strategy.settings", str(error))]
-    return []
-
-
 class TableInstance(Instance):
-    """A recipe of ratings or of rankings on its table; `data` are the interactions, their split and their task."""
+    """A recipe on its table; `data` are the interactions, their split and their task."""
 
     recipe: Recipe
 
@@ -155,7 +65,7 @@ class TableInstance(Instance):
         self.recipe, self.data, self.device = recipe, data, data.task.device
         self.name, self.fingerprint = data.interactions.name, data.split.fingerprint
         self.notes = (*data.interactions.notes, *data.split.notes)
-        self.search_task = self.final_task = cast(Task, data.task)
+        self.search_task = self.final_task = data.task
         self.settings = recipe.settings()
         self.counts = data.task.counts()
         self.histories = data.task.histories() if SPACES[recipe.space.name].reads_histories else None
@@ -203,7 +113,7 @@ class TableInstance(Instance):
 
     def rivals(self) -> dict[str, RivalNetwork]:
         """Return the baselines of the recipe that exist at its embedding size."""
-        made = {name: _baseline(self.recipe, name) for name in self.recipe.baselines.names}
+        made = {name: baseline_of(self.recipe, name) for name in self.recipe.baselines.names}
         return {name: self._rival(each) for name, each in made.items() if each.fits(self.settings)}
 
     def _rival(self, baseline: Baseline) -> RivalNetwork:

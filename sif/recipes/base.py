@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, PrivateAttr
 
@@ -17,7 +17,7 @@ from sif.recipes.closed import StrictTable, model_of
 from sif.recipes.strategy import StrategyRecipe
 from sif.toml import toml_literal
 
-__all__ = ["BaseRecipe", "RecipeSource", "StrategyRecipe", "TrainingModel", "build_errors", "place"]
+__all__ = ["BaseRecipe", "Choices", "RecipeSource", "StrategyRecipe", "TrainingModel", "build_errors", "place"]
 
 _OptimiserModel = model_of(Optimiser)
 TrainingModel: Any = model_of(Training, optimiser=_OptimiserModel)
@@ -36,8 +36,14 @@ class RecipeSource:
         return 0
 
 
+Choices = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Choice -> the values that hang on it, each with what may be chosen for it to have a use."""
+
+
 class BaseRecipe(StrictTable):
-    """The values that every run has; a task's own recipe adds data and space."""
+    """The values that every run has; a task's own recipe adds data and space, and `choices` of its own."""
+
+    choices: ClassVar[Choices] = {}
 
     task: str
     dataset: str = ""

@@ -7,20 +7,17 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from sif.recipes.base import BaseRecipe
+from sif.recipes.base import BaseRecipe, Choices
 from sif.recipes.changes import Change
-from sif.tasks.ranking_settings import USES, WEIGHTED
 
-__all__ = ["CHOICES", "drop_unused", "unused"]
+__all__ = ["drop_unused", "unused"]
 
 _OPTIMISER: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "kind": {"momentum": ("sgd",), "betas": ("adam",)},
     "schedule": {"final_learning_rate": ("cosine", "linear")},
 }
-CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+_CHOICES: Choices = {
     "strategy.name": {"strategy.settings": ()},
-    "ranking.loss": {f"ranking.{name}": losses for name, losses in USES.items()},
-    "ranking.weight": {"ranking.weight_power": WEIGHTED},
     "split.kind": {"split.fractions": ("random", "user", "temporal")},
     **{
         f"{table}.optimiser.{key}": {f"{table}.optimiser.{name}": used for name, used in uses.items()}
@@ -28,26 +25,29 @@ CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         for key, uses in _OPTIMISER.items()
     },
 }
-"""Choice -> the values that hang on it, each with what may be chosen for it to have a use."""
+"""What every recipe may have; a task's own stand with its class."""
 _OF_ONE_SPACE = ("hidden", "operations")
 """Settings that several spaces have by one name, each with a meaning of its own."""
 
 
-def drop_unused(data: MutableMapping[str, Any], changes: Sequence[Change], other: type[BaseModel] | None) -> None:
+def drop_unused(
+    data: MutableMapping[str, Any], changes: Sequence[Change], kind: type[BaseRecipe] | None, other: bool
+) -> None:
     """Take out of a recipe's own data (its budgets included) what a choice that the user changes has no use for.
 
-    What the user gives beside is not in `data` yet, and stays; where it has no use either, `unused` tells. `other` is
-    the class that another task or space gives the recipe, None where it keeps its own.
+    What the user gives beside is not in `data` yet, and stays; where it has no use either, `unused` tells. `kind` is
+    the class of the recipe, None where it names no task or space there is; `other` tells whether the changes gave it.
     """
+    choices = {**(kind.choices if kind else {}), **_CHOICES}
     budgets = data.get("budgets")
     tables = [data, *(budgets.values() if isinstance(budgets, Mapping) else ())]
     for table in (table for table in tables if isinstance(table, MutableMapping)):
         for change in (change for change in changes if change.value != _at(data, change.key)):
-            for key, uses in CHOICES.get(change.key, {}).items():
+            for key, uses in choices.get(change.key, {}).items():
                 if change.value not in uses:
                     _remove(table, key)
-        if other is not None:
-            _keep_known(table, other)
+        if kind is not None and other:
+            _keep_known(table, kind)
 
 
 def unused(recipe: BaseRecipe, changed: Sequence[str]) -> Iterator[str]:
@@ -55,7 +55,7 @@ def unused(recipe: BaseRecipe, changed: Sequence[str]) -> Iterator[str]:
 
     `changed` are the keys that the user gave beside the recipe.
     """
-    for choice, uses in CHOICES.items():
+    for choice, uses in {**recipe.choices, **_CHOICES}.items():
         chosen = _at(recipe, choice)
         for key, values in uses.items():
             lenient = key == "split.fractions" and key not in changed  # older runs wrote them down, unused

@@ -55,7 +55,7 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
     kind = _kind_of(data, read)
     made = [change for change in read if change.key == IN_MEMORY and not change.typed]
     changes = list(settled([each for each in read if each not in made], kind, _name_in(data.get("strategy"))))
-    drop_unused(data, changes, None if kind is _kind_of(data, ()) else kind)
+    drop_unused(data, changes, kind, kind is not _kind_of(data, ()))
     early = [change for change in changes if change.key.partition(".")[0] in ("budget", "budgets")]
     for change in early:
         _put(data, change)

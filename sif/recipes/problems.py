@@ -7,15 +7,18 @@ from typing import Any
 from sif.errors import RecipeError
 from sif.extend import object_name, resolve
 
-__all__ = ["BUILT_IN", "problem", "problem_name", "problem_of"]
+__all__ = ["BUILT_IN", "ON_TABLES", "problem", "problem_name", "problem_of"]
 
-BUILT_IN = {
+ON_TABLES = {
     "rating": "sif.problems.rating:RATING",
     "ranking": "sif.problems.ranking:RANKING",
+}
+"""The tasks on tables of users and items: name -> where the problem lies."""
+BUILT_IN = ON_TABLES | {
     "image": "sif.cells.problems:IMAGE",
     "text": "sif.cells.problems:TEXT",
 }
-"""Name -> where the problem lies; nothing of it is imported before it is asked for."""
+"""All tasks that ship; nothing of a problem is imported before it is asked for."""
 _OF_A_PROBLEM = ("name", "what", "recipes", "check", "open", "sheet", "export")
 
 

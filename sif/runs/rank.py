@@ -12,8 +12,9 @@ from scipy import sparse
 from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.metrics import rank_metrics
+from sif.problems import problem_of
 from sif.problems.data import Prepared
-from sif.problems.recipes import RankingRecipe, Recipe
+from sif.problems.recipes import Recipe
 from sif.problems.tables import TableInstance
 from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
@@ -49,9 +50,8 @@ def rank_run(
         raise RunError(f"run {run} is of cells, and rankings are of ratings; evaluate it without them")
     if recipe.context != "none":
         raise RunError(f"run {run} has a context mode, and rankings are of two modes; evaluate it without them")
-    settings = recipe.ranking_settings() if isinstance(recipe, RankingRecipe) else None
-    k = k or ((10,) if settings is None else (settings.k,))
-    threshold = settings.threshold if threshold is None and settings is not None else threshold
+    own_k, own_threshold = problem_of(recipe).places(recipe)
+    k, threshold = k or (own_k,), own_threshold if threshold is None else threshold
     if min(k) < 1:
         raise DataError(f"k = {min(k)}; ask for 1 item or more")
     if threshold is not None and not np.isfinite(threshold):

@@ -26,7 +26,6 @@ from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
 from sif.spaces.known import SPACES
 from sif.spaces.saved import goal_of, network_of
-from sif.tasks import Scale
 
 __all__ = ["FORMATS", "Export", "export_run", "load_export", "write_export"]
 
@@ -65,14 +64,14 @@ class Export:
         if len(tree["sizes"]) != 2:
             raise RunError(f"run {run} has a context mode, which does not fold; search without a context to export")
         ids = json.loads(directory.file("ids.json").read_text())
-        goal = goal_of(tree)
+        units = goal_of(tree).units
         facts = {
             "genotype": json.loads(tree["genotype"]),
             "formula": result["formula"],
             "task": result["task"],
             "metrics": result["metrics"],
             "dataset": {key: result["dataset"].get(key) for key in ("name", "source", "fingerprint")},
-            "scale": {"mean": goal.mean, "std": goal.std} if isinstance(goal, Scale) else None,
+            "scale": None if units is None else {"mean": units.mean, "std": units.std},
         }
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         return cls(Folded(network_of(tree)), users, items, ids.get("titles") or {}, facts)

@@ -139,7 +139,7 @@ def _open(path: Path, stamp: tuple[tuple[int, int, int], ...]) -> Opened:
             f"ids.json or seen.npz of run {path} is damaged: {error}; bring it back, or search again"
         ) from None
     sizes, titles, goal = tree["sizes"], ids.get("titles") or {}, goal_of(tree)
-    scale = goal if isinstance(goal, Scale) else Scale(0.0, 1.0, -np.inf, np.inf)
+    scale = goal.units or Scale(0.0, 1.0, -np.inf, np.inf)
     item_ids, folded, scores = items.to_list(), None, None
     if contexts is None:
         folded = Folded(network_of(tree))

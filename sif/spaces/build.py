@@ -16,7 +16,7 @@ from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.known import SPACES
 from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import WideSettings
-from sif.tasks import RankingTask, RatingTask
+from sif.tasks import TableTask
 
 __all__ = ["MODES", "build_network", "is_additive", "make_space", "parameters_of", "small_space"]
 
@@ -32,7 +32,7 @@ def _space_of(genotype: Genotype) -> Any:
     return SPACES[genotype.space]
 
 
-def make_space(name: str, task: RatingTask | RankingTask, settings: Settings) -> InteractionSpace | WideSpace:
+def make_space(name: str, task: TableTask, settings: Settings) -> InteractionSpace | WideSpace:
     """Return the space `name` over the users and items of a task, on its device."""
     histories = task.histories() if SPACES[name].reads_histories else None
     space: InteractionSpace | WideSpace = SPACES[name].make(task.sizes, settings, histories, task.counts())
@@ -48,7 +48,7 @@ def small_space(name: str, settings: Settings, count: int = 2) -> InteractionSpa
 
 def build_network(
     genotype: Genotype,
-    task: RatingTask | RankingTask | None,
+    task: TableTask | None,
     *,
     sizes: tuple[int, ...] | None = None,
     histories: Histories | None = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from torch import Tensor
 
@@ -14,19 +13,11 @@ from sif.encodings.histories import Histories
 from sif.errors import RunError
 from sif.spaces.build import build_network
 from sif.spaces.known import SPACES, FunctionNetwork
-from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
+from sif.tasks import GOALS, Goal, TableTask
 
-__all__ = ["MODEL_FORMAT", "Goal", "goal_of", "goal_of_task", "model_tree", "network_of", "task_tree"]
+__all__ = ["MODEL_FORMAT", "goal_of", "model_tree", "network_of", "task_tree"]
 
 MODEL_FORMAT = "sif-recommender-1"
-
-Goal = Scale | RankingSettings
-"""What a network was trained for: ratings, standardised so, or a ranking."""
-
-
-def goal_of_task(task: RatingTask | RankingTask) -> Goal:
-    """Return what the networks of a task are trained for."""
-    return task.scale if isinstance(task, RatingTask) else task.settings
 
 
 def model_tree(network: FunctionNetwork, genotype: Genotype, goal: Goal, counts: Tensor | None) -> State:
@@ -40,19 +31,18 @@ def model_tree(network: FunctionNetwork, genotype: Genotype, goal: Goal, counts:
     }
 
 
-def task_tree(genotype: Genotype, weights: Mapping[str, Tensor], task: RatingTask | RankingTask) -> State:
+def task_tree(genotype: Genotype, weights: Mapping[str, Tensor], task: TableTask) -> State:
     """Return the same of the trained weights of a task's network."""
     histories = task.histories() if SPACES[genotype.space].reads_histories else None
     facts = {"sizes": task.sizes, "counts": task.counts()}
-    return _tree(genotype, dict(weights), goal_of_task(task), histories) | facts
+    return _tree(genotype, dict(weights), task.goal, histories) | facts
 
 
 def _tree(genotype: Genotype, weights: dict[str, Tensor], goal: Goal, histories: Histories | None) -> State:
     return {
         "format": MODEL_FORMAT,
         "genotype": genotype.to_json(),
-        "scale": [goal.mean, goal.std, goal.low, goal.high] if isinstance(goal, Scale) else None,
-        "ranking": asdict(goal) if isinstance(goal, RankingSettings) else None,
+        **{kind.key: goal.plain() if kind.key == goal.key else None for kind in GOALS},
         "weights": weights,
         "histories": None if histories is None else histories._asdict(),
     }
@@ -76,4 +66,7 @@ def goal_of(tree: State) -> Goal:
     """Return what the network of a tree was trained for; raises `RunError` for what `model_tree` did not make."""
     if not isinstance(tree, dict) or tree.get("format") != MODEL_FORMAT:
         raise RunError(f"not a saved Recommender (expected format {MODEL_FORMAT})")
-    return RankingSettings(**tree["ranking"]) if tree.get("ranking") else Scale(*tree["scale"])
+    for kind in GOALS:
+        if tree.get(kind.key):
+            return kind.of_plain(tree[kind.key])
+    raise RunError("a saved Recommender that does not say what it was trained for; save it again")

@@ -17,17 +17,16 @@ from nasp_core.errors import SearchError
 from nasp_core.evaluation import evaluate
 from nasp_core.training import train
 from nasp_core.types import Active
-from sif.datasets import Interactions, check_rating_task, split
+from sif.datasets import Interactions, split
 from sif.errors import DataError
 from sif.host import shielded
-from sif.spaces.build import make_space, parameters_of
+from sif.spaces.build import parameters_of
 from sif.spaces.wide import WideSpace
-from sif.spaces.wide_settings import NAME
 from sif.tabular.assemble import write_table
 from sif.tabular.journal import Journal
 from sif.tabular.keys import Key, table_key_of
 from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
-from sif.tasks import RankingTask, RatingTask
+from sif.tasks import TableTask
 
 __all__ = ["BuildProgress", "arena_of", "build_table", "journal_path"]
 
@@ -58,7 +57,7 @@ class _Ground(NamedTuple):
     """What the trainings of one task share."""
 
     plan: TablePlan
-    task: RatingTask | RankingTask
+    task: TableTask
     space: WideSpace
     points: list[Active]
 
@@ -112,19 +111,15 @@ def build_table(
     return out
 
 
-def arena_of(data: Interactions, plan: TablePlan) -> tuple[RatingTask | RankingTask, WideSpace]:
+def arena_of(data: Interactions, plan: TablePlan) -> tuple[TableTask, WideSpace]:
     """Return the task and the space in which a table's points are trained: what a one-shot strategy searches.
 
     The find of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
     """
     data = data.without_context()
-    if plan.ranking is None:
-        check_rating_task(data)
-    cut = split(data, "random", plan.fractions, _SPLIT_SEED)
-    task = RatingTask(data, cut) if plan.ranking is None else RankingTask(data, cut, plan.ranking)
-    space = make_space(NAME, task, plan.settings)
-    assert isinstance(space, WideSpace)
-    return task, space
+    task = plan.task(data, split(data, "random", plan.fractions, _SPLIT_SEED))
+    space = WideSpace.make(task.sizes, plan.settings, task.histories(), task.counts())
+    return task, space.to(task.device)
 
 
 def _ground(data: Interactions, plan: TablePlan, points: int | None) -> _Ground:

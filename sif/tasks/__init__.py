@@ -1,7 +1,46 @@
 """Tasks on tables: batches, loss and metrics."""
 
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nasp_core.types import Task
+from sif.encodings.histories import Histories
 from sif.tasks.ranking import RankingTask
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.rating import RatingTask, Scale
 
-__all__ = ["RankingSettings", "RankingTask", "RatingTask", "Scale"]
+__all__ = ["GOALS", "Goal", "RankingSettings", "RankingTask", "RatingTask", "Scale", "TableTask"]
+
+Goal = Scale | RankingSettings
+"""What a network was trained for: ratings, standardised so, or a ranking."""
+GOALS: tuple[type[Goal], ...] = (Scale, RankingSettings)
+"""Each says its `key` in saved models, its `plain` form, and its `units`: from scores to ratings, or None."""
+
+
+class TableTask(Task, Protocol):
+    """A task on a table of users and items (and contexts)."""
+
+    device: torch.device
+    test_reads: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many users, items (and contexts) there are."""
+        ...
+
+    @property
+    def goal(self) -> Goal:
+        """What its networks are trained for, which serving goes by."""
+        ...
+
+    def counts(self) -> Tensor:
+        """Return how often each id occurs in the training part, int64, all modes after one another."""
+        ...
+
+    def histories(self) -> Histories:
+        """Return who met what in the training part, on `device`."""
+        ...

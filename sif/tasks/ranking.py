@@ -82,6 +82,11 @@ class RankingTask:
             self._mean_weight = float(self._powers("train").mean())
         self._pairs = {"train": self._weighted("train")}
 
+    @property
+    def goal(self) -> RankingSettings:
+        """What its networks are trained for."""
+        return self.settings
+
     def counts(self) -> Tensor:
         """Return how many positives each user and each item has in the training part, int64 `[U + I]`."""
         train = self._pairs["train"]

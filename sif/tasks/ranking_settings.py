@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal
 
 from sif.errors import DataError
 from sif.metrics import METRICS
@@ -59,6 +59,19 @@ class RankingSettings:
     k: int = 10
     weight: Literal["none", "confidence", "repeats"] = "none"
     weight_power: float = 0.5
+    key: ClassVar[str] = "ranking"
+    """Under which a saved model has them."""
+    units: ClassVar[None] = None
+    """Scores are no ratings."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return the values, as a saved model has them."""
+        return asdict(self)
+
+    @classmethod
+    def of_plain(cls, values: Mapping[str, Any]) -> RankingSettings:
+        """Return what `plain` returned."""
+        return cls(**values)
 
     def __post_init__(self) -> None:
         problems = [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +28,22 @@ class Scale:
     std: float
     low: float
     high: float
+    key: ClassVar[str] = "scale"
+    """Under which a saved model has it."""
+
+    @property
+    def units(self) -> Scale:
+        """From scores to ratings."""
+        return self
+
+    def plain(self) -> list[float]:
+        """Return the values, as a saved model has them."""
+        return [self.mean, self.std, self.low, self.high]
+
+    @classmethod
+    def of_plain(cls, values: Sequence[float]) -> Scale:
+        """Return what `plain` returned."""
+        return cls(*values)
 
     @classmethod
     def of(cls, ratings: Tensor) -> Scale:
@@ -83,6 +99,11 @@ class RatingTask:
             sizes.append(len(interactions.contexts))
         self.sizes = tuple(sizes)
         self.test_reads = 0
+
+    @property
+    def goal(self) -> Scale:
+        """What its networks are trained for."""
+        return self.scale
 
     def counts(self) -> Tensor:
         """Return how often each id occurs in the training part, int64, all modes after one another."""

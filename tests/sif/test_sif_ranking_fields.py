@@ -11,7 +11,8 @@ from test_sif_fields import FIELDS as OF_RATINGS
 from test_sif_ranking_run import SMALL, clicks
 
 import sif
-from sif.problems.recipes import RankingRecipe, WideRecipe
+from sif.problems.ranking import RankingRecipe
+from sif.problems.recipes import WideRecipe
 
 MULTIPLY = {"space.operations": ["multiply"], "space.predictors": ["sum"], "space.encodings": ["id+history"]}
 BPR = {"ranking.loss": "bpr", "ranking.hidden_share": 0.5}

@@ -19,7 +19,7 @@ from nasp_core.search import search
 from sif.cells.cost import parameters
 from sif.cells.data import prepare_cells
 from sif.cells.networks import build_cells, make_supernet
-from sif.cells.recipes import ConvCellRecipe
+from sif.cells.recipes import CellRecipe
 from sif.recipes import load_recipe
 
 FREE = ("skip_connect", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7")
@@ -38,7 +38,7 @@ def main() -> None:
         for seed in range(options.seeds):
             changes = [f"seed={seed}", f"pictures.limit={options.pictures}", f"strategy.settings.eta={eta}"]
             recipe = load_recipe("cifar10-nasp", [*changes, "search.epochs=2"], budget="smoke")
-            assert isinstance(recipe, ConvCellRecipe)
+            assert isinstance(recipe, CellRecipe)
             data = prepare_cells(recipe, device="cpu", root=root)
             full = load_recipe("cifar10-nasp", budget="full")
             with Timed() as timed:

@@ -16,7 +16,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.proxies import Proxy, SupernetProxy, make_proxy, proxy_name, proxy_score
 from nasp_core.types import Batch, derive_seed
-from sif.cells.recipes import NasBench201Recipe
+from sif.cells.networks import CELL_TABLES
 from sif.cells.truth import TrueAccuracies
 from sif.errors import DataError, RunError
 from sif.host import shielded
@@ -28,7 +28,6 @@ from sif.run_directory import RunDirectory
 __all__ = ["PointScores", "correlations", "score_points"]
 
 _TRIES = 20
-_JUDGED = "cifar10"
 
 
 @dataclass
@@ -117,7 +116,7 @@ def score_points(
         values = _score(instance, space, wanted, genotype, batch, derive_seed(seed, "score", "weights"), told.reasons)
         entry: dict[str, Any] = {"name": instance.formula(genotype), "scores": values}
         if truth is not None:
-            entry["accuracy"] = truth.of(entry["name"])[_JUDGED]
+            entry["accuracy"] = truth.of(entry["name"])[truth.names[0]]
         told.points.append(entry)
     return _ranked(told, list(wanted))
 
@@ -136,9 +135,10 @@ def _truth(recipe: Any, table: str) -> TrueAccuracies | None:
     named = table or getattr(recipe, "table", "")
     if not named:
         return None
-    if not isinstance(recipe, NasBench201Recipe):
-        raise DataError(f"--table is of cells of NAS-Bench-201, and {recipe.origin} is of another space; leave it out")
-    return TrueAccuracies.read(named)
+    if recipe.space.name not in CELL_TABLES:
+        known = " or ".join(table.benchmark for table in CELL_TABLES.values())
+        raise DataError(f"--table is of cells of {known}, and {recipe.origin} is of another space; leave it out")
+    return CELL_TABLES[recipe.space.name].read(named)
 
 
 def _opened(recipe: Any, device: str, root: Path | None) -> Instance:

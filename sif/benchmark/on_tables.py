@@ -6,13 +6,13 @@ import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from nasp_core.errors import SearchError
 from nasp_core.genotype import Genotype
-from nasp_core.optimise import Optimiser, Training
+from nasp_core.network import Space
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Proposal, SearchContext, TrialStrategy, explore
 from nasp_core.types import Active
@@ -22,15 +22,14 @@ from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
 from sif.benchmark.results import Column, RaceRun
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget
-from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
+from sif.cells.networks import CELL_KINDS, CELL_TABLES
 from sif.cells.notation import cell_text
-from sif.cells.truth import TrueAccuracies
 from sif.datasets import read
 from sif.errors import DataError, RaceError
+from sif.problems import problem
 from sif.spaces.build import make_space
-from sif.spaces.wide_settings import NAME, VERSION, settings_of
-from sif.tabular import InteractionTable, TablePlan, TaskName, arena_of
-from sif.tasks.ranking_settings import RankingSettings
+from sif.spaces.wide_settings import NAME
+from sif.tabular import InteractionTable, TablePlan, arena_of
 
 __all__ = ["CellTableArena", "InteractionTableArena"]
 
@@ -54,18 +53,19 @@ def _found(
 
 
 class CellTableArena:
-    """Multi-trial strategies on NAS-Bench-201: they are told the true accuracy on one data set, in percent."""
+    """Multi-trial strategies on a space whose cells were all trained: they are told the true accuracy, in percent."""
 
-    def __init__(self, table: Path, task: str, budget: Budget) -> None:
-        """Read the table; `task` is the data set whose accuracy is told."""
-        self.truth, self.task, self.budget = TrueAccuracies.read(table), task or "cifar10", budget
-        self.best = self.truth.best()
+    def __init__(self, space: str, table: Path, task: str, budget: Budget) -> None:
+        """Read the table of a space of cells; `task` is the data set whose accuracy is told."""
+        known = CELL_TABLES[space]
+        self.truth, self.budget = known.read(table), budget
+        self.task, self.best = task or self.truth.names[0], self.truth.best()
         if self.task not in self.best:
             raise RaceError(f"--task {task!r}: the table has {', '.join(self.best)}")
         if budget.unit != "evaluations":
             raise RaceError(f"a budget of {budget} on a table of accuracies; count trainings: --budget 200evaluations")
         self.fingerprint = hashlib.sha256(table.read_bytes()).hexdigest()[:16]
-        self.space = NasBench201Space(NasBench201Settings(channels=1, cells_per_stage=1))
+        self.space: Space = CELL_KINDS[space].space(known.least)
 
     @property
     def columns(self) -> list[Column]:
@@ -78,7 +78,7 @@ class CellTableArena:
 
     def describe(self) -> dict[str, Any]:
         """Return the table, and what is the best and the mean in it."""
-        facts = {"kind": "nas-bench-201", "task": self.task, "table": self.fingerprint}
+        facts = {"kind": self.space.name, "task": self.task, "table": self.fingerprint}
         return facts | {"best": self.best, "mean": self.truth.mean()}
 
     def refusal(self, entrant: Entrant) -> str | None:
@@ -142,17 +142,8 @@ class InteractionTableArena:
         if task and task not in table.tasks:
             raise RaceError(f"--task {task!r}: the table has {', '.join(table.tasks)}")
         self.table, self.budget, self.data, self.root = table, budget, data, root
-        self.task = cast(TaskName, task or table.tasks[0])
-        plan = table.made["plans"][self.task]
-        schedule, ranking = _tuples(plan["training"]), plan["ranking"]
-        self.trained = TablePlan(
-            metric=plan["metric"],
-            maximise=plan["maximise"],
-            fractions=plan["fractions"],
-            settings=settings_of(Genotype(NAME, VERSION, {}, plan["settings"])),
-            training=Training(**schedule | {"optimiser": Optimiser(**_tuples(schedule["optimiser"]))}),
-            ranking=None if ranking is None else RankingSettings(**_tuples(ranking)),
-        )
+        self.task = task or table.tasks[0]
+        self.trained: TablePlan = problem(self.task).plan.of(table.made["plans"][self.task])
         self._loaded: OneShot | None = None
 
     @property
@@ -269,8 +260,3 @@ class InteractionTableArena:
                 lambda: make_space(NAME, task, settings), task, training, training, self.budget, clock
             )
         return self._loaded
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values read from JSON with lists as tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

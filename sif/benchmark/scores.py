@@ -1,4 +1,4 @@
-"""Training-free scores against the true accuracies of NAS-Bench-201: Kendall's tau and Spearman's rho."""
+"""Training-free scores against the true accuracies of cells: Kendall's tau and Spearman's rho."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from typing import Any
 
 from nasp_core.proxies import make_proxy
 from sif.benchmark.results import ScoreRow, spread
+from sif.cells.networks import CELL_TABLES
 from sif.errors import RaceError
 
 __all__ = ["ScoreRace"]
 
-_RECIPE, _BUDGET = "cifar10-nb201", "full"
+_BUDGET = "full"
 Kept = Callable[[str, Callable[[], Any]], Any]
 """From a name and what makes a plain value to the value: the one that is kept under the name, or a new one."""
 
 
 @dataclass(frozen=True)
 class ScoreRace:
-    """Scores of random cells on one batch of CIFAR-10, in the benchmark's own networks; each seed draws its cells.
+    """Scores of random cells on one batch of pictures, in the benchmark's own networks; each seed draws its cells.
 
-    `cells` random ones for each seed, `batch_size` pictures; the truth is the accuracy on CIFAR-10.
+    `table` is the file of the true accuracies of `space`; `cells` random ones for each seed, `batch_size` pictures.
     """
 
     names: tuple[str, ...]
+    space: str
     table: str
     cells: int = 500
     batch_size: int = 64
@@ -69,7 +71,7 @@ class ScoreRace:
         from sif.scoring import score_points
 
         told = score_points(
-            _RECIPE,
+            CELL_TABLES[self.space].recipe,
             scores=self.names,
             points=self.cells,
             budget=_BUDGET,

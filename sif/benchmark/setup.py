@@ -11,6 +11,7 @@ from sif.benchmark.arena import BenchmarkProblem
 from sif.benchmark.budget import Budget
 from sif.benchmark.on_recipe import RecipeArena
 from sif.benchmark.on_tables import CellTableArena, InteractionTableArena
+from sif.cells.networks import CELL_TABLES
 from sif.errors import RaceError
 from sif.problems import open_recipe
 from sif.recipes import load_recipe
@@ -18,7 +19,7 @@ from sif.tabular import InteractionTable
 
 __all__ = ["TABLES", "folder_of", "recipe_arena", "table_arena"]
 
-TABLES = ("nas-bench-201", "interaction-table")
+TABLES = (*CELL_TABLES, "interaction-table")
 
 
 def recipe_arena(
@@ -44,16 +45,16 @@ def recipe_arena(
 def table_arena(
     name: str, budget: Budget, *, table: str = "", task: str = "", data: str = "", root: Path | None = None
 ) -> CellTableArena | InteractionTableArena:
-    """Return the arena of a table: `nas-bench-201` with its file, or `interaction-table` (default: the shipped)."""
+    """Return the arena of a table: of a space of cells with its file, or `interaction-table` (default: the shipped)."""
     if name not in TABLES:
         raise RaceError(f"--space {name}: tables are {' and '.join(TABLES)}; to race on data give --recipe")
     if name == "interaction-table":
         return InteractionTableArena(InteractionTable.load(table or None), task, budget, data=data, root=root)
     if data:
-        raise RaceError("--data are what one-shot strategies train on; --space nas-bench-201 has accuracies alone")
+        raise RaceError(f"--data are what one-shot strategies train on; --space {name} has accuracies alone")
     if not table:
-        raise RaceError("--space nas-bench-201 needs the file of true accuracies: --table FILE (docs/cells.md)")
-    return CellTableArena(Path(table), task, budget)
+        raise RaceError(f"--space {name} needs the file of true accuracies: --table FILE (docs/cells.md)")
+    return CellTableArena(name, Path(table), task, budget)
 
 
 def folder_of(name: str, arena: BenchmarkProblem, budget: Budget) -> Path:

@@ -11,12 +11,15 @@ from sif.cells.convolution.nas_bench_201 import NAS_BENCH_201
 from sif.cells.convolution.space import CONV_CELL
 from sif.cells.kind import CellKind
 from sif.cells.recurrent.space import RECURRENT_CELL
+from sif.cells.truth import CellTable
 from sif.errors import RunError
 
-__all__ = ["CELL_KINDS", "build_cells", "kind_of", "make_supernet"]
+__all__ = ["CELL_KINDS", "CELL_TABLES", "build_cells", "kind_of", "make_supernet"]
 
 CELL_KINDS: Mapping[str, CellKind] = {kind.name: kind for kind in (CONV_CELL, NAS_BENCH_201, RECURRENT_CELL)}
 """The spaces of cells by name."""
+CELL_TABLES: Mapping[str, CellTable] = {name: kind.table for name, kind in CELL_KINDS.items() if kind.table is not None}
+"""The tables of true accuracies, by the name of the space."""
 
 
 def kind_of(genotype: Genotype) -> CellKind:

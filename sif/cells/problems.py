@@ -16,12 +16,14 @@ from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
 from nasp_core.trials import Random
 from nasp_core.types import State
+from sif.cells.convolution.data import cut_pictures
 from sif.cells.cost import multiply_adds, parameters
 from sif.cells.data import CellData, prepare_cells
 from sif.cells.export import export_cells
 from sif.cells.networks import build_cells, make_supernet
 from sif.cells.notation import cell_text
-from sif.cells.recipes import OF_PICTURES, OF_TEXT, CellRecipe, NasBench201Recipe
+from sif.cells.recipes import OF_PICTURES, OF_TEXT, CellRecipe, ImageRecipe, TextCellRecipe
+from sif.cells.recurrent.data import read_words
 from sif.cells.saved import CELL_MODEL_FORMAT, load_cell_model
 from sif.cells.show import cell_figures, cell_sheet
 from sif.checkpoint import save_tree
@@ -46,6 +48,10 @@ class CellProblem(Problem):
     @abstractmethod
     def least_facts(self) -> dict[str, int]:
         """What data decide about a network, as small as can be: to try a recipe without its data."""
+
+    @abstractmethod
+    def read(self, recipe: Any, given: Any, device: torch.device, root: Path | None) -> CellData:
+        """Read and cut the data that a recipe names, or `given` are, for `prepare_cells`."""
 
     def check(self, recipe: CellRecipe, facts: dict[str, int] | None = None) -> None:
         """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
@@ -75,7 +81,7 @@ class CellProblem(Problem):
 
     def reopen(self, recipe: CellRecipe, *, device: str = "auto", root: Path | None = None) -> CellInstance:
         """Open the recipe of a finished run; no training needs the table of true accuracies."""
-        plain = recipe.model_copy(update={"table": ""}) if isinstance(recipe, NasBench201Recipe) else recipe
+        plain = recipe.model_copy(update={"table": ""}) if recipe.accuracies() else recipe
         return self.open(plain, device=device, root=root)
 
     def sheet(self, result: Mapping[str, Any]) -> Sheet:
@@ -109,6 +115,10 @@ class ImageProblem(CellProblem):
         """Space -> the class of its recipes."""
         return OF_PICTURES
 
+    def read(self, recipe: ImageRecipe, given: Any, device: torch.device, root: Path | None) -> CellData:
+        """Read and cut pictures."""
+        return cut_pictures(recipe, given, device, root)
+
 
 class TextProblem(CellProblem):
     """Recurrent cells in a language model."""
@@ -120,6 +130,10 @@ class TextProblem(CellProblem):
     def recipes(self) -> Mapping[str, type[BaseRecipe]]:
         """Space -> the class of its recipes."""
         return OF_TEXT
+
+    def read(self, recipe: TextCellRecipe, given: Any, device: torch.device, root: Path | None) -> CellData:
+        """Read words."""
+        return read_words(recipe, given, device, root)
 
 
 IMAGE, TEXT = ImageProblem(), TextProblem()
@@ -235,7 +249,7 @@ class CellInstance(Instance):
             "budget": self.recipe.budget,
             "network": self.recipe.network_settings(),
             "facts": self.data.facts,
-            "preparation": self.data.preparation(),
+            "preparation": self.data.preparation,
             "weights": trained["weights"],
             "epoch": trained["epoch"],
         }

@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field, create_model
 
-from sif.cells.convolution.nas_bench_201 import NasBench201Settings
-from sif.cells.convolution.network import CellSettings
-from sif.cells.convolution.space import ConvSettings
-from sif.cells.recurrent.settings import RecurrentSettings
+from sif.cells.kind import CellKind
+from sif.cells.networks import CELL_KINDS
 from sif.recipes.base import BaseRecipe
 from sif.recipes.closed import Count, Share, StrictTable, model_of
 
-__all__ = ["OF_PICTURES", "OF_TEXT", "CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
+__all__ = ["OF_PICTURES", "OF_TEXT", "CellRecipe", "ImageRecipe", "TextCellRecipe"]
 
 _OF_THE_DATA = ("classes", "in_channels", "vocabulary")
-_OF_THE_CELL = (*_OF_THE_DATA, "operations", "steps", "activations")  # a final network takes these from the find
-_ConvModel: Any = model_of(ConvSettings, leave_out=_OF_THE_DATA)
-_NetworkModel: Any = model_of(CellSettings, leave_out=_OF_THE_DATA)
-_BenchModel: Any = model_of(NasBench201Settings, leave_out=_OF_THE_DATA)
-_BenchNetwork: Any = model_of(NasBench201Settings, leave_out=_OF_THE_CELL)
-_RecurrentModel: Any = model_of(RecurrentSettings, leave_out=_OF_THE_DATA)
-_RecurrentNetwork: Any = model_of(RecurrentSettings, leave_out=_OF_THE_CELL)
 _Whole = Annotated[int, Field(ge=0)]
 
 
@@ -101,58 +92,48 @@ class CellRecipe(BaseRecipe):
         values: dict[str, Any] = self.network.model_dump()
         return values
 
-
-class ConvCellSpaceRecipe(_ConvModel):  # type: ignore[misc]
-    """The supernet of convolutional cells."""
-
-    name: Literal["conv-cell"] = "conv-cell"
+    def accuracies(self) -> str:
+        """Return the file of the true accuracies of all cells; empty where the recipe names none."""
+        return str(getattr(self, "table", ""))
 
 
-class ConvCellRecipe(CellRecipe):
-    """Convolutional cells on pictures."""
+class ImageRecipe(CellRecipe):
+    """Cells on pictures."""
 
     task: Literal["image"] = "image"
     pictures: PicturesRecipe = PicturesRecipe()
-    space: ConvCellSpaceRecipe = ConvCellSpaceRecipe()
-    network: _NetworkModel = _NetworkModel()
 
 
-class NasBench201SpaceRecipe(_BenchModel):  # type: ignore[misc]
-    """The supernet of NAS-Bench-201's cells."""
-
-    name: Literal["nas-bench-201"] = "nas-bench-201"
-
-
-class NasBench201Recipe(CellRecipe):
-    """NAS-Bench-201's cells on pictures; `table` is the file of their true accuracies, if there is one."""
-
-    task: Literal["image"] = "image"
-    pictures: PicturesRecipe = PicturesRecipe()
-    space: NasBench201SpaceRecipe = NasBench201SpaceRecipe()
-    network: _BenchNetwork = _BenchNetwork()
-    table: str = ""
-
-
-class RecurrentSpaceRecipe(_RecurrentModel):  # type: ignore[misc]
-    """The supernet of recurrent cells."""
-
-    name: Literal["recurrent-cell"] = "recurrent-cell"
-
-
-class RecurrentCellRecipe(CellRecipe):
-    """Recurrent cells in a language model."""
+class TextCellRecipe(CellRecipe):
+    """Cells in a language model."""
 
     task: Literal["text"] = "text"
     text: TextRecipe = TextRecipe()
-    space: RecurrentSpaceRecipe = RecurrentSpaceRecipe()
-    network: _RecurrentNetwork = _RecurrentNetwork()
 
 
-def _by_space(*recipes: type[CellRecipe]) -> Mapping[str, type[CellRecipe]]:
-    return {recipe.model_fields["space"].default.name: recipe for recipe in recipes}
+def _recipe_of(kind: CellKind, base: type[CellRecipe]) -> type[CellRecipe]:
+    """Return the class of a space's recipes; those of a space with true accuracies may name the file, as `table`."""
+    name = kind.space.__name__
+    model: Any = model_of(kind.settings, leave_out=_OF_THE_DATA)
+    space = _made(f"{name}Recipe", model, name=(Literal[kind.name], kind.name))
+    network = model_of(kind.network_settings, leave_out=(*_OF_THE_DATA, *kind.of_the_cell))
+    more: dict[str, Any] = {"table": (str, "")} if kind.table is not None else {}
+    made = f"{name.removesuffix('Space')}Recipe"
+    found: type[CellRecipe] = _made(made, base, space=(space, space()), network=(network, network()), **more)
+    return found
 
 
-OF_PICTURES = _by_space(ConvCellRecipe, NasBench201Recipe)
+def _made(name: str, base: type[BaseModel], /, **members: Any) -> Any:
+    made = create_model(name, __base__=base, __module__=__name__, **members)
+    globals()[name] = made  # where pickle looks a class up
+    return made
+
+
+def _of_task(task: str, base: type[CellRecipe]) -> Mapping[str, type[CellRecipe]]:
+    return {name: _recipe_of(kind, base) for name, kind in CELL_KINDS.items() if kind.task == task}
+
+
+OF_PICTURES = _of_task("image", ImageRecipe)
 """Space -> the class of its recipes, on pictures."""
-OF_TEXT = _by_space(RecurrentCellRecipe)
+OF_TEXT = _of_task("text", TextCellRecipe)
 """Space -> the class of its recipes, on text."""

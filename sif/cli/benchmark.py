@@ -21,6 +21,7 @@ from sif.benchmark import (
     strategy_settings,
     table_arena,
 )
+from sif.cells.networks import CELL_TABLES
 from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.errors import RaceError
@@ -49,9 +50,9 @@ def benchmark(
     table: Annotated[str, typer.Option(help="File of the table (interaction-table: by default the one shipped).")] = "",
     task: Annotated[str, typer.Option(help="What a table is asked for: cifar10 and the like; rating or ranking.")] = "",
     scores: Annotated[
-        str, typer.Option(metavar="NAME,...", help="nas-bench-201: training-free scores to correlate with the truth.")
+        str, typer.Option(metavar="NAME,...", help="Tables of cells: training-free scores to correlate with the truth.")
     ] = "",
-    cells: Annotated[int, typer.Option(help="nas-bench-201: how many random cells are scored for each seed.")] = 500,
+    cells: Annotated[int, typer.Option(help="Tables of cells: how many random ones are scored for each seed.")] = 500,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value, or STRATEGY.SETTING=VALUE."),
@@ -69,11 +70,11 @@ def benchmark(
     ranked = None
     if scores:
         names = tuple(name.strip() for name in scores.split(",") if name.strip())
-        if space != "nas-bench-201":
+        if space not in CELL_TABLES:
             raise RaceError(
-                "--scores are compared with the accuracies of cells: give --space nas-bench-201 --table FILE"
+                f"--scores are compared with the accuracies of cells: give --space {'|'.join(CELL_TABLES)} --table FILE"
             )
-        ranked = ScoreRace(names, table, cells, device=device, root=data_root())
+        ranked = ScoreRace(names, space, table, cells, device=device, root=data_root())
         ranked.check()
     if recipe:
         if table or task:
@@ -184,8 +185,8 @@ def _where(arena: dict[str, Any]) -> str:
     if arena["kind"] == "recipe":
         data, split = arena["dataset"], arena["split"]
         return f"{data['name']}, split {split['kind']} {split['fingerprint']}"
-    if arena["kind"] == "nas-bench-201":
+    if arena["kind"] in CELL_TABLES:
         best = ", ".join(f"{name} {value:.2f}" for name, value in arena["best"].items())
-        return f"NAS-Bench-201, told the accuracy on {arena['task']}, best of each {best}"
+        return f"{CELL_TABLES[arena['kind']].benchmark}, told the accuracy on {arena['task']}, best of each {best}"
     made = arena["made"]
     return f"table of {arena['points']} interaction functions on {made['data']}, task {arena['task']}"

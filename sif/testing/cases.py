@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from nasp_core.network import Network, Space
-from nasp_core.testing.cases import QUADRATIC, Case, reordered, transfer_whole
-from nasp_core.types import Active
-from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
-from sif.cells.convolution.space import ConvCellSpace, ConvSettings
-from sif.cells.recurrent.settings import RecurrentSettings
-from sif.cells.recurrent.space import RecurrentCellSpace
+from nasp_core.testing.cases import QUADRATIC, Case
+from nasp_core.types import Active, Task
+from sif.cells.kind import CellKind
+from sif.cells.networks import CELL_KINDS
 from sif.encodings.histories import Histories
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.tensor import TensorInteractionSpace
@@ -53,59 +52,6 @@ def _tensor(settings: InteractionSettings) -> Callable[[], Space]:
     return lambda: TensorInteractionSpace((9, 8, 3), settings)
 
 
-def _transfer_cells(space: Space, active: Active, network: Network) -> None:
-    assert isinstance(space, ConvCellSpace | NasBench201Space)
-    network.load_state_dict(space.restricted_state(space.genotype(active)))
-
-
-def _permute_conv(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, ConvCellSpace)
-    operations, reduced = (tuple(group.candidates[old] for old in order) for group in space.groups)
-    other = ConvCellSpace(replace(space.settings, operations=operations, reduce_operations=reduced))
-    return _with_edges_of(space, other)
-
-
-def _permute_bench(space: Space, order: tuple[int, ...]) -> Space:
-    assert isinstance(space, NasBench201Space)
-    operations = tuple(space.settings.operations[old] for old in order)
-    return _with_edges_of(space, NasBench201Space(replace(space.settings, operations=operations)))
-
-
-def _with_edges_of(space: Space, other: Space) -> Space:
-    """Load into `other` the weights of `space`, whose edges list their candidates otherwise."""
-    names, moved = (
-        [name for name in each.groups[0].candidates if name not in each.zero_operations] for each in (space, other)
-    )
-    source = space.state_dict()
-    state = {}
-    for key in other.state_dict():
-        head, found, tail = key.partition(".edges.")
-        origin = key
-        if found:
-            edge, candidate, rest = tail.split(".", 2)
-            origin = f"{head}.edges.{edge}.{names.index(moved[int(candidate)])}.{rest}"
-        state[key] = source[origin]
-    other.load_state_dict(state)
-    return other
-
-
-_CONV = ConvSettings(
-    channels=4,
-    layers=3,
-    nodes=2,
-    stem_multiplier=1,
-    operations=("none", "skip_connect", "conv_1x1", "avg_pool_3x3"),
-    reduce_operations=("none", "skip_connect", "conv_1x1", "max_pool_3x3"),
-    classes=3,
-    in_channels=1,
-)
-_BENCH = NasBench201Settings(
-    channels=4,
-    cells_per_stage=1,
-    operations=("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3"),
-    classes=3,
-    in_channels=1,
-)
 _PLAIN = InteractionSettings(embedding_dim=3, hidden=0)
 _FULL = InteractionSettings(
     embedding_dim=2, hidden=4, residual=True, biases=True, penalty="squared", l2=1e-3, bias_l2=1e-3, max_norm=None
@@ -113,21 +59,6 @@ _FULL = InteractionSettings(
 _TENSOR = InteractionSettings(
     embedding_dim=2, hidden=3, operations=("plus_plus", "0_max_concat", "2_multiply_min", "multiply_multiply")
 )
-_RECURRENT = RecurrentSettings(
-    vocabulary=7,
-    steps=2,
-    activations=("none", "tanh", "identity"),
-    embedding_dim=5,
-    hidden=5,
-    init_range=0.5,
-    dropout=0.1,
-    dropoutx=0.1,
-    dropouti=0.1,
-    dropoute=0.1,
-    weight_dropout=0.1,
-    activation_penalty=1e-3,
-)
-
 _WIDE = WideSettings(
     embedding_dim=3,
     hidden=3,
@@ -176,6 +107,39 @@ def _permute_wide(space: Space, order: tuple[int, ...]) -> Space:
     return other
 
 
+def _of_cells(kind: CellKind) -> Case:
+    def task() -> Task:
+        return PlantedPictures() if kind.task == "image" else PlantedText(kind.small.vocabulary)
+
+    def transfer(space: Any, active: Active, network: Network) -> None:
+        network.load_state_dict(space.restricted_state(space.genotype(active)))
+
+    def permute(space: Any, order: tuple[int, ...]) -> Space:
+        offers = zip(kind.offers, space.groups, strict=True)
+        moved = {name: tuple(group.candidates[old] for old in order) for name, group in offers}
+        return _with_edges_of(space, kind.space(replace(space.settings, **moved)))
+
+    return Case(kind.name, lambda: kind.space(kind.small), task, transfer, permute)
+
+
+def _with_edges_of(space: Space, other: Space) -> Space:
+    """Load into `other` the weights of `space`, whose edges list their candidates otherwise."""
+    names, moved = (
+        [name for name in each.groups[0].candidates if name not in each.zero_operations] for each in (space, other)
+    )
+    source = space.state_dict()
+    state = {}
+    for key in other.state_dict():
+        head, found, tail = key.partition(".edges.")
+        origin = key
+        if found:
+            edge, candidate, rest = tail.split(".", 2)
+            origin = f"{head}.edges.{edge}.{names.index(moved[int(candidate)])}.{rest}"
+        state[key] = source[origin]
+    other.load_state_dict(state)
+    return other
+
+
 _ALL = (
     Case(
         "interaction",
@@ -211,15 +175,7 @@ _ALL = (
         lambda: PlantedTask("min", (14, 11), density=0.8),
         _transfer_named,
     ),
-    Case(
-        "recurrent-cell",
-        lambda: RecurrentCellSpace(_RECURRENT),
-        lambda: PlantedText(_RECURRENT.vocabulary),
-        transfer_whole,
-        reordered("activations"),
-    ),
-    Case("conv-cell", lambda: ConvCellSpace(_CONV), PlantedPictures, _transfer_cells, _permute_conv),
-    Case("nas-bench-201", lambda: NasBench201Space(_BENCH), PlantedPictures, _transfer_cells, _permute_bench),
+    *map(_of_cells, CELL_KINDS.values()),
     QUADRATIC,
 )
 

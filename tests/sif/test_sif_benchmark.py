@@ -24,7 +24,7 @@ from sif.benchmark.one_shot import OneShot, passes_of
 from sif.benchmark.results import Column, RaceRun, spread
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget, TimeBudget
 from sif.cells.convolution.nas_bench_201 import NasBench201Space
-from sif.cells.truth import ACCURACY_COLUMNS
+from sif.cells.networks import CELL_TABLES
 from sif.cli import app
 from sif.datasets import read
 from sif.errors import RaceError
@@ -497,7 +497,7 @@ def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of all cells: 50 % on CIFAR-10, three for each 3 x 3 convolution, and a little to tell them apart."""
     from sif.cells.convolution.nas_bench_201 import NasBench201Settings
 
-    names = list(ACCURACY_COLUMNS.values())
+    names = list(CELL_TABLES["nas-bench-201"].columns.values())
     space = NasBench201Space(NasBench201Settings(channels=1, cells_per_stage=1))
     lines = [",".join([*names, "ArchitectureString"])]
     for number, active in enumerate(space.points()):
@@ -510,7 +510,7 @@ def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_table_of_cells_against_brute_force(accuracies: Path, tmp_path: Path):
-    arena = CellTableArena(accuracies, "", Budget(40, "evaluations"))
+    arena = CellTableArena("nas-bench-201", accuracies, "", Budget(40, "evaluations"))
     found = arena.run(Entrant("random"), 3, {"trials": 40.0})
     generator_told = explore(SearchContext(arena.space), Random(trials=40), arena._score, seed=3)
     best = max(generator_told, key=lambda each: each.score)
@@ -542,7 +542,7 @@ def test_a_strategy_of_shares_is_refused_by_a_table_without_them(accuracies: Pat
             proposal = super().ask(arena, state)
             return proposal and Proposal(proposal.active, 0.5)
 
-    arena = CellTableArena(accuracies, "", Budget(4, "evaluations"))
+    arena = CellTableArena("nas-bench-201", accuracies, "", Budget(4, "evaluations"))
     reason = entrants_module.refused(Halves(), arena.space, None, shares=False)
     assert "whole trainings alone" in str(reason)
     assert entrants_module.refused(Halves(), arena.space, None) is None
@@ -633,7 +633,7 @@ def test_scores_are_raced_over_seeds(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         )
 
     monkeypatch.setattr(scoring, "score_points", scored)
-    scores = ScoreRace(("naswot", "synflow"), "table.csv", cells=20)
+    scores = ScoreRace(("naswot", "synflow"), "nas-bench-201", "table.csv", cells=20)
     outcome = race(
         _numbers(),
         entrants_of(["nasp"], {}),

@@ -16,8 +16,8 @@ from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
 from sif.cells.cost import multiply_adds
 from sif.cells.data import prepare_cells
+from sif.cells.networks import CELL_TABLES
 from sif.cells.notation import cell_text
-from sif.cells.truth import TrueAccuracies
 from sif.errors import DataError, RecipeError, RunError
 from sif.recipes import load_recipe
 from sif.results import Result
@@ -165,19 +165,19 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, spoil: Any, words: str):
     write_table(path)
     path.write_text(spoil(path.read_text()))
     with pytest.raises(DataError) as caught:
-        TrueAccuracies.read(path)
+        CELL_TABLES["nas-bench-201"].read(path)
     assert str(caught.value).startswith(str(path))
     assert words in str(caught.value)
 
 
 def test_a_table_that_is_not_there_or_damaged(tmp_path: Path):
     with pytest.raises(DataError, match=r"^no table .*none\.csv\n  Give the path"):
-        TrueAccuracies.read(tmp_path / "none.csv")
+        CELL_TABLES["nas-bench-201"].read(tmp_path / "none.csv")
     whole = tmp_path / "table.csv.xz"
     write_table(whole)
     whole.write_bytes(whole.read_bytes()[:2000])
     with pytest.raises(DataError, match="The file is damaged; bring a whole one"):
-        TrueAccuracies.read(whole)
+        CELL_TABLES["nas-bench-201"].read(whole)
 
 
 def test_multiply_adds_of_a_matrix_product():

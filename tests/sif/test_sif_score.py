@@ -17,7 +17,7 @@ from nasp_core.errors import ProxyError
 from nasp_core.proxies import make_proxy
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
 from sif.cells.convolution.task import Augment, ImageTask
-from sif.cells.truth import TrueAccuracies
+from sif.cells.networks import CELL_TABLES
 from sif.cli.app import app
 from sif.datasets import find_entry, locate, read_pictures
 from sif.errors import DataError
@@ -195,7 +195,7 @@ def test_scores_rank_the_real_cells_of_nas_bench_201():
     root, table = os.environ.get("SIF_DATA"), os.environ.get("SIF_NAS_BENCH_201")
     if not root or not table or locate(find_entry("cifar10"), Path(root)) is None:
         pytest.skip("needs CIFAR-10 below SIF_DATA and a table of NAS-Bench-201 as SIF_NAS_BENCH_201")
-    truth = TrueAccuracies.read(table)
+    truth = CELL_TABLES["nas-bench-201"].read(table)
     data = read_pictures("cifar10", Path(root))
     task = ImageTask(data, train=range(len(data.train)), augment=Augment(crop=0, flip=False))
     batch = task.stream("train", 64, 0).batch(0)

@@ -9,7 +9,7 @@ import pytest
 from nasp_core.methods import STRATEGIES
 from nasp_core.trials import Proposal, SearchContext, explore
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
-from sif.cells.truth import TrueAccuracies
+from sif.cells.networks import CELL_TABLES
 
 
 @pytest.mark.realdata
@@ -18,7 +18,7 @@ def test_evolution_with_300_looks_averages_94_percent_and_beats_random_search() 
     tables = sorted(Path(root).glob("nats-bench/*200epochs.csv*")) if root else []
     if not tables:
         pytest.skip("no nats-bench/*200epochs.csv below SIF_DATA: docs/cells.md says how to write one")
-    truth = TrueAccuracies.read(tables[0])
+    truth = CELL_TABLES["nas-bench-201"].read(tables[0])
     space = NasBench201Space(NasBench201Settings(channels=1, cells_per_stage=1))
 
     def judge(proposal: Proposal) -> float:

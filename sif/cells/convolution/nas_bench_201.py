@@ -20,8 +20,16 @@ from sif.cells.convolution.edges import ConvEdge, EdgeRow, EdgeRows, branches_of
 from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, EdgePlace, EdgeSource, Linear, Rectified
 from sif.cells.convolution.skeleton import PictureNetwork, check_least, pooled, stem, unknown_names
 from sif.cells.kind import CellKind
+from sif.cells.truth import CellTable
 
-__all__ = ["NasBench201Network", "NasBench201Settings", "NasBench201Space", "arch_string", "operations_of"]
+__all__ = [
+    "NAS_BENCH_201",
+    "NasBench201Network",
+    "NasBench201Settings",
+    "NasBench201Space",
+    "arch_string",
+    "operations_of",
+]
 
 _NAMES = {
     NONE: None,
@@ -266,6 +274,27 @@ NAS_BENCH_201 = CellKind(
     NasBench201Settings,
     NasBench201Settings,
     lambda genotype, settings: NasBench201Space(settings).build(genotype),
+    task="image",
+    offers=("operations",),
+    small=NasBench201Settings(
+        channels=4,
+        cells_per_stage=1,
+        operations=("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3"),
+        classes=3,
+        in_channels=1,
+    ),
     of_the_cell=("operations",),
     text=lambda genotype: arch_string(genotype.choices["edge"]),
+    table=CellTable(
+        benchmark="NAS-Bench-201",
+        cells=len(_NAMES) ** len(_EDGES),
+        cell="ArchitectureString",
+        columns={
+            "cifar10": "CIFAR10TestAccuracy200Epochs",
+            "cifar100": "CIFAR100TestAccuracy200Epochs",
+            "imagenet16-120": "ImageNetTestAccuracy200Epochs",
+        },
+        recipe="cifar10-nb201",
+        least=NasBench201Settings(channels=1, cells_per_stage=1),
+    ),
 )

@@ -264,5 +264,17 @@ CONV_CELL = CellKind(
     ConvSettings,
     CellSettings,
     lambda genotype, settings: CellNetwork(cells_of(genotype), settings),
+    task="image",
+    offers=("operations", "reduce_operations"),
+    small=ConvSettings(
+        channels=4,
+        layers=3,
+        nodes=2,
+        stem_multiplier=1,
+        operations=("none", "skip_connect", "conv_1x1", "avg_pool_3x3"),
+        reduce_operations=("none", "skip_connect", "conv_1x1", "max_pool_3x3"),
+        classes=3,
+        in_channels=1,
+    ),
     inputs=2,
 )

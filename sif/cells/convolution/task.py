@@ -199,6 +199,10 @@ class ImageTask:
             raise ValueError(f"no batches are made of the {split} part")
         return PictureStream(self, self._parts[split], batch_size, seed)
 
+    def largest_batch(self, split: str) -> int:
+        """Return how many pictures a part has."""
+        return len(self._parts[split][1])
+
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean cross-entropy of logits [B, classes], in nats, with label smoothing."""
         return functional.cross_entropy(output, target, label_smoothing=self.label_smoothing)

@@ -137,11 +137,31 @@ class RecurrentCellSpace(RecurrentModel, Space):
         settings = RecurrentSettings.from_plain(genotype.settings)
         return RecurrentNetwork(pairs_of(genotype), settings).to(self.embedding.device)
 
+    def restricted_state(self, genotype: Genotype) -> dict[str, Tensor]:
+        """Return the state of the network that `build` makes, taken from the supernet: all of it."""
+        return dict(self.state_dict())
+
 
 RECURRENT_CELL = CellKind(
     RecurrentCellSpace,
     RecurrentSettings,
     RecurrentSettings,
     lambda genotype, settings: RecurrentNetwork(pairs_of(genotype), settings),
+    task="text",
+    offers=("activations",),
+    small=RecurrentSettings(
+        vocabulary=7,
+        steps=2,
+        activations=("none", "tanh", "identity"),
+        embedding_dim=5,
+        hidden=5,
+        init_range=0.5,
+        dropout=0.1,
+        dropoutx=0.1,
+        dropouti=0.1,
+        dropoute=0.1,
+        weight_dropout=0.1,
+        activation_penalty=1e-3,
+    ),
     of_the_cell=("steps", "activations"),
 )

@@ -109,7 +109,7 @@ class TextTask:
         for part in TEXT_PARTS:
             self._parts[part] = self._parts[part][: limit if part == "train" else evaluation_limit]
 
-    def most_columns(self, split: str) -> int:
+    def largest_batch(self, split: str) -> int:
         """Return how many columns a part fills, each with a token to read and one to name."""
         return len(self._parts[split]) // 2
 
@@ -118,7 +118,7 @@ class TextTask:
         tokens: Tensor = self._parts[split]
         rows = len(tokens) // batch_size if batch_size > 0 else 0
         if rows < 2:
-            most = self.most_columns(split)
+            most = self.largest_batch(split)
             raise DataError(
                 f"{self._name}: the {split} part has {len(tokens)} tokens, too few for {batch_size} columns\n"
                 f"  Give a batch of 1 to {most}: each column needs a token to read and one to name."
@@ -142,7 +142,7 @@ class TextTask:
         """
         if split == "test":
             self.test_reads += 1
-        columns = self.columns(split, max(1, min(self.evaluation_batch, self.most_columns(split))))
+        columns = self.columns(split, max(1, min(self.evaluation_batch, self.largest_batch(split))))
         windows = TextStream(columns, self.window, False, 0)
         total, words = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for step in range(len(windows)):

@@ -2,7 +2,8 @@
 
 Run it to see them: python tests/architecture/files_to_touch.py.  What is counted is read from the code's syntax: files
 of `sif` and `nasp_core` that import the part's module, or decide by its name (compare with it, or have it as a key of a
-table). A new part of the kind may have to stand in each of them; what merely offers a name by default need not change.
+table) or by one of its classes (`isinstance`). A new part of the kind may have to stand in each of them; what merely
+offers a name by default need not change.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Part(NamedTuple):
-    """A part that ships: the file that defines it, the name users know it by, and the table it has a line in."""
+    """A part that ships: the file that defines it, the name users know it by, and the table it has a line in.
+
+    `classes` are those of other files that are the part's own; those of its file are counted anyway.
+    """
 
     own: str
     name: str
     table: str
+    classes: tuple[str, ...] = ()
 
 
 PARTS = {
@@ -31,7 +36,9 @@ PARTS = {
     "multi-trial strategy (nao)": Part("nasp_core/trials/nao.py", "nao", "nasp_core/trials/table.py"),
     "proxy (jacob-cov)": Part("nasp_core/proxies/jacob_cov.py", "jacob-cov", "nasp_core/proxies/table.py"),
     "rival (item-kNN)": Part("sif/rivals/from_implicit.py", "itemknn", "sif/rivals/known.py"),
-    "task on tables (ranking)": Part("sif/problems/ranking.py", "ranking", "sif/recipes/problems.py"),
+    "task on tables (ranking)": Part(
+        "sif/problems/ranking.py", "ranking", "sif/recipes/problems.py", ("RankingTask", "RankingSettings")
+    ),
     "space of cells (recurrent-cell)": Part("sif/cells/recurrent/space.py", "recurrent-cell", "sif/cells/networks.py"),
     "space of cells (nas-bench-201)": Part(
         "sif/cells/convolution/nas_bench_201.py", "nas-bench-201", "sif/cells/networks.py"
@@ -61,6 +68,13 @@ def decided(tree: ast.Module) -> Iterator[str]:
             yield from (one.value for one in inner if isinstance(one, ast.Constant) and isinstance(one.value, str))
 
 
+def asked_for(tree: ast.Module) -> Iterator[str]:
+    """Yield every class that an `isinstance` asks for: what decides by a part's type."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            yield from (name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name))
+
+
 def imports(tree: ast.Module) -> Iterator[str]:
     """Yield every module that is imported from, inside functions too."""
     for node in ast.walk(tree):
@@ -74,13 +88,14 @@ def imports(tree: ast.Module) -> Iterator[str]:
 def touched(part: Part) -> list[str]:
     """Return the files that know a part, besides its own."""
     module = part.own.removesuffix(".py").replace("/", ".")
+    classes = {node.name for node in trees()[part.own].body if isinstance(node, ast.ClassDef)} | {*part.classes}
     rivals = part.own.startswith("sif/problems/")  # they say for which kinds of table they are, whatever the tasks
     return [
         path
         for path, tree in trees().items()
         if path != part.own
         and not (rivals and path.startswith("sif/rivals/"))
-        and (module in set(imports(tree)) or part.name in set(decided(tree)))
+        and (module in set(imports(tree)) or part.name in set(decided(tree)) or classes & set(asked_for(tree)))
     ]
 
 

@@ -29,15 +29,18 @@ from sif.benchmark import Budget, ScoreRace, entrants_of, race, recipe_arena
 from sif.cli import app
 from sif.compare import PairTable, compare_run, run_method
 from sif.compare import run as running
-from sif.compare.source import best_of
+from sif.compare.source import best_of, open_run
 from sif.errors import DataError, RecipeError
 from sif.problems import open_recipe
+from sif.problems.ranking import RankingProblem
 from sif.recipes import changes_of, load_recipe
 from sif.rivals.known import rival
 from sif.run_directory import RunDirectory
 from sif.runs.engine import execute
 from sif.runs.stages import Progress
 from sif.scoring import score_points
+from sif.serve.export import export_run, load_export
+from sif.tasks import RankingTask
 from sif.testing.operations import check_encoding, check_operation
 
 PACKAGE = Path(__file__).parent / "sif_plugin_sample"
@@ -81,6 +84,13 @@ def test_each_part_is_one_short_file_that_sif_does_not_know():
     assert not [path for path in code if "sif_plugin_sample" in path.read_text()]
 
 
+def here(job: dict[str, Any], config: Any, table: Path, told: Any) -> Any:
+    """Compare in this process."""
+    method = rival(job["rival"]).method if "rival" in job else best_of(job["run"])
+    assert method is not None
+    return run_method(method, PairTable.load(table), config, told) | {"peak_memory_mb": 1.0}
+
+
 RIVALS = [
     (NEARNESS, "sif_plugin_sample.rival:NEARNESS"),
     ("sif_plugin_sample.rival:NEARNESS", "sif_plugin_sample.rival:NEARNESS"),
@@ -93,11 +103,6 @@ def test_a_rival(given: Any, name: str, ratings: str, monkeypatch: pytest.Monkey
     """In a run by its network; in a comparison by its method (here in this process)."""
     run = sif.search(ratings, settings=QUICK | {"baselines.names": [given]}, out="run", device="cpu")
     assert list(run.result["rows"]) == ["found", name]
-
-    def here(job: dict[str, Any], config: Any, table: Path, told: Any) -> Any:
-        method = rival(job["rival"]).method if "rival" in job else best_of(job["run"])
-        assert method is not None
-        return run_method(method, PairTable.load(table), config, told) | {"peak_memory_mb": 1.0}
 
     monkeypatch.setattr(running, "isolated", here)
     rows = compare_run(run.path, [given], budget=5.0, seeds=1)["rows"]
@@ -227,7 +232,7 @@ def test_a_proxy_scores(ratings: str):
         score_points("ratings", data=ratings, scores=[Size(), Size(power=2.0)])
     with pytest.raises(ProxyError, match=r"needs score\(network, batch, loss\)"):
         score_points("ratings", data=ratings, scores=["sif_plugin_sample.operation:Gap"])
-    ScoreRace(named, "").check()
+    ScoreRace(named, "nas-bench-201", "").check()
 
 
 @pytest.mark.parametrize("given", [Size(power=2.0), "sif_plugin_sample.proxy:Size", "size"], ids=str)
@@ -314,6 +319,62 @@ def test_a_problem(given: Any, name: str, ratings: str):
     assert set(score("run", device="cpu")["test"]) == set(before["test"]) == {"near", "rmse", "mae"}
     retrain("run", all_data=True, device="cpu")
     assert command("export", "run", "--to", "npz", "--out", "model.npz")["users"] == 24
+
+
+class AgainTask(RankingTask):
+    """A ranking that is chosen by recall."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self.metric = f"recall@{self.settings.k}"
+
+
+class AgainProblem(RankingProblem):
+    """A task of a stranger that ranks."""
+
+    name = "again"
+
+    def make_task(self, recipe: Any, interactions: Any, cut: Any, device: Any) -> RankingTask:
+        """Return the task on data that are cut."""
+        return AgainTask(interactions, cut, recipe.ranking_settings(), device=device)
+
+
+AGAIN = AgainProblem()
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "judged"),
+    [
+        (NEAR, QUICK, (10, None, "ndcg", "trained to predict ratings")),
+        (AGAIN, WIDE | {"ranking.k": 4, "ranking.threshold": 2.0}, (4, 2.0, "ndcg", "")),
+    ],
+    ids=["rates", "ranks"],
+)
+def test_a_task_of_a_stranger_goes_through_every_verb(
+    given: Any, settings: dict[str, Any], judged: tuple[Any, ...], ratings: str, monkeypatch: pytest.MonkeyPatch
+):
+    """What rating and ranking differ in is asked of the problem: a name or a class that sif knows is nowhere needed."""
+    run = sif.search(ratings, problem=given, settings=settings | {"baselines.names": []}, out="run", device="cpu")
+    metric = run.result["metric"]
+    assert (given.ranks, metric) in [(False, "near"), (True, "recall@4")]
+    sheet = given.sheet(run.result)
+    assert f" {given.what}; split" in sheet.facts
+    assert sheet.table.columns[1] == f"valid {metric}"
+    retrain("run", epochs=2, device="cpu")
+    assert metric in score("run", device="cpu")["test"]
+    k, threshold, selects, words = judged
+    told = command("evaluate", "run", "--ranking", "--device", "cpu")
+    assert (told["k"], told["threshold"], told["task"]) == ([k], threshold, run.result["task"])
+    monkeypatch.setattr(running, "isolated", here)
+    compared = compare_run(run.path, ["popularity"], budget=5.0, seeds=1)
+    assert compared["rows"]
+    opened = open_run(run.path)
+    assert (opened.k, opened.threshold, opened.metric) == (k, threshold, selects)
+    assert words in opened.best.method.note
+    assert opened.best.method.deterministic is not given.ranks
+    assert len(sif.load("run").recommend("u03", 2)) == 2
+    path = export_run(run.path, "npz", "model.npz")[0]
+    assert (load_export(path).facts["scale"] is None) == given.ranks
 
 
 @pytest.mark.parametrize(

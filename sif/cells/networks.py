@@ -16,7 +16,7 @@ from sif.errors import RunError
 
 __all__ = ["CELL_KINDS", "CELL_TABLES", "build_cells", "kind_of", "make_supernet"]
 
-CELL_KINDS: Mapping[str, CellKind] = {kind.name: kind for kind in (CONV_CELL, NAS_BENCH_201, RECURRENT_CELL)}
+CELL_KINDS: Mapping[str, CellKind] = {kind.name: kind for kind in (RECURRENT_CELL, CONV_CELL, NAS_BENCH_201)}
 """The spaces of cells by name."""
 CELL_TABLES: Mapping[str, CellTable] = {name: kind.table for name, kind in CELL_KINDS.items() if kind.table is not None}
 """The tables of true accuracies, by the name of the space."""

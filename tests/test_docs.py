@@ -105,7 +105,7 @@ def test_the_result_page_names_every_key() -> None:
 
 
 GROUPS = {
-    f"sif.{kind}" for kind in ("strategies", "operations", "encodings", "proxies", "readers", "problems", "rivals")
+    f"sif.{kind}" for kind in ("strategies", "operations", "encodings", "proxies", "readers", "problems", "rivals", "cell_operations", "activations")
 }
 PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 

@@ -218,7 +218,7 @@ CELLS = {"image": ("cifar10", CONV, write_pictures), "text": ("ptb", RECURRENT, 
 def test_an_operation_of_cells(
     task: str, group: str, changes: dict[str, Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """It is searched, trained, saved, trained again, evaluated and exported; a killed run goes on as if it had not been."""
+    """It is searched, trained, saved, judged, exported; a killed run goes on as if it had not been."""
     monkeypatch.chdir(tmp_path)
     kind, settings, write = CELLS[task]
     write(Path("data"))

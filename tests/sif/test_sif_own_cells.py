@@ -67,7 +67,10 @@ def test_it_sees_a_share_of_the_channels():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("own_cells:one_stride", r"makes torch.float32 \(2, 16, 8, 8\) .* at EdgePlace\(.*stride=2.*\(2, 16, 4, 4\): keep"),
+        (
+            "own_cells:one_stride",
+            r"makes torch.float32 \(2, 16, 8, 8\) .* at EdgePlace\(.*stride=2.*\(2, 16, 4, 4\): keep",
+        ),
         (own_cells.in_place, "changes its input in place, which other edges read"),
         (own_cells.shared, "makes one module for all edges; make a new one at each place"),
         (own_cells.lazy, "has weights without a shape"),
@@ -90,7 +93,10 @@ def test_what_cannot_stand_on_an_edge(given: Any, words: str):
 
 def test_a_place_that_it_cannot_stand_at_is_named():
     cells = Cells((("own_cells:FIVE", 0),) * 2, (2,), (("own_cells:blurred", 0),) * 2, (2,))
-    assert CellNetwork(cells, CellSettings(channels=4, layers=3, auxiliary=0.0))(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+    assert CellNetwork(cells, CellSettings(channels=4, layers=3, auxiliary=0.0))(torch.zeros(2, 3, 8, 8)).shape == (
+        2,
+        10,
+    )
 
 
 def test_an_activation_of_ones_own():
@@ -99,27 +105,26 @@ def test_an_activation_of_ones_own():
     assert names[:2] == ("none", "own_cells:swish")
     space = RecurrentCellSpace(RecurrentSettings(**sizes, activations=names))
     drawn(space)
-    weights = {"node": torch.full(space.groups[0].shape, 0.25, requires_grad=True)}
-    words = torch.randint(5, (3, 2))
-    dense = space(words, Mixture(weights=weights))[0]
-    dense.sum().backward()
-    every = weights["node"].grad
+    words, factors = torch.randint(5, (3, 2)), torch.randn(3, 2, 5)
     active = space.random_point(torch.Generator().manual_seed(0))
-    weights = {"node": torch.full(space.groups[0].shape, 0.25, requires_grad=True)}
-    space(words, Mixture(active=active, weights=weights))[0].sum().backward()
-    assert every is not None
-    assert weights["node"].grad is not None
-    assert (weights["node"].grad[0, 1:] != 0).all(), "each candidate has its gradient"
+    for live in (None, active):
+        weights = torch.full(space.groups[0].shape, 0.25, requires_grad=True)
+        (space(words, Mixture(active=live, weights={"node": weights}))[0] * factors).sum().backward()
+        assert weights.grad is not None
+        assert (weights.grad[0, 1:] != 0).all(), "each candidate has its gradient"
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (own_cells.halved, r"makes torch.float32 \(3, 2, 3\) of states float32 \(3, 2, 5\); it must keep shape and type"),
+        (
+            own_cells.halved,
+            r"makes torch.float32 \(3, 2, 3\) of states float32 \(3, 2, 5\); it must keep shape and type",
+        ),
         (own_cells.centred, "makes something else of states alone than of several at once"),
         (own_cells.doubled, "changes its input in place"),
         (torch.nn.PReLU, "has weights; edges of a recurrent cell have none of their own"),
-        ("own_cells:FIVE", "cannot take states"),
+        ("own_cells:FIVE", "makes a AvgPool2d of states"),
         ("swoosh", "unknown activation 'swoosh'"),
     ],
 )

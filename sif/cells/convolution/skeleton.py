@@ -93,7 +93,9 @@ class PictureNetwork(Network):
 
         An operation of one's own begins with what it is made with, drawn by the same generator.
         """
-        own = {inner for module in self.modules() if isinstance(module, OwnOperation) for inner in module.module.modules()}
+        own = {
+            inner for module in self.modules() if isinstance(module, OwnOperation) for inner in module.module.modules()
+        }
         for module in self.modules():
             if isinstance(module, OwnOperation):
                 module.reset(generator)

@@ -54,7 +54,9 @@ def _check(name: str, made: Activation) -> None:
     if not callable(made):
         raise SpaceError(f"activation {name} is {made!r}; give a function of a float tensor")
     if isinstance(made, nn.Module) and any(True for _ in (*made.parameters(), *made.buffers())):
-        raise SpaceError(f"activation {name} has weights; edges of a recurrent cell have none of their own: leave them out")
+        raise SpaceError(
+            f"activation {name} has weights; edges of a recurrent cell have none of their own: leave them out"
+        )
     x = torch.randn(3, 2, 5)
     before = x.clone()
     try:
@@ -63,11 +65,13 @@ def _check(name: str, made: Activation) -> None:
         raise SpaceError(f"activation {name} cannot take states {tuple(x.shape)}: {error}") from error
     if not isinstance(out, Tensor) or out.shape != x.shape or out.dtype != x.dtype:
         got = f"{out.dtype} {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
-        raise SpaceError(f"activation {name} makes {got} of states float32 {tuple(x.shape)}; it must keep shape and type")
+        raise SpaceError(
+            f"activation {name} makes {got} of states float32 {tuple(x.shape)}; it must keep shape and type"
+        )
     if not torch.equal(x, before):
         raise SpaceError(f"activation {name} changes its input in place, which is read again; leave it as it is")
     if not torch.allclose(out, torch.stack(rows), equal_nan=True):
         raise SpaceError(
-            f"activation {name} makes something else of states alone than of several at once; it may draw no numbers, and "
-            "look along the last dimension alone"
+            f"activation {name} makes something else of states alone than of several at once; it may draw no numbers, "
+            "and look along the last dimension alone"
         )

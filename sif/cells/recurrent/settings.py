@@ -17,8 +17,8 @@ __all__ = ["DARTS_EVALUATION", "RecurrentSettings"]
 class RecurrentSettings:
     """The cell, the language model around it, and what keeps it from over-fitting; defaults as in DARTS' search on PTB.
 
-    - `vocabulary`: words; `steps`: nodes of the cell; `activations`: the candidates of each edge, names and functions of your
-      own, which are kept by name.
+    - `vocabulary`: words; `steps`: nodes of the cell; `activations`: the candidates of each edge: names, and functions
+      of your own, which are kept by name.
     - `embedding_dim`, `hidden`: entries of a word's vector and of a state; equal where `tied`.
     - `tied`: the decoder's matrix is the embedding (Press and Wolf 2017).
     - `batch_norm`: normalise every state, without learnt scale, as the supernet needs; off in the final network.

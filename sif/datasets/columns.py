@@ -144,8 +144,8 @@ def recognise(
     problems.extend(_clashes(found, names))
     if problems:
         if door == "frame" and not given and _is_pivot(names):
-            fix = _PIVOT.replace("frame.melt(", _UNNAMED).replace("USER", "'user'")
-            raise DataError("\n  ".join([f"{where}: the columns are {_shown(names)}", *problems, fix]))
+            rows = _PIVOT.replace("frame.melt(", _UNNAMED).replace("USER", "'user'")
+            raise DataError("\n  ".join([f"{where}: the columns are {_shown(names)}", *problems, rows]))
         if any("user" in spelled(name) for name in names) and "item" not in found and len(_numeric(names)) > 1:
             user = next(name for name in names if "user" in spelled(name))
             problems.append(_PIVOT.replace("USER", repr(user)))

@@ -334,6 +334,17 @@ def test_a_table_keeps_its_weights(tmp_path: Path):
     assert PairTable.of(RankingTask(data, cut, RankingSettings())).confidence is None
 
 
+def test_notes_on_the_data_are_told_by_all_that_learnt_from_them():
+    matrix = sparse.coo_array((np.ones(120), (np.arange(120) % 10, np.arange(120) // 10)))
+    matrix.data[:5] = 0.0
+    changes = changes_of(SMALL | {"search.epochs": 1, "space.encodings": ["id"]})
+    model = sif.Recommender(load_rating_recipe("clicks", changes), device="cpu").fit(sparse.csr_array(matrix))
+    assert model.notes == ("5 stored zeros dropped: zero means no interaction in a sparse matrix",)
+    run = sif.search(matrix, recipe="clicks", settings=SMALL | {"baselines.names": []}, device="cpu")
+    assert run.notes[:1] == model.notes
+    assert set(run.notes) == {*run.result["dataset"]["notes"], *run.result["split"]["notes"]}
+
+
 def test_a_recommender_takes_the_values_of_a_matrix_as_weights_where_its_recipe_says_so():
     matrix = sparse.csr_array(source_of("matrix", Path()))
     made = {}

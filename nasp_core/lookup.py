@@ -16,8 +16,9 @@ __all__ = ["names_of", "points_of", "resolve"]
 
 
 def _group(kind: str) -> str:
-    """Return the group of entry points of a kind: sif.strategies, sif.proxies, ..."""
-    return f"sif.{kind[:-1]}ies" if kind.endswith("y") else f"sif.{kind}s"
+    """Return the group of entry points of a kind: sif.strategies, sif.proxies, sif.cell_operations, ..."""
+    name = kind.replace(" ", "_")
+    return f"sif.{name[:-1]}ies" if name.endswith("y") else f"sif.{name}s"
 
 
 def points_of(kind: str) -> tuple[EntryPoint, ...]:

@@ -119,13 +119,28 @@ class Loop:
         self.valid = task.stream("valid", training.batch_size, derive_seed(seed, label, "valid"))
         self.training = training = training.stretched(len(self.stream))
         self.steps = training.epochs * len(self.stream)
-        self.state: State = {
+        self.state = self._first_state(generator)
+        if strategy is not None:
+            if training.keep_best:
+                raise SearchError("keep_best belongs to the final training: a search would mix two epochs' alpha")
+            if training.compile:
+                raise SearchError("compile belongs to the final training: a search changes its graph in every step")
+            if training.average_after is not None:
+                raise SearchError("average_after belongs to the final training: alpha learns from the present weights")
+            alpha = strategy.domain.init(self.space, generator, self.device)
+            schedules = {str(number): schedule.init() for number, schedule in enumerate(strategy.schedules)}
+            self.state.update(alpha=alpha, relax=strategy.relax.init(), schedules=schedules)
+            self.state["gradient"] = strategy.gradient.init(alpha, self.space)
+
+    def _first_state(self, generator: torch.Generator) -> State:
+        """Return all that changes, as it is before the first step."""
+        return {
             "made_by": self._made_by(),
             "step": 0,
             "seconds": 0.0,
             "loss": torch.zeros((), device=self.device),
             "trained": 0,
-            "network": network,
+            "network": self.network,
             "optimiser": self.optimiser,
             "generator": generator,
             "global_rng": None,
@@ -141,17 +156,6 @@ class Loop:
             "stale": 0,
             "trace": [],
         }
-        if strategy is not None:
-            if training.keep_best:
-                raise SearchError("keep_best belongs to the final training: a search would mix two epochs' alpha")
-            if training.compile:
-                raise SearchError("compile belongs to the final training: a search changes its graph in every step")
-            if training.average_after is not None:
-                raise SearchError("average_after belongs to the final training: alpha learns from the present weights")
-            alpha = strategy.domain.init(self.space, generator, self.device)
-            schedules = {str(number): schedule.init() for number, schedule in enumerate(strategy.schedules)}
-            self.state.update(alpha=alpha, relax=strategy.relax.init(), schedules=schedules)
-            self.state["gradient"] = strategy.gradient.init(alpha, self.space)
 
     def _attach(self, strategy: Strategy) -> None:
         """Give the space this strategy's hooks in place of those of an earlier search."""

@@ -169,82 +169,87 @@ def search(
     return found
 
 
+class _Judge:
+    """What a selection may ask once the supernet is searched: metrics under mixtures, and of points trained alone."""
+
+    def __init__(self, trainer: PointTrainer, strategy: Strategy, loop: Loop) -> None:
+        self.trainer, self.strategy, self.loop, self.state = trainer, strategy, loop, loop.run()
+        self.began = time.perf_counter() - self.state["seconds"]
+        self.scores: dict[str, float] = {}
+        self.in_full: dict[str, Trained] = {}
+        self.diverged: list[SearchError] = []
+        self.tuned = 0
+
+    def context(self) -> SelectContext:
+        """Return what the strategy's selection is given."""
+        trainer, alpha = self.trainer, on_host(self.state["alpha"])
+        scores = masked(self.strategy.domain.scores(alpha, trainer.space), self.state["relax"].alive)
+        asked = (self.supernet_metric, self.trained_metric, trainer.final, trainer.seed, self.mixture_metric, self.tune)
+        return SelectContext(trainer.space, trainer.task, scores, *asked)
+
+    def supernet_metric(self, active: Active) -> float:
+        return self.mixture_metric(Mixture(active=active))
+
+    def mixture_metric(self, mixture: Mixture) -> float:
+        space, task = self.trainer.space, self.trainer.task
+        return evaluate(space, task, mixture, precision=self.trainer.search.precision)[task.metric]
+
+    def trained_metric(self, active: Active, schedule: Training) -> float:
+        genotype, state, observer = self.trainer.space.genotype(active), self.state, self.trainer.observer
+        name = f"{genotype.key()} {schedule}"
+        if name not in state["finals"]:
+            metrics, record = self._trained(genotype, schedule)
+            metric = metrics[self.trainer.task.metric]
+            if math.isfinite(metric):
+                record["valid"] = metrics
+            state["finals"][name] = metric
+            state["trace"].append(record)
+            observer.logged(record)
+            state["seconds"] = time.perf_counter() - self.began
+            if observer.checkpoint_due():
+                self.loop.save()
+        self.scores[genotype.key()] = float(state["finals"][name])
+        return self.scores[genotype.key()]
+
+    def _trained(self, genotype: Genotype, schedule: Training) -> tuple[dict[str, float], dict[str, Any]]:
+        record: dict[str, Any] = {"phase": "finalist", "genotype": genotype.key()}
+        try:
+            result = self.trainer.retrain(genotype, schedule)
+        except SearchError as error:  # its loss left the finite numbers: one point less, not the end of the search
+            if schedule == self.trainer.final:
+                raise
+            self.diverged.append(error)
+            return {self.trainer.task.metric: math.nan}, record | {"epochs": 0}
+        if schedule == self.trainer.final:
+            self.in_full[genotype.key()] = result
+        return result.metrics, record | {"epochs": len(result.trace)}
+
+    def tune(self, mixture: Mixture, epochs: int) -> None:
+        self.tuned += 1
+        trainer = self.trainer
+        rest, seed = trainer.search.rest(epochs), derive_seed(trainer.seed, "tune", self.tuned)
+        options: dict[str, Any] = {"label": "tune", "mixture": mixture, "hooks": self.strategy.hooks, "fresh": False}
+        Loop(trainer.space, trainer.task, rest, seed=seed, observer=_Quiet(trainer.observer), **options).run()
+
+
 def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) -> Found:
     space, task, observer = trainer.space, trainer.task, trainer.observer
     loop = Loop(space, task, trainer.search, strategy=strategy, seed=trainer.seed, observer=observer, label="search")
     loop.state["made_by"] += f"; final {trainer.final}"
     if resume is not None:
         loop.resume(resume)
-    state = loop.run()
-    finals_began = time.perf_counter() - state["seconds"]
-    scores: dict[str, float] = {}
-    in_full: dict[str, Trained] = {}
-    diverged: list[SearchError] = []
-
-    def supernet_metric(active: Active) -> float:
-        return mixture_metric(Mixture(active=active))
-
-    def trained_metric(active: Active, schedule: Training) -> float:
-        genotype = space.genotype(active)
-        name = f"{genotype.key()} {schedule}"
-        if name not in state["finals"]:
-            record: dict[str, Any] = {"phase": "finalist", "genotype": genotype.key()}
-            try:
-                result = trainer.retrain(genotype, schedule)
-                metrics, record["epochs"] = result.metrics, len(result.trace)
-                if schedule == trainer.final:
-                    in_full[genotype.key()] = result
-            except SearchError as error:  # its loss left the finite numbers: one point less, not the end of the search
-                if schedule == trainer.final:
-                    raise
-                diverged.append(error)
-                metrics, record["epochs"] = {task.metric: math.nan}, 0
-            if math.isfinite(metrics[task.metric]):
-                record["valid"] = metrics
-            state["finals"][name] = metrics[task.metric]
-            state["trace"].append(record)
-            observer.logged(record)
-            state["seconds"] = time.perf_counter() - finals_began
-            if observer.checkpoint_due():
-                loop.save()
-        scores[genotype.key()] = float(state["finals"][name])
-        return scores[genotype.key()]
-
-    def mixture_metric(mixture: Mixture) -> float:
-        return evaluate(space, task, mixture, precision=trainer.search.precision)[task.metric]
-
-    tuned = 0
-
-    def tune(mixture: Mixture, epochs: int) -> None:
-        nonlocal tuned
-        tuned += 1
-        rest, seed = trainer.search.rest(epochs), derive_seed(trainer.seed, "tune", tuned)
-        options: dict[str, Any] = {"label": "tune", "mixture": mixture, "hooks": strategy.hooks, "fresh": False}
-        Loop(space, task, rest, seed=seed, observer=_Quiet(observer), **options).run()
-
-    final_scores = masked(strategy.domain.scores(on_host(state["alpha"]), space), state["relax"].alive)
-    context = SelectContext(
-        space,
-        task,
-        final_scores,
-        supernet_metric,
-        trained_metric,
-        trainer.final,
-        trainer.seed,
-        mixture_metric,
-        tune,
-    )
-    active = strategy.select.select(context)
+    judge = _Judge(trainer, strategy, loop)
+    active = strategy.select.select(judge.context())
     genotype = space.genotype(active)
-    metric = scores[genotype.key()] if genotype.key() in scores else supernet_metric(active)
+    key, scores = genotype.key(), judge.scores
+    metric = scores[key] if key in scores else judge.supernet_metric(active)
     if not math.isfinite(metric):
-        if diverged:  # no finalist was better
-            raise diverged[0]
+        if judge.diverged:  # no finalist was better
+            raise judge.diverged[0]
         raise SearchError(
-            f"the validation {task.metric} of the find ({genotype.key()}) is not finite: {metric}; "
-            "lower the learning rate"
+            f"the validation {task.metric} of the find ({key}) is not finite: {metric}; lower the learning rate"
         )
-    return Found(genotype, metric, list(state["trace"]), 0.0, scores, trained=in_full.get(genotype.key()))
+    return Found(genotype, metric, list(judge.state["trace"]), 0.0, scores, trained=judge.in_full.get(key))
 
 
 def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:

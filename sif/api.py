@@ -49,7 +49,7 @@ def search(
         settings: overrides the recipe by dotted key (`{"search.epochs": 5}`) or table (`{"search": {"epochs": 5}}`);
             numbers may be numpy's or torch's.
         problem: instead of the recipe's `task`: a name, `package.module:object`, or a `Problem` of your own.
-        operations: instead of the recipe's: names, and operations of your own.
+        operations: instead of the recipe's (of a normal cell, where there are two): names, and operations of your own.
         encodings: of the wide space, instead of the recipe's: names, and encodings of your own.
         reader: what makes a frame of `data`, where nothing here can (`sif.datasets.readers.Reader`, or its name).
         titles: a table of item ids and titles, for what `recommend` shows.

@@ -73,6 +73,7 @@ class Recommender:
         self._folded: Folded | None = None
         self._goal: Goal = _PLAIN
         self._counts: Tensor | None = None
+        self.notes: tuple[str, ...] = ()
 
     @shielded(draws=True)
     def fit(
@@ -81,8 +82,9 @@ class Recommender:
         """Search and train on a CSR matrix float `[users, items]` and return self.
 
         `show_progress` is accepted for implicit's sake; nothing is printed. `callback(epoch, seconds, loss)` is called
-        after each epoch of the final training, with the epoch counted from 0 and its own seconds. Raises `DataError`
-        for a matrix that cannot be learnt from.
+        after each epoch of the final training, with the epoch counted from 0 and its own seconds. Afterwards `notes`
+        say, a sentence each, what reading the matrix found odd or decided. Raises `DataError` for a matrix that cannot
+        be learnt from.
         """
         from sif.api import search
 
@@ -121,6 +123,7 @@ class Recommender:
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
         self._take(run.genotype, network, whole.task.goal, whole.task.counts())
+        self.notes = whole.interactions.notes
         return self
 
     def _take(

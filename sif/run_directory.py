@@ -151,6 +151,12 @@ class FinishedRun:
         """The run directory."""
         return self.directory.path
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What reading and cutting the data found odd, or decided, one sentence each; the command line prints them."""
+        parts = (self.result.get(part) or {} for part in ("dataset", "split"))
+        return tuple(note for part in parts for note in part.get("notes", ()))
+
     def save(self, path: str | Path) -> Path:
         """Copy the run directory to `path`, which must not exist."""
         if Path(path).exists():

@@ -104,9 +104,8 @@ def test_the_result_page_names_every_key() -> None:
     assert [key for key in keys if not re.search(rf"`{key}[`.]", page)] == []
 
 
-GROUPS = {
-    f"sif.{kind}" for kind in ("strategies", "operations", "encodings", "proxies", "readers", "problems", "rivals")
-}
+KINDS = "strategies operations cell_operations activations encodings proxies readers problems rivals"
+GROUPS = {f"sif.{kind}" for kind in KINDS.split()}
 PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 

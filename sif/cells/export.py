@@ -126,16 +126,20 @@ def _onnx(network: Network, shape: list[int], text: bool, described: str) -> byt
         axes = {"pictures": {0: "batch"}, "logits": {0: "batch"}}
     with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of the exporter: that it is the older one, that shapes are constants
-        torch.onnx.export(
-            model,
-            inputs,
-            Path(folder, "cell.onnx"),
-            input_names=names,
-            output_names=outputs,
-            dynamic_axes=axes,
-            opset_version=_OPSET,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(
+                model,
+                inputs,
+                Path(folder, "cell.onnx"),
+                input_names=names,
+                output_names=outputs,
+                dynamic_axes=axes,
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        except RuntimeError as error:  # of an operation of one's own
+            why = str(error).strip().splitlines()[0]
+            raise RunError(f"the cell has no ONNX form: {why}\n  --to safetensors writes its weights") from error
         made = onnx.load(Path(folder, "cell.onnx"))
     onnx.helper.set_model_props(made, {"sif": described})
     onnx.checker.check_model(made)

@@ -67,15 +67,7 @@ def benchmark(
     amount = Budget.parse(budget or ("30s" if recipe else "200evaluations"))
     settings, others = strategy_settings(changes or [])
     entrants = entrants_of([name.strip() for name in strategies.split(",") if name.strip()], settings)
-    ranked = None
-    if scores:
-        names = tuple(name.strip() for name in scores.split(",") if name.strip())
-        if space not in CELL_TABLES:
-            raise RaceError(
-                f"--scores are compared with the accuracies of cells: give --space {'|'.join(CELL_TABLES)} --table FILE"
-            )
-        ranked = ScoreRace(names, space, table, cells, device=device, root=data_root())
-        ranked.check()
+    ranked = _score_race(scores, space, table, cells, device) if scores else None
     if recipe:
         if table or task:
             raise RaceError("--table and --task are for a race on a table (--space), not on a recipe; leave them out")
@@ -97,6 +89,16 @@ def benchmark(
         emit(told | {"race": str(folder)})
     else:
         print_race(told, folder)
+
+
+def _score_race(scores: str, space: str, table: str, cells: int, device: str) -> ScoreRace:
+    if space not in CELL_TABLES:
+        known = "|".join(CELL_TABLES)
+        raise RaceError(f"--scores are compared with the accuracies of cells: give --space {known} --table FILE")
+    names = tuple(name.strip() for name in scores.split(",") if name.strip())
+    ranked = ScoreRace(names, space, table, cells, device=device, root=data_root())
+    ranked.check()
+    return ranked
 
 
 def print_race(told: dict[str, Any], folder: Path) -> None:

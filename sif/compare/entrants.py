@@ -15,10 +15,13 @@ from sif.extend import object_name
 from sif.rivals.base import Rival
 from sif.rivals.known import METHODS, RIVALS, checked, rival
 from sif.rivals.method import Method
+from sif.rivals.pair_table import PairTable
 
 __all__ = ["ComparedEntrant", "entrants"]
 
 _HERE = "it is of no module that another process could import, and ran in this one: its memory was not measured"
+
+_UNWEIGHTED = "learns without the weights: all pairs count alike"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,12 @@ class ComparedEntrant:
         if not package or importlib.util.find_spec(package) is not None:
             return ""
         return f"{package} is not installed: {self.method.install}"
+
+    def told(self, table: PairTable) -> ComparedEntrant:
+        """Return it with what must be known of it on a table: whether it makes use of weights that there are."""
+        if table.confidence is None or self.method.weighted:
+            return self
+        return replace(self, method=replace(self.method, note="; ".join(filter(None, (self.method.note, _UNWEIGHTED)))))
 
     def version(self) -> str | None:
         """Return the version of the package that it needs; None where it needs none."""

@@ -84,7 +84,9 @@ def compare_run(
         raise RunError("\n  ".join([f"run {run} cannot be compared on its metric", *problems]))
     directory = RunDirectory(Path(run))
     runner = _Runner(directory, source.table, config, root, progress or Progress())
-    states = [(entrant, runner.outcome(entrant)) for entrant in (source.best, *others)]
+    states = [
+        (entrant, runner.outcome(entrant)) for entrant in (source.best, *(other.told(source.table) for other in others))
+    ]
     best = states[0][1]
     if isinstance(best, str):
         raise RunError(f"the best architecture of run {run} could not be compared: {best}")

@@ -66,7 +66,7 @@ def open_run(
         task = RankingTask(data.interactions, data.split, settings)
     rating, notes = data.interactions.rating, list[str]()
     if task.settings.weight != "none":
-        notes.append("learnt with weights; the others have none")
+        notes.append("learnt with weights")
     if task.settings.threshold is None and rating is not None and (zeros := int((rating <= 0).sum())):
         notes.append(f"{zeros} pairs rated 0 or less are left out; --threshold counts from another rating on")
     return ComparedRun(
@@ -113,6 +113,7 @@ def _best(directory: RunDirectory, own: TableProblem, instance: TableInstance, m
         searched=seconds["search"] + (seconds["train"] if ranks else 0.0),
         note="; ".join((*notes, *more)),
         key=hashlib.sha256(genotype.to_json().encode() + model.read_bytes()).hexdigest()[:16],
+        weighted=True,
     )
     return ComparedEntrant(FOUND, instance.formula(genotype), method)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sif.datasets.columns import ColumnNames
 from sif.datasets.feedback import met, weighed
 from sif.datasets.ids import Ids, ids_from_text, one_form, typed_ids
-from sif.datasets.interactions import Interactions, added_up, last_of_each
+from sif.datasets.interactions import Interactions, added_up, dropped_note, last_of_each
 from sif.datasets.table import SHOWN, RawTable
 from sif.datasets.timestamps import time_problem, to_seconds
 from sif.datasets.values import cell_of, number_problem, numbers_in
@@ -79,10 +79,9 @@ def assemble(
     key = _key(held, vocabularies, len(tables))
     keep = last_of_each(key, held["timestamp"])
     if len(keep) < len(key):
-        which = "latest" if held["timestamp"] is not None else "last"
         pairs = "(user, item, context) rows" if "context" in held else "(user, item) pairs"
         added = ", and their weights added up" if held["weight"] is not None else ""
-        remarks.append(f"{len(key) - len(keep)} duplicate {pairs} dropped: kept the {which} of each{added}")
+        remarks.append(dropped_note(len(key) - len(keep), held["timestamp"] is not None, pairs) + added)
         weight = None if held["weight"] is None else added_up(key, held["weight"], keep)
         held = _at(held, keep) | {"weight": weight}
     label = held.pop("label")

@@ -20,6 +20,7 @@ _PIVOT = (
     "The columns with numbers look like items. Give a row for each user and item: in pandas "
     'frame.melt(USER, var_name="item", value_name="rating").dropna()'
 )
+_UNNAMED = 'frame.rename_axis("user").reset_index().melt('
 _HEADER = {"yes": True, "true": True, "no": False, "false": False}
 
 # What a row says of an interaction that may not have been one: 0 or less is none.
@@ -142,6 +143,9 @@ def recognise(
         del found["weight" if "rating" in given else "rating"]  # what is named goes before what is recognised
     problems.extend(_clashes(found, names))
     if problems:
+        if door == "frame" and not given and _is_pivot(names):
+            rows = _PIVOT.replace("frame.melt(", _UNNAMED).replace("USER", "'user'")
+            raise DataError("\n  ".join([f"{where}: the columns are {_shown(names)}", *problems, rows]))
         if any("user" in spelled(name) for name in names) and "item" not in found and len(_numeric(names)) > 1:
             user = next(name for name in names if "user" in spelled(name))
             problems.append(_PIVOT.replace("USER", repr(user)))
@@ -206,6 +210,13 @@ def _which(given: dict[str, str], names: Sequence[str], door: Door) -> list[str]
         *naming(given | {"header": "yes"}, door != "frame", "As names"),
         *naming(there | {"header": "yes"} if apart else {}, door != "frame", "As positions"),
     ]
+
+
+def _is_pivot(names: Sequence[str]) -> bool:
+    """Whether all columns are numbers, more than there are roles, and not such as count a frame's from 0 or 1."""
+    return len(_numeric(names)) == len(names) > len(ROLES) and not any(
+        list(names) == [str(place) for place in range(first, first + len(names))] for first in (0, 1)
+    )
 
 
 def _numeric(names: Sequence[str]) -> list[str]:

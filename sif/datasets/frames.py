@@ -16,13 +16,21 @@ from sif.errors import DataError
 
 T = TypeVar("T")
 
-__all__ = ["from_pandas", "from_polars", "is_pandas", "read_parquet", "to_frame"]
+__all__ = ["from_pandas", "from_polars", "is_pandas", "read_parquet", "refuse_series", "to_frame"]
 
 
 def is_pandas(source: object) -> bool:
     """Whether this is a pandas DataFrame, without importing pandas."""
     kind = type(source)
     return kind.__module__.split(".")[0] == "pandas" and kind.__name__ == "DataFrame"
+
+
+def refuse_series(source: object) -> None:
+    """Raise `DataError` for a Series, which is one column, whatever its index says."""
+    library = type(source).__module__.split(".")[0]
+    if library in ("pandas", "polars") and type(source).__name__ == "Series":
+        fix = 'series.rename("rating").reset_index()' if library == "pandas" else "a frame of all columns"
+        raise DataError(f"a {library} Series is one column, and interactions have two or more\n  Give {fix}.")
 
 
 def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "polars frame") -> RawTable:
@@ -34,7 +42,13 @@ def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "p
 def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas frame") -> RawTable:
     """Pick the columns that matter from a pandas frame; needs no pyarrow. Rows in errors count from 0."""
     names = [str(column) for column in frame.columns]
-    found, notes = recognise(names, columns, name)
+    try:
+        found, notes = recognise(names, columns, name)
+    except DataError as error:
+        if not (index := [str(level) for level in frame.index.names if level is not None]):
+            raise
+        first = str(error).partition("\n")[0]
+        raise DataError(f"{first}; the index has {', '.join(index)}\n  Give frame.reset_index().") from None
 
     def column(role: str) -> pl.Series:
         return _pandas_series(frame.iloc[:, found[role]], names[found[role]])

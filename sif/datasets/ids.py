@@ -12,10 +12,11 @@ import polars as pl
 
 __all__ = ["Ids", "ids_from_text", "one_form", "other_form", "plain_integers", "series_of", "typed_ids"]
 
-EXACT_FLOAT = 2**53  # from here on a float no longer names one integer
+_DIGITS = 53  # binary digits of a float: from 2**53 on it no longer names one integer
+EXACT_FLOAT = 2**_DIGITS
 _LOSSY = r"^\d(\.\d+)?[eE]\+\d\d$"  # how spreadsheets and floats write large integers
 _AS_TEXT = (uuid.UUID, datetime.date)  # a datetime is a date
-_FLOAT = "is a float beyond 2**53, which no longer names one whole number. Read the column as text (dtype=str)"
+_FLOAT = "is a float beyond 2**{}, which no longer names one whole number. Read the column as text (dtype=str)"
 
 
 class Ids(NamedTuple):
@@ -107,7 +108,7 @@ def series_of(ids: Iterable[Any]) -> pl.Series:
     if isinstance(ids, pl.Series):
         return ids
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iuf":
-        return pl.Series("ids", ids.astype(np.float64) if ids.dtype.kind == "f" else ids)
+        return pl.Series("ids", ids if ids.dtype.kind != "f" or ids.itemsize == 4 else ids.astype(np.float64))
     return objects("ids", ids.tolist() if isinstance(ids, np.ndarray) and ids.dtype.kind != "M" else list(ids))
 
 
@@ -122,9 +123,10 @@ def objects(name: str, cells: Sequence[Any]) -> pl.Series:
 
 
 def _floats(raw: pl.Series) -> Ids:
-    large = (raw.abs() >= EXACT_FLOAT).fill_null(False)
+    digits = 24 if raw.dtype == pl.Float32 else _DIGITS
+    large = (raw.abs() >= 2**digits).fill_null(False)
     if large.any():
-        refused = {row: f"{raw[row]:.17g} {_FLOAT}" for row in large.arg_true().to_list()}
+        refused = {row: f"{raw[row]:.17g} {_FLOAT.format(digits)}" for row in large.arg_true().to_list()}
         return Ids(pl.select(pl.when(~large).then(raw.cast(pl.String))).to_series(), refused)
     return Ids(raw.cast(pl.Int64) if bool((raw == raw.round()).all()) else raw.cast(pl.String))
 
@@ -151,7 +153,10 @@ def _plain(value: Any) -> int | str | None:
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else str(value)
     if isinstance(value, np.generic):
+        digits = int(np.finfo(value.dtype).nmant) + 1 if isinstance(value, np.floating) else _DIGITS
         value = value.item()
+        if digits < _DIGITS and abs(value) >= 2**digits:
+            raise ValueError(f"{value!r} {_FLOAT.format(digits)}")
     if isinstance(value, str | int):
         return str(value) if isinstance(value, str | bool) else int(value)
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -176,7 +181,7 @@ def _number(value: float | decimal.Decimal) -> int | str | None:
     if value != value:
         return None
     if isinstance(value, float) and abs(value) >= EXACT_FLOAT:
-        raise ValueError(f"{value!r} {_FLOAT}")
+        raise ValueError(f"{value!r} {_FLOAT.format(_DIGITS)}")
     if not decimal.Decimal(value).is_finite():
         raise ValueError(f"{value!r} is no id. Write a whole number or text")
     return int(value) if value == int(value) else str(value)

@@ -294,6 +294,11 @@ def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
     return np.flatnonzero(keep).astype(np.int64, copy=False)
 
 
+def dropped_note(count: int, timed: bool, pairs: str = "(user, item) pairs") -> str:
+    """Return what is said where rows went for `last_of_each`."""
+    return f"{count} duplicate {pairs} dropped: kept the {'latest' if timed else 'last'} of each"
+
+
 def added_up(key: IntArray, weight: NDArray[np.float32], kept: IntArray) -> NDArray[np.float32]:
     """The sum of the weights of all rows of a key, float32, for the one row of each key that is kept."""
     if len(kept) == len(key):

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sif.datasets.assemble import assemble, check_size
 from sif.datasets.columns import ColumnNames
 from sif.datasets.interactions import Interactions, canonical_order, pair_key
-from sif.datasets.read import load_table
 from sif.datasets.readers import Reader
+from sif.datasets.reading import load_table
 from sif.datasets.splits import Split, from_labels
 from sif.datasets.table import RawTable
 from sif.errors import DataError

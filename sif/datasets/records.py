@@ -74,7 +74,9 @@ def _elements(content: Content) -> Iterator[tuple[int, str, Any]]:
     try:
         whole = json.loads(content.whole().decode("utf-8-sig"))
     except ValueError as error:
-        raise DataError(f"{content.path} is not sound JSON: {short(str(error))}\n  Write it again.") from error
+        lines = "Extra data: line 2" in str(error)  # a sound array, and then another
+        fix = 'Write an object a row, as {"user": 1, "item": 2}' if lines else "Write it again"
+        raise DataError(f"{content.path} is not sound JSON: {short(str(error))}\n  {fix}.") from error
     for number, value in enumerate(whole, start=1):
         yield number, "" if isinstance(value, dict) else json.dumps(value), value
 

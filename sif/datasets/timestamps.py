@@ -47,7 +47,7 @@ _SPELT = (
     (r"^(?:[A-Za-z]{3}, ?)", ""),  # RFC 2822's day of the week
     (r"^(\d\d?)[- ]([A-Za-z]{3})[a-z]*[- ](\d{4})", "$1 $2 $3"),
     (r"^([A-Za-z]{3})[a-z]* (\d\d?),? (\d{4})", "$1 $2 $3"),
-    (r"(\d) ?(?:UTC|GMT|Z)$", "$1+00:00"),
+    (r"(\d) ?(?:UTC|GMT|[Zz])$", "$1+00:00"),
     (r"(:\d\d(?:\.\d+)?) ?([+-]\d\d)(?::?(\d\d))?$", "$1$2:$3"),
     (r"([+-]\d\d):$", "$1:00"),
 )
@@ -197,7 +197,7 @@ def _from_text(times: pl.Series) -> tuple[pl.Series, list[str]]:
         spelt = pl.select(pl.when(left).then(times)).to_series()
         for pattern, written in _SPELT:
             spelt = spelt.str.replace(pattern, written)
-        again, also = _from_iso(spelt.str.replace(r"(\d)T(\d)", "$1 $2"))
+        again, also = _from_iso(spelt.str.replace(r"(\d)[Tt](\d)", "$1 $2"))
         seconds, local = _merge(seconds, again), local or also
     return seconds, ["dates are read as UTC"] if local else []
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from nasp_core.errors import SpaceError
 from sif.extend import object_name, resolve
 
-__all__ = ["found", "name_of", "problems_of"]
+__all__ = ["found", "name_of", "problems_of", "unfound"]
 
 
 def found(kind: str, name: str, known: Mapping[str, Any]) -> Any:
@@ -36,19 +37,25 @@ def name_of(kind: str, value: Any, known: Mapping[str, Any], cls: type) -> str:
     built_in = [name for name, each in known.items() if each is value]
     if name := built_in[0] if built_in else object_name(value):
         return name
+    home = getattr(value, "__module__", None) or made.__module__
+    shown = "" if isinstance(value, FunctionType) else f", as MINE = {made.__qualname__}(...)"
     raise SpaceError(
         f"{kind} {value!r} cannot be found again by name, so no file could say what it is: "
-        f"give it a name in its module ({made.__module__}), as MINE = {made.__qualname__}(...)"
+        f"give it a name in its module ({home}){shown}"
     )
 
 
 def problems_of(names: Iterable[str], find: Callable[[str], Any]) -> list[str]:
     """Return what is wrong with the parts of one's own (`package.module:object`) among names."""
+    return unfound((name for name in names if ":" in name), find)
+
+
+def unfound(names: Iterable[str], find: Callable[[str], Any]) -> list[str]:
+    """Return what `find` says of the names that it refuses."""
     problems = []
     for name in dict.fromkeys(names):
-        if ":" in name:
-            try:
-                find(name)
-            except SpaceError as error:
-                problems.append(str(error))
+        try:
+            find(name)
+        except SpaceError as error:
+            problems.append(str(error))
     return problems

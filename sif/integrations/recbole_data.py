@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sif.datasets import Interactions, Split, Vocabulary, read
 from sif.datasets.ids import ids_from_text
-from sif.datasets.interactions import canonical_order, last_of_each, pair_key
+from sif.datasets.interactions import canonical_order, dropped_note, last_of_each, pair_key
 from sif.datasets.splits import from_labels
 from sif.errors import DataError
 from sif.integrations import IntegrationError
@@ -237,7 +237,8 @@ def _joined(datasets: list[Any], name: str) -> tuple[Interactions, NDArray[np.in
         return made, part_of
     if len(datasets) > 1:
         raise DataError(f"{name} has {len(made) - len(kept)} repeated (user, item) pairs, within parts or across them")
-    return made.take(kept), part_of[kept]
+    note = dropped_note(len(made) - len(kept), made.timestamp is not None)
+    return replace(made.take(kept), notes=(*made.notes, note)), part_of[kept]
 
 
 def _vocabulary(dataset: Any, field: str) -> tuple[Vocabulary, IntArray]:

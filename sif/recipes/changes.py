@@ -15,9 +15,10 @@ from nasp_core.errors import NaspError
 from nasp_core.methods import STRATEGIES
 from sif.datasets.readers import reader_name
 from sif.encodings import encoding_names
+from sif.encodings.lookup import name_of
 from sif.errors import RecipeError
 from sif.extend import resolve, to_plain, with_names
-from sif.operations import operation_names
+from sif.operations import OPERATIONS, Operation
 from sif.plain import plain
 from sif.recipes.base import BaseRecipe, build_errors
 from sif.recipes.problems import problem_name
@@ -82,10 +83,17 @@ def changes_of(settings: Mapping[str, Any] | None, strategy: Any = None, seed: A
     return [*changes, *([] if strategy is None else _strategy(strategy))]
 
 
+def _operation_name(given: Any) -> str:
+    """Return the name of an operation that joins vectors, or of what makes one of a cell (that can be called)."""
+    return name_of("operation", given, OPERATIONS, object if callable(given) else Operation)
+
+
 _NAMED: Mapping[str, Callable[[Any], str]] = {
     "task": problem_name,
     "reader": reader_name,
-    "space.operations": lambda given: operation_names((given,))[0],
+    "space.operations": _operation_name,
+    "space.reduce_operations": _operation_name,
+    "space.activations": lambda given: name_of("activation", given, {}, object),
     "space.encodings": lambda given: encoding_names((given,))[0],
 }
 """The keys whose values are names of objects, and what names one."""

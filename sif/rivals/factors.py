@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ class Cp(InnerProduct):
 def task_of(table: PairTable, settings: dict[str, Any]) -> RankingTask:
     """Return a ranking task on the train and validation parts of a table; `settings` are those of `RankingSettings`.
 
-    What was seen and does not count as a positive is rated 0, everything else 1, and the threshold is 1.
+    What was seen and does not count as a positive is rated 0, everything else 1, and the threshold is 1. Positives of
+    training have the confidence that the table has for them.
     """
     below = sparse.csr_array(table.seen_valid - table.train.multiply(table.seen_valid))
     parts = [sparse.coo_array(part) for part in (table.train, below, table.valid)]
@@ -57,6 +59,9 @@ def task_of(table: PairTable, settings: dict[str, Any]) -> RankingTask:
     rating = np.repeat(np.array([1, 0, 1], np.float32), sizes)
     users, items = (Vocabulary(np.arange(size)) for size in table.train.shape)
     data = Interactions(user, item, rating, None, None, users, items, name="the compared table")
+    if table.confidence is not None:
+        data = replace(data, weight=np.concatenate([table.confidence, np.ones(sum(sizes[1:]), np.float32)]))
+        settings = settings | {"weight": "confidence", "weight_power": 1.0}
     rows, end = np.arange(len(user), dtype=np.int64), sizes[0] + sizes[1]
     split = Split(rows[:end], rows[end:], rows[:0], "files", 0, None, "")
     return RankingTask(data, split, RankingSettings(threshold=1.0, **settings))
@@ -115,5 +120,6 @@ BIASED_MF = Rival(
             ),
         ),
         "trained to rank (Rendle et al. 2020, arXiv:2005.09683); sif's loop",
+        weighted=True,
     ),
 )

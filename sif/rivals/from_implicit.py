@@ -5,10 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
@@ -43,12 +41,12 @@ def _item_knn(table: PairTable, settings: Settings, seed: int) -> Fitted:
     # implicit counts an item among its own neighbours; masked items need no score, so it is dropped afterwards.
     with _one_thread():
         model = kinds[settings["similarity"]](K=settings["neighbours"] + 1, num_threads=1)
-        model.fit(table.weights(), show_progress=False)
+        model.fit(table.weights(confident=True), show_progress=False)
     similarity = model.similarity.tolil()
     similarity.setdiag(0.0)
     weights = similarity.tocsr().T.tocsr()
     weights.eliminate_zeros()
-    return Fitted(by_products(table, weights.astype("float32")), int(weights.nnz))
+    return Fitted(by_products(table, weights.astype("float32"), confident=True), int(weights.nnz))
 
 
 ITEM_KNN = Rival(
@@ -65,26 +63,24 @@ ITEM_KNN = Rival(
         deterministic=True,
         package="implicit",
         install=_INSTALL,
+        weighted=True,
     ),
 )
 
 
-def _products(model: Any) -> Fitted:
-    users, items = torch.from_numpy(model.user_factors), torch.from_numpy(model.item_factors)
-
-    def scores_of(rows: Tensor) -> Tensor:
-        return users[rows.cpu()] @ items.T
-
-    return Fitted(scores_of, users.numel() + items.numel())
+def _factorised(table: PairTable, model: type, settings: Settings, seed: int, *, confident: bool = False) -> Fitted:
+    """Fit a factorisation of implicit's; scores are inner products of its factors."""
+    with _one_thread():
+        made = model(**settings, random_state=seed, num_threads=1)
+        made.fit(table.weights(confident=confident), show_progress=False)
+    users, items = torch.from_numpy(made.user_factors), torch.from_numpy(made.item_factors)
+    return Fitted(lambda rows: users[rows.cpu()] @ items.T, users.numel() + items.numel())
 
 
 def _als(table: PairTable, settings: Settings, seed: int) -> Fitted:
     from implicit.cpu.als import AlternatingLeastSquares
 
-    with _one_thread():
-        model = AlternatingLeastSquares(**settings, random_state=seed, num_threads=1)
-        model.fit(table.weights(), show_progress=False)
-    return _products(model)
+    return _factorised(table, AlternatingLeastSquares, settings, seed, confident=True)
 
 
 ALS = Rival(
@@ -92,9 +88,9 @@ ALS = Rival(
     "Hu, Koren and Volinsky 2008",
     method=Method(
         _als,
-        # The weight of an observed pair is alpha, that of any other 1; the penalty is not scaled by counts, so what
-        # fits goes with alpha and the size of the data. Well tuned it is hard to beat (Rendle et al. 2022,
-        # arXiv:2110.14037).
+        # The weight of an observed pair is alpha (times its confidence), that of any other 1; the penalty is not scaled
+        # by counts, so what fits goes with alpha and the size of the data. Well tuned it is hard to beat (Rendle et al.
+        # 2022, arXiv:2110.14037).
         tuple(
             {
                 "factors": point["factors"],
@@ -112,6 +108,7 @@ ALS = Rival(
         "implicit",
         package="implicit",
         install=_INSTALL,
+        weighted=True,
     ),
 )
 
@@ -119,10 +116,7 @@ ALS = Rival(
 def _bpr(table: PairTable, settings: Settings, seed: int) -> Fitted:
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-    with _one_thread():
-        model = BayesianPersonalizedRanking(**settings, random_state=seed, num_threads=1)
-        model.fit(table.weights(), show_progress=False)
-    return _products(model)
+    return _factorised(table, BayesianPersonalizedRanking, settings, seed)  # it knows no confidence
 
 
 BPR = Rival(

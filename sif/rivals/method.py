@@ -52,6 +52,7 @@ class Method:
         searched: seconds that choosing took before the comparison (the search of the best architecture).
         note: what a reader of its row must know.
         key: changes whenever something that is learnt from, beside table and settings, does (the model of a run).
+        weighted: whether `fit` makes use of `table.confidence`, the weights of implicit feedback.
     """
 
     fit: Fit
@@ -64,6 +65,7 @@ class Method:
     searched: float = 0.0
     note: str = ""
     key: str = ""
+    weighted: bool = False
 
     def __post_init__(self) -> None:
         """Raise `DataError` where there is nothing to try."""
@@ -88,9 +90,12 @@ def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
     return tuple(point for _, point in sorted(points, key=lambda pair: pair[0]))
 
 
-def by_products(table: PairTable, weights: Any) -> ScoresOf:
-    """Return scores that are sums of the rows of `weights`, an array `[items, items]` or CSR, of what a user has."""
-    train = table.weights(weights.dtype.type)
+def by_products(table: PairTable, weights: Any, *, confident: bool = False) -> ScoresOf:
+    """Return scores that are sums of the rows of `weights`, an array `[items, items]` or CSR, of what a user has.
+
+    `confident`: each row times the confidence of its pair, where there are some.
+    """
+    train = table.weights(weights.dtype.type, confident=confident)
 
     def scores_of(users: Tensor) -> Tensor:
         scores = train[users.cpu().numpy()] @ weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from sif.checkpoint import write_atomically
 from sif.errors import DataError
 
 __all__ = ["PairTable", "RankedParts"]
+
+_PARTS = ("train", "valid", "test", "seen_valid", "seen_test")
 
 
 class RankedParts(Protocol):
@@ -29,6 +31,10 @@ class RankedParts(Protocol):
         """Return all pairs of the parts before `part`, `[users, items]`, whatever their rating."""
         ...
 
+    def confidence(self) -> NDArray[np.float32] | None:
+        """Return the weight of each positive pair of `train`, in their order, of mean 1; None where all count alike."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairTable:
@@ -36,6 +42,7 @@ class PairTable:
 
     - `train`, `valid`, `test`: the pairs that count (with a threshold: rated that much or more).
     - `seen_valid`, `seen_test`: what is not ranked: all pairs of train; all of train and validation.
+    - `confidence`: float32 `[pairs of train]`, of mean 1: how much each counts; None where all count alike.
     """
 
     train: sparse.csr_array
@@ -43,6 +50,7 @@ class PairTable:
     test: sparse.csr_array
     seen_valid: sparse.csr_array
     seen_test: sparse.csr_array
+    confidence: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, parts: RankedParts) -> PairTable:
@@ -54,7 +62,7 @@ class PairTable:
                     f"the {part} part has no pairs, and a comparison learns on train, chooses on validation and "
                     "judges on test; search again with a share for each (split.fractions)"
                 )
-        return cls(**made, seen_valid=parts.seen("valid"), seen_test=parts.seen("test"))
+        return cls(**made, seen_valid=parts.seen("valid"), seen_test=parts.seen("test"), confidence=parts.confidence())
 
     @property
     def n_users(self) -> int:
@@ -70,10 +78,14 @@ class PairTable:
         """Return how many training pairs each item has, int64 `[items]`."""
         return np.bincount(self.train.indices, minlength=self.n_items).astype(np.int64)
 
-    def weights(self, dtype: type = np.float32) -> Any:
-        """Return the training pairs as ones in a CSR matrix with 32-bit indices, as other libraries take them."""
-        ones = np.ones(self.train.nnz, dtype)
-        parts = (ones, self.train.indices.astype(np.int32), self.train.indptr.astype(np.int32))
+    def weights(self, dtype: type = np.float32, *, confident: bool = False) -> Any:
+        """Return the training pairs in a CSR matrix with 32-bit indices, as other libraries take them.
+
+        They are ones; `confident`: their confidences, where there are some.
+        """
+        weighed = confident and self.confidence is not None
+        values = np.asarray(self.confidence, dtype) if weighed else np.ones(self.train.nnz, dtype)
+        parts = (values, self.train.indices.astype(np.int32), self.train.indptr.astype(np.int32))
         return sparse.csr_matrix(parts, shape=self.train.shape)
 
     def without_test(self) -> PairTable:
@@ -81,19 +93,21 @@ class PairTable:
         return replace(self, test=sparse.csr_array(self.train.shape, dtype=bool))
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change with any pair of any part."""
+        """Return 16 hexadecimal digits that change with any pair of any part, and with its weight."""
         digest = hashlib.sha256(repr(self.train.shape).encode())
-        for field in fields(self):
-            matrix = getattr(self, field.name)
+        for name in _PARTS:
+            matrix = getattr(self, name)
             digest.update(matrix.indptr.astype(np.int64).tobytes() + matrix.indices.astype(np.int64).tobytes())
+        digest.update(b"" if self.confidence is None else self.confidence.tobytes())
         return digest.hexdigest()[:16]
 
     def save(self, path: Path) -> None:
         """Write the table to one file, whole or not at all."""
         arrays: dict[str, Any] = {"shape": np.array(self.train.shape)}
-        for field in fields(self):
-            matrix = getattr(self, field.name)
-            arrays |= {f"{field.name}.starts": matrix.indptr, f"{field.name}.items": matrix.indices}
+        for name in _PARTS:
+            matrix = getattr(self, name)
+            arrays |= {f"{name}.starts": matrix.indptr, f"{name}.items": matrix.indices}
+        arrays |= {} if self.confidence is None else {"confidence": self.confidence}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         write_atomically(path, buffer.getvalue())
@@ -104,7 +118,7 @@ class PairTable:
         with np.load(path) as file:
             shape = tuple(file["shape"].tolist())
             made = {}
-            for field in fields(cls):
-                starts, items = file[f"{field.name}.starts"], file[f"{field.name}.items"]
-                made[field.name] = sparse.csr_array((np.ones(len(items), bool), items, starts), shape=shape)
-        return cls(**made)
+            for name in _PARTS:
+                starts, items = file[f"{name}.starts"], file[f"{name}.items"]
+                made[name] = sparse.csr_array((np.ones(len(items), bool), items, starts), shape=shape)
+            return cls(**made, confidence=file.get("confidence"))

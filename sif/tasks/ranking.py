@@ -190,6 +190,11 @@ class RankingTask:
         summed = _pairs(self._data.user[rows], self._data.item[rows], self.sizes, weight[rows].astype(np.float64))
         return np.asarray(summed.data**self.settings.weight_power)
 
+    def confidence(self) -> NDArray[np.float32] | None:
+        """Return the weight of each positive pair of training, in order, of mean 1; None where all count alike."""
+        weights = self._pairs["train"].weights
+        return None if weights is None else weights.cpu().numpy()
+
     def _seen_pairs(self) -> Pairs:
         """The training pairs, those under the threshold too, but for those that are validation's positives as well."""
         if "seen" not in self._pairs:

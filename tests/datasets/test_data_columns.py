@@ -150,6 +150,38 @@ def test_a_pivot_gets_no_position_but_the_way_to_rows(write):
     assert len(read(eval(call, {"frame": pd.read_csv(name)}))) == 16
 
 
+RATED = pd.DataFrame([row[:3] for row in ROWS], columns=["user", "item", "rating"])
+WIDE = pd.DataFrame({item: [1, 2, 3, 4] for item in range(11, 19)}, index=pd.Index(USERS, name="user"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "steps", "read_as"),
+    [
+        (RATED.set_index(["user", "item"]), 1, (USERS, ITEMS, 16)),
+        (WIDE, 2, (USERS, list(WIDE), 32)),
+        (WIDE.rename_axis(None), 1, (USERS, list(WIDE), 32)),
+        (WIDE.reset_index(drop=True), 1, ([0, 1, 2, 3], list(WIDE), 32)),
+    ],
+    ids=["index", "pivot", "pivot without a name", "pivot without an index"],
+)
+def test_what_stands_in_the_index_of_a_frame_is_said(frame, steps, read_as):
+    """The advice is followed to the end."""
+    for _ in range(steps):
+        said = says(frame)
+        assert "ColumnNames" not in said
+        call = said.rpartition("Give " if "Give frame" in said else "in pandas ")[2].rstrip(".")
+        frame = eval(call, {"frame": frame})
+    assert sides(frame) == read_as
+
+
+def test_a_series_is_told_how_it_becomes_a_frame():
+    series = RATED.groupby(["user", "item"]).size()
+    said = says(series)
+    assert said.startswith("a pandas Series is one column")
+    assert sides(eval(said.rpartition("Give ")[2].rstrip("."), {"series": series})) == (USERS, ITEMS, 16)
+    assert says(pl.Series([1])).startswith("a polars Series is one column")
+
+
 def test_a_long_name_does_not_make_a_long_message(write):
     assert len(says(write("x" * 100_000 + ",y\n1,2\n"))) < 300_000
     said = says(write("[" * 3 + ",".join(f"c{i}" for i in range(20_000)) + "\n"))

@@ -5,6 +5,7 @@ import uuid
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -53,6 +54,25 @@ BOTH = 'user ids are written with and without ".0", and read as whole numbers'
 )  # fmt: skip
 def test_forms_of_ids_in_frames(column, expected):
     assert users_of(column)[0] == expected
+
+
+@pytest.mark.parametrize("door", ["polars", "objects", "parquet", "pandas"])
+def test_a_short_float_names_fewer_integers(door, tmp_path):
+    """From 2**24 on a float of 32 bits stands for several whole numbers."""
+    values = np.array([16_777_217, 2, 3] * 4, np.float32)
+    items = [f"i{k}" for k in range(12)]
+    frame = pl.DataFrame({"user": values, "item": items})
+    if door == "parquet":
+        frame.write_parquet(tmp_path / "ids.parquet")
+    made = {
+        "polars": frame,
+        "objects": pd.DataFrame({"user": pd.Series(list(values), dtype=object), "item": items}),
+        "pandas": pd.DataFrame({"user": values, "item": items}),
+        "parquet": tmp_path / "ids.parquet",
+    }
+    with pytest.raises(DataError, match=r"row 0  user 16777216(\.0)? is a float beyond 2\*\*24, which no longer names"):
+        read(made[door])
+    assert users_of(pl.Series(np.array([5, 2, 3], np.float32)))[0] == [2, 3, 5]
 
 
 @pytest.mark.parametrize(

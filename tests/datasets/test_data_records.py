@@ -77,6 +77,7 @@ def test_what_is_not_a_list_of_objects(write):
     assert "element 1  [1, 2]\n             is not a JSON object." in says(write("[[1, 2], [3, 4]]"))
     assert "line 21  [1]" in says(write(lines() + "[1]\n"))
     assert says(write(json.dumps(OBJECTS)[:-9])).startswith("ratings.csv is not sound JSON: ")
+    assert says(write("[1, 2]\n[1, 3]\n")).endswith('Write an object a row, as {"user": 1, "item": 2}.')
     assert 'line 21  {"user' in says(write(lines() + '{"user_id": 1, "it\n'))
 
 

@@ -355,7 +355,7 @@ def test_a_genotype_that_breaks_the_rule_is_refused() -> None:
         ({"operations": ()}, "operations: no operation to choose from"),
         (
             {"operations": ("conv_9x9", "conv_1x1")},
-            r"operations: unknown operation\(s\) conv_9x9; there are none, skip",
+            "operations: unknown cell operation 'conv_9x9'; did you mean 'conv_3x3'. There are: skip_connect, ",
         ),
         ({"reduce_operations": ("conv_1x1",) * 2}, r"reduce_operations: operation\(s\) conv_1x1 given twice"),
     ],

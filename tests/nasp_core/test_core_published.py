@@ -182,7 +182,7 @@ def test_cells_that_cannot_be_built_are_refused_all_at_once() -> None:
         Cells(normal=(("conv_1x1", 2), ("conv_9x9", 0)), normal_concat=(3,), reduce=_SKIPS[:1], reduce_concat=())
     text = str(error.value)
     assert "normal: node 2 cannot start from 2, which is not before it" in text
-    assert "normal: unknown operation 'conv_9x9'; there are skip_connect, " in text
+    assert "normal: unknown cell operation 'conv_9x9'; did you mean" in text
     assert "normal_concat = [3]; it must name sources of the cell" in text
     assert "reduce: 1 entries; each node needs two" in text
     assert "reduce_concat = []" in text

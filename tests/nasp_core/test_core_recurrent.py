@@ -216,7 +216,8 @@ def test_a_found_cell_is_built_at_another_scale() -> None:
         ({"vocabulary": 0, "steps": 0}, "vocabulary = 0; it must be 1 or more; steps = 0; it must be 1 or more"),
         (
             {"activations": ("elu", "tanh")},
-            "unknown activation(s) elu; there are none, tanh, relu, sigmoid, identity",
+            "unknown activation 'elu'; did you mean 'relu'? There are: none, tanh, relu, sigmoid, identity; "
+            "one of your own is named package.module:object",
         ),
         ({"activations": ("none",)}, "activations = ['none'] leave nothing to select; name one that is not none"),
         ({"activations": ("tanh", "tanh")}, "activation(s) tanh given twice; name each once"),

@@ -9,7 +9,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from sif_cell_samples import CONV, RECURRENT, write_pictures, write_text
 from sif_kill import left
+from sif_plugin_sample.activation import soft_sign
+from sif_plugin_sample.cell_operation import Weigh
 from sif_plugin_sample.encoding import Largest
 from sif_plugin_sample.operation import Gap
 from sif_plugin_sample.problem import NEAR, NearProblem
@@ -77,7 +80,8 @@ def command(*words: str) -> Any:
 
 def test_each_part_is_one_short_file_that_sif_does_not_know():
     files = [path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
-    assert {path.stem for path in files} == {"strategy", "operation", "encoding", "proxy", "reader", "problem", "rival"}
+    parts = {"strategy", "operation", "encoding", "proxy", "reader", "problem", "rival"}
+    assert {path.stem for path in files} == parts | {"cell_operation", "activation"}
     assert all(len(path.read_text().splitlines()) < 60 for path in files)
     root = PACKAGE.parents[2]
     code = [path for room in ("sif", "nasp_core") for path in (root / room).rglob("*.py")]
@@ -202,6 +206,56 @@ def test_an_operation(given: Any, name: str, ratings: str):
     check_operation(given if isinstance(given, str) else Gap())
     in_table = load_recipe("ratings", changes_of({"space": {"operations": ("plus", given)}}))
     assert in_table.space.operations == ("plus", name)
+
+
+CELLS = {"image": ("cifar10", CONV, write_pictures), "text": ("ptb", RECURRENT, write_text)}
+
+
+@pytest.mark.parametrize(
+    ("task", "group", "changes", "name"),
+    [
+        ("image", "normal", {"space.operations": [Weigh]}, "sif_plugin_sample.cell_operation:Weigh"),
+        ("image", "reduce", {"space.reduce_operations": ["weigh"]}, "weigh"),
+        ("text", "node", {"space.activations": ["none", soft_sign]}, "sif_plugin_sample.activation:soft_sign"),
+        ("text", "node", {"space.activations": ["soft_sign"]}, "soft_sign"),
+    ],
+)
+def test_an_operation_of_cells(
+    task: str, group: str, changes: dict[str, Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It is searched, trained, saved, judged, exported; a killed run goes on as if it had not been."""
+    monkeypatch.chdir(tmp_path)
+    kind, settings, write = CELLS[task]
+    write(Path("data"))
+    recipe = load_recipe(kind, changes_of({**settings, **changes, "dataset": str(Path("data").absolute())}), "full")
+    for out, progress in (("whole", None), ("killed", Killed(4))):
+        directory = RunDirectory.create(Path(out), "run")
+        try:
+            execute(open_recipe(recipe, device="cpu"), directory, progress=progress, checkpoint_seconds=0.0)
+        except KeyboardInterrupt:
+            assert list((directory.path / "checkpoint").glob("*.safetensors"))
+    command("search", "--resume", "killed", "--device", "cpu")
+    assert left(Path("killed")) == left(Path("whole"))
+    run = sif.load("whole")
+    chosen = set(run.result["genotype"]["choices"][group]) - {None}
+    assert chosen == {name}
+    assert f'"{name}"' in (run.path / "recipe.toml").read_text()
+    weights = run.network().state_dict()
+    assert task == "text" or any("module.weigh.weight" in key and value.any() for key, value in weights.items())
+    before = score("whole", device="cpu")["test"]
+    retrain("whole", epochs=3, device="cpu")
+    assert score("whole", device="cpu")["test"] == before
+    for to in ("safetensors", "onnx"):
+        assert name in command("export", "whole", "--to", to, "--out", f"cell.{to}")["formula"]
+
+
+def test_operations_of_cells_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    data = str(write_pictures(Path("data")))
+    changes = CONV | {"space.operations": ["none", "weigh", "skip_connect"]}
+    words = ["--strategies", "nasp,random", "--seeds", "1", "--budget", "2epochs", "--out", "race"]
+    told = command("benchmark", "--recipe", "cifar10", "--data", data, *words, *sets(changes))
+    assert {row["status"] for row in told["rows"]} == {"done"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Plays, purchases and repeats as confidence: read at every door, used by every ranking loss, by default by none."""
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,14 @@ import sif
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.training import train
 from sif.cli import app
+from sif.compare.entrants import entrants
 from sif.compare.source import open_run
 from sif.datasets import ColumnNames, Interactions, Split, Vocabulary, read, read_parts, split
 from sif.errors import DataError, RecipeError
 from sif.problems.recipes import load_rating_recipe
 from sif.recipes import changes_of
+from sif.rivals.known import METHODS
+from sif.rivals.pair_table import PairTable
 from sif.tasks import RankingSettings, RankingTask
 from sif.tasks.ranking_losses import Marked
 
@@ -279,12 +283,66 @@ def test_a_search_with_weights_from_every_side(tmp_path: Path, monkeypatch: pyte
     assert done.exit_code == 0, done.output
     typed = json.loads(Path("typed/result.json").read_text())
     asked = settings | {"ranking.weight": "confidence"}
-    assert open_run("typed").best.method.note == "learnt with weights; the others have none"
+    assert open_run("typed").best.method.note == "learnt with weights"
     of_frame = sif.search(frame, recipe="clicks", settings=asked, device="cpu").result
     assert of_frame["metrics"] == typed["metrics"]
     assert of_frame["fingerprint"] == typed["fingerprint"]
     plain = sif.search(frame, recipe="clicks", settings=settings, device="cpu").result
     assert plain["fingerprint"] != typed["fingerprint"]
+
+
+def weighed_table() -> PairTable:
+    """Forty users with half of ten items each, one pair weighing nine; the last item is held out."""
+    users, items = np.arange(40)[:, None], np.arange(10)
+    train = sparse.csr_array(((users * 7 + items * 3) % 11 < 6) & (items < 9))
+    held = sparse.csr_array(np.broadcast_to(items == 9, (40, 10)))
+    weight = np.ones(train.nnz, np.float32)
+    weight[0] = 9.0
+    return PairTable(train, held, held, train, sparse.csr_array(train + held), weight / weight.mean())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_rivals_that_can_use_weights_do_so_and_the_others_say_that_they_do_not(name: str):
+    table, method = weighed_table(), METHODS[name]
+    (other,), _ = entrants([name])
+    told = other.told(table).method.note
+    assert ("learns without the weights" in told) != method.weighted
+    assert other.told(replace(table, confidence=None)).method.note == method.note
+    if method.package and importlib.util.find_spec(method.package) is None:
+        return
+    if method.package == "recbole":  # it is not given the table
+        return
+    point = dict(method.grid[0]) | ({"epochs": 2} if "epochs" in method.grid[0] else {})
+    tables = replace(table, confidence=None), table
+    plain, weighed = (method.fit(each, point, 0).scores_of(torch.arange(40)) for each in tables)
+    assert torch.equal(plain, weighed) != method.weighted
+
+
+def test_a_table_keeps_its_weights(tmp_path: Path):
+    table = weighed_table()
+    table.save(tmp_path / "table.npz")
+    again = PairTable.load(tmp_path / "table.npz")
+    assert again.confidence is not None
+    assert np.array_equal(again.confidence, table.confidence)
+    assert again.fingerprint() == table.fingerprint() != replace(table, confidence=None).fingerprint()
+    data = read(played(), columns=WEIGHT)
+    cut = split(data, "random", (0.6, 0.2, 0.2), 0)
+    weights = PairTable.of(RankingTask(data, cut, RankingSettings(weight="confidence", weight_power=1.0))).confidence
+    assert weights is not None
+    assert weights.mean() == pytest.approx(1.0)
+    assert len(set(weights.tolist())) == 4
+    assert PairTable.of(RankingTask(data, cut, RankingSettings())).confidence is None
+
+
+def test_notes_on_the_data_are_told_by_all_that_learnt_from_them():
+    matrix = sparse.coo_array((np.ones(120), (np.arange(120) % 10, np.arange(120) // 10)))
+    matrix.data[:5] = 0.0
+    changes = changes_of(SMALL | {"search.epochs": 1, "space.encodings": ["id"]})
+    model = sif.Recommender(load_rating_recipe("clicks", changes), device="cpu").fit(sparse.csr_array(matrix))
+    assert model.notes == ("5 stored zeros dropped: zero means no interaction in a sparse matrix",)
+    run = sif.search(matrix, recipe="clicks", settings=SMALL | {"baselines.names": []}, device="cpu")
+    assert run.notes[:1] == model.notes
+    assert set(run.notes) == {*run.result["dataset"]["notes"], *run.result["split"]["notes"]}
 
 
 def test_a_recommender_takes_the_values_of_a_matrix_as_weights_where_its_recipe_says_so():

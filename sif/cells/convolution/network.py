@@ -13,8 +13,10 @@ from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.network import Loss, StepLoss
 from nasp_core.types import Batch, Mixture
-from sif.cells.convolution.operations import CONV_OPERATIONS, NONE, Conv, EdgePlace, EdgeSource, Linear, Skip
+from sif.cells.convolution.operations import NONE, Conv, EdgePlace, EdgeSource, Linear, Skip
+from sif.cells.convolution.own import cell_operation
 from sif.cells.convolution.skeleton import CellShape, PictureNetwork, cell_shapes, check_least, pooled, preprocess, stem
+from sif.encodings.lookup import unfound
 
 __all__ = ["CellNetwork", "CellSettings", "Cells", "cells_of"]
 
@@ -41,9 +43,8 @@ class Cells:
             entries, concat = getattr(self, kind), getattr(self, f"{kind}_concat")
             if not entries or len(entries) % 2:
                 problems.append(f"{kind}: {len(entries)} entries; each node needs two")
-            for place, (name, source) in enumerate(entries):
-                if name not in CONV_OPERATIONS:
-                    problems.append(f"{kind}: unknown operation {name!r}; there are {', '.join(CONV_OPERATIONS)}")
+            problems += [f"{kind}: {why}" for why in unfound((name for name, _ in entries), cell_operation)]
+            for place, (_, source) in enumerate(entries):
                 if not 0 <= source < place // 2 + 2:
                     problems.append(f"{kind}: node {place // 2 + 2} cannot start from {source}, which is not before it")
             if not concat or not all(0 <= source < len(entries) // 2 + 2 for source in concat):
@@ -124,7 +125,7 @@ class _Cell(nn.Module):
         self.first, self.second = preprocess(shape, affine=affine)
         self.sources, self.concat = tuple(source for _, source in entries), concat
         self.operations = nn.ModuleList(
-            CONV_OPERATIONS[name](EdgePlace(shape.channels, 2 if shape.reduction and source < 2 else 1, affine))
+            cell_operation(name)(EdgePlace(shape.channels, 2 if shape.reduction and source < 2 else 1, affine))
             for name, source in entries
         )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from nasp_core.errors import SpaceError
 from nasp_core.network import Network
 from sif.cells.convolution.operations import Conv, EdgeSource, FactorizedReduce, Rectified
+from sif.cells.convolution.own import OwnOperation
+from sif.encodings.lookup import unfound
 
 __all__ = ["CellShape", "PictureNetwork", "cell_shapes", "check_least", "pooled", "preprocess", "stem", "unknown_names"]
 
@@ -53,13 +55,20 @@ def _pointwise(entering: int, channels: int, affine: bool) -> nn.Module:
     return Rectified(Conv(entering, channels, 1, bias=False), nn.BatchNorm2d(channels, affine=affine))
 
 
-def unknown_names(what: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return what is wrong with a list of operation names: none at all, unknown ones, or one given twice."""
+def unknown_names(
+    what: str, names: Sequence[str], known: Sequence[str], find: Callable[[str], Any] | None = None
+) -> list[str]:
+    """Return what is wrong with a list of operation names: none at all, unknown ones, or one given twice.
+
+    `find` finds those that are not among the `known` ones, or raises `SpaceError`.
+    """
     problems = []
     unknown = [name for name in names if name not in known]
     if not names:
         problems.append(f"{what}: no operation to choose from; there are {', '.join(known)}")
-    if unknown:
+    if find is not None:
+        problems += [f"{what}: {why}" for why in unfound(unknown, find)]
+    elif unknown:
         problems.append(f"{what}: unknown operation(s) {', '.join(unknown)}; there are {', '.join(known)}")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -80,9 +89,19 @@ class PictureNetwork(Network):
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Draw every convolution and linear layer uniform within 1 / sqrt(fan-in), as torch does; begin norms anew."""
+        """Draw every convolution and linear layer uniform within 1 / sqrt(fan-in), as torch does; begin norms anew.
+
+        An operation of one's own begins with what it is made with, drawn by the same generator.
+        """
+        own = {
+            inner for module in self.modules() if isinstance(module, OwnOperation) for inner in module.module.modules()
+        }
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, OwnOperation):
+                module.reset(generator)
+            elif module in own:
+                continue
+            elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
             elif isinstance(module, nn.Conv2d | nn.Linear):
                 bound = module.weight[0].numel() ** -0.5

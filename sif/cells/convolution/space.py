@@ -17,6 +17,7 @@ from nasp_core.types import Active, ChoiceGroup, Mixture
 from sif.cells.convolution.edges import ConvEdge, EdgeRows, branches_of, edge_rows_of, joined
 from sif.cells.convolution.network import CellNetwork, CellSettings, cells_of
 from sif.cells.convolution.operations import CONV_OPERATIONS, DARTS_OPERATIONS, NONE, EdgePlace, EdgeSource, Linear
+from sif.cells.convolution.own import cell_operation, cell_operation_names
 from sif.cells.convolution.skeleton import (
     CellShape,
     PictureNetwork,
@@ -38,7 +39,8 @@ class ConvSettings:
 
     - `layers`: cells; with fewer than three there is no normal cell.
     - `nodes`: inner nodes of a cell; node i chooses two of its 2 + i incoming edges.
-    - `operations`, `reduce_operations`: the candidates of an edge of a normal and of a reduction cell, by name.
+    - `operations`, `reduce_operations`: the candidates of an edge of a normal and of a reduction cell: names, and
+      operations of your own, which are kept by name.
     - `stem_multiplier`: channels of the first convolution, in units of `channels`.
     - `channels_last`: memory layout; it makes steps 1.4 times as fast on a CPU (not measured on a GPU).
     """
@@ -59,8 +61,9 @@ class ConvSettings:
         if self.channels % 2:
             problems.append(f"channels = {self.channels}; a reduction halves them, so the number must be even")
         for what in ("operations", "reduce_operations"):
-            names = getattr(self, what)
-            problems += unknown_names(what, names, (NONE, *CONV_OPERATIONS))
+            names = cell_operation_names(getattr(self, what))
+            object.__setattr__(self, what, names)
+            problems += unknown_names(what, names, (NONE, *CONV_OPERATIONS), cell_operation)
             if set(names) == {NONE}:
                 problems.append(f"{what} offers {NONE} alone; a node keeps two edges that do something")
         if problems:
@@ -78,7 +81,7 @@ class _MixedCell(nn.Module):
         for node in range(nodes):
             for source in range(2 + node):
                 place = EdgePlace(shape.channels, 2 if shape.reduction and source < 2 else 1, affine=False)
-                self.edges.append(ConvEdge(names, place, lambda name, place: CONV_OPERATIONS[name](place)))
+                self.edges.append(ConvEdge(names, place, lambda name, place: cell_operation(name)(place)))
 
     def forward(self, before: EdgeSource, previous: EdgeSource, rows: EdgeRows) -> EdgeSource:
         states = [EdgeSource(self.first(before)), EdgeSource(self.second(previous))]
@@ -193,7 +196,7 @@ class ConvCellSpace(PictureNetwork, Space):
             return self._burden
         for group in self.groups:
             place = EdgePlace(self.settings.channels, affine=False)
-            modules = [None if name == NONE else CONV_OPERATIONS[name](place) for name in group.candidates]
+            modules = [None if name == NONE else cell_operation(name)(place) for name in group.candidates]
             counts = [0 if m is None else sum(p.numel() for p in m.parameters()) for m in modules]
             share = torch.tensor(counts, dtype=torch.float32) / max(1, sum(counts))
             self._burden[group.name] = share.expand(group.shape)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.choice import probe
-from sif.cells.recurrent.settings import ACTIVATIONS
+from sif.cells.recurrent.activations import activation
 
 __all__ = ["Edges", "Rule", "dense", "discrete", "first_edge", "probed"]
 
@@ -38,14 +38,14 @@ def _gates(state: Tensor, mask: Tensor | None, matrix: Tensor) -> tuple[Tensor, 
 
 def discrete(matrices: Sequence[Tensor], mask: Tensor | None, edges: Edges) -> Rule:
     """Return the rule that runs the live edges alone: one product with a matrix for each."""
-    plan = [[(ACTIVATIONS[name], source) for name, source in node if name != "none"] for node in edges]
+    plan = [[(activation(name), source) for name, source in node if name != "none"] for node in edges]
 
     def rule(time: int, node: int, states: list[Tensor]) -> Tensor:
         total = None
-        for activation, source in plan[node]:
-            assert activation is not None
+        for function, source in plan[node]:
+            assert function is not None
             gate, h = _gates(states[source], mask, matrices[node])
-            out = torch.lerp(states[source], activation(h), gate)
+            out = torch.lerp(states[source], function(h), gate)
             total = out if total is None else total + out
         return torch.zeros_like(states[0]) if total is None else total
 
@@ -54,7 +54,7 @@ def discrete(matrices: Sequence[Tensor], mask: Tensor | None, edges: Edges) -> R
 
 def dense(matrices: Sequence[Tensor], mask: Tensor | None, names: Sequence[str], weights: Tensor) -> Rule:
     """Return the rule that runs all edges, weighted by `weights` `[edges, candidates]` (DARTS, eq. 2)."""
-    live = [(index, ACTIVATIONS[name]) for index, name in enumerate(names) if name != "none"]
+    live = [(index, activation(name)) for index, name in enumerate(names) if name != "none"]
     columns = weights[:, [index for index, _ in live]]
     per_node = torch.split(columns, [node + 1 for node in range(len(matrices))])
     shares = [rows.sum(dim=1).view(-1, 1, 1) for rows in per_node]
@@ -64,9 +64,9 @@ def dense(matrices: Sequence[Tensor], mask: Tensor | None, names: Sequence[str],
         stacked = torch.stack(states)
         gate, h = _gates(stacked, mask, matrices[node])
         mixed = torch.zeros_like(h)
-        for (_, activation), part in zip(live, parts[node], strict=True):
-            assert activation is not None
-            mixed = mixed + part * activation(h)
+        for (_, function), part in zip(live, parts[node], strict=True):
+            assert function is not None
+            mixed = mixed + part * function(h)
         # sum over f of w_f (s + c (f(h) - s)) = w s + c (sum over f of w_f f(h) - w s), w the sum of the w_f
         return torch.lerp(shares[node] * stacked, mixed, gate).sum(dim=0)
 
@@ -120,7 +120,7 @@ def _products(grad: Tensor, state: Tensor, gate: Tensor, h: Tensor, names: Seque
     carried = ((grad - through) * state).sum(dtype=dtype)
     products = []
     for name in names:
-        activation = ACTIVATIONS[name]
-        product = carried.new_zeros(()) if activation is None else carried + (through * activation(h)).sum(dtype=dtype)
+        function = activation(name)
+        product = carried.new_zeros(()) if function is None else carried + (through * function(h)).sum(dtype=dtype)
         products.append(product)
     return torch.stack(products)

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from nasp_core.errors import GenotypeError, SpaceError
+from sif.cells.recurrent.activations import ACTIVATIONS, activation, activation_names
+from sif.encodings.lookup import unfound
 
-__all__ = ["ACTIVATIONS", "DARTS_EVALUATION", "RecurrentSettings"]
-
-Activation = Callable[[Tensor], Tensor]
-
-
-def _identity(x: Tensor) -> Tensor:
-    return x
-
-
-ACTIVATIONS: Mapping[str, Activation | None] = {
-    "none": None,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "identity": _identity,
-}
-"""Activations by name; `none` is no edge at all: it weighs in a softmax, adds nothing and is never selected."""
+__all__ = ["DARTS_EVALUATION", "RecurrentSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentSettings:
     """The cell, the language model around it, and what keeps it from over-fitting; defaults as in DARTS' search on PTB.
 
-    - `vocabulary`: words; `steps`: nodes of the cell; `activations`: the candidates of each edge, by name.
+    - `vocabulary`: words; `steps`: nodes of the cell; `activations`: the candidates of each edge: names, and functions
+      of your own, which are kept by name.
     - `embedding_dim`, `hidden`: entries of a word's vector and of a state; equal where `tied`.
     - `tied`: the decoder's matrix is the embedding (Press and Wolf 2017).
     - `batch_norm`: normalise every state, without learnt scale, as the supernet needs; off in the final network.
@@ -102,10 +86,9 @@ class RecurrentSettings:
             raise SpaceError("; ".join(problems))
 
     def _of_activations(self) -> list[str]:
-        names, problems = self.activations, []
-        unknown = [name for name in names if name not in ACTIVATIONS]
-        if unknown:
-            problems.append(f"unknown activation(s) {', '.join(unknown)}; there are {', '.join(ACTIVATIONS)}")
+        names = activation_names(self.activations)
+        object.__setattr__(self, "activations", names)
+        problems = unfound(names, activation)
         if not set(names) - {"none"}:
             problems.append(f"activations = {list(names)} leave nothing to select; name one that is not none")
         if len(set(names)) < len(names):

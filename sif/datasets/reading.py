@@ -15,7 +15,7 @@ from sif.datasets.content import Content, load_content
 from sif.datasets.entries import Entry, RatingsEntry
 from sif.datasets.files import fetch, ratings_file
 from sif.datasets.folders import is_glob, part_files, read_part_files
-from sif.datasets.frames import from_pandas, from_polars, is_pandas, read_parquet, to_frame
+from sif.datasets.frames import from_pandas, from_polars, is_pandas, read_parquet, refuse_series, to_frame
 from sif.datasets.interactions import Interactions
 from sif.datasets.kinds import other_kind
 from sif.datasets.layout import Layout
@@ -131,6 +131,7 @@ def _of_frame(source: Any, columns: ColumnNames | None, name: str | None = None)
         return from_polars(source, columns, name or "polars frame")
     if is_pandas(source):
         return from_pandas(source, columns, name or "pandas frame")
+    refuse_series(source)
     if hasattr(source, "__arrow_c_stream__"):
         return from_polars(_of_arrow(source), columns, name or f"{type(source).__module__.split('.')[0]} table")
     return None

@@ -12,7 +12,7 @@ from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.datasets import read
 from sif.errors import DataError
-from sif.tabular import PLANS, TASKS, BuildProgress, InteractionTable, TaskName, build_table, journal_path, summary
+from sif.tabular import PLANS, TASKS, InteractionTable, TaskName, build_table, journal_path, summary
 
 __all__ = ["print_summary", "table"]
 
@@ -41,18 +41,8 @@ def build(
     plans = {each: PLANS[each].without(names) for each in tasks}
     interactions = read(data, root=data_root())
     try:
-        with TerminalProgress() as bar:
-            began = False
-
-            def told(progress: BuildProgress) -> None:
-                nonlocal began
-                if not began:
-                    bar.stage("table")
-                    bar.started("trainings", progress.total, progress.done - 1)
-                    began = True
-                bar.stepped()
-
-            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, told=told)
+        with TerminalProgress() as progress:
+            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, progress=progress)
     except KeyboardInterrupt:
         errors.print("the same command goes on where this stopped")
         raise

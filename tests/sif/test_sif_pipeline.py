@@ -253,7 +253,9 @@ def test_changed_data_are_refused_on_resume(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(KeyboardInterrupt):
             execute(open_recipe(recipe, device="cpu"), directory)
     write_ratings(path, seed=1)
-    with pytest.raises(RunError, match=r"the data of run .* have changed since it began"):
+    with pytest.raises(
+        RunError, match=r"checkpoint holds another search: split is .*, was .*; bring back what it was, or search again"
+    ):
         execute(open_recipe(recipe, device="cpu"), directory)
     write_ratings(path)
     execute(open_recipe(recipe, device="cpu"), directory)

@@ -46,7 +46,7 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
-            raise error(f"{folder} exists and holds no {noun}; {fix}") from None
+            raise error(f"{folder} is a file, and no folder of a {noun}; {fix}") from None
         except OSError as problem:
             raise error(f"cannot make the folder {folder}: {problem.strerror}; {fix}") from None
 
@@ -56,11 +56,17 @@ class Journal:
         Raises the journal's error where the folder was begun on other terms, or is of something else.
         """
         note, now = self.folder / TERMS, json.loads(json.dumps(terms))
-        if not note.is_file() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise self._error(f"{self.folder} exists and holds no {self._noun}; {self._fix}")
-        if note.is_file() and (changed := _changed(json.loads(note.read_text()), now)):
-            raise self._error(f"{self.folder} holds another {self._noun}: {'; '.join(changed)}; {self._fix}")
-        write_atomically(note, json.dumps(now, indent=2) + "\n", fix=self._fix)
+        if note.is_file():
+            try:
+                changed = _changed(json.loads(note.read_text(encoding="utf-8")), now)
+            except ValueError:
+                changed = [f"its {TERMS} is damaged"]
+            if changed:
+                raise self._error(f"{self.folder} holds another {self._noun}: {'; '.join(changed)}; {self._fix}")
+        elif any(not path.name.startswith(".") for path in self.folder.iterdir()):
+            raise self._error(f"{self.folder} exists and holds no {self._noun} of this version of sif; {self._fix}")
+        else:
+            write_atomically(note, json.dumps(now, indent=2) + "\n", fix=self._fix)
         self.sweep()
 
     @contextmanager

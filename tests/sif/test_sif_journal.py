@@ -117,10 +117,13 @@ def test_a_folder_on_other_terms_is_refused_with_what_differs(tmp_path: Path):
 def test_a_folder_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path):
     (tmp_path / "letter.txt").write_text("dear")
     journal = Journal(tmp_path, "table", "give another --out", DataError)
-    with pytest.raises(DataError, match=r"exists and holds no table; give another --out"), journal.opened({}, "x"):
+    with (
+        pytest.raises(DataError, match=r"exists and holds no table of this version of sif; give another --out"),
+        journal.opened({}, "x"),
+    ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
-    with pytest.raises(DataError, match=r"letter\.txt exists and holds no table"):
+    with pytest.raises(DataError, match=r"letter\.txt is a file, and no folder of a table"):
         Journal(tmp_path / "letter.txt", "table", error=DataError)
     with pytest.raises(DataError, match=r"cannot make the folder .*: Not a directory; give another folder"):
         Journal(tmp_path / "letter.txt" / "in", "table", error=DataError)

@@ -23,7 +23,9 @@ from sif.toml import dump_toml
 
 __all__ = ["FinishedRun", "RunDirectory"]
 
-_FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
+_FILES = (
+    "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz|compare.json"
+)
 _TEMPORARY = r"\.(" + _FILES.replace(".", r"\.") + r")\.\w+"
 """The temporary names of `write_atomically`."""
 

@@ -112,8 +112,8 @@ def print_race(told: dict[str, Any], folder: Path) -> None:
         after = (effort, f"{find} ({times})") if short else (effort,)
         lines.append(_line(row["strategy"], spreads, [column["digits"] for column in columns], best, after))
     lines += [Line((row["strategy"], row["status"])) for row in told["rows"] if row["status"] != "done"]
-    names = ("strategy", *(column["name"] for column in columns), "effort", *(["found most"] if short else []))
-    print_table(Table(names, tuple(lines), text=(0, len(columns) + 1, len(columns) + 2)))
+    heads = ("strategy", *(column["name"] for column in columns), "effort", *(["found most"] if short else []))
+    print_table(Table(heads, tuple(lines), text=(0, len(columns) + 1, len(columns) + 2)))
     unit = "s" if told["budget"]["unit"] == "seconds" else told["budget"]["unit"]
     console.print(
         f"{_where(told['arena'])}; budget {told['budget']['amount']:g} {unit} a search; "

@@ -87,6 +87,7 @@ def compare_run(
         result = _compared(source, others, config, runner).model_dump()
         directory.write_json("compare.json", result)
         runner.clear()
+        directory.clear()
     return result
 
 

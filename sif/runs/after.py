@@ -162,6 +162,7 @@ def _retrained(
     changed |= instance.cost(network) | ({"scale": described["scale"]} if "scale" in described else {})
     _rewrite(directory, changed)
     stages.journal.clear()
+    directory.clear()
     return facts | {"valid": valid}
 
 

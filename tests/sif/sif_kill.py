@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 import torch
+import torch._dynamo
 
 import sif.cells.problems
 import sif.problems.tables  # noqa: F401 (in the forks it is there)
@@ -31,6 +32,7 @@ from sif.compare import METHODS, ComparisonConfig, PairTable, compare_run, run_m
 from sif.compare import run as comparing
 from sif.compare.source import best_of
 from sif.datasets import read
+from sif.lock import LOCK
 from sif.problems import open_recipe
 from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
@@ -107,7 +109,7 @@ def left(folder: Path) -> dict[str, Any]:
     results = {path.name: _timeless(json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))}
     if (folder / "t.parquet").is_file():
         results["t.parquet"] = pl.read_parquet(folder / "t.parquet").drop("seconds").to_dicts()
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != LOCK)
     return {"results": results, "files": files, "names": names}
 
 

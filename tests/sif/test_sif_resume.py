@@ -46,7 +46,7 @@ SEARCHES = {
         SMALL | {"train.batch_size": 32, "strategy.settings.keep": 2, "baselines.names": ["popularity"]},
     ),
     "cifar10": ("cifar10", CONV | CELLS),
-    "ptb": ("ptb", RECURRENT | CELLS),
+    "ptb": ("ptb", RECURRENT | CELLS | {"text.window": 18}),
 }
 QUICK = "random"
 

@@ -27,6 +27,7 @@ from sif.compare.results import Comparison
 from sif.compare.source import best_of, open_run
 from sif.compare.tuning import Judge
 from sif.errors import DataError, RunError
+from sif.lock import alone
 from sif.metrics import rank_metrics
 
 QUICK = ["popularity", "ease"]
@@ -248,6 +249,14 @@ def test_a_stop_between_methods_loses_nothing_finished(
     assert not (run_copy / "compare.json").exists()
     assert command("compare", run_copy, "--with", "popularity,ease", "--budget", 1).exit_code == 0
     assert in_process == ["found", "popularity", "ease"]
+
+
+def test_a_comparison_has_its_run_alone(run_copy: Path, in_process: list[str]):
+    with alone(run_copy, "training"), pytest.raises(RunError, match=r"another process .* comparing now would mix"):
+        compare_run(run_copy, QUICK, budget=0.0, seeds=1)
+    (run_copy / ".compare.json.x1y2").write_text("half of it")
+    compare_run(run_copy, ["popularity"], budget=0.0, seeds=1)
+    assert not [path.name for path in run_copy.iterdir() if path.name.startswith(".")]
 
 
 def test_a_method_without_its_package_has_a_row_that_says_so(

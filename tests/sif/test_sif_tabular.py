@@ -152,7 +152,7 @@ def test_a_build_that_is_whole_trains_nothing_again(
     build_table(planted, out, seeds=1, tasks=("rating",), points=2, plans=plans)
     before = out.read_bytes()
     out.unlink()
-    monkeypatch.setattr("sif.tabular.build._trained", None)  # a training would fail
+    monkeypatch.setattr("sif.tabular.build.train", None)  # a training would fail
     build_table(planted, out, seeds=1, tasks=("rating",), points=2, plans=plans)
     assert pl.read_parquet(out).equals(pl.read_parquet(before))
 

@@ -15,6 +15,7 @@ __all__ = [
     "SearchError",
     "SpaceError",
     "StrategyError",
+    "did_you_mean",
     "nearest",
 ]
 
@@ -22,6 +23,12 @@ __all__ = [
 def nearest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> str:
     """Return the known name that is spelt most like `name` (up to `count` of them, joined by "or"); "" for none."""
     return " or ".join(difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff))
+
+
+def did_you_mean(name: str, known: Iterable[str], text: str = "Did you mean {}?", otherwise: str = "") -> str:
+    """Return the hint at what a wrong name was meant to be: `text` with the nearest; `otherwise` where none is near."""
+    near = nearest(name, known)
+    return text.format(near) if near else otherwise
 
 
 class NaspError(Exception):

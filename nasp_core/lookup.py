@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from typing import Any
 
-from nasp_core.errors import NaspError, nearest
+from nasp_core.errors import NaspError, did_you_mean
 
 __all__ = ["names_of", "points_of", "resolve"]
 
@@ -51,8 +51,7 @@ def resolve(
             return _imported(kind, point.value.replace(" ", ""), error)
     if ":" in name:
         return _imported(kind, name, error)
-    near = nearest(name, names_of(kind, known))
-    hint = f"; did you mean {near!r}?" if near else "."
+    hint = did_you_mean(name, names_of(kind, known), "; did you mean {!r}?", ".")
     raise error(
         f"unknown {kind} {name!r}{hint} There are: {', '.join(names_of(kind, known))}; "
         "one of your own is named package.module:object"
@@ -76,6 +75,5 @@ def _imported(kind: str, name: str, error: Callable[[str], Exception]) -> Any:
     try:
         return attrgetter(path)(found)
     except AttributeError:
-        near = nearest(path, vars(found))
-        hint = f"; did you mean {module}:{near}?" if near else ""
+        hint = did_you_mean(path, vars(found), f"; did you mean {module}:{{}}?")
         raise error(f"{kind} {name!r}: module {module} has no {path}{hint}") from None

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from nasp_core.averaging import average, averaged, put_back
-from nasp_core.errors import ResumeError, SearchError
+from nasp_core.errors import SearchError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training, autocast
-from nasp_core.state import pack, restore
+from nasp_core.state import pack, resumed
 from nasp_core.strategy import Hook, SearchView, StepContext, Strategy, frozen
 from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed
 
-__all__ = ["Loop", "Observer"]
+__all__ = ["Loop", "Observer", "Passing"]
 
 
 def _added(one: Tensor | None, two: Tensor | None) -> Tensor | None:
@@ -28,7 +28,10 @@ def _added(one: Tensor | None, two: Tensor | None) -> Tensor | None:
 
 
 class Observer:
-    """TrialResult what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
+    """Told what happens; the base does nothing. Subclass it to show progress and to save checkpoints."""
+
+    def stage(self, name: str) -> None:
+        """Show which stage of a longer work begins."""
 
     def started(self, what: str, steps: int, done: int) -> None:
         """Show that `what` begins, with its number of steps and those done before (when resumed)."""
@@ -45,6 +48,25 @@ class Observer:
 
     def save(self, packed: State) -> None:
         """Save a packed state (plain tensors, numbers, strings)."""
+
+
+class Passing(Observer):
+    """Passes on to another observer what is to be shown; what is to be saved stays with the subclass."""
+
+    def __init__(self, outer: Observer) -> None:
+        self.outer = outer
+
+    def started(self, what: str, steps: int, done: int) -> None:
+        """Pass it on."""
+        self.outer.started(what, steps, done)
+
+    def stepped(self) -> None:
+        """Pass it on."""
+        self.outer.stepped()
+
+    def logged(self, record: dict[str, Any]) -> None:
+        """Pass it on."""
+        self.outer.logged(record)
 
 
 @contextmanager
@@ -173,12 +195,7 @@ class Loop:
 
     def resume(self, packed: State) -> None:
         """Go on from a packed state; raises `ResumeError` when it is of another search."""
-        if packed.get("made_by") != self.state["made_by"]:
-            raise ResumeError(
-                "the saved state is of another search; start afresh, or give its own settings\n"
-                f"  saved: {packed.get('made_by')}\n  now:   {self.state['made_by']}"
-            )
-        restore(self.state, packed)
+        resumed(self.state, packed)
 
     def run(self) -> State:
         """Run to the end (or to early stopping) and return the state."""

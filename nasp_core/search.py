@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from nasp_core.errors import ResumeError, SearchError
+from nasp_core.errors import SearchError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.genotype import Genotype
-from nasp_core.loop import Loop, Observer
+from nasp_core.loop import Loop, Observer, Passing
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
 from nasp_core.parts.alive import masked
@@ -20,7 +20,7 @@ from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.box import Box
 from nasp_core.parts.one_hot import on_host
 from nasp_core.parts.pinned import Pinned
-from nasp_core.state import pack, restore
+from nasp_core.state import pack, resumed
 from nasp_core.strategy import Gradient, SelectContext, Strategy
 from nasp_core.training import Trained, train
 from nasp_core.trials import Proposal, SearchContext, TrialStrategy
@@ -52,17 +52,11 @@ class Found:
     trained: Trained | None = None
 
 
-class _Quiet(Observer):
-    """Passes progress on, but neither saves nor logs: for trainings inside a search."""
+class _Quiet(Passing):
+    """Neither saves nor logs: for trainings inside a search."""
 
-    def __init__(self, outer: Observer) -> None:
-        self.outer = outer
-
-    def started(self, what: str, steps: int, done: int) -> None:
-        self.outer.started(what, steps, done)
-
-    def stepped(self) -> None:
-        self.outer.stepped()
+    def logged(self, record: dict[str, Any]) -> None:
+        pass
 
 
 @dataclass
@@ -266,12 +260,7 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
         "seconds": 0.0,
     }
     if resume is not None:
-        if resume.get("made_by") != state["made_by"]:
-            raise ResumeError(
-                "the saved state is of another search; start afresh, or give its own settings\n"
-                f"  saved: {resume.get('made_by')}\n  now:   {state['made_by']}"
-            )
-        restore(state, resume)
+        resumed(state, resume)
     network: Network | None = None
     while (proposal := strategy.ask(arena, state["strategy"])) is not None:
         score, better_one = _try_point(trainer, state, proposal)

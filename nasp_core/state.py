@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import ResumeError
+from nasp_core.types import State
 
-__all__ = ["pack", "restore"]
+__all__ = ["pack", "restore", "resumed"]
 
 
 def pack(value: Any) -> Any:
@@ -34,6 +35,19 @@ def pack(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a search state may not hold a {type(value).__name__}")
+
+
+def resumed(state: State, packed: State) -> None:
+    """Put a packed state back into that of a search or training which begins.
+
+    Both say in `made_by` what must be the same for one to go on from the other; raises `ResumeError` where it is not.
+    """
+    if packed.get("made_by") != state["made_by"]:
+        raise ResumeError(
+            "the saved state is of another search; start afresh, or give its own settings\n"
+            f"  saved: {packed.get('made_by')}\n  now:   {state['made_by']}"
+        )
+    restore(state, packed)
 
 
 def restore(target: Any, packed: Any, where: str = "state") -> Any:

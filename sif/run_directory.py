@@ -23,7 +23,9 @@ from sif.toml import dump_toml
 
 __all__ = ["FinishedRun", "RunDirectory"]
 
-_FILES = "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz"
+_FILES = (
+    "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz|compare.json"
+)
 _TEMPORARY = r"\.(" + _FILES.replace(".", r"\.") + r")\.\w+"
 """The temporary names of `write_atomically`."""
 
@@ -50,7 +52,7 @@ class RunDirectory:
             stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
             numbered = (Path("runs") / f"{stem}-{number}" for number in itertools.count(1))
             return cls(next(candidate for candidate in numbered if _made(candidate)), new=True)
-        if path.is_file() or (path.is_dir() and any(left.name != LOCK for left in path.iterdir())):
+        if path.is_file() or (path.is_dir() and any(not _of_a_kill(left.name) for left in path.iterdir())):
             raise RunError(f"{path} exists and is not empty; give another --out, or go on with --resume {path}")
         _made(path)
         return cls(path, new=True)
@@ -123,6 +125,11 @@ class RunDirectory:
     def finished(self) -> bool:
         """Whether the run has come to its end."""
         return (self.path / "result.json").is_file()
+
+
+def _of_a_kill(name: str) -> bool:
+    """Return whether a file is what a search leaves that was killed before it had written anything."""
+    return name == LOCK or re.fullmatch(_TEMPORARY, name) is not None
 
 
 def _made(path: Path) -> bool:

@@ -9,18 +9,21 @@ __all__ = ["Line", "Sheet", "Table"]
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a table: a text for each column; `best` sets it off."""
+    """One row of a table: a text for each column; `best` sets it off, `marked` the cells at these places."""
 
     cells: tuple[str, ...]
     best: bool = False
+    marked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows of text; the first column is read from the left, the others are figures."""
+    """Columns and rows of text; the columns at the places `text` are read from the left, the others are figures."""
 
     columns: tuple[str, ...]
     rows: tuple[Line, ...]
+    text: tuple[int, ...] = (0,)
+    title: str = ""
 
     def trimmed(self) -> Table:
         """Return the table without columns that say nothing in any row (`-`)."""

@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nasp_core.errors import StrategyError, nearest
+from nasp_core.errors import StrategyError, did_you_mean
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, TrialStrategy
 
@@ -98,9 +98,8 @@ def _checked(name: str, maker: Maker, settings: Mapping[str, Any]) -> dict[str, 
         if new != key and new in settings:
             raise StrategyError(f"strategy {name!r}: {key!r} is the old name of {new!r}; give one of them")
         if new not in known:
-            near = nearest(new, known)
-            hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(known)}"
-            raise StrategyError(f"strategy {name!r} has no setting {key!r}.{hint}")
+            hint = did_you_mean(new, known, "Did you mean {!r}?", f"It has: {', '.join(known)}")
+            raise StrategyError(f"strategy {name!r} has no setting {key!r}. {hint}")
         made[new] = value
     lacking = [key for key, parameter in known.items() if parameter.default is parameter.empty and key not in made]
     lacking = [key for key in lacking if known[key].kind is not inspect.Parameter.VAR_POSITIONAL]
@@ -120,6 +119,5 @@ def _maker(name: str) -> Any:
         if not callable(maker) and not isinstance(maker, AnyStrategy):
             raise StrategyError(f"{name!r} is a {type(maker).__name__}, neither a strategy nor what makes one")
         return maker
-    near = nearest(name, STRATEGIES)
-    hint = f"; did you mean {near!r}?" if near else "."
+    hint = did_you_mean(name, STRATEGIES, "; did you mean {!r}?", ".")
     raise StrategyError(f"unknown strategy {name!r}{hint} There are: {', '.join(STRATEGIES)}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any
 
-from nasp_core.errors import ProxyError, nearest
+from nasp_core.errors import ProxyError, did_you_mean
 from nasp_core.lookup import resolve
 from nasp_core.proxies.fisher import Fisher
 from nasp_core.proxies.freedarts import FreeDarts
@@ -48,8 +48,7 @@ def make_proxy(given: str | Proxy, **settings: Any) -> Proxy:
         known = signature(found).parameters
         for key in settings:
             if key not in known:
-                near = nearest(key, known)
-                hint = f"Did you mean {near!r}?" if near else f"It has: {', '.join(known) or 'none'}"
+                hint = did_you_mean(key, known, "Did you mean {!r}?", f"It has: {', '.join(known) or 'none'}")
                 raise ProxyError(f"proxy {given!r} has no setting {key!r}. {hint}")
         try:
             found = found(**settings)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nasp_core.errors import SearchError, nearest
+from nasp_core.errors import SearchError, did_you_mean
 from nasp_core.methods import STRATEGIES
 from nasp_core.network import Space
 from nasp_core.strategy import Gradient, Strategy
@@ -90,8 +90,7 @@ def entrants_of(names: Sequence[Any], settings: Mapping[str, Mapping[str, Any]] 
     for each in (one for given_name in names for one in (known if given_name == ALL else [given_name])):
         name, own, made = named_strategy(each)
         if name not in known and ":" not in name:
-            near = nearest(name, known)
-            problems.append(f"no strategy {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+            problems.append(f"no strategy {name!r}{did_you_mean(name, known, '; did you mean {!r}?')}")
         elif isinstance(each, str) or not own:
             entrants.setdefault(name, Entrant(name, given.get(name, {})))
         else:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from nasp_core.errors import NaspError
+from nasp_core.loop import Observer
 from nasp_core.strategy import Strategy
 from sif.benchmark.arena import BenchmarkProblem, RacePlan
 from sif.benchmark.budget import Budget
@@ -23,8 +21,8 @@ from sif.benchmark.scores import ScoreRace
 from sif.checkpoint import write_atomically
 from sif.errors import RaceError
 from sif.host import shielded
+from sif.journal import Journal
 from sif.results import hardware, versions
-from sif.runs.stages import Progress
 
 __all__ = ["race"]
 
@@ -42,7 +40,7 @@ def race(
     out: Path,
     scores: ScoreRace | None = None,
     device: torch.device | None = None,
-    progress: Progress | None = None,
+    progress: Observer | None = None,
 ) -> dict[str, Any]:
     """Let every entrant search with the seeds 0 to `seeds` - 1; write `results.json` into `out`, and return it.
 
@@ -51,8 +49,28 @@ def race(
     """
     if seeds < 1:
         raise RaceError(f"--seeds {seeds}; run every strategy once or more")
-    progress = progress or Progress()
-    folder = _Folder(out, {"arena": arena.describe(), "budget": _plain(budget), "versions": versions()})
+    journal = Journal(out, "race", "give another --out", RaceError)
+    with journal.opened({"arena": arena.describe(), "budget": _plain(budget), "versions": versions()}, "racing"):
+        rows = _rows(arena, entrants, seeds, journal, progress or Observer())
+        told = Race(
+            schema_version=RACE_SCHEMA_VERSION,
+            arena=arena.describe(),
+            budget=_plain(budget),
+            seeds=list(range(seeds)),
+            columns=arena.columns,
+            rows=ordered(rows, arena.columns[0]),
+            scores=[] if scores is None else scores.rows(seeds, journal),
+            versions=versions(),
+            hardware=hardware(device or torch.device("cpu")),
+        ).model_dump(mode="json")
+        write_atomically(out / "results.json", json.dumps(told, indent=2) + "\n")
+    return told
+
+
+def _rows(
+    arena: BenchmarkProblem, entrants: Sequence[Entrant], seeds: int, journal: Journal, progress: Observer
+) -> list[RaceRow]:
+    """Run all that is not refused, and return a row for each entrant."""
     refusals = {entrant.name: arena.refusal(entrant) for entrant in entrants}
     progress.stage("race")
     progress.started("runs", sum(reason is None for reason in refusals.values()) * seeds, 0)
@@ -60,96 +78,39 @@ def race(
     runs: dict[str, list[RaceRun]] = {entrant.name: [] for entrant in entrants}
     for entrant in (entrant for entrant in entrants if refusals[entrant.name] is None):
         for seed in range(seeds):
-            runs[entrant.name].append(_run(arena, entrant, seed, folder))
+            runs[entrant.name].append(_run(arena, entrant, seed, journal))
             progress.stepped()
             progress.logged({})
         if any(run.status == "done" for run in runs[entrant.name]):
-            notes[entrant.name] = arena.note(folder.plan(entrant, arena))
+            notes[entrant.name] = arena.note(_plan(arena, entrant, journal))
     arena.finish([run for own in runs.values() for run in own])
-    rows = [_row(entrant, refusals[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants]
-    told = Race(
-        schema_version=RACE_SCHEMA_VERSION,
-        arena=arena.describe(),
-        budget=_plain(budget),
-        seeds=list(range(seeds)),
-        columns=arena.columns,
-        rows=ordered(rows, arena.columns[0]),
-        scores=[] if scores is None else scores.rows(seeds, folder.kept),
-        versions=versions(),
-        hardware=hardware(device or torch.device("cpu")),
-    ).model_dump(mode="json")
-    folder.write("results.json", json.dumps(told, indent=2) + "\n")
-    return told
+    return [_row(entrant, refusals[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants]
 
 
-class _Folder:
-    """The folder of a race: its terms, and a file for every finished run."""
+def _run(arena: BenchmarkProblem, entrant: Entrant, seed: int, journal: Journal) -> RaceRun:
+    """Return a run: as it is kept, or done now."""
 
-    def __init__(self, path: Path, terms: dict[str, Any]) -> None:
-        self.path = path
-        text = json.dumps(terms, indent=2, sort_keys=True) + "\n"
-        known = path / "race.json"
-        if known.is_file() and known.read_text() != text:
-            raise RaceError(
-                f"{path} holds another race (data, budget, settings or versions differ); give another --out"
-            )
-        if path.is_file() or (path.is_dir() and not known.is_file() and any(path.iterdir())):
-            raise RaceError(f"{path} exists and holds no race; give another --out")
+    def make() -> dict[str, Any]:
         try:
-            (path / "runs").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RaceError(f"cannot make the folder {path}: {error.strerror}; give another --out") from None
-        self.write("race.json", text)
+            run = arena.run(entrant, seed, _plan(arena, entrant, journal))
+        except _FAILURES as error:
+            reason = f"{type(error).__name__}: {str(error).strip()}"
+            parts = entrant.strategy().describe()
+            run = RaceRun(strategy=entrant.name, seed=seed, parts=parts, status="failed", reason=reason)
+        return run.model_dump()
 
-    def write(self, name: str, text: str) -> None:
-        """Write a file whole or not at all."""
-        write_atomically(self.path / name, text)
-
-    def run(self, entrant: Entrant, seed: int) -> RaceRun | None:
-        """Return a finished run, None where there is none."""
-        path = self.path / "runs" / f"{_stem(entrant)}-{seed}.json"
-        if not path.is_file():
-            return None
-        try:
-            return RaceRun.model_validate_json(path.read_text())
-        except ValidationError:
-            raise RaceError(f"{path} is damaged; remove it, and the run is done again") from None
-
-    def keep(self, entrant: Entrant, run: RaceRun) -> None:
-        """Keep a finished run."""
-        self.write(f"runs/{_stem(entrant)}-{run.seed}.json", run.model_dump_json(indent=2) + "\n")
-
-    def plan(self, entrant: Entrant, arena: BenchmarkProblem) -> RacePlan:
-        """Return the plan of an entrant: the one that is kept, or a new one."""
-        plan: RacePlan = self.kept(f"{_stem(entrant)}-plan", lambda: arena.plan(entrant))
-        return plan
-
-    def kept(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return the plain value that is kept under a name, or what `make` gives, which is kept from then on."""
-        file = f"runs/{re.sub(r'[^-.=,0-9A-Za-z_]+', '_', name)}.json"
-        if not (self.path / file).is_file():
-            self.write(file, json.dumps(make()) + "\n")
-        return json.loads((self.path / file).read_text())
+    return RaceRun(**journal.once(f"{entrant.name} seed {seed}", make, _settings(entrant)))
 
 
-def _stem(entrant: Entrant) -> str:
-    """Return a file name that changes with the settings of a strategy."""
-    parts = json.dumps([entrant.strategy().describe(), {key: repr(value) for key, value in entrant.settings.items()}])
-    return f"{entrant.name}-{hashlib.sha256(parts.encode()).hexdigest()[:8]}"
+def _plan(arena: BenchmarkProblem, entrant: Entrant, journal: Journal) -> RacePlan:
+    """Return the plan of an entrant: as it is kept, or made now."""
+    plan: RacePlan = journal.once(f"{entrant.name} plan", lambda: arena.plan(entrant), _settings(entrant))
+    return plan
 
 
-def _run(arena: BenchmarkProblem, entrant: Entrant, seed: int, folder: _Folder) -> RaceRun:
-    known = folder.run(entrant, seed)
-    if known is not None:
-        return known
-    try:
-        run = arena.run(entrant, seed, folder.plan(entrant, arena))
-    except _FAILURES as error:
-        reason = f"{type(error).__name__}: {str(error).strip()}"
-        parts = entrant.strategy().describe()
-        run = RaceRun(strategy=entrant.name, seed=seed, parts=parts, status="failed", reason=reason)
-    folder.keep(entrant, run)
-    return run
+def _settings(entrant: Entrant) -> list[Any]:
+    """Return what changes with the settings of a strategy."""
+    return [entrant.strategy().describe(), {key: repr(value) for key, value in entrant.settings.items()}]
 
 
 def _row(entrant: Entrant, refusal: str | None, note: str | None, runs: list[RaceRun]) -> RaceRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,11 @@ from nasp_core.proxies import make_proxy
 from sif.benchmark.results import ScoreRow, spread
 from sif.cells.networks import CELL_TABLES
 from sif.errors import RaceError
+from sif.journal import Journal
 
 __all__ = ["ScoreRace"]
 
 _BUDGET = "full"
-Kept = Callable[[str, Callable[[], Any]], Any]
-"""From a name and what makes a plain value to the value: the one that is kept under the name, or a new one."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,10 @@ class ScoreRace:
         if self.cells < 2:
             raise RaceError(f"--cells {self.cells}; an order needs 2 or more")
 
-    def rows(self, seeds: int, kept: Kept) -> list[ScoreRow]:
+    def rows(self, seeds: int, journal: Journal) -> list[ScoreRow]:
         """Return a row for each score: mean and deviation of its rank correlations over the seeds."""
-        told = [kept(self._name(seed), partial(self._scored, seed)) for seed in range(seeds)]
+        depends = [self.names, self.table, self.cells, self.batch_size, list(map(str, self.changes))]
+        told = [journal.once(f"scores seed {seed}", partial(self._scored, seed), depends) for seed in range(seeds)]
         rows = []
         for name in self.names:
             found = [one["correlations"][name] for one in told if name in one["correlations"]]
@@ -62,10 +62,6 @@ class ScoreRace:
                 )
             )
         return sorted(rows, key=lambda row: -(-2.0 if row.spearman.mean is None else row.spearman.mean))
-
-    def _name(self, seed: int) -> str:
-        changes = "".join(f"-{change}" for change in self.changes)
-        return f"scores-{'-'.join(self.names)}-{self.cells}-{self.batch_size}{changes}-{seed}"
 
     def _scored(self, seed: int) -> dict[str, Any]:
         from sif.scoring import score_points

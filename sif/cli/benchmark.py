@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from sif.benchmark import (
     TABLES,
@@ -24,7 +22,9 @@ from sif.benchmark import (
 from sif.cells.networks import CELL_TABLES
 from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
+from sif.cli.tables import print_table
 from sif.errors import RaceError
+from sif.sheet import Line, Table
 
 __all__ = ["benchmark", "print_race"]
 
@@ -106,20 +106,17 @@ def print_race(told: dict[str, Any], folder: Path) -> None:
     columns = told["columns"]
     finds = [next(iter(row["finds"].items())) for row in told["rows"] if row["finds"]]
     short = all(len(find) <= _LONGEST for find, _ in finds)
-    table = Table("strategy", *(column["name"] for column in columns), "effort", *(["found most"] if short else []))
-    for column in table.columns[1 : len(columns) + 1]:
-        column.justify = "right"
-    best = {column["name"]: _best(told["rows"], column) for column in columns}
-    for row in told["rows"]:
-        if row["status"] == "done":
-            cells = [_cell(row["figures"].get(column["name"]), column, best) for column in columns]
-            find, times = next(iter(row["finds"].items()))
-            effort = ", ".join(f"{spread['mean']:.0f} {name}" for name, spread in row["effort"].items())
-            table.add_row(row["strategy"], *cells, effort, *([f"{find} ({times})"] if short else []))
-    for row in told["rows"]:
-        if row["status"] != "done":
-            table.add_row(row["strategy"], row["status"], style="dim")
-    console.print(table)
+    best = [_best(told["rows"], column) for column in columns]
+    lines = []
+    for row in (row for row in told["rows"] if row["status"] == "done"):
+        spreads = [row["figures"].get(column["name"]) for column in columns]
+        find, times = next(iter(row["finds"].items()))
+        effort = ", ".join(f"{spread['mean']:.0f} {name}" for name, spread in row["effort"].items())
+        after = (effort, f"{find} ({times})") if short else (effort,)
+        lines.append(_line(row["strategy"], spreads, [column["digits"] for column in columns], best, after))
+    lines += [Line((row["strategy"], row["status"])) for row in told["rows"] if row["status"] != "done"]
+    heads = ("strategy", *(column["name"] for column in columns), "effort", *(["found most"] if short else []))
+    print_table(Table(heads, tuple(lines), text=(0, len(columns) + 1, len(columns) + 2)))
     unit = "s" if told["budget"]["unit"] == "seconds" else told["budget"]["unit"]
     console.print(
         f"{_where(told['arena'])}; budget {told['budget']['amount']:g} {unit} a search; "
@@ -135,15 +132,10 @@ def print_race(told: dict[str, Any], folder: Path) -> None:
 def _print_scores(rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    table = Table("score", "Spearman's rho", "Kendall's tau")
-    columns = [{"name": name, "better": "more", "digits": 3} for name in ("spearman", "kendall_tau")]
-    best: dict[str, float | None] = {}
-    for column in columns:
-        name = str(column["name"])
-        best[name] = max((row[name]["mean"] for row in rows if row[name]["mean"] is not None), default=None)
-    for row in rows:
-        table.add_row(row["score"], *(_cell(row[str(column["name"])], column, best) for column in columns))
-    console.print(table)
+    names = "spearman", "kendall_tau"
+    best = [max((row[name]["mean"] for row in rows if row[name]["mean"] is not None), default=None) for name in names]
+    lines = [_line(row["score"], [row[name] for name in names], [3, 3], best) for row in rows]
+    print_table(Table(("score", "Spearman's rho", "Kendall's tau"), tuple(lines)))
     console.print(f"scores of {rows[0]['cells']} random cells on one batch of CIFAR-10, with its true accuracy")
     for row in rows:
         if row["reason"]:
@@ -165,12 +157,25 @@ def _remarks(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     return said
 
 
-def _cell(spread: dict[str, Any] | None, column: dict[str, Any], best: dict[str, float | None]) -> Text:
+def _line(
+    name: str,
+    spreads: list[dict[str, Any] | None],
+    digits: list[int],
+    best: list[float | None],
+    after: tuple[str, ...] = (),
+) -> Line:
+    """Return a row of means and deviations, the best means marked."""
+    means = [None if spread is None else spread["mean"] for spread in spreads]
+    cells = (_cell(spread, places) for spread, places in zip(spreads, digits, strict=True))
+    marked = [at for at, (mean, top) in enumerate(zip(means, best, strict=True), 1) if mean is not None and mean == top]
+    return Line((name, *cells, *after), marked=tuple(marked))
+
+
+def _cell(spread: dict[str, Any] | None, digits: int) -> str:
     if spread is None or spread["mean"] is None:
-        return Text("-")
-    deviation = "" if spread["std"] is None else f" ± {spread['std']:.{column['digits']}f}"
-    winner = spread["mean"] == best[column["name"]]
-    return Text(f"{spread['mean']:.{column['digits']}f}{deviation}", style="bold" if winner else "")
+        return "-"
+    deviation = "" if spread["std"] is None else f" ± {spread['std']:.{digits}f}"
+    return f"{spread['mean']:.{digits}f}{deviation}"
 
 
 def _best(rows: list[dict[str, Any]], column: dict[str, Any]) -> float | None:

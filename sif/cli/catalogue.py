@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from sif.cli.app import console, data_root, emit, guarded
+from sif.cli.tables import print_table
 from sif.errors import DataError, RecipeError
 from sif.recipes import recipe_names, recipe_text
+from sif.sheet import Line, Table
 
 __all__ = ["datasets", "recipes"]
 
@@ -29,10 +30,7 @@ def list_recipes(as_json: JsonOption = False) -> None:
     if as_json:
         emit(about)
         return
-    table = Table("recipe", "about")
-    for name, text in about.items():
-        table.add_row(name, text)
-    console.print(table)
+    print_table(Table(("recipe", "about"), tuple(map(Line, about.items())), text=(0, 1)))
 
 
 @recipes.command("cat")
@@ -88,10 +86,11 @@ def list_datasets(as_json: JsonOption = False) -> None:
     if as_json:
         emit(rows)
         return
-    table = Table("data set", "title", "also called", "here")
-    for name, row in rows.items():
-        table.add_row(name, str(row["title"]), ", ".join(row["aliases"] or ()), "yes" if row["here"] else "no")
-    console.print(table)
+    lines = (
+        Line((name, str(row["title"]), ", ".join(row["aliases"] or ()), "yes" if row["here"] else "no"))
+        for name, row in rows.items()
+    )
+    print_table(Table(("data set", "title", "also called", "here"), tuple(lines), text=(0, 1, 2, 3)))
 
 
 @datasets.command("fetch")
@@ -139,14 +138,14 @@ def describe_dataset(
     if as_json:
         emit(facts)
         return
-    table = Table(show_header=False)
+    lines = []
     for key, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         elif isinstance(value, list):
             value = "\n".join(map(str, value))
-        table.add_row(key, str(value))
-    console.print(table)
+        lines.append(Line((key, str(value))))
+    print_table(Table(("", ""), tuple(lines), text=(0, 1)))
 
 
 def _column(change: str) -> tuple[str, str]:

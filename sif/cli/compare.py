@@ -9,7 +9,7 @@ import typer
 
 from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
-from sif.cli.show import print_table
+from sif.cli.tables import print_table
 from sif.compare import METHODS, compare_run
 from sif.sheet import Line, Table
 

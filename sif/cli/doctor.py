@@ -7,13 +7,14 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.table import Table
 
 from sif.cli.app import console, data_root, emit, guarded
+from sif.cli.tables import print_table
 from sif.datasets import catalogue, find_entry, locate
 from sif.datasets import data_root as data_folder
 from sif.integrations.recbole_support import COMMANDS
 from sif.results import hardware, versions
+from sif.sheet import Line, Table
 
 __all__ = ["doctor"]
 
@@ -48,10 +49,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
     if as_json:
         emit({"facts": facts, "missing": missing})
         return
-    table = Table("", "")
-    for key, value in facts.items():
-        table.add_row(key, value)
-    console.print(table)
+    print_table(Table(("", ""), tuple(map(Line, facts.items())), text=(0, 1)))
     for name, entry in missing.items():
         console.print(f"missing {name} ({entry['for']}): {entry['fix']}", markup=False)
     if not missing:

@@ -8,13 +8,13 @@ from typing import Any
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from nasp_core.loop import Observer
 from sif.cli.app import errors
-from sif.runs.stages import Progress
 
 __all__ = ["TerminalProgress"]
 
 
-class TerminalProgress(Progress):
+class TerminalProgress(Observer):
     """Draws the running stage on stderr, with elapsed and remaining time."""
 
     def __init__(self) -> None:

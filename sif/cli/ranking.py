@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
 from sif.cli.app import console, errors
+from sif.cli.tables import print_table
 from sif.metrics import METRICS
 from sif.problems import problem
+from sif.sheet import Line, Table
 
 __all__ = ["note_additive", "print_ranking"]
 
@@ -23,17 +23,15 @@ def note_additive() -> None:
 
 def print_ranking(ranked: dict[str, Any]) -> None:
     """Print what `rank_run` returned: for each part and k the model beside popularity."""
-    table = Table("part", "k", "ranked by", *METRICS)
-    for column in table.columns[3:]:
-        column.justify = "right"
+    lines = []
     for part, told in ranked["parts"].items():
         if told is None:
             continue
         for k in ranked["k"]:
             for name in ("model", "popularity"):
                 values = (f"{told[name][f'{metric}@{k}']:.4f}" for metric in METRICS)
-                table.add_row(part, str(k), name, *values, style="bold green" if name == "model" else None)
-    console.print(table)
+                lines.append(Line((part, str(k), name, *values), best=name == "model"))
+    print_table(Table(("part", "k", "ranked by", *METRICS), tuple(lines), text=(0, 1, 2)))
     bar = ranked["threshold"]
     what = "every rating is relevant" if bar is None else f"ratings of {bar:g} and above are relevant"
     users = ", ".join(f"{part} {told['users']}" for part, told in ranked["parts"].items() if told is not None)

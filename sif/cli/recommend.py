@@ -11,7 +11,7 @@ import typer
 from sif.api import load
 from sif.cli.app import console, emit, errors, guarded
 from sif.cli.ranking import note_additive
-from sif.cli.show import print_table
+from sif.cli.tables import print_table
 from sif.errors import RunError
 from sif.run import Run
 from sif.serve.lists import write_lists

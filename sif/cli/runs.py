@@ -11,7 +11,7 @@ from sif.api import load, rank_run, retrain, score
 from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.ranking import print_ranking
-from sif.cli.show import print_table
+from sif.cli.tables import print_table
 from sif.errors import RunError
 from sif.sheet import Line, Table
 

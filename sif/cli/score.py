@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from nasp_core.proxies import PROXIES
 from sif.cli.app import console, data_root, emit, guarded
+from sif.cli.tables import print_table
 from sif.scoring import PointScores, score_points
+from sif.sheet import Line, Table
 
 __all__ = ["print_scores", "score"]
 
@@ -77,15 +77,13 @@ def print_scores(told: PointScores) -> None:
         f"{told.dataset}: {len(told.points)} of {told.space}, one batch of {told.batch_size}, seed {told.seed}",
         markup=False,
     )
-    table = Table("point", *names, *(["true %"] if judged else []))
-    for column in table.columns[1:]:
-        column.justify = "right"
+    lines = []
     for point in told.points:
         values = ["-" if point["scores"][name] is None else f"{point['scores'][name]:.4g}" for name in names]
-        table.add_row(escape(point["name"]), *values, *([f"{point['accuracy']:.2f}"] if judged else []))
+        lines.append(Line((point["name"], *values, *([f"{point['accuracy']:.2f}"] if judged else []))))
     for which, label in (("spearman", "Spearman's rho"), ("kendall", "Kendall's tau")):
         if told.correlations:
-            table.add_row(label, *(f"{told.correlations[name][which]:.3f}" for name in names), "", style="bold")
-    console.print(table)
+            lines.append(Line((label, *(f"{told.correlations[name][which]:.3f}" for name in names), ""), best=True))
+    print_table(Table(("point", *names, *(["true %"] if judged else [])), tuple(lines)))
     for name, reason in told.reasons.items():
         console.print(f"note: {name}: {reason}", style="yellow", markup=False)

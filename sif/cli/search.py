@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nasp_core.errors import nearest
+from nasp_core.errors import did_you_mean
 from sif.cli.app import data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.show import note, print_result
@@ -119,7 +119,6 @@ def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrid
         known = data_names()
         if not is_path(source) and source not in known and not getattr(resolved, "reader", ""):
             names = sorted({*recipe_names(), *known})
-            near = nearest(source, names)
-            hint = f"Did you mean {near}? " if near else ""
+            hint = did_you_mean(source, names, "Did you mean {}? ")
             raise RecipeError(f"no file, recipe or data set {source!r}. {hint}There are: {', '.join(names)}")
     return resolved.model_copy(update=update)

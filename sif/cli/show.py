@@ -1,29 +1,16 @@
-"""Tables and sheets on the terminal."""
+"""Results on the terminal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table as RichTable
-from rich.text import Text
-
 from sif.cli.app import console, errors
+from sif.cli.tables import print_table
 from sif.problems import problem
 from sif.report.retrained import retrained_remark
-from sif.sheet import Table
 
-__all__ = ["note", "print_result", "print_table"]
-
-
-def print_table(table: Table) -> None:
-    """Print a table: figures to the right, the best rows set off."""
-    shown = RichTable(table.columns[0], *table.columns[1:])
-    for column in shown.columns[1:]:
-        column.justify = "right"
-    for row in table.rows:
-        shown.add_row(*map(Text, row.cells), style="bold green" if row.best else None)
-    console.print(shown)
+__all__ = ["note", "print_result"]
 
 
 def note(text: str) -> None:

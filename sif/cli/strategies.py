@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from sif.cli.app import console, emit, guarded
+from sif.cli.tables import print_table
+from sif.sheet import Line, Table
 from sif.strategy_rows import describe_strategy, parts_in_short, strategy_rows
 
 __all__ = ["strategies"]
@@ -33,11 +34,8 @@ def list_strategies(
         head = [("strategy", "paper", "parts", "spaces", "step"), ("---", "---", "---", "---", "--:")]
         console.out("\n".join(f"| {' | '.join(line)} |" for line in [*head, *lines]), highlight=False)
         return
-    table = Table("strategy", "paper", "parts", "spaces", "step")
-    table.columns[-1].justify = "right"
-    for row in rows:
-        table.add_row(row["name"], _paper(row), parts_in_short(row), _spaces(row), _cost(row))
-    console.print(table)
+    shown = (Line((row["name"], _paper(row), parts_in_short(row), _spaces(row), _cost(row))) for row in rows)
+    print_table(Table(("strategy", "paper", "parts", "spaces", "step"), tuple(shown), text=(0, 1, 2, 3)))
     console.print(
         "step: operations of a search's step, that of nasp is 1, with 8 candidates a choice (-: trains points alone)\n"
         "next    sif strategies show NAME",
@@ -54,15 +52,11 @@ def show_strategy(name: str, as_json: JsonOption = False) -> None:
         emit(row)
         return
     console.print(f"{row['name']}: {row['about']}", style="bold", markup=False)
-    table = Table(show_header=False)
-    for role, part in row["parts"].items():
-        table.add_row(role, part)
     settings = "\n".join(f"{key} = {value!r}" for key, value in row["settings"].items())
-    table.add_row("settings", settings or "none")
-    table.add_row("spaces", _spaces(row))
+    facts = [*row["parts"].items(), ("settings", settings or "none"), ("spaces", _spaces(row))]
     if row["kind"] == "one-shot":
-        table.add_row("step", "not counted" if row["step_cost"] is None else f"{_cost(row)} of nasp's operations")
-    console.print(table)
+        facts.append(("step", "not counted" if row["step_cost"] is None else f"{_cost(row)} of nasp's operations"))
+    print_table(Table(("", ""), tuple(map(Line, facts)), text=(0, 1)))
     for note in row["notes"]:
         console.print(note, markup=False)
     for space, reasons in row["refused"].items():

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from sif.cli.app import console, data_root, emit, errors, guarded
 from sif.cli.progress import TerminalProgress
+from sif.cli.tables import print_table
 from sif.datasets import read
 from sif.errors import DataError
-from sif.tabular import PLANS, TASKS, BuildProgress, InteractionTable, TaskName, build_table, journal_path, summary
+from sif.sheet import Line, Table
+from sif.tabular import PLANS, TASKS, InteractionTable, TaskName, build_table, journal_path, summary
 
 __all__ = ["print_summary", "table"]
 
@@ -41,18 +42,8 @@ def build(
     plans = {each: PLANS[each].without(names) for each in tasks}
     interactions = read(data, root=data_root())
     try:
-        with TerminalProgress() as bar:
-            began = False
-
-            def told(progress: BuildProgress) -> None:
-                nonlocal began
-                if not began:
-                    bar.stage("table")
-                    bar.started("trainings", progress.total, progress.done - 1)
-                    began = True
-                bar.stepped()
-
-            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, told=told)
+        with TerminalProgress() as progress:
+            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, progress=progress)
     except KeyboardInterrupt:
         errors.print("the same command goes on where this stopped")
         raise
@@ -94,19 +85,17 @@ def print_summary(told: dict[str, Any]) -> None:
 
 def _print_task(name: str, task: dict[str, Any], split: str) -> None:
     metric = task["metric"]
-    rows = Table("point", f"test {metric}", f"valid {metric}", "parameters", "seconds", title=f"{name}: best points")
-    for column in rows.columns[1:]:
-        column.justify = "right"
+    rows = []
     for entry in task["best"]:
         spread = "" if entry["std"] is None else f" ± {entry['std']:.4f}"
         figures = f"{entry['test']:.4f}{spread}", f"{entry['valid']:.4f}", f"{entry['parameters']:,}"
-        rows.add_row(", ".join(entry["point"]), *figures, f"{entry['seconds']:.2f}")
-    console.print(rows)
+        rows.append(Line((", ".join(entry["point"]), *figures, f"{entry['seconds']:.2f}")))
+    columns = ("point", f"test {metric}", f"valid {metric}", "parameters", "seconds")
+    print_table(Table(columns, tuple(rows), title=f"{name}: best points"))
     predictors = list(dict.fromkeys(predictor for row in task["pairs"].values() for predictor in row))
-    pairs = Table("operation", *predictors, title=f"best test {metric} of each operation and predictor")
-    for operation, row in task["pairs"].items():
-        pairs.add_row(operation, *(_number(row.get(predictor)) for predictor in predictors))
-    console.print(pairs)
+    pairs = (Line((operation, *(_number(row.get(p)) for p in predictors))) for operation, row in task["pairs"].items())
+    title = f"best test {metric} of each operation and predictor"
+    print_table(Table(("operation", *predictors), tuple(pairs), title=title))
     published = (f"{model} {facts['rank']} ({facts['test']:.4f})" for model, facts in task["published"].items())
     lines = {
         "split": split,

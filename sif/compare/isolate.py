@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from nasp_core.errors import NaspError
+from nasp_core.loop import Observer
 from nasp_core.types import State
 from sif.checkpoint import load_tree
 from sif.compare.tuning import ComparisonConfig, run_method
@@ -32,15 +32,13 @@ class NotRun(Exception):
     """A method could not run here; the text says why. No error of the comparison: its row says so."""
 
 
-def isolated(
-    job: dict[str, Any], config: ComparisonConfig, table: Path, told: Callable[[int, int], None] = lambda done, of: None
-) -> State:
+def isolated(job: dict[str, Any], config: ComparisonConfig, table: Path, observer: Observer | None = None) -> State:
     """Run `sif.compare.tuning.run_method` in a new Python process and return its outcome, with `peak_memory_mb`.
 
     `job` names what is run: the method of `rival` by its name, or the best architecture of `run` (with the `root` of
-    data sets). The process
-    computes on one thread. Its peak memory is of resident pages, above what it held before the method began: the table
-    and torch are in that, the method's own libraries are not. Raises `NotRun` when it refuses, fails, or is killed.
+    data sets); `observer` is shown its trainings. The process computes on one thread. Its peak memory is of resident
+    pages, above what it held before the method began: the table and torch are in that, the method's own libraries are
+    not. Raises `NotRun` when it refuses, fails, or is killed.
     """
     with tempfile.TemporaryDirectory(prefix="sif-compare-") as folder, tempfile.TemporaryFile() as said:
         outcome = Path(folder) / "outcome.safetensors"
@@ -54,7 +52,7 @@ def isolated(
             try:
                 process.stdin.write(json.dumps(given))
                 process.stdin.close()
-                refusal = _listened(process.stdout, told)
+                refusal = _listened(process.stdout, observer or Observer())
             except BaseException:
                 process.kill()
                 raise
@@ -65,14 +63,12 @@ def isolated(
         raise NotRun(refusal or _reason(process.returncode, said.read().decode(errors="replace")))
 
 
-def in_this_process(
-    method: Method, table: PairTable, config: ComparisonConfig, told: Callable[[int, int], None]
-) -> State:
+def in_this_process(method: Method, table: PairTable, config: ComparisonConfig, observer: Observer) -> State:
     """Run a method that no other process can import, on one thread too; raises `NotRun` when it fails."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return run_method(method, table, config, told)
+        return run_method(method, table, config, observer)
     except (NaspError, ImportError, MemoryError) as error:
         raise NotRun(f"{type(error).__name__}: {error}") from error
     except (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError) as error:
@@ -81,15 +77,18 @@ def in_this_process(
         torch.set_num_threads(threads)
 
 
-def _listened(lines: Any, told: Callable[[int, int], None]) -> str:
+def _listened(lines: Any, observer: Observer) -> str:
     """Pass the progress on; return what the process gave as its reason to stop, if anything."""
     refusal = ""
     for line in lines:
         message = json.loads(line)
         if "refused" in message:
             refusal = message["refused"]
+        elif "started" in message:
+            observer.started(*message["started"])
         else:
-            told(message["done"], message["of"])
+            observer.stepped()
+            observer.logged({})
     return refusal
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nasp_core.loop import Observer
 from nasp_core.types import State
 from sif.compare.entrants import ComparedEntrant, entrants
 from sif.compare.isolate import NotRun, in_this_process, isolated
@@ -21,12 +20,12 @@ from sif.compare.statistics import holm, paired
 from sif.compare.tuning import ComparisonConfig
 from sif.errors import RunError
 from sif.host import shielded
+from sif.journal import Journal
 from sif.results import FOUND, hardware, versions
 from sif.rivals.base import Rival
 from sif.rivals.known import METHODS
 from sif.rivals.pair_table import PairTable
 from sif.run_directory import RunDirectory
-from sif.runs.stages import Progress, Stages
 
 __all__ = ["FOLDER", "compare_run"]
 
@@ -45,7 +44,7 @@ def compare_run(
     budget: float = 60.0,
     seeds: int = 3,
     root: Path | None = None,
-    progress: Progress | None = None,
+    progress: Observer | None = None,
 ) -> dict[str, Any]:
     """Compare what a finished run found with rivals; write `compare.json` and return it.
 
@@ -68,7 +67,7 @@ def compare_run(
         What `compare.json` holds (docs/compare.md).
 
     Raises:
-        RunError: all that is wrong with what was given, before anything runs.
+        RunError: all that is wrong with what was given, before anything runs; or another process is at work there.
         DataError: a part of the split has no pair that counts.
     """
     others, problems = entrants(rivals)
@@ -83,22 +82,30 @@ def compare_run(
     if problems := config.problems():
         raise RunError("\n  ".join([f"run {run} cannot be compared on its metric", *problems]))
     directory = RunDirectory(Path(run))
-    runner = _Runner(directory, source.table, config, root, progress or Progress())
+    with directory.alone("comparing"):
+        runner = _Runner(directory, source.table, config, root, progress or Observer())
+        result = _compared(source, others, config, runner).model_dump()
+        directory.write_json("compare.json", result)
+        runner.clear()
+        directory.clear()
+    return result
+
+
+def _compared(
+    source: ComparedRun, others: list[ComparedEntrant], config: ComparisonConfig, runner: _Runner
+) -> Comparison:
     states = [
         (entrant, runner.outcome(entrant)) for entrant in (source.best, *(other.told(source.table) for other in others))
     ]
     best = states[0][1]
     if isinstance(best, str):
-        raise RunError(f"the best architecture of run {run} could not be compared: {best}")
+        raise RunError(f"the best architecture of run {runner.directory.path} could not be compared: {best}")
     rows = [_row(entrant, state) for entrant, state in states]
     done = {entrant.name: state for entrant, state in states[1:] if not isinstance(state, str)}
     tested = dict(zip(done, _tested(best, list(done.values())), strict=True))
     for row in rows:
         row.versus = tested.get(row.name)
-    result = _comparison(source, config, rows).model_dump()
-    directory.write_json("compare.json", result)
-    runner.clear()
-    return result
+    return _comparison(source, config, rows)
 
 
 class _Runner:
@@ -110,10 +117,10 @@ class _Runner:
         table: PairTable,
         config: ComparisonConfig,
         root: Path | None,
-        progress: Progress,
+        progress: Observer,
     ) -> None:
         self.directory, self.table, self.config, self.root, self.progress = directory, table, config, root, progress
-        self.stages, self.folder = Stages(directory, progress, folder=FOLDER), directory.path / FOLDER
+        self.journal = Journal(directory.path / FOLDER, "comparison")
         self.fingerprint = table.fingerprint()
 
     def outcome(self, entrant: ComparedEntrant) -> State | str:
@@ -123,58 +130,36 @@ class _Runner:
         job = {"rival": entrant.name}
         if entrant.name == FOUND:
             job = {"run": str(self.directory.path), "root": "" if self.root is None else str(self.root)}
-        shown = _Steps(self.progress, entrant.name)
+        self.progress.stage(entrant.name)
         try:
             if entrant.here:
-                return in_this_process(entrant.method, self.table, self.config, shown)
-            return self.stages.run(
-                self._stage(entrant), lambda observer, resume: isolated(job, self.config, self._file(), shown)
+                return in_this_process(entrant.method, self.table, self.config, self.progress)
+            state: State = self.journal.once(
+                entrant.name, lambda: isolated(job, self.config, self._file(), self.progress), self._depends(entrant)
             )
+            return state
         except NotRun as error:
             return str(error)
 
     def clear(self) -> None:
         """Remove what only an unfinished comparison needs: tables, whole and half-written."""
-        for left in (*self.folder.glob("table-*.npz"), *self.folder.glob(".*")):
+        for left in self.journal.folder.glob("table-*.npz"):
             left.unlink(missing_ok=True)
+        self.journal.sweep()
 
     def _file(self) -> Path:
         """Return the file of the table, written when the first method needs it."""
-        path = self.folder / f"table-{self.fingerprint}.npz"
+        path = self.journal.folder / f"table-{self.fingerprint}.npz"
         if not path.is_file():
             self.table.save(path)
         return path
 
-    def _stage(self, entrant: ComparedEntrant) -> str:
-        """Return a name that changes with everything that the outcome depends on."""
+    def _depends(self, entrant: ComparedEntrant) -> list[Any]:
+        """Return everything that an outcome depends on."""
         method = entrant.method
-        grid, version = [dict(point) for point in method.grid], entrant.version()
-        parts = [
-            COMPARISON_SCHEMA_VERSION,
-            self.fingerprint,
-            asdict(self.config),
-            method.key,
-            grid,
-            version,
-            versions(),
-        ]
-        return f"{entrant.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
-
-
-class _Steps:
-    """Shows the trainings of one method as steps."""
-
-    def __init__(self, progress: Progress, name: str) -> None:
-        self._progress, self._name, self._done = progress, name, -1
-
-    def __call__(self, done: int, of: int) -> None:
-        if self._done < 0:
-            self._done = 0
-            self._progress.started(self._name, of, 0)
-        for _ in range(self._done, done):
-            self._progress.stepped()
-        self._done = done
-        self._progress.logged({})
+        grid = [dict(point) for point in method.grid]
+        terms = COMPARISON_SCHEMA_VERSION, self.fingerprint, asdict(self.config)
+        return [*terms, method.key, grid, entrant.version(), versions()]
 
 
 def _tested(found: State, others: list[State]) -> list[Versus]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nasp_core.loop import Observer
 from nasp_core.types import State
 from sif.metrics import METRICS, rank_metrics, rank_per_user
 from sif.rivals.method import Fitted, Method, ScoresOf, Settings
@@ -90,13 +90,11 @@ class _Tuned:
     trials: list[dict[str, Any]] = field(default_factory=list)
 
 
-def run_method(
-    method: Method, table: PairTable, config: ComparisonConfig, told: Callable[[int, int], None] = lambda done, of: None
-) -> State:
+def run_method(method: Method, table: PairTable, config: ComparisonConfig, observer: Observer | None = None) -> State:
     """Tune a method, train it with every seed, judge it; return plain data and tensors.
 
     The first seed tunes; its model at the chosen point is the first that is judged. Methods see the table without its
-    test part. `told(done, of)` hears of every training.
+    test part. `observer` is shown every training; those that the budget leaves out count as done.
 
     The outcome: `settings`, `valid` (all metrics at the choice), `trials` (settings, metric, seconds), `points`,
     `tuning_seconds`, `seeds`, `fit_seconds` (for each seed), `test` (all metrics for each seed), `users` int64 `[n]`,
@@ -105,17 +103,20 @@ def run_method(
     """
     judge, hidden = Judge(table, config), table.without_test()
     seeds = config.seeds[:1] if method.deterministic else config.seeds
-    total = len(method.grid) + len(seeds) - 1
+    observer = observer or Observer()
+    observer.started("trainings", len(method.grid) + len(seeds) - 1, 0)
     began = time.perf_counter()
-    best = _tuned(method, hidden, judge, lambda done: told(done, total))
+    best = _tuned(method, hidden, judge, observer)
     tuning_seconds = time.perf_counter() - began
+    for _ in range(len(method.grid) - len(best.trials)):
+        observer.stepped()
     fitted, seconds, tests = best.fitted, [best.seconds], []
     for place, seed in enumerate(seeds):
         if place:
             fitted, spent = _timed(method, hidden, best.settings, seed)
             seconds.append(spent)
+            observer.stepped()
         tests.append(judge.test(fitted.scores_of))
-        told(len(method.grid) + place, total)
     return {
         "settings": dict(best.settings),
         "valid": best.valid,
@@ -140,11 +141,11 @@ def _timed(method: Method, table: PairTable, settings: Settings, seed: int) -> t
     return fitted, spent if fitted.seconds is None else fitted.seconds
 
 
-def _tuned(method: Method, table: PairTable, judge: Judge, told: Callable[[int], None]) -> _Tuned:
+def _tuned(method: Method, table: PairTable, judge: Judge, observer: Observer) -> _Tuned:
     config, began, longest = judge.config, time.perf_counter(), 0.0
     best: _Tuned | None = None
     trials: list[dict[str, Any]] = []
-    for place, settings in enumerate(method.grid):
+    for settings in method.grid:
         start = time.perf_counter()
         if best is not None and start - began + longest > config.budget:
             break
@@ -154,7 +155,7 @@ def _tuned(method: Method, table: PairTable, judge: Judge, told: Callable[[int],
         trials.append({"settings": dict(settings), "metric": valid[config.name], "seconds": spent})
         if best is None or valid[config.name] > best.valid[config.name]:
             best = _Tuned(settings, fitted, valid, spent)
-        told(place + 1)
+        observer.stepped()
     assert best is not None  # a grid has a point
     best.trials = trials
     return best

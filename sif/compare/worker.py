@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from nasp_core.errors import NaspError
+from nasp_core.loop import Observer
 from sif.checkpoint import save_tree
 from sif.compare.source import best_of
 from sif.compare.tuning import ComparisonConfig, run_method
@@ -42,13 +43,26 @@ def main() -> None:
             raise SystemExit(3) from None
 
 
+class _Told(Observer):
+    """Says what it is shown."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], Any]) -> None:
+        self._tell = tell
+
+    def started(self, what: str, steps: int, done: int) -> None:
+        self._tell({"started": [what, steps, done]})
+
+    def stepped(self) -> None:
+        self._tell({"stepped": 1})
+
+
 def _work(job: dict[str, Any], tell: Callable[[dict[str, Any]], Any]) -> None:
     torch.set_num_threads(1)
     table = PairTable.load(Path(job["table"]))
     config = ComparisonConfig(**job["config"] | {"seeds": tuple(job["config"]["seeds"])})
     method = _method(job)
     before = resident_mb()
-    state = run_method(method, table, config, lambda done, of: tell({"done": done, "of": of}))
+    state = run_method(method, table, config, _Told(tell))
     save_tree(Path(job["outcome"]), state | {"peak_memory_mb": max(0.0, peak_mb() - before)})
 
 

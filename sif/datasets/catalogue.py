@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from nasp_core.errors import nearest
+from nasp_core.errors import did_you_mean
 from sif.datasets.entries import AnyEntry, CorpusEntry, Entry, PicturesEntry, RatingsEntry
 from sif.errors import DataError
 from sif.resources import resource_dir
@@ -39,8 +39,7 @@ def _explain(problem: str, message: str, place: tuple[int | str, ...]) -> str:
     if problem != "extra_forbidden":
         return message
     known = sorted({key for kind in _READERS for key in _keys(kind)})
-    close = nearest(str(place[-1]), known)
-    return "unknown key." + (f" Did you mean {close}?" if close else " Remove it.")
+    return "unknown key. " + did_you_mean(str(place[-1]), known, otherwise="Remove it.")
 
 
 def _keys(model: Any) -> set[str]:
@@ -107,6 +106,5 @@ def _find(name: str, known: dict[str, E]) -> E:
     wanted = name.strip().lower()
     if wanted in names:
         return names[wanted]
-    close = nearest(wanted, names)
-    hint = f"Did you mean {close}? " if close else ""
+    hint = did_you_mean(wanted, names, "Did you mean {}? ")
     raise DataError(f'no data set is called "{name}"\n  {hint}Known: {", ".join(known)}.')

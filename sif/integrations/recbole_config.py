@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nasp_core.errors import nearest
+from nasp_core.errors import did_you_mean
 from sif.integrations import IntegrationError
 from sif.integrations.recbole_support import Changed, module, recbole_ready, replaced
 
@@ -34,8 +34,7 @@ def config_of(model: Any, settings: Mapping[str, Any] | None = None) -> Any:
         raise IntegrationError(f"RecBole's Config refuses the settings of {name}: {error}") from error
     known = {*config.internal_config_dict, *getattr(config.model_class, "settings", ())}
     if unknown := sorted(set(given) - known):
-        near = nearest(unknown[0], known)
-        hint = f"Did you mean {near}?" if near else "RecBole's documentation lists them."
+        hint = did_you_mean(unknown[0], known, otherwise="RecBole's documentation lists them.")
         raise IntegrationError(f"{config['model']} of RecBole has no setting {unknown[0]}\n  {hint}")
     return config
 
@@ -46,8 +45,8 @@ def _check_general(model: Any) -> None:
     found = getattr(general, model, None) if isinstance(model, str) else model
     if getattr(found, "type", None) not in (kinds.GENERAL, kinds.TRADITIONAL):
         names = sorted(name for name, value in vars(general).items() if isinstance(value, type))
-        near = nearest(str(model), names) or "BPR"
+        hint = did_you_mean(str(model), names, otherwise="Did you mean BPR?")
         raise IntegrationError(
             f"{model} is no general model of RecBole, and sif brings users and items alone\n"
-            f"  Did you mean {near}? There are {', '.join(names)}."
+            f"  {hint} There are {', '.join(names)}."
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from typing import Any
 
-from nasp_core.errors import nearest
+from nasp_core.errors import did_you_mean
 from sif.errors import RecipeError
 from sif.recipes.base import place
 
@@ -47,8 +47,7 @@ def apply_budget(data: dict[str, Any], places: dict[str, str], origin: str, name
                     )
                 _set(full, path, deepcopy(_get(data, path)))
     if name not in budgets:
-        near = nearest(name, budgets)
-        hint = f"Did you mean {near}? " if near else ""
+        hint = did_you_mean(name, budgets, "Did you mean {}? ")
         raise RecipeError(f"{origin} has no budget {name!r}. {hint}There are: {', '.join(sorted(budgets))}")
     chosen: dict[str, Any] = budgets[name]
     for source, label in ((full, FULL), (chosen, name)):

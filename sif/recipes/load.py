@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nasp_core.errors import nearest
+from nasp_core.errors import did_you_mean
 from nasp_core.methods.table import RENAMED_SETTINGS
 from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe, RecipeSource, build_errors, place
@@ -172,9 +172,8 @@ def _explain(recipe: type[BaseRecipe], places: Mapping[str, str], problem: Any) 
     where = place(places, key)
     if kind == "extra_forbidden":
         known = _known(recipe, names[:-1])
-        near = nearest(names[-1], known)
-        prefix = ".".join(names[:-1]) + "." if names[:-1] else ""
-        hint = f"Did you mean {prefix}{near}?" if near else f"There are: {', '.join(known)}"
+        prefix = "".join(f"{name}." for name in names[:-1])
+        hint = did_you_mean(names[-1], known, f"Did you mean {prefix}{{}}?", f"There are: {', '.join(known)}")
         return f"{where}unknown key {key}. {hint}"
     if "[key]" in location:
         return f"{where}unknown key {key}. There are: {problem['ctx']['expected'].replace(chr(39), '')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasp_core.errors import nearest
+from nasp_core.errors import did_you_mean
 from sif.errors import RecipeError
 from sif.resources import resource_dir
 
@@ -18,7 +18,6 @@ def recipe_text(name: str) -> str:
     """Return the text of a shipped recipe; raises `RecipeError` with the nearest name when there is none."""
     names = recipe_names()
     if name not in names:
-        near = nearest(name, names)
-        hint = f"Did you mean {near}? " if near else ""
+        hint = did_you_mean(name, names, "Did you mean {}? ")
         raise RecipeError(f'no recipe "{name}". {hint}There are: {", ".join(names)}')
     return (resource_dir("recipes") / f"{name}.toml").read_text(encoding="utf-8")

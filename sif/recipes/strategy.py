@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from nasp_core.errors import StrategyError, nearest
+from nasp_core.errors import StrategyError, did_you_mean
 from nasp_core.methods import STRATEGIES
 from nasp_core.methods.table import RENAMED_SETTINGS
 from nasp_core.strategy import Strategy
@@ -113,9 +113,8 @@ class StrategyRecipe(StrictTable):
                 raise StrategyError(f"{key} is no setting of a recipe's strategy")
             if key not in known:
                 key = given
-                near = nearest(key, known)
-                hint = f" Did you mean {near!r}?" if near else f" It has: {', '.join(known)}"
-                raise StrategyError(f"strategy {self.name!r} has no setting {key!r}.{hint}")
+                hint = did_you_mean(key, known, "Did you mean {!r}?", f"It has: {', '.join(known)}")
+                raise StrategyError(f"strategy {self.name!r} has no setting {key!r}. {hint}")
             kind = hints.get(key, Any)
             arguments[key] = None if value == "none" and NoneType in get_args(kind) else from_plain(value)
             if isinstance(value, bool | int | float | str | list):

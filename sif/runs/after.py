@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nasp_core.loop import Observer
 from nasp_core.optimise import Training
 from sif.checkpoint import load_tree
 from sif.errors import RunError
@@ -21,7 +21,7 @@ from sif.recipes.load import load_recipe
 from sif.recipes.strategy import StrategyRecipe
 from sif.report.html import report
 from sif.run_directory import RunDirectory
-from sif.runs.stages import RETRAINING, Progress, Stages, trained_stage
+from sif.runs.stages import RETRAINING, Stages, trained_stage
 
 __all__ = ["judged", "reopened", "retrain", "score"]
 
@@ -88,7 +88,7 @@ def retrain(
     changes: Sequence[str | Change] = (),
     device: str = "auto",
     root: Path | None = None,
-    progress: Progress | None = None,
+    progress: Observer | None = None,
     checkpoint_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Train what a finished run found from fresh weights, and replace the run's model.
@@ -136,7 +136,7 @@ def retrain(
         if epochs is not None:
             training = replace(training, epochs=epochs, min_steps=0)
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
-        stages = Stages(directory, progress or Progress(), every, RETRAINING)
+        stages = Stages(directory, progress or Observer(), every, RETRAINING)
         return _retrained(directory, instance, training, stages, {"seed": seed, "all_data": all_data} | settings)
 
 
@@ -147,8 +147,7 @@ def _retrained(
     seed, all_data = asked.pop("seed"), asked.pop("all_data")
     seed = instance.recipe.seed if seed is None else seed
     genotype, used = directory.genotype(), getattr(instance.recipe, "budget", None)
-    stages.check(instance.fingerprint)
-    name = f"train {used or ''} {training.epochs} epochs seed {seed}{' on all data' if all_data else ''}{_mark(asked)}"
+    name = f"train {used or ''} {'on all data' if all_data else ''} {instance.fingerprint}"
     network = instance.build(genotype)
     with instance.threads():
         done = trained_stage(stages, name, network, instance.final_task, training, genotype.key(), seed)
@@ -162,13 +161,9 @@ def _retrained(
     described = instance.describe()
     changed |= instance.cost(network) | ({"scale": described["scale"]} if "scale" in described else {})
     _rewrite(directory, changed)
-    stages.forget(name)
+    stages.journal.clear()
+    directory.clear()
     return facts | {"valid": valid}
-
-
-def _mark(settings: Mapping[str, Any]) -> str:
-    """Return what tells a training with other settings apart, short enough for the name of a file."""
-    return f" {hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]}" if settings else ""
 
 
 @shielded(draws=True)

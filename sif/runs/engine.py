@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tomllib
 from typing import Any
 
 from nasp_core.evaluation import better
@@ -21,9 +22,12 @@ from sif.problems.base import Changes, ComparedModel, Instance, RivalNetwork
 from sif.report.html import report
 from sif.results import FOUND, SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
 from sif.run_directory import RunDirectory
-from sif.runs.stages import Progress, Stages, searched, trained_stage
+from sif.runs.stages import Stages, searched, trained_stage
 
 __all__ = ["Engine", "execute", "found_row"]
+
+_FREE = ("dataset", "valid", "test", "table", "titles", "baselines", "tune")
+"""The keys of a recipe that may change before a run goes on: the split is checked, and stages are named by these."""
 
 
 class Engine:
@@ -122,7 +126,7 @@ def execute(
     instance: Instance,
     directory: RunDirectory,
     *,
-    progress: Progress | None = None,
+    progress: Observer | None = None,
     checkpoint_seconds: float | None = None,
 ) -> None:
     """Run an opened recipe to the end, into `directory`; picks up there what an interrupted run left.
@@ -134,14 +138,20 @@ def execute(
         checkpoint_seconds: how much work a kill may cost; by default the problem's own.
 
     Raises:
-        RunError: the data are not those that the run began with.
+        RunError: the data, or values of the recipe that a finished stage depends on, are not those of the beginning.
     """
     with directory.alone("searching"), instance.threads():
         directory.write_recipe(instance.recipe.model_dump())
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
-        stages = Stages(directory, progress or Progress(), every)
-        stages.check(instance.fingerprint)
+        stages = Stages(directory, progress or Observer(), every)
+        stages.journal.check({"split": instance.fingerprint, "recipe": _kept(directory)})
         _execute(Engine(instance, stages), directory)
+
+
+def _kept(directory: RunDirectory) -> dict[str, Any]:
+    """Return the values of a run's recipe that must stay: where the data lie and what stands beside may change."""
+    values = tomllib.loads(directory.file("recipe.toml").read_text(encoding="utf-8"))
+    return {key: value for key, value in values.items() if key not in _FREE}
 
 
 def _execute(engine: Engine, directory: RunDirectory) -> None:

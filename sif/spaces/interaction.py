@@ -61,7 +61,8 @@ class InteractionSettings(SideSettings):
 
 def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation], modes: int) -> None:
     names = settings.operations
-    unknown = [name for name in names if name not in names_of("operation", known) and ":" not in name]
+    unknown = [name for name in names if name not in known and ":" not in name]
+    unknown = [name for name in unknown if name not in names_of("operation", known)]
     problems = problems_of(names, partial(operation, modes=modes))
     if not names:
         problems.append(f"no operation to choose from; there are {', '.join(known)}")

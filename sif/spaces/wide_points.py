@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from nasp_core.errors import GenotypeError, nearest
+from nasp_core.errors import GenotypeError, did_you_mean
 from nasp_core.genotype import Genotype
 from sif import operations
 from sif.encodings import encoding, parts_of
@@ -68,8 +68,7 @@ def named(name: str, settings: WideSettings | None = None) -> Genotype:
     Raises `GenotypeError` naming the nearest model when there is none of that name.
     """
     if name not in NAMED:
-        near = nearest(name, NAMED)
-        hint = f"; did you mean {near!r}?" if near else "."
+        hint = did_you_mean(name, NAMED, "; did you mean {!r}?", ".")
         raise GenotypeError(f"unknown model {name!r}{hint} There are: {', '.join(NAMED)}")
     point = NAMED[name]
     choices: Choices = {

@@ -1,6 +1,6 @@
 """Tables of trained interaction functions: any search is judged on them in milliseconds, any find by its true rank."""
 
-from sif.tabular.build import BuildProgress, arena_of, build_table, journal_path
+from sif.tabular.build import arena_of, build_table, journal_path
 from sif.tabular.measures import kendall_tau, spearman
 from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
 from sif.tabular.summary import summary
@@ -9,7 +9,6 @@ from sif.tabular.table import InteractionTable
 __all__ = [
     "PLANS",
     "TASKS",
-    "BuildProgress",
     "InteractionTable",
     "TablePlan",
     "TaskName",

@@ -29,7 +29,7 @@ _LEFT_OUT = "rmse_standardised"  # rmse over the deviation of the training ratin
 
 
 def write_table(records: Iterable[Mapping[str, Any]], header: Mapping[str, Any], out: Path) -> None:
-    """Write the records of a journal as Parquet; an existing file is replaced once the new one is whole.
+    """Write the records of trainings as Parquet; an existing file is replaced once the new one is whole.
 
     Columns: `task`, those of `KEY_COLUMNS`, `seed`, `parameters`, `seconds` (of one core), `epoch` (of the weights),
     `failed` (diverged: no metrics), `curve` (validation metric of each evaluated epoch), `valid_NAME` and `test_NAME`

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,31 +16,24 @@ import torch
 import sif
 from nasp_core.errors import SearchError
 from nasp_core.evaluation import evaluate
+from nasp_core.loop import Observer
 from nasp_core.training import train
 from nasp_core.types import Active
 from sif.datasets import Interactions, split
 from sif.errors import DataError
 from sif.host import shielded
+from sif.journal import Journal
 from sif.spaces.build import parameters_of
 from sif.spaces.wide import WideSpace
 from sif.tabular.assemble import write_table
-from sif.tabular.journal import Journal
 from sif.tabular.keys import Key, table_key_of
 from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
 from sif.tasks import TableTask
 
-__all__ = ["BuildProgress", "arena_of", "build_table", "journal_path"]
+__all__ = ["arena_of", "build_table", "journal_path"]
 
 _SPLIT_SEED = 0
 _LAST = ("minus", "mlp")
-
-
-class BuildProgress(NamedTuple):
-    """How far a build is: trainings done, trainings in all, and the processor seconds of the last one."""
-
-    done: int
-    total: int
-    seconds: float
 
 
 @contextmanager
@@ -63,8 +57,8 @@ class _Ground(NamedTuple):
 
 
 def journal_path(out: Path) -> Path:
-    """Return where the trainings of the table `out` are kept until it is whole: beside it, as JSON lines."""
-    return out.with_name(out.name + ".jsonl")
+    """Return the folder, beside the table `out`, in which its trainings are kept."""
+    return out.with_name(out.name + ".trainings")
 
 
 @shielded(draws=True)
@@ -76,38 +70,40 @@ def build_table(
     tasks: Sequence[TaskName] = TASKS,
     points: int | None = None,
     plans: Mapping[TaskName, TablePlan] = PLANS,
-    told: Callable[[BuildProgress], None] | None = None,
+    progress: Observer | None = None,
 ) -> Path:
     """Train each point with `seeds` seeds on each task and write the table `out` (Parquet); return `out`.
 
     Every training is kept beside `out` (`journal_path`) as soon as it has ended: a build that was stopped goes on
     where it was when it is called again with the same arguments, and comes to the same table but for `seconds`.
+    `progress` is shown the trainings, those that were done before too.
     `points` trains that many, drawn at random; by default all. The split is that of seed 0 for all; a training's seed
     varies the first weights and the order of batches. Everything runs on one thread of the CPU. The test part is read
     once a training, after it has ended, and decides nothing. Raises `DataError` for data that a task cannot use, and
-    for a journal of another table.
+    for trainings of another table.
     """
     if seeds < 1 or (points is not None and points < 1):
         raise DataError(f"seeds = {seeds}, points = {points}\n  A table needs 1 or more of each.")
     if not tasks:
         raise DataError(f"a table of no task\n  Give {' or '.join(TASKS)}, or both.")
     grounds = {name: _ground(data, plans[name], points) for name in tasks}
-    header = _header(data, grounds, seeds)
-    with Journal(journal_path(out), header) as journal, _one_thread():
-        done = {(record["task"], record["seed"], *record["point"]): record for record in journal.records}
+    header, progress = _header(data, grounds, seeds), progress or Observer()
+    fix = "give another --out, or remove the folder to begin again"
+    journal = Journal(journal_path(out), "table", fix, DataError)
+    with journal.opened(header, "building a table"), _one_thread():
+        records = dict[tuple[Any, ...], dict[str, Any]]()
         wanted = list(_order(grounds, seeds))
+        progress.stage("table")
+        progress.started("trainings", len(wanted), 0)
         for name, seed, active in wanted:
             ground = grounds[name]
             key = table_key_of(ground.space, active)
-            if (name, seed, *key) in done:
-                continue
-            twin = done.get((name, seed, *_twin(key)))
-            record = (twin or _trained(ground, active, seed)) | {"task": name, "seed": seed, "point": list(key)}
-            journal.add(record)
-            done[name, seed, *key] = record
-            if told is not None:
-                told(BuildProgress(len(done), len(wanted), record["seconds"]))
-        write_table(journal.records, header, out)
+            twin = records.get((name, seed, *_twin(key)))
+            made = twin or journal.once(f"{name} {seed} {' '.join(key)}", partial(_trained, ground, active, seed))
+            records[name, seed, *key] = made | {"task": name, "seed": seed, "point": list(key)}
+            progress.stepped()
+            progress.logged({})
+        write_table(records.values(), header, out)
     return out
 
 

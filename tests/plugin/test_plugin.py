@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 import sif
 from nasp_core.errors import ProxyError
+from nasp_core.loop import Observer
 from nasp_core.parts import ByProxy
 from nasp_core.trials.screen import Screen
 from sif.api import retrain, score
@@ -40,7 +41,6 @@ from sif.recipes import changes_of, load_recipe
 from sif.rivals.known import rival
 from sif.run_directory import RunDirectory
 from sif.runs.engine import execute
-from sif.runs.stages import Progress
 from sif.scoring import score_points
 from sif.serve.export import export_run, load_export
 from sif.tasks import RankingTask
@@ -131,7 +131,7 @@ def test_a_strategy(given: Any, name: str, ratings: str):
     assert len([line for line in (run.path / "trace.jsonl").read_text().splitlines() if '"genotype"' in line]) >= 3
 
 
-class Killed(Progress):
+class Killed(Observer):
     """Ends a run at a step."""
 
     def __init__(self, step: int) -> None:

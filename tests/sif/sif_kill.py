@@ -1,7 +1,9 @@
-"""Runs one search to the end, then again with kills at random moments; prints what each left, as one line of JSON.
+"""Kills work of sif at every point at which it writes a file, and lets it go on.
 
-Usage: python sif_kill.py RECIPE DATA FOLDER KILLS SEED SETTINGS search|train.  With `train`, it is the training of a
-finished run's find that is killed. Processes are forks of this one: the libraries load once.
+Each line of standard input is a job as JSON: `work` (a name of `WORK`), `folder`, and what that work takes. It is done
+once whole, then in processes that are killed: the first as its first file takes its place, the next at the next file,
+and so on, until one comes to its end; some are killed just before a file takes its place. The answer is a line of JSON.
+Processes are forks of this one: the libraries load once.
 """
 
 import contextlib
@@ -9,42 +11,112 @@ import hashlib
 import io
 import json
 import os
-import random
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
+import torch._dynamo
 
-from sif.api import execute
+import sif.cells.problems
+import sif.problems.tables  # noqa: F401 (in the forks it is there)
+from nasp_core.types import State
+from sif.benchmark import Budget, entrants_of, race, recipe_arena
 from sif.cli.app import app
+from sif.compare import METHODS, ComparisonConfig, PairTable, compare_run, run_method
+from sif.compare import run as comparing
+from sif.compare.source import best_of
+from sif.datasets import read
+from sif.lock import LOCK
 from sif.problems import open_recipe
 from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain
+from sif.runs.engine import execute
+from sif.runs.stages import _Checkpointer
+from sif.tabular import PLANS, build_table
 
+Job = dict[str, Any]
 KEPT = (".toml", ".json", ".jsonl", ".safetensors", ".npz")
-NOT_COMPARED = ("recipe.toml", "result.json")  # they hold a path, seconds and memory
+NOT_COMPARED = ("recipe.toml", "result.json", "compare.json")  # they hold a path, seconds and memory
+OF_THE_CLOCK = {"seconds", "tuning_seconds", "fit_seconds", "search s", "training s", "peak_memory_mb"}
+PARTIAL = ".partial.safetensors"
+MOST = 300
 
 
-def begin(recipe: str, data: Path, folder: Path, changes: list[str]) -> None:
-    """Start a run that saves its state after every step."""
-    given = load_recipe(recipe, [f"dataset={json.dumps(str(data))}", *changes])
-    execute(open_recipe(given, device="cpu"), RunDirectory.create(folder, "run"), checkpoint_seconds=0.0)
+def search(path: Path, job: Job) -> None:
+    """Begin a run, or go on with it by the command line."""
+    if (path / "recipe.toml").is_file():
+        app(["search", "--resume", str(path), "--device", "cpu", "--json"], standalone_mode=False)
+        return
+    given = load_recipe(job["recipe"], [f"dataset={json.dumps(job['data'])}", *job["changes"]])
+    execute(open_recipe(given, device="cpu"), RunDirectory.create(path, "run"))
 
 
-def resume(folder: Path) -> None:
-    with contextlib.redirect_stdout(io.StringIO()):
-        app(["search", "--resume", str(folder), "--device", "cpu", "--json"], standalone_mode=False)
+def train(path: Path, job: Job) -> None:
+    retrain(path, epochs=2, seed=3, device="cpu")
 
 
-def train(folder: Path) -> None:
-    """Train the find of a finished run again, saving the state after every step."""
-    retrain(folder, epochs=4, seed=3, device="cpu", checkpoint_seconds=0.0)
+def compare(path: Path, job: Job) -> None:
+    """Compare in this process: those of its methods are not what is killed."""
+
+    def here(job: Job, config: ComparisonConfig, table: Path, observer: Any) -> State:
+        method = METHODS[job["rival"]] if "rival" in job else best_of(job["run"])
+        return run_method(method, PairTable.load(table), config, observer) | {"peak_memory_mb": 1.0}
+
+    comparing.isolated = here
+    compare_run(path, ["popularity", "ease"], budget=0.0, seeds=2)
+
+
+def run_race(path: Path, job: Job) -> None:
+    budget = Budget.parse("2evaluations")
+    arena = recipe_arena(job["recipe"], budget, data=job["data"], changes=job["changes"], device="cpu")
+    race(arena, entrants_of(["nasp", "random"], {}), seeds=2, budget=budget, out=path)
+
+
+def table(path: Path, job: Job) -> None:
+    path.mkdir(exist_ok=True)
+    plan = PLANS["rating"]
+    plan = replace(
+        plan,
+        settings=replace(plan.settings, operations=("multiply", "max"), predictors=("linear",), embedding_dim=2),
+        training=replace(plan.training, epochs=2, batch_size=64),
+    )
+    build_table(read(job["data"]), path / "t.parquet", seeds=2, tasks=("rating",), points=3, plans={"rating": plan})
+
+
+WORK: dict[str, Callable[[Path, Job], None]] = {
+    "search": search,
+    "train": train,
+    "compare": compare,
+    "race": run_race,
+    "table": table,
+}
+"""Each begins its work in a folder, or goes on with it."""
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """What should not depend on kills: files byte by byte, results without seconds and memory, the names of all."""
+    files = {}
+    if (folder / "recipe.toml").is_file():
+        kept = [path for path in folder.iterdir() if path.suffix in KEPT and path.name not in NOT_COMPARED]
+        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
+    results = {path.name: _timeless(json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))}
+    if (folder / "t.parquet").is_file():
+        results["t.parquet"] = pl.read_parquet(folder / "t.parquet").drop("seconds").to_dicts()
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != LOCK)
+    return {"results": results, "files": files, "names": names}
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(each) for key, each in value.items() if key not in OF_THE_CLOCK}
+    return [_timeless(each) for each in value] if isinstance(value, list) else value
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -54,74 +126,84 @@ def fork(work: Callable[[], None]) -> int:
     code = 1
     try:
         torch.set_num_threads(1)
-        work()
+        _Checkpointer.checkpoint_due = lambda self: True  # type: ignore[method-assign]
+        with contextlib.redirect_stdout(io.StringIO()):
+            work()
         code = 0
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        raise
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
-def finish(child: int) -> None:
-    if os.waitpid(child, 0)[1]:
-        raise SystemExit("a run failed")
+def ended(child: int) -> bool:
+    """Wait for a process; return whether it came to its end rather than to a kill."""
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return False
+    if status:
+        raise SystemExit("a process failed")
+    return True
 
 
-def left(folder: Path) -> dict[str, Any]:
-    """What should not depend on kills: files byte by byte, the result without seconds and memory."""
-    result = json.loads((folder / "result.json").read_text())
-    for table in (result, *result.get("rows", {}).values()):
-        table.pop("seconds")
-    (result.get("retrained") or {}).pop("seconds", None)
-    del result["peak_memory_mb"]
-    kept = [p for p in folder.iterdir() if p.suffix in KEPT and p.name not in NOT_COMPARED]
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
-    return {"result": result, "files": files, "names": sorted(path.name for path in folder.iterdir())}
+def dying(passed: set[str], before: bool, told: int) -> None:
+    """Let this process be killed as the first file that is new takes its place, or just before; tell its name.
+
+    A saved state is new each time, another file the first time that it is written.
+    """
+    take_place = os.replace
+
+    def killed(source: Any, target: Any) -> None:
+        name = Path(target).name
+        new = name not in passed or name.endswith(PARTIAL)
+        if not (new and before):
+            take_place(source, target)
+        if new:
+            os.write(told, name.encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = killed
 
 
-def killed_and_resumed(
-    path: Path, work: Callable[[], None], go_on: Callable[[bool], None], moment: float, seconds: float
-) -> dict[str, Any]:
-    """Fork `work`, kill it at `moment` of its length, go on, and say what is left."""
-    child = fork(work)
-    time.sleep(moment * seconds)
-    os.kill(child, signal.SIGKILL)
-    killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    saved = (path / "recipe.toml").is_file()
-    state = sorted(file.name for kept in ("checkpoint", "retraining") for file in (path / kept).glob("*"))
-    finish(fork(lambda: go_on(saved)))
-    return {"moment": moment, "killed": killed, "saved": saved, "state": state, "left": left(path)}
+def killed_everywhere(work: Callable[[], None]) -> list[str]:
+    """Do a work in processes that are killed, each one file further; return the files in whose writing they died."""
+    names, passed = list[str](), set[str]()
+    for number in range(MOST):
+        before = number % 4 == 0
+        read_end, write_end = os.pipe()
+        child = fork(lambda before=before, told=write_end: (dying(passed, before, told), work()))  # type: ignore[misc]
+        os.close(write_end)
+        end = ended(child)
+        with os.fdopen(read_end) as pipe:
+            name = pipe.read()
+        if end:
+            return names
+        names.append(name)
+        if not before:
+            passed.add(name)
+    raise SystemExit(f"no end after {MOST} kills; the last: {names[-5:]}")
+
+
+def answer(job: Job) -> dict[str, Any]:
+    """Do a job; return what the whole work and the killed one left, and where the kills were."""
+    folder, work = Path(job["folder"]), WORK[job["work"]]
+    whole, killed = folder / "whole", folder / "killed"
+    if job["work"] in ("train", "compare"):  # which begin with a finished run
+        ended(fork(lambda: search(whole, job)))
+        shutil.copytree(whole, killed)
+    ended(fork(lambda: work(whole, job)))
+    names = killed_everywhere(lambda: work(killed, job))
+    for path in (whole, killed):
+        ended(fork(lambda path=path: Path(f"{path}.left").write_text(json.dumps(left(path)))))  # type: ignore[misc]
+    first, second = (json.loads(Path(f"{path}.left").read_text()) for path in (whole, killed))
+    return {"whole": first, "killed": second, "at": names}
 
 
 def main() -> None:
-    recipe, data, folder, kills, seed = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *map(int, sys.argv[4:6])
-    changes: list[str] = json.loads(sys.argv[6])
-    retraining = sys.argv[7] == "train"
-    moments, runs = random.Random(seed), []
-    whole = folder / "whole"
-    began = time.perf_counter()
-    finish(fork(lambda: begin(recipe, data, whole, changes)))
-    if retraining:
-        shutil.copytree(whole, folder / "found")
-        began = time.perf_counter()
-        finish(fork(lambda: train(whole)))
-    seconds = time.perf_counter() - began
-    for number in range(kills):
-        path, moment = folder / f"killed-{number}", moments.random()
-        if retraining:
-            shutil.copytree(folder / "found", path)
-            outcome = killed_and_resumed(
-                path, lambda path=path: train(path), lambda saved, path=path: train(path), moment, seconds
-            )
-        else:
-            outcome = killed_and_resumed(
-                path,
-                lambda path=path: begin(recipe, data, path, changes),
-                lambda saved, path=path: resume(path) if saved else begin(recipe, data, path, changes),
-                moment,
-                seconds,
-            )
-        runs.append(outcome)
-    print(json.dumps({"seconds": seconds, "whole": left(whole), "runs": runs}))
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

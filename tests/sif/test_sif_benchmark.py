@@ -438,7 +438,9 @@ def test_a_finished_race_is_read_back(raced: tuple[dict[str, Any], Path, list[st
     assert told(*words) == outcome
 
 
-def test_the_table_shows_random_search_and_the_best_in_bold(raced: tuple[dict[str, Any], Path, list[str]]):
+def test_the_table_shows_random_search_and_the_best_in_bold(
+    raced: tuple[dict[str, Any], Path, list[str]], monkeypatch: pytest.MonkeyPatch
+):
     from rich.console import Console
 
     from sif.cli import benchmark as module
@@ -449,11 +451,8 @@ def test_the_table_shows_random_search_and_the_best_in_bold(raced: tuple[dict[st
     assert "mean ± sample standard deviation over 2 seeds" in shown
     assert f"{folder}/results.json" in shown
     recording = Console(record=True, width=200, force_terminal=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    original, module.console = module.console, recording  # type: ignore[assignment]
-    try:
-        module.print_race(outcome, folder)
-    finally:
-        module.console = original  # type: ignore[assignment]
+    monkeypatch.setattr("sif.cli.tables.console", recording)
+    module.print_race(outcome, folder)
     best = min(row["figures"]["regret"]["mean"] for row in outcome["rows"])
     bold = [line for line in recording.export_text(styles=True).splitlines() if "\x1b[1m" in line]
     assert any(f"{best:.4f}" in line for line in bold)

@@ -218,9 +218,9 @@ def test_the_data_folder_comes_from_the_environment(tmp_path: Path, monkeypatch:
 
 def test_progress_counts_every_step(ratings: str, monkeypatch: pytest.MonkeyPatch):
     """What the terminal draws: stages in order, and as many steps as were announced."""
-    from sif.runs.stages import Progress
+    from nasp_core.loop import Observer
 
-    class Recorder(Progress):
+    class Recorder(Observer):
         stages: list[str]
         total = steps_done = 0
 

@@ -2,11 +2,8 @@
 
 import importlib.util
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from test_sif_ranking_run import SMALL, clicks
 from typer.testing import CliRunner
 
 import sif
+from nasp_core.loop import Observer
 from sif.api import rank_run, retrain
 from sif.cli import app
 from sif.compare import METHODS, ComparisonConfig, Fitted, Method, PairTable, compare_run, paired, run_method
@@ -29,6 +27,7 @@ from sif.compare.results import Comparison
 from sif.compare.source import best_of, open_run
 from sif.compare.tuning import Judge
 from sif.errors import DataError, RunError
+from sif.lock import alone
 from sif.metrics import rank_metrics
 
 QUICK = ["popularity", "ease"]
@@ -44,6 +43,18 @@ def ranked(tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
 
 def command(*words: object) -> Any:
     return CliRunner().invoke(app, [str(word) for word in words])
+
+
+class Heard(Observer):
+    """How many trainings were announced and shown."""
+
+    steps = done = 0
+
+    def started(self, what: str, steps: int, done: int) -> None:
+        self.steps = steps
+
+    def stepped(self) -> None:
+        self.done += 1
 
 
 def planned(values: dict[int, float], clock: list[float] | None = None, **changes: Any) -> Method:
@@ -65,8 +76,8 @@ def planned(values: dict[int, float], clock: list[float] | None = None, **change
 
 def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once():
     table, terms = groups(), ComparisonConfig(k=5, seeds=(3, 4, 5))
-    heard: list[tuple[int, int]] = []
-    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, terms, lambda done, of: heard.append((done, of)))
+    heard = Heard()
+    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, terms, heard)
     assert state["settings"] == {"point": 1}
     assert [trial["settings"]["point"] for trial in state["trials"]] == [0, 1, 2]
     assert state["valid"]["ndcg@5"] == max(trial["metric"] for trial in state["trials"])
@@ -77,7 +88,7 @@ def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once
             f"{name}@5" for name in ("ndcg", "recall", "precision", "hit_rate", "map", "mrr", "coverage")
         }
     assert len({test["ndcg@5"] for test in state["test"]}) == 3
-    assert heard[-1] == (5, 5)
+    assert (heard.steps, heard.done) == (5, 5)
     assert np.array_equal(state["users"], np.flatnonzero(dense(table.test).any(1)))
 
 
@@ -240,27 +251,12 @@ def test_a_stop_between_methods_loses_nothing_finished(
     assert in_process == ["found", "popularity", "ease"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
-@pytest.mark.slow
-def test_a_kill_loses_the_method_at_work_alone(run_copy: Path):
-    words = [sys.executable, "-m", "sif", "compare", str(run_copy), "--with", "popularity,ease,slim", "--budget", "1"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(run_copy.glob("compare/popularity-*.safetensors")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    kept = {path: path.stat().st_mtime_ns for path in (run_copy / "compare").glob("*.safetensors")}
-    assert not (run_copy / "compare.json").exists()
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    names = [row["name"] for row in json.loads((run_copy / "compare.json").read_text())["rows"]]
-    assert names == ["found", "popularity", "ease", "slim"]
-    assert {path.suffix for path in (run_copy / "compare").iterdir()} == {".safetensors"}
+def test_a_comparison_has_its_run_alone(run_copy: Path, in_process: list[str]):
+    with alone(run_copy, "training"), pytest.raises(RunError, match=r"another process .* comparing now would mix"):
+        compare_run(run_copy, QUICK, budget=0.0, seeds=1)
+    (run_copy / ".compare.json.x1y2").write_text("half of it")
+    compare_run(run_copy, ["popularity"], budget=0.0, seeds=1)
+    assert not [path.name for path in run_copy.iterdir() if path.name.startswith(".")]
 
 
 def test_a_method_without_its_package_has_a_row_that_says_so(
@@ -428,12 +424,12 @@ def test_a_process_of_its_own_gives_the_same_outcome_with_its_memory(tmp_path: P
     """Same figures as here, to the last bit; the memory is that of three matrices of items x items and some."""
     table, terms = groups(items=1200), ComparisonConfig(budget=0.0, seeds=(0,))
     table.save(tmp_path / "table.npz")
-    heard: list[tuple[int, int]] = []
-    state = isolated({"rival": "ease"}, terms, tmp_path / "table.npz", lambda done, of: heard.append((done, of)))
+    heard = Heard()
+    state = isolated({"rival": "ease"}, terms, tmp_path / "table.npz", heard)
     here = run_method(METHODS["ease"], table, terms)
     assert torch.equal(state["values"], here["values"])
     assert state["valid"] == here["valid"]
-    assert heard[-1] == (8, 8)
+    assert (heard.steps, heard.done) == (8, 8)
     matrix = 1200**2 * 8 / 2**20
     assert 2 * matrix < state["peak_memory_mb"] < 6 * matrix + 60
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.npz"]

@@ -237,7 +237,7 @@ def test_additive_functions_are_named(operation: str, hidden: int, additive: boo
     assert (len(orders) == 1) is additive
 
 
-def test_changed_data_are_refused_on_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_changed_data_and_an_edited_recipe_are_refused_on_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from sif.api import execute
     from sif.problems import open_recipe
     from sif.run_directory import RunDirectory
@@ -253,9 +253,16 @@ def test_changed_data_are_refused_on_resume(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(KeyboardInterrupt):
             execute(open_recipe(recipe, device="cpu"), directory)
     write_ratings(path, seed=1)
-    with pytest.raises(RunError, match=r"the data of run .* have changed since it began"):
+    with pytest.raises(
+        RunError, match=r"checkpoint holds another search: split is .*, was .*; bring back what it was, or search again"
+    ):
         execute(open_recipe(recipe, device="cpu"), directory)
     write_ratings(path)
+    edited = load_recipe("ratings", [*changes, "train.epochs=7", "seed=1"])
+    with pytest.raises(RunError) as caught:
+        execute(open_recipe(edited, device="cpu"), directory)
+    assert "recipe.train.epochs is 7, was 3" in str(caught.value)
+    assert "recipe.seed is 1, was 0" in str(caught.value)
     execute(open_recipe(recipe, device="cpu"), directory)
     assert directory.finished
     assert not (directory.path / "checkpoint").exists()

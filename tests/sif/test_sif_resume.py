@@ -1,10 +1,14 @@
-"""Kill a run at any moment and go on: the end is that of a run never killed. The same seed gives the same run."""
+"""Kill any work wherever it writes and go on: the end is that of one never killed. The same seed gives the same run.
+
+What is killed are processes, by SIGKILL, as each of their files takes its place, or just before (`sif_kill.py`): what
+lies on disk is then all that there ever is between two writes. The journal itself is tested in test_sif_journal.py.
+"""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,110 +18,129 @@ from sif_samples import TINY, sets, write_ratings
 from test_sif_ranking_run import SMALL, clicks
 
 ROOT = Path(__file__).parents[2]
-SETTINGS: dict[str, Any] = TINY | {
-    "space.operations": ["plus", "multiply", "max", "min"],
-    "search.epochs": 12,
-    "search.batch_size": 32,
-    "train.epochs": 8,
-    "train.batch_size": 32,
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+SEARCH: dict[str, Any] = TINY | {
+    "space.operations": ["multiply", "max"],
+    "train.epochs": 2,
+    "train.batch_size": 256,
+}
+BESIDE: dict[str, Any] = {
     "tune.l2": [0.1],
-    "baselines.names": ["global-mean", "biases", "biased-mf", "deep-wide"],
+    "baselines.names": ["global-mean", "biases", "deep-wide"],
     "baselines.enumerate": True,
     "baselines.random": True,
 }
-
-
-DATA: dict[str, Callable[[Path], Path]] = {"cifar10": write_pictures, "ptb": write_text, "clicks": clicks}
-RANKING: dict[str, Any] = SMALL | {"train.epochs": 10, "search.epochs": 6, "strategy.settings.keep": 2}
-CELLS: dict[str, dict[str, Any]] = {
-    "cifar10": CONV | {"budget": "full", "compare.random_epochs": 2},
-    "ptb": RECURRENT | {"budget": "full", "compare.random_epochs": 2},
+RANDOM: dict[str, Any] = {"strategy.name": "random", "space.hidden": 4, "strategy.settings.trials": 3}
+CELLS: dict[str, Any] = {"budget": "full", "search.epochs": 1, "train.epochs": 2, "compare.random_epochs": 1}
+DATA: dict[str, Callable[[Path], Path]] = {
+    "cifar10": lambda folder: write_pictures(folder / "mine"),
+    "ptb": lambda folder: write_text(folder / "mine"),
+    "clicks": lambda folder: clicks(folder / "mine.csv"),
+    "ratings": lambda folder: write_ratings(folder / "mine.csv"),
 }
+SEARCHES = {
+    "nasp-ranked": ("ratings", SEARCH | BESIDE),
+    "random": ("ratings", SEARCH | RANDOM),
+    "clicks": (
+        "clicks",
+        SMALL | {"train.batch_size": 32, "strategy.settings.keep": 2, "baselines.names": ["popularity"]},
+    ),
+    "cifar10": ("cifar10", CONV | CELLS),
+    "ptb": ("ptb", RECURRENT | CELLS | {"text.window": 18}),
+}
+QUICK = "random"
 
 
-def python(*arguments: str, cwd: Path) -> str:
-    """Run Python in a process of its own, on one thread, and return what it printed."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def killer() -> Iterator[Callable[..., dict[str, Any]]]:
+    """Does a work whole and killed; returns what each left, and where the kills were."""
+    words = [sys.executable, str(Path(__file__).with_name("sif_kill.py"))]
+    with subprocess.Popen(words, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
 
+        def kill(work: str, folder: Path, recipe: str = "ratings", settings: dict[str, Any] = SEARCH) -> dict[str, Any]:
+            job = {"work": work, "folder": str(folder), "recipe": recipe, "data": str(DATA[recipe](folder))}
+            job["changes"] = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            told: dict[str, Any] = json.loads(process.stdout.readline() or '{"failed": "see stderr"}')
+            assert "failed" not in told, told
+            assert told["killed"] == told["whole"]
+            return told
 
-def kill_and_resume(
-    folder: Path, kills: int, seed: int, settings: dict[str, Any], recipe: str = "ratings", what: str = "search"
-) -> dict[str, Any]:
-    write: Callable[[Path], Path] = DATA.get(recipe, write_ratings)
-    data = write(folder / ("mine.csv" if recipe in ("ratings", "clicks") else "mine"))
-    changes = json.dumps([f"{key}={json.dumps(value)}" for key, value in settings.items()])
-    script = str(Path(__file__).with_name("sif_kill.py"))
-    arguments = (recipe, str(data), str(folder), str(kills), str(seed), changes, what)
-    told: dict[str, Any] = json.loads(python(script, *arguments, cwd=folder))
-    return told
-
-
-def check(told: dict[str, Any]) -> None:
-    for run in told["runs"]:
-        assert run["left"] == told["whole"], f"killed at {run['moment']:.3f} of the run, with {run['state']}"
-    assert any(run["killed"] for run in told["runs"])
-    assert any(run["state"] for run in told["runs"])
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_two_kills(tmp_path: Path):
-    check(kill_and_resume(tmp_path, 2, 3, SETTINGS))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_kills_of_a_ranking_search(tmp_path: Path):
-    check(kill_and_resume(tmp_path, 4, 2, RANKING, "clicks"))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-@pytest.mark.parametrize(
-    "settings", [{}, {"space.hidden": 4, "strategy.name": "random"}], ids=["nasp-ranked", "random"]
-)
-def test_ten_kills(tmp_path: Path, settings: dict[str, Any]):
-    told = kill_and_resume(tmp_path, 10, 0, SETTINGS | settings)
-    check(told)
-    assert len(told["runs"]) == 10
+        yield kill
+        process.stdin.close()
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 
-@pytest.mark.slow
+def _cases(names: Any) -> list[Any]:
+    return [pytest.param(name, marks=() if name == QUICK else pytest.mark.slow) for name in names]
+
+
 @needs_fork
-@pytest.mark.parametrize("recipe", CELLS)
-def test_a_kill_of_a_search_of_cells(recipe: str, tmp_path: Path):
-    check(kill_and_resume(tmp_path, 2, 1, CELLS[recipe], recipe))
+@pytest.mark.parametrize("name", _cases(SEARCHES))
+def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Callable[..., dict[str, Any]]):
+    at = killer("search", tmp_path, *SEARCHES[name])["at"]
+    files = {"recipe.toml", "terms.json", "genotype.json", "model.safetensors", "trace.jsonl", "report.html"}
+    assert {*files, "result.json"} <= set(at)
+    stages = {name.rpartition("-")[0] for name in at if name.endswith(".safetensors")} - {""}
+    assert "search" in stages
+    assert {name.rpartition("-")[0] for name in at if name.endswith(".partial.safetensors")} <= stages
 
 
-@pytest.mark.slow
 @needs_fork
-@pytest.mark.parametrize(("recipe", "settings"), [*CELLS.items(), ("ratings", SETTINGS)])
-def test_a_kill_of_the_training_of_a_find(recipe: str, settings: dict[str, Any], tmp_path: Path):
-    check(kill_and_resume(tmp_path, 3, 1, settings, recipe, "train"))
-
-
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["random", "cifar10", "ptb"])
+def test_the_training_of_a_find_is_killed_at_every_write(
+    name: str, tmp_path: Path, killer: Callable[..., dict[str, Any]]
+):
+    at = killer("train", tmp_path, *SEARCHES[name])["at"]
+    assert sum(name.endswith(".partial.safetensors") for name in at) >= 2
+    assert {"model.safetensors", "trace.jsonl", "report.html", "result.json"} <= set(at)
+
+
 @needs_fork
-@pytest.mark.parametrize("recipe", CELLS)
-def test_ten_kills_of_cells(recipe: str, tmp_path: Path):
-    for what in ("search", "train"):
-        folder = tmp_path / what
-        folder.mkdir()
-        check(kill_and_resume(folder, 10, 0, CELLS[recipe], recipe, what))
+@pytest.mark.slow
+def test_a_comparison_is_killed_at_every_write(tmp_path: Path, killer: Callable[..., dict[str, Any]]):
+    at = killer("compare", tmp_path)["at"]
+    done = [name.rpartition("-")[0] for name in at if name.endswith(".safetensors")]
+    assert list(dict.fromkeys(done)) == ["found", "popularity", "ease"]
+    assert any(name.startswith("table-") for name in at)
+    assert at[-1] == "compare.json"
+
+
+@needs_fork
+@pytest.mark.slow
+def test_a_race_is_killed_at_every_write(tmp_path: Path, killer: Callable[..., dict[str, Any]]):
+    at = killer("race", tmp_path)["at"]
+    done = [name.rpartition("-")[0] for name in at if name.endswith(".safetensors")]
+    runs = [f"{name}-{what}" for name in ("nasp", "random") for what in ("plan", "seed-0", "seed-1")]
+    assert list(dict.fromkeys(done)) == runs
+    assert at[-1] == "results.json"
+
+
+@needs_fork
+@pytest.mark.slow
+def test_the_build_of_a_table_is_killed_at_every_write(tmp_path: Path, killer: Callable[..., dict[str, Any]]):
+    at = killer("table", tmp_path)["at"]
+    assert len({name for name in at if name.endswith(".safetensors")}) == 6
+    assert at[-1] == "t.parquet"
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_in_two_processes(tmp_path: Path):
     csv = write_ratings(tmp_path / "mine.csv")
-    arguments = ["-m", "sif", "search", str(csv), *sets(TINY), "--seed", "4", "--json"]
-    results = [json.loads(python(*arguments, "--out", name, cwd=tmp_path)) for name in ("one", "two")]
+    words = [sys.executable, "-m", "sif", "search", str(csv), *sets(TINY), "--seed", "4", "--json"]
+    results = list[dict[str, Any]]()
+    for name in ("one", "two"):
+        done = subprocess.run(
+            [*words, "--out", name], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads(done.stdout))
     for name in ("trace.jsonl", "genotype.json", "model.safetensors", "ids.json", "seen.npz"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     for result in results:

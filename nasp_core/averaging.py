@@ -1,7 +1,5 @@
 """The running average of weights over the steps of a training (Polyak and Juditsky 1992), as in AWD-LSTM's NT-ASGD."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

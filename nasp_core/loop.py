@@ -1,7 +1,5 @@
 """The one loop: it trains a network, and if the network is a space and a strategy is given, searches it."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence

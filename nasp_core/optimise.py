@@ -1,7 +1,5 @@
 """How weights are trained: frozen settings that make a torch optimiser and its learning-rate schedule."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -149,7 +147,7 @@ class Training:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise SearchError(f"precision = {self.precision!r}; there are auto, float32, bfloat16")
 
-    def shortened(self, factor: float) -> Training:
+    def shortened(self, factor: float) -> "Training":
         """Return this training in 1/`factor` of the epochs (at least one), with `factor` times the learning rate."""
         epochs = max(1, round(self.epochs / factor))
         gain = self.epochs / epochs
@@ -161,7 +159,7 @@ class Training:
         fewer = round(self.min_steps / gain)
         return replace(self, epochs=epochs, optimiser=faster, patience=None, min_steps=fewer)
 
-    def rest(self, epochs: int) -> Training:
+    def rest(self, epochs: int) -> "Training":
         """Return a training of weights that are trained already: `epochs` at a tenth of the learning rate."""
         slow = replace(
             self.optimiser,
@@ -171,7 +169,7 @@ class Training:
         )
         return replace(self, epochs=epochs, optimiser=slow, patience=None, min_steps=0, evaluate_every=0)
 
-    def stretched(self, steps_per_epoch: int) -> Training:
+    def stretched(self, steps_per_epoch: int) -> "Training":
         """Return this training with epochs and validation interval times the least factor that gives `min_steps`.
 
         The number of validations, and so the meaning of `patience`, stays as it is.

@@ -1,7 +1,5 @@
 """The one entry: `search(space, task, strategy, ...) -> Found`, for one-shot and for multi-trial strategies alike."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import dataclass, field, replace

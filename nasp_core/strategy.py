@@ -4,8 +4,6 @@ Each part is a frozen value that declares what it gives and what it needs; `Stra
 parts fit. What evolves during a search lives in the state that a part's `init` returned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -198,7 +196,7 @@ class Gradient(Part):
         """Change alpha and the continuous parameters once, in place."""
         raise NotImplementedError
 
-    def pinned(self) -> Gradient:
+    def pinned(self) -> "Gradient":
         """Return how the continuous parameters learn where the architecture is one given point; itself by default."""
         return self
 

@@ -1,7 +1,5 @@
 """Which device data and networks lie on."""
 
-from __future__ import annotations
-
 import re
 
 import torch

@@ -1,7 +1,5 @@
 """Whether what a recipe asks for fits into memory: told before it is built, and in words where an allocation fails."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

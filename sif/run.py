@@ -1,7 +1,5 @@
 """A finished run as an object: what was found, how good it is, and lists for its users."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Amended DARTS: a cheap correction of the gradient that keeps its direction.  Bi et al., 2019, arXiv:1910.11831."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar

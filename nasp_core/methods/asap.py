@@ -1,7 +1,5 @@
 """ASAP: anneal the softmax and prune what falls behind.  Noy et al., AISTATS 2020, arXiv:1904.04123."""
 
-from __future__ import annotations
-
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.first_order import FirstOrder
 from nasp_core.parts.logits import Logits

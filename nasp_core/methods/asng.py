@@ -1,7 +1,5 @@
 """ASNG: natural gradients on probabilities, by ranks of drawn points.  Akimoto et al., ICML 2019, arXiv:1905.08537."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """BaLeNAS: alpha as a Gaussian, learned by the Bayesian learning rule.  Zhang et al., CVPR 2022, arXiv:2111.13204."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

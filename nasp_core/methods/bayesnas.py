@@ -1,7 +1,5 @@
 """BayesNAS: switches whose relevance is learned, and pruned.  Zhou et al., ICML 2019, arXiv:1905.04919."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

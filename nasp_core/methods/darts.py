@@ -1,7 +1,5 @@
 """DARTS, first order: all operations at once, weighted by a softmax.  Liu et al., ICLR 2019, arXiv:1806.09055."""
 
-from __future__ import annotations
-
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.first_order import FirstOrder
 from nasp_core.parts.logits import Logits

@@ -1,7 +1,5 @@
 """DARTS, second order: the gradient looks one weight step ahead.  Liu et al., ICLR 2019, arXiv:1806.09055."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar

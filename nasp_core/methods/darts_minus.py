@@ -1,7 +1,5 @@
 """DARTS-: an auxiliary identity, fading.  Chu et al., ICLR 2021, arXiv:2009.01027."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """DARTS-PT: discretise by what the supernet loses.  Wang et al., ICLR 2021, arXiv:2108.04392."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """DOTS: operations first, then which edges.  Gu et al., CVPR 2021, arXiv:2010.00969."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

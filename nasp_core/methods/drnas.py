@@ -1,7 +1,5 @@
 """DrNAS: mixture weights drawn from a Dirichlet.  Chen et al., ICLR 2021, arXiv:2006.10355."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

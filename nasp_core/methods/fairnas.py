@@ -1,7 +1,5 @@
 """FairNAS: every candidate once in each step, then evolution.  Chu et al., ICCV 2021, arXiv:1907.01845."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

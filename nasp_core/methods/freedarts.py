@@ -1,7 +1,5 @@
 """FreeDARTS: read the supernet as it was drawn, untrained.  Zhang et al., 2021, arXiv:2106.11542."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

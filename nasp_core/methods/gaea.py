@@ -1,7 +1,5 @@
 """GAEA: multiplicative steps on the simplex.  Li et al., ICLR 2021, arXiv:2004.07802."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """GDAS: one drawn operation a choice runs, its gradient reaches all.  Dong and Yang, CVPR 2019, arXiv:1910.04465."""
 
-from __future__ import annotations
-
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.first_order import FirstOrder
 from nasp_core.parts.gumbel_hard import GumbelHard

@@ -1,7 +1,5 @@
 """GOLD-NAS: gates that close one by one under a growing price.  Bi et al., 2020, arXiv:2007.03331."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

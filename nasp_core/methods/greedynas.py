@@ -1,7 +1,5 @@
 """GreedyNAS: train the paths that look good, then evolution.  You et al., CVPR 2020, arXiv:2003.11236."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 

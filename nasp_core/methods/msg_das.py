@@ -1,7 +1,5 @@
 """MSG-DAS: disjoint drawn sub-graphs in each step.  Tan et al., 2021, arXiv:2107.04324."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """NA-NAS: follow the mean loss of a neighbourhood.  Wang et al., BMVC 2021, arXiv:2105.06369."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar
 

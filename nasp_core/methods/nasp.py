@@ -1,7 +1,5 @@
 """NASP: one operation alive at a time, chosen by a proximal step.  Yao et al., AAAI 2020, arXiv:1905.13577."""
 
-from __future__ import annotations
-
 from nasp_core.parts.argmax import Argmax
 from nasp_core.parts.box import Box
 from nasp_core.parts.complexity import Complexity

@@ -1,7 +1,5 @@
 """NASP made reliable on small spaces: fair turns, then finalists ranked on validation.  After Yao et al., AAAI 2020."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """NASP on wide spaces: fair turns, then a shortlist that the supernet itself ranks.  After Yao et al., AAAI 2020."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """NoisyDARTS: noise behind identities.  Chu and Zhang, BMVC 2021, arXiv:2005.03566."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

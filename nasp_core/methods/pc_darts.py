@@ -1,7 +1,5 @@
 """PC-DARTS: a share of the channels, and edges weighed too.  Xu et al., ICLR 2020, arXiv:1907.05737."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

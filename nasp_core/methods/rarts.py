@@ -1,7 +1,5 @@
 """RARTS: two copies of the weights, and alpha learns from both.  Xue et al., IEEE Access 2022, arXiv:2008.03901."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

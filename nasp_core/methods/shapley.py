@@ -1,7 +1,5 @@
 """Shapley-NAS: candidates are paid what they contribute.  Xiao et al., CVPR 2022, arXiv:2206.09811."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """SNAS: one level, weights drawn by Gumbel noise that cools down.  Xie et al., ICLR 2019, arXiv:1812.09926."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

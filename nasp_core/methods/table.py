@@ -5,8 +5,6 @@ line here. The multi-trial strategies are those of `nasp_core.trials`. A strateg
 `package.module:object`.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil

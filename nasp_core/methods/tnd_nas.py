@@ -1,7 +1,5 @@
 """TND-NAS: drawn points and a policy gradient, for costs without gradient.  Lyu and Wen, 2021, arXiv:2111.03892."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """What relaxations make of the candidates that were pruned."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The largest alpha wins."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nasp_core.strategy import Select, SelectContext

@@ -1,7 +1,5 @@
 """Alpha in a box, the domain of NASP."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

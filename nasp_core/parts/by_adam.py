@@ -1,7 +1,5 @@
 """Gradients by which alpha learns with Adam: which tensors an architecture step moves, and how."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

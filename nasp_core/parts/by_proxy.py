@@ -1,7 +1,5 @@
 """Points drawn from what the search learnt, the best by a training-free proxy.  After BaLeNAS-TF, arXiv:2111.13204."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal
 

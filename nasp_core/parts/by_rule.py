@@ -1,7 +1,5 @@
 """Gradients by which alpha moves by a rule of its own, and the continuous parameters with Adam."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Points drawn from alpha's distribution, with their probability: for gradients that need no path to alpha."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """A price on the size of the architecture: NASP's complexity regulariser."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Logits of the candidates, and beside them logits of what enters each node."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """One live candidate per choice, and in the weight step every candidate in its turn."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """One-hot samples of the softmax by Gumbel noise: GDAS' and MSG-DAS'."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Unconstrained alpha, the domain of DARTS."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Alpha does not learn: the selection decides alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The noise that relaxations draw."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """One live candidate per choice: NASP's relaxation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Candidates that see a share of the channels: PC-DARTS'."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import nn

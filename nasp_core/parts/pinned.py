@@ -1,7 +1,5 @@
 """One given point, whatever alpha says: for training a single architecture with its continuous parameters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

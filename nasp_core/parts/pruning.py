@@ -1,7 +1,5 @@
 """Candidates that leave the search for good: by a threshold, or the weakest at set times."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar

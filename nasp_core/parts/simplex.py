@@ -1,7 +1,5 @@
 """Alpha as probabilities, the domain of GAEA and of ASNG."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

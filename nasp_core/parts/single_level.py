@@ -1,7 +1,5 @@
 """The training gradient: alpha and weights learn from the same data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

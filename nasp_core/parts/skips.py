@@ -1,7 +1,5 @@
 """The identities on the edges of a cell, and hooks on what they pass on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

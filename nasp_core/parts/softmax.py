@@ -1,7 +1,5 @@
 """All candidates at once, weighted by a softmax: DARTS' relaxation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """A warm-up: no architecture steps at first."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nasp_core.errors import StrategyError

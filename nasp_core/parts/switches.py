@@ -1,7 +1,5 @@
 """One free weight for each candidate: BayesNAS' and FreeDARTS' domain."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

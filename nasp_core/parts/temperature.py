@@ -1,7 +1,5 @@
 """A temperature that falls as the search goes on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Points drawn without regard to alpha: SPOS' paths."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Alpha itself as the weights of the mixture: GAEA's relaxation, and BayesNAS' switches."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Search over how often each operation occurs, not where.  Wan et al., WACV 2022, arXiv:2111.04670."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Asynchronous successive halving, through Optuna.  Li et al., MLSys 2020, arXiv:1810.05934."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

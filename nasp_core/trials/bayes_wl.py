@@ -1,7 +1,5 @@
 """Bayesian optimisation on a graph kernel (NASBOWL).  Ru et al., ICLR 2021, arXiv:2006.07556."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What multi-trial strategies with a budget share: the count of trainings, and the history of results."""
 
-from __future__ import annotations
-
 import importlib
 import math
 from collections.abc import Iterator

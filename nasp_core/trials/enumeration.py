@@ -1,7 +1,5 @@
 """Train every point of a space: the truth that a search on a small space is measured against."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Regularised evolution: the oldest dies, however good.  Real et al., AAAI 2019, arXiv:1802.01548."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Climb by single changes, and start anew at every top.  White et al., UAI 2021, arXiv:2005.02960."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Move points uphill in a learned continuous space (NAO).  Luo et al., NeurIPS 2018, arXiv:1808.07233."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

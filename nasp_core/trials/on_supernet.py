@@ -1,7 +1,5 @@
 """The supernet asked by a multi-trial strategy: SPOS' search by evolution."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nasp_core.errors import SearchError

@@ -1,7 +1,5 @@
 """What the strategies that predict share: pools of new points, and batches of the promising ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

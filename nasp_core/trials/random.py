@@ -1,7 +1,5 @@
 """Random search: the baseline that every strategy has to beat under the same budget."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

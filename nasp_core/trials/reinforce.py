@@ -1,7 +1,5 @@
 """A controller writes points token by token and learns from scores.  Zoph & Le, ICLR 2017, arXiv:1611.01578."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Rank random points by a training-free proxy, and train the first of them.  After Abdelfattah et al., ICLR 2021."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Tree-structured Parzen estimators, through Optuna.  Bergstra et al., NIPS 2011."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Weak predictors, one after another, each nearer to the best points.  Wu et al., NeurIPS 2021, arXiv:2102.10490."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Whether the networks of a recipe of cells fit into memory, before they are built."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 

@@ -1,7 +1,5 @@
 """True accuracies of all cells of NAS-Bench-201, from a table that the user has."""
 
-from __future__ import annotations
-
 import csv
 import io
 import lzma
@@ -30,7 +28,7 @@ class TrueAccuracies:
         self._accuracy = accuracy
 
     @classmethod
-    def read(cls, path: str | Path) -> TrueAccuracies:
+    def read(cls, path: str | Path) -> "TrueAccuracies":
         """Read a CSV file, plain, `.gz` or `.xz`, with the columns of `ACCURACY_COLUMNS` and `ArchitectureString`.
 
         Raises `DataError` for a file that is missing, cut short, of other columns, with a line that is no accuracy, or

@@ -1,7 +1,5 @@
 """The command line's frame: the group of verbs, the streams, the console, and how errors leave."""
 
-from __future__ import annotations
-
 import errno
 import json
 import logging

@@ -1,7 +1,5 @@
 """`sif benchmark`: the fair race of search strategies."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any

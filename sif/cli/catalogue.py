@@ -1,7 +1,5 @@
 """`sif recipes` and `sif datasets`: what ships, and where data come from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`sif compare`: what a run found beside other recommenders, each tuned under the same budget."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """`sif doctor`: what is installed, what is missing, and the command that fixes it."""
 
-from __future__ import annotations
-
 import importlib.util
 from typing import Annotated
 

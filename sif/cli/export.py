@@ -1,7 +1,5 @@
 """`sif export`: a model taken out of its run, for other programs to serve."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Progress with an estimate of the time left; nothing at all when not on a terminal."""
 
-from __future__ import annotations
-
 from types import TracebackType
 from typing import Any
 
@@ -31,7 +29,7 @@ class TerminalProgress(Progress):
         self._task: TaskID | None = None
         self._stage, self._pending = "", 0
 
-    def __enter__(self) -> TerminalProgress:
+    def __enter__(self) -> "TerminalProgress":
         self._bar.start()
         return self
 

@@ -1,7 +1,5 @@
 """What the command line says of rankings."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.table import Table

@@ -1,7 +1,5 @@
 """`sif recommend`: the best items of a user, or the lists of all users as a file."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Annotated

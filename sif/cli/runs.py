@@ -1,7 +1,5 @@
 """`sif train`, `sif evaluate`: train and judge the model of a run again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`sif score`: points of a space, or a find, ranked without training."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict
 from pathlib import Path

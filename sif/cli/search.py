@@ -1,7 +1,5 @@
 """`sif search`: from a table to a found function, a comparison and a run directory."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

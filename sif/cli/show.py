@@ -1,7 +1,5 @@
 """Tables and sheets on the terminal."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

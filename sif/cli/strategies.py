@@ -1,7 +1,5 @@
 """`sif strategies`: what searches there are, what each is made of, where it runs and what a step costs."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

@@ -1,7 +1,5 @@
 """`sif table`: make a table of trained interaction functions, and say what one holds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Words that can mean two things: what lies in the working directory goes first, then recipes, then data sets."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sif.cli.app import errors

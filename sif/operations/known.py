@@ -1,7 +1,5 @@
 """The operations by name, from inside and outside the package, and what follows from what they compute."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 

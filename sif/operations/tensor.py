@@ -1,7 +1,5 @@
 """Two operations one after the other, over three modes: user, item and context."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The operations on two vectors that ship, by name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from sif.operations.base import Operation

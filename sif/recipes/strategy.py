@@ -1,7 +1,5 @@
 """The strategy of a recipe: a name of the table with settings, or an object from outside by import path and fields."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from enum import Enum

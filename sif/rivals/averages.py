@@ -1,7 +1,5 @@
 """Predictions that know no taste: the mean of all, and biases of users and items."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from nasp_core.types import Mixture

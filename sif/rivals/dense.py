@@ -1,7 +1,5 @@
 """Dense layers beside the embeddings: the functions that an engineer would guess, and published ones."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """Factorisations, with biases and without: the dot product that a searched function must beat, and CP."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

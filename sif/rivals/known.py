@@ -1,7 +1,5 @@
 """The one list of rivals, by name: what may stand beside the best architecture in a run and in a comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

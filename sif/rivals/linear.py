@@ -1,7 +1,5 @@
 """EASE and SLIM: scores from the counts of pairs of items."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

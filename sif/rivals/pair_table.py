@@ -1,7 +1,5 @@
 """What every method of a comparison is given: who has what in each part, and what was seen before it."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from dataclasses import dataclass, fields, replace
@@ -45,7 +43,7 @@ class PairTable:
     seen_test: sparse.csr_array
 
     @classmethod
-    def of(cls, parts: RankedParts) -> PairTable:
+    def of(cls, parts: RankedParts) -> "PairTable":
         """Read the parts of a ranking task; raises DataError where one has no pair that counts."""
         made = {part: parts.positives(part) for part in ("train", "valid", "test")}
         for part, matrix in made.items():
@@ -76,7 +74,7 @@ class PairTable:
         parts = (ones, self.train.indices.astype(np.int32), self.train.indptr.astype(np.int32))
         return sparse.csr_matrix(parts, shape=self.train.shape)
 
-    def without_test(self) -> PairTable:
+    def without_test(self) -> "PairTable":
         """Return this table with an empty test part: what a method is given to learn and to stop on."""
         return replace(self, test=sparse.csr_array(self.train.shape, dtype=bool))
 
@@ -99,7 +97,7 @@ class PairTable:
         write_atomically(path, buffer.getvalue())
 
     @classmethod
-    def load(cls, path: Path) -> PairTable:
+    def load(cls, path: Path) -> "PairTable":
         """Read what `save` wrote."""
         with np.load(path) as file:
             shape = tuple(file["shape"].tolist())

@@ -1,7 +1,5 @@
 """Published models that are points of the wide space."""
 
-from __future__ import annotations
-
 from sif.rivals.base import Rival, point
 from sif.spaces.wide_points import NAMED
 

@@ -1,7 +1,5 @@
 """A network as tables: every branch folds as its operation and predictor say."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

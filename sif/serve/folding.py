@@ -1,7 +1,5 @@
 """Scores of all items for a block of users, with everything that can be done once done once."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Users the model was not trained on: encoded by their history, and solved for with everything else fixed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple

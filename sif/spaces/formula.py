@@ -1,7 +1,5 @@
 """The found function as a formula that a person reads."""
 
-from __future__ import annotations
-
 from nasp_core.genotype import Genotype
 from sif.spaces.known import SPACES
 

@@ -1,7 +1,5 @@
 """The recommender's spaces by name, which is all that the rest of sif tells them apart by."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the ranking task is told: which pairs count, what is minimised, which metric says better."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

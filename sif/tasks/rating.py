@@ -1,7 +1,5 @@
 """The rating task: predict the rating of a user for an item (in a context)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ class Scale:
     high: float
 
     @classmethod
-    def of(cls, ratings: Tensor) -> Scale:
+    def of(cls, ratings: Tensor) -> "Scale":
         """Measure training ratings `[n]`; raises `DataError` when they do not vary."""
         values = ratings.double()
         std = float(values.std(unbiased=False))

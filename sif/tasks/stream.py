@@ -1,7 +1,5 @@
 """Batches as slices of a permutation of tensors that already lie on the device."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

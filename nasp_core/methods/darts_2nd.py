@@ -8,12 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.methods.darts import PAPER
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import ByAdam
+from nasp_core.parts import Argmax, ByAdam, FirstOrder, Logits, Softmax
 from nasp_core.parts.curvature import along
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.softmax import Softmax
 from nasp_core.strategy import Gradient, StepContext, Strategy
 from nasp_core.types import State
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
-from nasp_core.parts.skips import SKIP, edges_of
+from nasp_core.parts.hooks import SKIP, edges_of
 from nasp_core.strategy import Attached, Hook, Paper, Strategy
 
 __all__ = ["PAPER", "AuxiliarySkip", "darts_minus"]

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from nasp_core.network import Space
-from nasp_core.parts.fair_turns import FairTurns
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.no_gradient import NoGradient
+from nasp_core.parts import FairTurns, Logits, NoGradient
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.trials.on_supernet import evolve
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState

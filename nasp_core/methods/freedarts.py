@@ -8,10 +8,7 @@ from torch import Tensor
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.switches import Switches
-from nasp_core.parts.weights import Weights
+from nasp_core.parts import Argmax, ByRule, Switches, Weights
 from nasp_core.strategy import Paper, Schedule, StepContext, Strategy
 from nasp_core.types import Alpha, Mixture, State, group_names
 

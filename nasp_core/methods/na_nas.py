@@ -7,8 +7,8 @@ import torch
 
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
-from nasp_core.parts.noise import displaced
-from nasp_core.parts.softmax import Softmax
+from nasp_core.parts import Softmax
+from nasp_core.parts.samples import displaced
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState, group_names
 

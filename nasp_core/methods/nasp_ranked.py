@@ -11,10 +11,7 @@ from nasp_core.evaluation import better
 from nasp_core.methods.fairnas import PAPER as FAIRNAS
 from nasp_core.methods.nasp import PAPER
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.box import Box
-from nasp_core.parts.fair_turns import FairTurns
-from nasp_core.parts.first_order import FirstOrder
+from nasp_core.parts import Argmax, Box, FairTurns, FirstOrder
 from nasp_core.strategy import Select, SelectContext, Strategy
 from nasp_core.types import Active
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nasp_core.errors import StrategyError
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
-from nasp_core.parts.skips import Handles, skips_of
+from nasp_core.parts.hooks import Handles, skips_of
 from nasp_core.strategy import Attached, Hook, Paper, Strategy
 
 __all__ = ["PAPER", "NoisySkip", "noisy_darts"]

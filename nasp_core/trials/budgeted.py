@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.errors import SearchError
-from nasp_core.parts.first_order import FirstOrder
+from nasp_core.parts import FirstOrder
 from nasp_core.strategy import Gradient, Paper, qualified
 from nasp_core.trials.points import active_of, key_of, saved_point
 from nasp_core.trials.protocol import Proposal, SearchContext

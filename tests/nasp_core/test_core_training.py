@@ -14,7 +14,7 @@ from nasp_core.loop import Loop
 from nasp_core.methods.nasp import nasp
 from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.optimise import Optimiser, Training, autocast
-from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, one_hot
+from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, mixtures
 from nasp_core.strategy import SearchView, Strategy
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture, RelaxState
@@ -130,8 +130,8 @@ def test_settings_of_the_final_training_are_refused_in_a_search():
 
 def test_alpha_is_read_from_the_device_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    plain = one_hot.on_host
-    monkeypatch.setattr(one_hot, "on_host", lambda alpha: reads.append(1) or plain(alpha))
+    plain = mixtures.on_host
+    monkeypatch.setattr(mixtures, "on_host", lambda alpha: reads.append(1) or plain(alpha))
     case = CASES["conv-cell"]
     training = Training(epochs=2, batch_size=16, optimiser=SGD, evaluate_every=0)
     state = Loop(case.space(), case.task(), training, strategy=nasp(alpha_lr=0.1)).run()

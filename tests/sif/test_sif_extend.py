@@ -89,7 +89,7 @@ def test_a_run_says_what_its_strategy_was_made_of(ratings: str):
     told = run.result["strategy"]
     assert told["name"] == "nasp_core.strategy:Strategy"
     assert told["parts"] == MINE.describe()
-    assert told["settings"]["gradient"] == {"object": "nasp_core.parts.first_order:FirstOrder", **_fields()}
+    assert told["settings"]["gradient"] == {"object": "nasp_core.parts.gradients:FirstOrder", **_fields()}
     again = sif.search(ratings, recipe="run/recipe.toml", out="again", device="cpu")
     assert (again.path / "trace.jsonl").read_text() == (run.path / "trace.jsonl").read_text()
 

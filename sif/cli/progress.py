@@ -13,9 +13,10 @@ __all__ = ["TerminalProgress"]
 
 
 class TerminalProgress(Progress):
-    """Draws the running stage on stderr, with elapsed and remaining time."""
+    """Draws the running stage on stderr, with elapsed and remaining time; an interrupt says how to go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: str = "the same command goes on where this stopped") -> None:
+        self._again = again
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -37,6 +38,8 @@ class TerminalProgress(Progress):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        if kind is KeyboardInterrupt:
+            errors.print(self._again)
 
     def stage(self, name: str) -> None:
         """Name the stage."""

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from nasp_core.proxies import PROXIES
-from sif.cli.app import console, data_root, emit, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded, remark
 from sif.scoring import PointScores, score_points
 
 __all__ = ["print_scores", "score"]
@@ -35,7 +34,7 @@ def score(
     batch_size: Annotated[int, typer.Option(help="Samples of the batch.")] = 64,
     table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Rank untrained networks by training-free scores on one batch; larger is better."""
     told = score_points(
@@ -73,17 +72,16 @@ def print_scores(told: PointScores) -> None:
     judged = "accuracy" in told.points[0]
     console.print(
         f"{told.dataset}: {len(told.points)} of {told.space}, one batch of {told.batch_size}, seed {told.seed}",
-        markup=False,
     )
     table = Table("point", *names, *(["true %"] if judged else []))
     for column in table.columns[1:]:
         column.justify = "right"
     for point in told.points:
         values = ["-" if point["scores"][name] is None else f"{point['scores'][name]:.4g}" for name in names]
-        table.add_row(escape(point["name"]), *values, *([f"{point['accuracy']:.2f}"] if judged else []))
+        table.add_row(point["name"], *values, *([f"{point['accuracy']:.2f}"] if judged else []))
     for which, label in (("spearman", "Spearman's rho"), ("kendall", "Kendall's tau")):
         if told.correlations:
             table.add_row(label, *(f"{told.correlations[name][which]:.3f}" for name in names), "", style="bold")
     console.print(table)
     for name, reason in told.reasons.items():
-        console.print(f"note: {name}: {reason}", style="yellow", markup=False)
+        remark(f"{name}: {reason}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from sif.cli.app import console, data_root, emit, errors, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded
 from sif.cli.progress import TerminalProgress
 from sif.datasets import read
 from sif.errors import DataError
@@ -38,23 +38,19 @@ def build(
     names = [name.strip() for name in without.split(",") if name.strip()]
     plans = {each: PLANS[each].without(names) for each in tasks}
     interactions = read(data, root=data_root())
-    try:
-        with TerminalProgress() as bar:
-            began = False
+    with TerminalProgress() as bar:
+        began = False
 
-            def told(progress: BuildProgress) -> None:
-                nonlocal began
-                if not began:
-                    bar.stage("table")
-                    bar.started("trainings", progress.total, progress.done - 1)
-                    began = True
-                bar.stepped()
+        def told(progress: BuildProgress) -> None:
+            nonlocal began
+            if not began:
+                bar.stage("table")
+                bar.started("trainings", progress.total, progress.done - 1)
+                began = True
+            bar.stepped()
 
-            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, told=told)
-    except KeyboardInterrupt:
-        errors.print("the same command goes on where this stopped")
-        raise
-    console.print(f"written {out}\nkept    {journal_path(out)}\nnext    sif table show {out}", markup=False)
+        build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, told=told)
+    console.print(f"written {out}\nkept    {journal_path(out)}\nnext    sif table show {out}")
 
 
 @table.command("show")
@@ -64,7 +60,7 @@ def show(
         Path | None, typer.Argument(metavar="[FILE]", help="A table (default: the one that ships).")
     ] = None,
     best: Annotated[int, typer.Option(help="How many of the best points to name.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what a table holds: the best points, how far seeds agree, which choice matters."""
     if best < 1:
@@ -82,12 +78,11 @@ def print_summary(told: dict[str, Any]) -> None:
     console.print(
         f"{told['points']} points, seeds {', '.join(map(str, told['seeds']))}, on {made['data']} "
         f"({made['fingerprint']}); sif {made['versions']['sif']}, torch {made['versions']['torch']}",
-        markup=False,
     )
     for name, task in told["tasks"].items():
         _print_task(name, task, made["splits"][name])
     for pair, rho in told["between"].items():
-        console.print(f"between {pair}: Spearman {_number(rho)} of the points' mean test metrics", markup=False)
+        console.print(f"between {pair}: Spearman {_number(rho)} of the points' mean test metrics")
 
 
 def _print_task(name: str, task: dict[str, Any], split: str) -> None:
@@ -123,7 +118,7 @@ def _print_task(name: str, task: dict[str, Any], split: str) -> None:
         "cost": f"{task['seconds']:.0f} s of one processor core",
     }
     for label, text in lines.items():
-        console.print(f"  {label:<10} {text}", markup=False)
+        console.print(f"  {label:<10} {text}")
 
 
 def _number(value: float | None) -> str:

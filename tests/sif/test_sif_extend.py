@@ -151,7 +151,7 @@ def _environment() -> dict[str, str]:
         ("own_strategies:number", "own_strategies:number is of type int, no strategy: "),
         ("own strategies:slow", "is no name of an object; write package.module:object"),
         (":slow", "is no name of an object; write package.module:object"),
-        ("json:loads", "json:loads cannot be made of no settings: "),
+        ("json:loads", "strategy 'json:loads' needs the setting(s) s"),
     ],
 )
 def test_a_name_that_leads_nowhere(name: str, words: str, plugin: str):
@@ -167,7 +167,7 @@ def test_settings_of_ones_own_strategy_are_checked(plugin: str):
     ):
         with pytest.raises(StrategyError, match=words):
             recipe_of(f"{plugin}:slow", settings).make_strategy()
-    with pytest.raises(StrategyError, match="is a strategy, made already; it takes no setting 'lr'"):
+    with pytest.raises(StrategyError, match="ready' is made already; it takes no settings: lr"):
         recipe_of(f"{plugin}:ready", {"strategy.settings.lr": 1.0}).make_strategy()
 
 
@@ -217,7 +217,7 @@ def test_settings_under_their_old_names_are_read():
     old = StrategyRecipe(name="nasp-shortlist", settings={"looks": 9, "shorten": 2.0}).make()
     new = StrategyRecipe(name="nasp-shortlist", settings={"n_supernet_evals": 9, "epoch_divisor": 2.0}).make()
     assert old == new
-    with pytest.raises(StrategyError, match="looks is the old name of the setting n_supernet_evals; give one"):
+    with pytest.raises(StrategyError, match="'looks' is the old name of 'n_supernet_evals'; give one"):
         StrategyRecipe(name="spos", settings={"looks": 9, "n_supernet_evals": 8}).make()
 
 

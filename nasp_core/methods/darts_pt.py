@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.errors import SearchError
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
 from nasp_core.strategy import Paper, Select, SelectContext, Strategy
@@ -30,11 +29,7 @@ class Perturbation(Select):
     needs: ClassVar[dict[str, str]] = {
         "convex": "removals are from a mixture of shares that sum to one; use relax = Softmax"
     }
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises `SearchError` for negative trainings."""
-        if self.tune < 0:
-            raise SearchError(f"{self.describe()}: tune must be 0 or more")
+    least: ClassVar[dict[str, float]] = {"tune": 0}
 
     def select(self, context: SelectContext) -> Active:
         """Return the point that is left."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nasp_core.errors import SearchError
 from nasp_core.evaluation import better
 from nasp_core.methods.fairnas import PAPER as FAIRNAS
 from nasp_core.methods.nasp import PAPER
@@ -65,12 +65,7 @@ class Ranking(Select):
     count: int = 8
     epoch_divisor: float = 4.0
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `SearchError` for an empty final."""
-        if self.count < 1 or self.epoch_divisor < 1:
-            raise SearchError(
-                f"Ranking(count={self.count}, epoch_divisor={self.epoch_divisor}): both must be 1 or more"
-            )
+    least: ClassVar[dict[str, float]] = {"count": 1, "epoch_divisor": 1}
 
     def select(self, context: SelectContext) -> Active:
         """Return the finalist with the best validation metric; ties go to the larger alpha."""

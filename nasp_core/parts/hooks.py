@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -59,10 +59,7 @@ class PartialChannels(Hook):
 
     share: int = 4
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `StrategyError` for less than one part."""
-        if self.share < 1:
-            raise StrategyError(f"{self.describe()}: the share must be 1 or more")
+    least: ClassVar[dict[str, float]] = {"share": 1}
 
     def attach(self, space: Space) -> Attached:
         """Put narrow edges in place of the whole ones."""

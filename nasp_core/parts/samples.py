@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.errors import StrategyError
 from nasp_core.network import Space
 from nasp_core.parts.mixtures import Softmax, masked, on_host, projected, straight_through
 from nasp_core.strategy import Relax
@@ -120,10 +119,7 @@ class GumbelHard(Softmax):
 
     gives: ClassVar[frozenset[str]] = frozenset({"gradient", "discrete", "convex", "temperature", "shares", "random"})
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `StrategyError`."""
-        if self.samples < 1:
-            raise StrategyError(f"{self.describe()}: samples must be 1 or more")
+    least: ClassVar[dict[str, float]] = {"samples": 1}
 
     def mixture(
         self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator

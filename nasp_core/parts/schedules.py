@@ -78,10 +78,7 @@ class Complexity(Schedule):
 
     eta: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `StrategyError` for a reward for size."""
-        if self.eta < 0:
-            raise StrategyError(f"eta = {self.eta}: it must be 0 (size is free) or more")
+    least: ClassVar[dict[str, float]] = {"eta": 0}
 
     def penalty(self, mixture: Mixture, view: SearchView, state: State) -> Tensor | None:
         """Return the price of the mixture, a scalar; None where there is none."""

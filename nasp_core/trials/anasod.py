@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -50,9 +51,7 @@ class Anasod(Budgeted):
     name: str = "anasod"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "spread": 0.0}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "spread": 0.0}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried."""

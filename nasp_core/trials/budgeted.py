@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -44,18 +44,15 @@ class Budgeted:
     name: str = ""
     papers: tuple[Paper, ...] = ()
 
+    least: ClassVar[dict[str, float]] = {"trials": 1}
+    """Setting -> the least value that it may have."""
+
     def __post_init__(self) -> None:
         """Check the settings; raises `SearchError` for counts below their least."""
-        wrong = [
-            f"{name} = {getattr(self, name)}" for name, least in self.least().items() if getattr(self, name) < least
-        ]
+        wrong = [f"{name} = {getattr(self, name)}" for name, least in self.least.items() if getattr(self, name) < least]
         if wrong:
-            rule = ", ".join(f"{name} {least} or more" for name, least in self.least().items())
+            rule = ", ".join(f"{name} {least} or more" for name, least in self.least.items())
             raise SearchError(f"{self.name}: {', '.join(wrong)}; it must be: {rule}")
-
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return what a strategy keeps besides its history; nothing by default."""

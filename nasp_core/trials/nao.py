@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -116,18 +117,16 @@ class Nao(Budgeted):
     name: str = "nao"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {
-            "trials": 1,
-            "startup": 1,
-            "batch": 1,
-            "seeds": 1,
-            "hidden": 1,
-            "epochs": 1,
-            "unlabelled": 0,
-            "learning_rate": 0.0,
-        }
+    least: ClassVar[dict[str, float]] = {
+        "trials": 1,
+        "startup": 1,
+        "batch": 1,
+        "seeds": 1,
+        "hidden": 1,
+        "epochs": 1,
+        "unlabelled": 0,
+        "learning_rate": 0.0,
+    }
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the three networks, their optimiser, and the points that wait to be tried."""

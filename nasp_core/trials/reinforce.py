@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -90,9 +91,7 @@ class Reinforce(Budgeted):
     name: str = "reinforce"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "entropy": 0.0, "hidden": 1}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "entropy": 0.0, "hidden": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the controller, its optimiser, the baseline, and the tokens of the point that was asked last."""

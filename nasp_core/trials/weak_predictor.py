@@ -1,6 +1,7 @@
 """Weak predictors, one after another, each nearer to the best points.  Wu et al., NeurIPS 2021, arXiv:2102.10490."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -47,9 +48,7 @@ class WeakPredictor(Budgeted):
     name: str = "weak-predictor"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "startup": 1, "batch": 1, "top": 1, "pool": 1, "trees": 1}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "startup": 1, "batch": 1, "top": 1, "pool": 1, "trees": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried."""

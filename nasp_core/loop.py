@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasp_core.averaging import average, averaged, put_back
 from nasp_core.errors import ResumeError, SearchError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.network import Network, Space
-from nasp_core.optimise import Training, autocast
+from nasp_core.optimise import Training, autocast, average, averaged, put_back
 from nasp_core.state import pack, restore
 from nasp_core.strategy import Hook, SearchView, StepContext, Strategy, frozen
 from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed

@@ -1,17 +1,17 @@
 """How weights are trained: frozen settings that make a torch optimiser and its learning-rate schedule."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import SearchError
 
-__all__ = ["Optimiser", "Precision", "Training", "autocast"]
+__all__ = ["Optimiser", "Precision", "Training", "autocast", "average", "averaged", "put_back"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -178,3 +178,31 @@ class Training:
         if factor <= 1:
             return self
         return replace(self, epochs=self.epochs * factor, evaluate_every=self.evaluate_every * factor, min_steps=0)
+
+
+@torch.no_grad()
+def average(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> None:
+    """Take the present weights into the average; `state` has its `weights` and their `count` (None: no average)."""
+    if state is None:
+        return
+    state["count"] += 1
+    state["weights"] = [kept.to(weight.device) for kept, weight in zip(state["weights"], weights, strict=True)]
+    torch._foreach_lerp_(state["weights"], [w.detach() for w in weights], 1.0 / state["count"])
+
+
+@torch.no_grad()
+def averaged(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> list[Tensor] | None:
+    """Put the average in the place of the weights and return what stood there; None where there is no average."""
+    if state is None or not state["count"]:
+        return None
+    present = [weight.detach().clone() for weight in weights]
+    put_back(weights, state["weights"])
+    return present
+
+
+@torch.no_grad()
+def put_back(weights: Sequence[nn.Parameter], values: Sequence[Tensor] | None) -> None:
+    """Set the weights to `values`; nothing for None."""
+    if values is not None:
+        for weight, value in zip(weights, values, strict=True):
+            weight.copy_(value)

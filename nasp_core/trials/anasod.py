@@ -9,10 +9,17 @@ from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, best_first, finite_scores, known_keys, normal_scores, points_tried
+from nasp_core.trials.budgeted import (
+    Budgeted,
+    best_first,
+    finite_scores,
+    known_keys,
+    next_of_batch,
+    normal_scores,
+    points_tried,
+)
 from nasp_core.trials.gaussian_process import expected_improvement, log_marginal, posterior
 from nasp_core.trials.points import fresh_point, key_of
-from nasp_core.trials.pool import next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 

@@ -8,11 +8,18 @@ import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, Memo, finite_scores, normal_scores, points_tried
+from nasp_core.trials.budgeted import (
+    Budgeted,
+    Memo,
+    finite_scores,
+    new_points,
+    next_of_batch,
+    normal_scores,
+    points_tried,
+)
 from nasp_core.trials.gaussian_process import expected_improvement, log_marginal, posterior
 from nasp_core.trials.graphs import graph_of, kernel, wl_features
 from nasp_core.trials.points import key_of
-from nasp_core.trials.pool import new_points, next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 

@@ -15,12 +15,13 @@ from nasp_core.trials.budgeted import (
     best_first,
     finite_scores,
     known_keys,
+    new_points,
+    next_of_batch,
     normal_scores,
     points_tried,
     seeded,
 )
 from nasp_core.trials.points import key_of, point_of, tokens_of, vocabulary
-from nasp_core.trials.pool import new_points, next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 

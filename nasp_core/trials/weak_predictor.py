@@ -7,9 +7,16 @@ import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, finite_scores, normal_scores, points_tried, required
+from nasp_core.trials.budgeted import (
+    Budgeted,
+    finite_scores,
+    new_points,
+    next_of_batch,
+    normal_scores,
+    points_tried,
+    required,
+)
 from nasp_core.trials.points import one_hot
-from nasp_core.trials.pool import new_points, next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 

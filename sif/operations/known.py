@@ -11,8 +11,7 @@ from sif.encodings.rows import Rows
 from sif.operations.base import Operation
 from sif.operations.predictors import PREDICTORS, Predictor
 from sif.operations.tables import score_tables
-from sif.operations.tensor import TENSOR_OPERATIONS
-from sif.operations.two import OPERATIONS
+from sif.operations.tensor import OPERATIONS, TENSOR_OPERATIONS
 
 __all__ = [
     "OPERATIONS",

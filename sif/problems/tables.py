@@ -38,9 +38,8 @@ from sif.run_directory import RunDirectory
 from sif.serve.export import export_run
 from sif.sheet import Sheet
 from sif.spaces.build import build_network, make_space, small_space
-from sif.spaces.formula import formula
 from sif.spaces.interaction import InteractionSpace
-from sif.spaces.known import SPACES
+from sif.spaces.known import SPACES, formula
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
 from sif.tasks import RankingTask, RatingTask

@@ -15,8 +15,8 @@ from nasp_core.search import Found, train_genotype
 from nasp_core.training import Trained
 from nasp_core.types import State, Task
 from sif.checkpoint import load_tree, save_tree, write_atomically
+from sif.device import in_words
 from sif.errors import RunError
-from sif.memory import in_words
 from sif.run_directory import RunDirectory
 
 __all__ = ["RETRAINING", "Progress", "Stages", "searched", "trained_stage"]

@@ -14,7 +14,7 @@ from sif.encodings.side import SideTables
 from sif.encodings.sums import lists_of
 from sif.host import shielded
 from sif.operations.tables import FoldedSide
-from sif.serve.fold_rules import fold_side
+from sif.serve.folding import fold_side
 from sif.serve.row_losses import Asks, RowRanking, UserRows
 from sif.spaces.branch import FunctionBranch
 from sif.spaces.known import FunctionNetwork

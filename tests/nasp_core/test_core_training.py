@@ -7,13 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasp_core.averaging import average, averaged, put_back
 from nasp_core.errors import SearchError, StrategyError
 from nasp_core.evaluation import evaluate
 from nasp_core.loop import Loop
 from nasp_core.methods.nasp import nasp
 from nasp_core.network import Loss, Network, StepLoss
-from nasp_core.optimise import Optimiser, Training, autocast
+from nasp_core.optimise import Optimiser, Training, autocast, average, averaged, put_back
 from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, mixtures
 from nasp_core.strategy import SearchView, Strategy
 from nasp_core.training import train

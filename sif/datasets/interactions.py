@@ -77,15 +77,8 @@ class Interactions:
 
     def take(self, indices: IntArray) -> "Interactions":
         """Return the rows at `indices` (int64 [m]), with the same vocabularies."""
-        return replace(
-            self,
-            user=self.user[indices],
-            item=self.item[indices],
-            rating=None if self.rating is None else self.rating[indices],
-            timestamp=None if self.timestamp is None else self.timestamp[indices],
-            context=None if self.context is None else self.context[indices],
-            weight=None if self.weight is None else self.weight[indices],
-        )
+        columns = {name: getattr(self, name) for name in ("user", "item", "rating", "timestamp", "context", "weight")}
+        return replace(self, **{name: None if held is None else held[indices] for name, held in columns.items()})
 
     def user_items(self) -> Any:
         """Return a scipy CSR float32 [n_users, n_items]: the ratings, or ones for implicit feedback.

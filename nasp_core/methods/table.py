@@ -16,7 +16,7 @@ from nasp_core.lookup import resolve
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, TrialStrategy
 
-__all__ = ["RENAMED_SETTINGS", "STRATEGIES", "checked_strategy", "make_strategy", "settings_of"]
+__all__ = ["RENAMED_SETTINGS", "STRATEGIES", "checked_strategy", "known_settings", "make_strategy"]
 
 AnyStrategy = Strategy | TrialStrategy
 Maker = Callable[..., AnyStrategy]
@@ -66,7 +66,7 @@ def make_strategy(name: str, **settings: Any) -> AnyStrategy:
         StrategyError: The name or a setting is unknown (the nearest one is named), or it leads to no strategy.
     """
     found = resolve("strategy", name, STRATEGIES, StrategyError)
-    known = settings_of(name, found, settings)
+    known = known_settings(name, found, settings)
     if _is_made(found):
         return checked_strategy(name, found)
     try:
@@ -91,7 +91,7 @@ def _is_made(found: Any) -> bool:
     return not callable(found) or (isinstance(found, AnyStrategy) and not isinstance(found, type))
 
 
-def settings_of(name: str, found: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+def known_settings(name: str, found: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings by the names that what makes a strategy takes today.
 
     Raises `StrategyError` for an unknown, doubled or missing one, and for any of a strategy that is made already.

@@ -172,7 +172,6 @@ class ByRule(Gradient):
 
     def pinned(self) -> Gradient:
         """Return Adam along the validation gradient, at the same rate."""
-        from nasp_core.parts.gradients import FirstOrder
 
         return FirstOrder(lr=self.continuous_lr)
 

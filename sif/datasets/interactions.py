@@ -77,8 +77,9 @@ class Interactions:
 
     def take(self, indices: IntArray) -> "Interactions":
         """Return the rows at `indices` (int64 [m]), with the same vocabularies."""
-        columns = {name: getattr(self, name) for name in ("user", "item", "rating", "timestamp", "context", "weight")}
-        return replace(self, **{name: None if held is None else held[indices] for name, held in columns.items()})
+        held = {name: getattr(self, name) for name in ("user", "item", "rating", "timestamp", "context", "weight")}
+        rows: dict[str, Any] = {name: None if values is None else values[indices] for name, values in held.items()}
+        return replace(self, **rows)
 
     def user_items(self) -> Any:
         """Return a scipy CSR float32 [n_users, n_items]: the ratings, or ones for implicit feedback.

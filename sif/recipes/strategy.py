@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAd
 from pydantic.errors import PydanticSchemaGenerationError
 
 from nasp_core.errors import StrategyError
-from nasp_core.methods.table import STRATEGIES, checked_strategy, make_strategy, settings_of
+from nasp_core.methods.table import STRATEGIES, checked_strategy, known_settings, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
@@ -86,7 +86,7 @@ class StrategyRecipe(StrictTable):
         """Return the settings by their names of today, each checked by its type hint."""
         maker = resolve("strategy", self.name, STRATEGIES, StrategyError)
         hints, arguments = _hints(maker), dict[str, Any]()
-        for key, value in settings_of(self.name, maker, self.settings).items():
+        for key, value in known_settings(self.name, maker, self.settings).items():
             if key in _NOT_SETTINGS and self.name in STRATEGIES:
                 raise StrategyError(f"{key} is no setting of a recipe's strategy")
             kind = hints.get(key, Any)

@@ -191,7 +191,7 @@ def test_where_size_does_not_depend_on_choices_it_has_no_price():
     weights = {"operation": torch.ones(1, 5)}
     assert Complexity(1.0).penalty(Mixture(weights=weights), view_of(space), {}) is None
     assert Complexity(0.0).penalty(Mixture(weights=weights), view_of(CASES["conv-cell"].space()), {}) is None
-    with pytest.raises(StrategyError, match=r"^eta = -1"):
+    with pytest.raises(StrategyError, match=r"^Complexity\(eta=-1\): eta must be 0 or more$"):
         Complexity(-1)
 
 

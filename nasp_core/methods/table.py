@@ -51,7 +51,7 @@ class _Table(Mapping[str, Maker]):
 STRATEGIES: Mapping[str, Maker] = _Table()
 
 
-def make_strategy(name: str, **settings: Any) -> AnyStrategy:
+def make_strategy(name: str, /, **settings: Any) -> AnyStrategy:
     """Return the named strategy.
 
     Args:

@@ -151,7 +151,7 @@ def _environment() -> dict[str, str]:
         ("own_strategies:number", "own_strategies:number is of type int, no strategy: "),
         ("own strategies:slow", "is no name of an object; write package.module:object"),
         (":slow", "is no name of an object; write package.module:object"),
-        ("json:loads", "strategy 'json:loads' needs the setting(s) s"),
+        ("json:loads", "json:loads cannot be made of no settings: "),
     ],
 )
 def test_a_name_that_leads_nowhere(name: str, words: str, plugin: str):

@@ -1,7 +1,5 @@
 """An edge of a supernet, as hooks see it: its candidates as modules, and what a hook may add to them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +24,6 @@ class SupernetEdge(nn.ModuleList):
         """Return a candidate of this edge by name, newly made and not part of it."""
         raise NotImplementedError
 
-    def narrowed(self, share: int) -> SupernetEdge:
+    def narrowed(self, share: int) -> "SupernetEdge":
         """Return a new edge like this one; its candidates see 1 / `share` of the channels, or the nearest that fits."""
         raise NotImplementedError

@@ -1,7 +1,5 @@
 """The metrics of a network, and which of two is better."""
 
-from __future__ import annotations
-
 import math
 
 import torch

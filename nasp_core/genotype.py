@@ -1,7 +1,5 @@
 """The found architecture as plain data: JSON in, JSON out, versioned, readable by a person."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +39,7 @@ class Genotype:
         return json.dumps({name: getattr(self, name) for name in _FIELDS}, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Genotype:
+    def from_json(cls, text: str) -> "Genotype":
         """Read what `to_json` wrote; raises `GenotypeError` with the reason when the text is something else."""
         try:
             data = json.loads(text)

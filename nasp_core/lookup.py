@@ -1,7 +1,5 @@
 """Objects by name: one of a built-in table, an entry point of its kind's group, or `package.module:object`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """The one loop: it trains a network, and if the network is a space and a strategy is given, searches it."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -11,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasp_core.averaging import average, averaged, put_back
 from nasp_core.errors import SearchError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.network import Network, Space
-from nasp_core.optimise import Training, autocast
+from nasp_core.optimise import Training, autocast, average, averaged, put_back
 from nasp_core.state import pack, resumed
 from nasp_core.strategy import Hook, SearchView, StepContext, Strategy, frozen
 from nasp_core.types import Batch, Mixture, Phase, State, Task, derive_seed

@@ -1,7 +1,5 @@
 """What the loop trains: a network, and a network with choices (a space)."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple

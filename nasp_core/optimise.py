@@ -1,19 +1,17 @@
 """How weights are trained: frozen settings that make a torch optimiser and its learning-rate schedule."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import SearchError
 
-__all__ = ["Optimiser", "Precision", "Training", "autocast"]
+__all__ = ["Optimiser", "Precision", "Training", "autocast", "average", "averaged", "put_back"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -149,7 +147,7 @@ class Training:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise SearchError(f"precision = {self.precision!r}; there are auto, float32, bfloat16")
 
-    def shortened(self, factor: float) -> Training:
+    def shortened(self, factor: float) -> "Training":
         """Return this training in 1/`factor` of the epochs (at least one), with `factor` times the learning rate."""
         epochs = max(1, round(self.epochs / factor))
         gain = self.epochs / epochs
@@ -161,7 +159,7 @@ class Training:
         fewer = round(self.min_steps / gain)
         return replace(self, epochs=epochs, optimiser=faster, patience=None, min_steps=fewer)
 
-    def rest(self, epochs: int) -> Training:
+    def rest(self, epochs: int) -> "Training":
         """Return a training of weights that are trained already: `epochs` at a tenth of the learning rate."""
         slow = replace(
             self.optimiser,
@@ -171,7 +169,7 @@ class Training:
         )
         return replace(self, epochs=epochs, optimiser=slow, patience=None, min_steps=0, evaluate_every=0)
 
-    def stretched(self, steps_per_epoch: int) -> Training:
+    def stretched(self, steps_per_epoch: int) -> "Training":
         """Return this training with epochs and validation interval times the least factor that gives `min_steps`.
 
         The number of validations, and so the meaning of `patience`, stays as it is.
@@ -180,3 +178,31 @@ class Training:
         if factor <= 1:
             return self
         return replace(self, epochs=self.epochs * factor, evaluate_every=self.evaluate_every * factor, min_steps=0)
+
+
+@torch.no_grad()
+def average(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> None:
+    """Take the present weights into the average; `state` has its `weights` and their `count` (None: no average)."""
+    if state is None:
+        return
+    state["count"] += 1
+    state["weights"] = [kept.to(weight.device) for kept, weight in zip(state["weights"], weights, strict=True)]
+    torch._foreach_lerp_(state["weights"], [w.detach() for w in weights], 1.0 / state["count"])
+
+
+@torch.no_grad()
+def averaged(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> list[Tensor] | None:
+    """Put the average in the place of the weights and return what stood there; None where there is no average."""
+    if state is None or not state["count"]:
+        return None
+    present = [weight.detach().clone() for weight in weights]
+    put_back(weights, state["weights"])
+    return present
+
+
+@torch.no_grad()
+def put_back(weights: Sequence[nn.Parameter], values: Sequence[Tensor] | None) -> None:
+    """Set the weights to `values`; nothing for None."""
+    if values is not None:
+        for weight, value in zip(weights, values, strict=True):
+            weight.copy_(value)

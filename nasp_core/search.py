@@ -1,7 +1,5 @@
 """The one entry: `search(space, task, strategy, ...) -> Found`, for one-shot and for multi-trial strategies alike."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -15,11 +13,8 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop, Observer, Passing
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training
-from nasp_core.parts.alive import masked
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.box import Box
-from nasp_core.parts.one_hot import on_host
-from nasp_core.parts.pinned import Pinned
+from nasp_core.parts import Argmax, Box, Pinned
+from nasp_core.parts.mixtures import masked, on_host
 from nasp_core.state import pack, resumed
 from nasp_core.strategy import Gradient, SelectContext, Strategy
 from nasp_core.training import Trained, train

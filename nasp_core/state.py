@@ -1,7 +1,5 @@
 """Turns what evolves during a search into plain tensors and numbers, and back, so that it can be saved."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Each part is a frozen value that declares what it gives and what it needs; `Stra
 parts fit. What evolves during a search lives in the state that a part's `init` returned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -14,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nasp_core.errors import SearchError, StrategyError
+from nasp_core.errors import NaspError, SearchError, StrategyError
 from nasp_core.network import Network, Space, StepLoss
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.types import Active, Alpha, Batch, Mixture, Phase, RelaxState, State, Task, group_names
@@ -33,6 +31,7 @@ __all__ = [
     "SelectContext",
     "StepContext",
     "Strategy",
+    "below_least",
     "frozen",
     "qualified",
 ]
@@ -43,15 +42,29 @@ def qualified(kind: type, text: str) -> str:
     return text if kind.__module__.startswith("nasp_core.") else f"{kind.__module__}:{text}"
 
 
+def below_least(made: object, least: Mapping[str, float]) -> str:
+    """Return in words which settings are below the least value that they may have; empty where none is."""
+    wrong = (name for name, bound in least.items() if getattr(made, name) < bound)
+    return ", ".join(f"{name} must be {least[name]:g} or more" for name in wrong)
+
+
 class Part:
-    """Base of all parts: a frozen dataclass with two declarations.
+    """Base of all parts: a frozen dataclass with declarations.
 
     - `gives`: the properties it brings to a strategy, such as `gradient`.
     - `needs`: property -> why this part cannot do without it, and what to use instead; `a|b` needs either.
+    - `least`: setting -> the least value that it may have; `refuses` is raised for less.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[Mapping[str, str]] = {}
+    least: ClassVar[Mapping[str, float]] = {}
+    refuses: ClassVar[type[NaspError]] = StrategyError
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if wrong := below_least(self, self.least):
+            raise self.refuses(f"{self.describe()}: {wrong}")
 
     def describe(self) -> str:
         """Return the part as the text that makes it: `box(low=0.0, high=1.0)`."""
@@ -198,7 +211,7 @@ class Gradient(Part):
         """Change alpha and the continuous parameters once, in place."""
         raise NotImplementedError
 
-    def pinned(self) -> Gradient:
+    def pinned(self) -> "Gradient":
         """Return how the continuous parameters learn where the architecture is one given point; itself by default."""
         return self
 
@@ -231,6 +244,8 @@ class SelectContext:
 
 class Select(Part):
     """How the final selection is read."""
+
+    refuses: ClassVar[type[NaspError]] = SearchError
 
     def select(self, context: SelectContext) -> Active:
         """Return the live candidates of the found architecture."""

@@ -1,7 +1,5 @@
 """Passes over rows, each in a new order: what every reshuffled stream of batches is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Generic, TypeVar
 

@@ -1,7 +1,5 @@
 """Training of a plain network to the end."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The vocabulary of the core: choices, mixtures, batches, and what a task must offer."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

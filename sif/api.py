@@ -1,7 +1,5 @@
 """The library's face: `search` a table, `load` a run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """States on disk: one safetensors file each, no pickle, written to a temporary name and renamed."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """The state of the program around us: whatever it set in torch and numpy, our figures are those of a clean process."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile
@@ -144,7 +142,7 @@ class TemporaryFolder:
         self.path = Path(tempfile.mkdtemp(prefix=prefix))
         weakref.finalize(self, _remove, self.path, os.getpid())
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> TemporaryFolder:
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TemporaryFolder":
         return self
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:

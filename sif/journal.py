@@ -1,7 +1,5 @@
 """Finished pieces of work in a folder, each done once: how searches, trainings, comparisons, races and tables go on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -70,7 +68,7 @@ class Journal:
         self.sweep()
 
     @contextmanager
-    def opened(self, terms: Mapping[str, Any], doing: str) -> Iterator[Journal]:
+    def opened(self, terms: Mapping[str, Any], doing: str) -> Iterator["Journal"]:
         """Have the folder alone for a block, on these terms (see `check`)."""
         with alone(self.folder, doing):
             self.check(terms)

@@ -1,7 +1,5 @@
 """One process at a time in a folder: the second is told who is there."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

@@ -1,7 +1,5 @@
 """Ranking metrics over the full catalogue, with their exact expectation where scores are tied."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +74,7 @@ def rank_per_user(
 
 def _ranked(
     scores_of: Callable[[Tensor], Tensor], seen: Any, relevant: Any, k: tuple[int, ...], batch: int
-) -> Iterator[tuple[NDArray[np.int64], Tensor, _Places]]:
+) -> "Iterator[tuple[NDArray[np.int64], Tensor, _Places]]":
     """Yield, for each batch of users with a relevant item: the users, their scores with -inf for seen items, places."""
     _check(k, batch, seen.shape, relevant.shape)
     seen, relevant = seen.tocsr(), relevant.tocsr()
@@ -136,7 +134,7 @@ class _Places:
     total: Tensor
 
     @classmethod
-    def of(cls, values: Tensor, truth: Tensor, most: int) -> _Places:
+    def of(cls, values: Tensor, truth: Tensor, most: int) -> "_Places":
         """Read the groups of scores `[B, items]` down to the K-th, the last of them counted over all items."""
         best, ids = torch.topk(values, min(most + 1, values.shape[1]), dim=1)
         following, best, ids = best[:, most:], best[:, :most], ids[:, :most]

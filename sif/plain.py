@@ -1,7 +1,5 @@
 """Values of Python programs as plain data: scalars of numpy and torch, paths, enums, decimals."""
 
-from __future__ import annotations
-
 import numbers
 import os
 from collections.abc import Collection, Mapping, Set

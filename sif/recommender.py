@@ -1,7 +1,5 @@
 """`Recommender`: implicit's conventions over a searched interaction function."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -78,7 +76,7 @@ class Recommender:
     @shielded(draws=True)
     def fit(
         self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None
-    ) -> Recommender:
+    ) -> "Recommender":
         """Search and train on a CSR matrix float `[users, items]` and return self.
 
         `show_progress` is accepted for implicit's sake; nothing is printed. `callback(epoch, seconds, loss)` is called
@@ -253,7 +251,7 @@ class Recommender:
 
     @classmethod
     @shielded(draws=True)
-    def load(cls, file: str | Path) -> Recommender:
+    def load(cls, file: str | Path) -> "Recommender":
         """Return what `save` wrote; raises `RunError` when the file is something else."""
         made = cls()
         try:

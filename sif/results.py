@@ -1,7 +1,5 @@
 """The contract of `result.json`: one closed, versioned model for every problem."""
 
-from __future__ import annotations
-
 import platform
 import sys
 from collections.abc import Mapping

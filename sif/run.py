@@ -1,7 +1,5 @@
 """A finished run as an object: what was found, how good it is, and lists for its users."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +14,7 @@ from sif.run_directory import FinishedRun, RunDirectory
 from sif.serve.asked import count_of, in_a_list
 from sif.serve.opened import Opened, Opener
 from sif.spaces.build import is_additive
-from sif.spaces.formula import formula
+from sif.spaces.known import formula
 
 __all__ = ["Run"]
 

@@ -1,7 +1,5 @@
 """The run directory: everything a search leaves on disk, enough to resume, retrain, serve and explain it."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re
@@ -46,7 +44,7 @@ class RunDirectory:
             yield
 
     @classmethod
-    def create(cls, path: Path | None, name: str) -> RunDirectory:
+    def create(cls, path: Path | None, name: str) -> "RunDirectory":
         """Make a new directory: `path`, which must not hold a run yet, or the next free `runs/NAME-N`."""
         if path is None:
             stem = re.sub(r"[^\w.-]+", "-", name).strip("-") or "run"
@@ -58,7 +56,7 @@ class RunDirectory:
         return cls(path, new=True)
 
     @classmethod
-    def open(cls, path: Path | str, *, needs: str = "recipe.toml") -> RunDirectory:
+    def open(cls, path: Path | str, *, needs: str = "recipe.toml") -> "RunDirectory":
         """Open an existing run that has the file `needs`; raises `RunError` saying what is missing."""
         path = Path(path)
         if not path.is_dir():

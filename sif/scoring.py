@@ -1,7 +1,5 @@
 """Points of a recipe's space, or what a run found, ranked by training-free scores."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

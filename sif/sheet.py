@@ -1,7 +1,5 @@
 """One model of what is shown: tables and sheets, rendered by the terminal, the report's page and JSON alike."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 __all__ = ["Line", "Sheet", "Table"]
@@ -25,7 +23,7 @@ class Table:
     text: tuple[int, ...] = (0,)
     title: str = ""
 
-    def trimmed(self) -> Table:
+    def trimmed(self) -> "Table":
         """Return the table without columns that say nothing in any row (`-`)."""
         kept = [place for place in range(len(self.columns)) if any(row.cells[place] != "-" for row in self.rows)]
         rows = tuple(Line(tuple(row.cells[place] for place in kept), row.best) for row in self.rows)

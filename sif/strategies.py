@@ -1,7 +1,5 @@
 """What the strategies say of themselves: papers, parts, settings, spaces, and what a step of each costs."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable

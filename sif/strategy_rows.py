@@ -1,7 +1,5 @@
 """The rows of `sif strategies`: kept beside the package, so that nobody waits for them to be counted again."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The rows of `sif strategies ls` as they are kept beside the package, and whether they are still true."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from functools import cache

@@ -1,7 +1,5 @@
 """Writing TOML by `tomli_w`, with what recipes add: None, tuples, and lists on one line."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

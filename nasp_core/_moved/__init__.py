@@ -1,7 +1,5 @@
 """Names under which programs knew modules that have moved: they are looked up where they are now, with a warning."""
 
-from __future__ import annotations
-
 import pkgutil
 import warnings
 from collections.abc import Callable

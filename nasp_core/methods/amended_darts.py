@@ -1,7 +1,5 @@
 """Amended DARTS: a cheap correction of the gradient that keeps its direction.  Bi et al., 2019, arXiv:1910.11831."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,12 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import ByAdam
+from nasp_core.parts import Argmax, ByAdam, FirstOrder, Logits, Softmax
 from nasp_core.parts.curvature import along
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.softmax import Softmax
 from nasp_core.strategy import Gradient, Paper, StepContext, Strategy
 from nasp_core.types import State
 

@@ -1,13 +1,6 @@
 """ASAP: anneal the softmax and prune what falls behind.  Noy et al., AISTATS 2020, arXiv:1904.04123."""
 
-from __future__ import annotations
-
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.pruning import Prune
-from nasp_core.parts.softmax import Softmax
-from nasp_core.parts.temperature import Temperature
+from nasp_core.parts import Argmax, FirstOrder, Logits, Prune, Softmax, Temperature
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "asap"]

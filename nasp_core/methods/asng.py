@@ -1,7 +1,5 @@
 """ASNG: natural gradients on probabilities, by ranks of drawn points.  Akimoto et al., ICML 2019, arXiv:1905.08537."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.parts.alive import masked
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.categorical import Categorical
-from nasp_core.parts.simplex import Simplex
+from nasp_core.parts import Argmax, ByRule, Categorical, Simplex
+from nasp_core.parts.mixtures import masked
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.types import Active, Alpha, RelaxState, State, group_names
 

@@ -1,7 +1,5 @@
 """BaLeNAS: alpha as a Gaussian, learned by the Bayesian learning rule.  Zhang et al., CVPR 2022, arXiv:2111.13204."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,12 +8,9 @@ from torch import Tensor
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import NEEDS_GRADIENT
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.noise import displaced
-from nasp_core.parts.softmax import Softmax
+from nasp_core.parts import Argmax, ByRule, Logits, Softmax
+from nasp_core.parts.gradients import NEEDS_GRADIENT
+from nasp_core.parts.samples import displaced
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState, State, group_names
 

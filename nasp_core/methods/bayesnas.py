@@ -1,18 +1,13 @@
 """BayesNAS: switches whose relevance is learned, and pruned.  Zhou et al., ICML 2019, arXiv:1905.04919."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.pruning import prune
-from nasp_core.parts.single_level import SingleLevel
-from nasp_core.parts.switches import Switches
-from nasp_core.parts.weights import Weights
+from nasp_core.parts import Argmax, SingleLevel, Switches, Weights
+from nasp_core.parts.schedules import prune
 from nasp_core.strategy import Paper, Schedule, SearchView, Strategy
 from nasp_core.types import Mixture, State, group_names
 

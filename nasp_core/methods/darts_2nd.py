@@ -1,7 +1,5 @@
 """DARTS, second order: the gradient looks one weight step ahead.  Liu et al., ICLR 2019, arXiv:1806.09055."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,12 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.methods.darts import PAPER
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import ByAdam
+from nasp_core.parts import Argmax, ByAdam, FirstOrder, Logits, Softmax
 from nasp_core.parts.curvature import along
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.softmax import Softmax
 from nasp_core.strategy import Gradient, StepContext, Strategy
 from nasp_core.types import State
 

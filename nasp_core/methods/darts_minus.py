@@ -1,7 +1,5 @@
 """DARTS-: an auxiliary identity, fading.  Chu et al., ICLR 2021, arXiv:2009.01027."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +7,7 @@ from torch import Tensor, nn
 
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
-from nasp_core.parts.skips import SKIP, edges_of
+from nasp_core.parts.hooks import SKIP, edges_of
 from nasp_core.strategy import Attached, Hook, Paper, Strategy
 
 __all__ = ["PAPER", "AuxiliarySkip", "darts_minus"]

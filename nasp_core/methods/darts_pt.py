@@ -1,14 +1,11 @@
 """DARTS-PT: discretise by what the supernet loses.  Wang et al., ICLR 2021, arXiv:2108.04392."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nasp_core.errors import SearchError
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
 from nasp_core.strategy import Paper, Select, SelectContext, Strategy
@@ -32,11 +29,7 @@ class Perturbation(Select):
     needs: ClassVar[dict[str, str]] = {
         "convex": "removals are from a mixture of shares that sum to one; use relax = Softmax"
     }
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises `SearchError` for negative trainings."""
-        if self.tune < 0:
-            raise SearchError(f"{self.describe()}: tune must be 0 or more")
+    least: ClassVar[dict[str, float]] = {"tune": 0}
 
     def select(self, context: SelectContext) -> Active:
         """Return the point that is left."""

@@ -1,7 +1,5 @@
 """DOTS: operations first, then which edges.  Gu et al., CVPR 2021, arXiv:2010.00969."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,15 +7,10 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import masked
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.edges import INPUTS, EdgeLogits, edge_weights, subsets
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.pruning import prune, shares_of
-from nasp_core.parts.softmax import Softmax
-from nasp_core.parts.start_at import StartAt
-from nasp_core.parts.temperature import Temperature
+from nasp_core.parts import Argmax, EdgeLogits, FirstOrder, Logits, Softmax, StartAt, Temperature
+from nasp_core.parts.domains import INPUTS, edge_weights, subsets
+from nasp_core.parts.mixtures import masked
+from nasp_core.parts.schedules import prune, shares_of
 from nasp_core.strategy import Paper, Schedule, SearchView, Strategy
 from nasp_core.types import Alpha, RelaxState, State
 

@@ -1,7 +1,5 @@
 """DrNAS: mixture weights drawn from a Dirichlet.  Chen et al., ICLR 2021, arXiv:2006.10355."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,12 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.partial_channels import PartialChannels
-from nasp_core.parts.pruning import Shrink
-from nasp_core.parts.softmax import Dense
+from nasp_core.parts import Argmax, Dense, FirstOrder, Logits, PartialChannels, Shrink
 from nasp_core.strategy import Paper, Schedule, SearchView, Strategy
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState, State, group_names
 

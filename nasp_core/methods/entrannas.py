@@ -1,7 +1,5 @@
 """EnTranNAS: one cell a kind is a mixture, the others what it stands for.  Yang et al., CVPR 2021, arXiv:2101.11342."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from nasp_core.methods.darts import darts

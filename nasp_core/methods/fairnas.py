@@ -1,15 +1,11 @@
 """FairNAS: every candidate once in each step, then evolution.  Chu et al., ICCV 2021, arXiv:1907.01845."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 
 from nasp_core.network import Space
-from nasp_core.parts.fair_turns import FairTurns
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.no_gradient import NoGradient
+from nasp_core.parts import FairTurns, Logits, NoGradient
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.trials.on_supernet import evolve
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState

@@ -1,19 +1,13 @@
 """FreeDARTS: read the supernet as it was drawn, untrained.  Zhang et al., 2021, arXiv:2106.11542."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.switches import Switches
-from nasp_core.parts.weights import Weights
+from nasp_core.parts import Argmax, ByRule, Switches, Weights
 from nasp_core.strategy import Paper, Schedule, StepContext, Strategy
 from nasp_core.types import Alpha, Mixture, State, group_names
 
@@ -60,11 +54,7 @@ class Untrained(Schedule):
     rounds: int = 10
 
     gives: ClassVar[frozenset[str]] = frozenset({"untrained"})
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises `StrategyError`."""
-        if self.rounds < 1:
-            raise StrategyError(f"{self.describe()}: rounds must be 1 or more")
+    least: ClassVar[dict[str, float]] = {"rounds": 1}
 
     def arch_step_due(self, step: int, progress: float) -> bool:
         """Return whether there are rounds left."""

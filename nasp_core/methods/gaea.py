@@ -1,17 +1,12 @@
 """GAEA: multiplicative steps on the simplex.  Li et al., ICLR 2021, arXiv:2004.07802."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import NEEDS_GRADIENT
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.simplex import Simplex
-from nasp_core.parts.weights import Weights
+from nasp_core.parts import Argmax, ByRule, Simplex, Weights
+from nasp_core.parts.gradients import NEEDS_GRADIENT
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.types import State
 

@@ -1,12 +1,6 @@
 """GDAS: one drawn operation a choice runs, its gradient reaches all.  Dong and Yang, CVPR 2019, arXiv:1910.04465."""
 
-from __future__ import annotations
-
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.gumbel_hard import GumbelHard
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.temperature import Temperature
+from nasp_core.parts import Argmax, FirstOrder, GumbelHard, Logits, Temperature
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "gdas"]

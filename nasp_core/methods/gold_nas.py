@@ -1,7 +1,5 @@
 """GOLD-NAS: gates that close one by one under a growing price.  Bi et al., 2020, arXiv:2007.03331."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,12 +7,8 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import masked
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.pruning import Prune
-from nasp_core.parts.single_level import SingleLevel
-from nasp_core.parts.softmax import Dense
-from nasp_core.parts.switches import Switches
+from nasp_core.parts import Argmax, Dense, Prune, SingleLevel, Switches
+from nasp_core.parts.mixtures import masked
 from nasp_core.strategy import Paper, Schedule, SearchView, Strategy
 from nasp_core.types import Alpha, Mixture, RelaxState, State, group_names
 

@@ -1,7 +1,5 @@
 """GreedyNAS: train the paths that look good, then evolution.  You et al., CVPR 2020, arXiv:2003.11236."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,9 +8,7 @@ from torch import Tensor
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.uniform import Uniform
+from nasp_core.parts import ByRule, Logits, Uniform
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.trials.on_supernet import evolve
 from nasp_core.types import Active, Alpha, Mixture, Phase, RelaxState, State

@@ -1,7 +1,5 @@
 """MSG-DAS: disjoint drawn sub-graphs in each step.  Tan et al., 2021, arXiv:2107.04324."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +9,8 @@ from torch.nn import functional
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.gumbel_hard import GumbelHard
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.skips import Handles, skips_of
-from nasp_core.parts.temperature import Temperature
+from nasp_core.parts import Argmax, FirstOrder, GumbelHard, Logits, Temperature
+from nasp_core.parts.hooks import Handles, skips_of
 from nasp_core.strategy import Attached, Hook, Paper, Strategy
 
 __all__ = ["PAPER", "DropBlockSkip", "msg_das"]

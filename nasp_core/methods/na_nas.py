@@ -1,7 +1,5 @@
 """NA-NAS: follow the mean loss of a neighbourhood.  Wang et al., BMVC 2021, arXiv:2105.06369."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -9,8 +7,8 @@ import torch
 
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
-from nasp_core.parts.noise import displaced
-from nasp_core.parts.softmax import Softmax
+from nasp_core.parts import Softmax
+from nasp_core.parts.samples import displaced
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState, group_names
 

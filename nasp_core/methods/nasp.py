@@ -1,12 +1,6 @@
 """NASP: one operation alive at a time, chosen by a proximal step.  Yao et al., AAAI 2020, arXiv:1905.13577."""
 
-from __future__ import annotations
-
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.box import Box
-from nasp_core.parts.complexity import Complexity
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.one_hot import OneHot
+from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot
 from nasp_core.strategy import Paper, Strategy
 
 __all__ = ["PAPER", "nasp"]

@@ -1,22 +1,17 @@
 """NASP made reliable on small spaces: fair turns, then finalists ranked on validation.  After Yao et al., AAAI 2020."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nasp_core.errors import SearchError
 from nasp_core.evaluation import better
 from nasp_core.methods.fairnas import PAPER as FAIRNAS
 from nasp_core.methods.nasp import PAPER
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.box import Box
-from nasp_core.parts.fair_turns import FairTurns
-from nasp_core.parts.first_order import FirstOrder
+from nasp_core.parts import Argmax, Box, FairTurns, FirstOrder
 from nasp_core.strategy import Select, SelectContext, Strategy
 from nasp_core.types import Active
 
@@ -70,12 +65,7 @@ class Ranking(Select):
     count: int = 8
     epoch_divisor: float = 4.0
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `SearchError` for an empty final."""
-        if self.count < 1 or self.epoch_divisor < 1:
-            raise SearchError(
-                f"Ranking(count={self.count}, epoch_divisor={self.epoch_divisor}): both must be 1 or more"
-            )
+    least: ClassVar[dict[str, float]] = {"count": 1, "epoch_divisor": 1}
 
     def select(self, context: SelectContext) -> Active:
         """Return the finalist with the best validation metric; ties go to the larger alpha."""

@@ -1,7 +1,5 @@
 """NASP on wide spaces: fair turns, then a shortlist that the supernet itself ranks.  After Yao et al., AAAI 2020."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,9 +11,7 @@ from nasp_core.methods.fairnas import PAPER as FAIRNAS
 from nasp_core.methods.nasp import PAPER
 from nasp_core.methods.spos import PAPER as SPOS
 from nasp_core.network import Space
-from nasp_core.parts.box import Box
-from nasp_core.parts.fair_turns import FairTurns
-from nasp_core.parts.first_order import FirstOrder
+from nasp_core.parts import Box, FairTurns, FirstOrder
 from nasp_core.strategy import Select, SelectContext, Strategy
 from nasp_core.trials.neighbours import changes
 from nasp_core.types import Active, Task, derive_seed

@@ -1,17 +1,14 @@
 """NoisyDARTS: noise behind identities.  Chu and Zhang, BMVC 2021, arXiv:2005.03566."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nasp_core.errors import StrategyError
 from nasp_core.methods.darts import darts
 from nasp_core.network import Space
-from nasp_core.parts.skips import Handles, skips_of
+from nasp_core.parts.hooks import Handles, skips_of
 from nasp_core.strategy import Attached, Hook, Paper, Strategy
 
 __all__ = ["PAPER", "NoisySkip", "noisy_darts"]
@@ -26,10 +23,7 @@ class NoisySkip(Hook):
 
     factor: float = 0.2
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `StrategyError` for a negative deviation."""
-        if self.factor < 0:
-            raise StrategyError(f"{self.describe()}: the factor must be 0 or more")
+    least: ClassVar[dict[str, float]] = {"factor": 0}
 
     def attach(self, space: Space) -> Attached:
         """Put the noise behind each identity."""

@@ -1,19 +1,13 @@
 """PC-DARTS: a share of the channels, and edges weighed too.  Xu et al., ICLR 2020, arXiv:1907.05737."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.edges import INPUTS, EdgeLogits, edge_weights
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.partial_channels import PartialChannels
-from nasp_core.parts.softmax import Softmax
-from nasp_core.parts.start_at import StartAt
+from nasp_core.parts import Argmax, EdgeLogits, FirstOrder, PartialChannels, Softmax, StartAt
+from nasp_core.parts.domains import INPUTS, edge_weights
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.types import Alpha, RelaxState
 

@@ -1,7 +1,5 @@
 """RARTS: two copies of the weights, and alpha learns from both.  Xue et al., IEEE Access 2022, arXiv:2008.03901."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +9,8 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import NEEDS_GRADIENT, ByAdam
-from nasp_core.parts.first_order import FirstOrder
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.softmax import Softmax
+from nasp_core.parts import Argmax, ByAdam, FirstOrder, Logits, Softmax
+from nasp_core.parts.gradients import NEEDS_GRADIENT
 from nasp_core.strategy import Gradient, Paper, StepContext, Strategy, frozen
 from nasp_core.types import Alpha, State
 

@@ -1,7 +1,5 @@
 """RF-DARTS: features stay random, batch norms learn.  Zhang et al., CVPR 2023, arXiv:2208.08835."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import torch

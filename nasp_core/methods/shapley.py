@@ -1,7 +1,5 @@
 """Shapley-NAS: candidates are paid what they contribute.  Xiao et al., CVPR 2022, arXiv:2206.09811."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable
@@ -12,11 +10,7 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.softmax import Softmax
-from nasp_core.parts.start_at import StartAt
+from nasp_core.parts import Argmax, ByRule, Logits, Softmax, StartAt
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.types import Alpha, Mixture, State, group_names
 

@@ -1,21 +1,14 @@
 """SNAS: one level, weights drawn by Gumbel noise that cools down.  Xie et al., ICLR 2019, arXiv:1812.09926."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import masked
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.complexity import Complexity
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.noise import gumbel_like
-from nasp_core.parts.single_level import SingleLevel
-from nasp_core.parts.softmax import Softmax
-from nasp_core.parts.temperature import Temperature
+from nasp_core.parts import Argmax, Complexity, Logits, SingleLevel, Softmax, Temperature
+from nasp_core.parts.mixtures import masked
+from nasp_core.parts.samples import gumbel_like
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.types import Alpha, Mixture, Phase, RelaxState
 

@@ -1,10 +1,6 @@
 """SPOS: uniform single paths, then evolution on the supernet.  Guo et al., ECCV 2020, arXiv:1904.00420."""
 
-from __future__ import annotations
-
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.no_gradient import NoGradient
-from nasp_core.parts.uniform import Uniform
+from nasp_core.parts import Logits, NoGradient, Uniform
 from nasp_core.strategy import Paper, Strategy
 from nasp_core.trials.on_supernet import evolve
 

@@ -5,8 +5,6 @@ line here. The multi-trial strategies are those of `nasp_core.trials`. A strateg
 `package.module:object`.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil
@@ -14,13 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nasp_core.errors import StrategyError, did_you_mean
+from nasp_core.lookup import resolve
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, TrialStrategy
 
-__all__ = ["RENAMED_SETTINGS", "STRATEGIES", "make_strategy"]
+__all__ = ["RENAMED_SETTINGS", "STRATEGIES", "checked_strategy", "known_settings", "make_strategy"]
 
 AnyStrategy = Strategy | TrialStrategy
 Maker = Callable[..., AnyStrategy]
+_OF_A_TRIAL = ("ask", "describe", "gradient", "init", "name", "papers", "tell")
 
 RENAMED_SETTINGS: Mapping[str, str] = {"looks": "n_supernet_evals", "shorten": "epoch_divisor", "score": "proxy"}
 """Settings as they were called before -> now: what an old run directory's recipe says is read all the same."""
@@ -37,7 +37,8 @@ class _Table(Mapping[str, Maker]):
         self._where = {name.replace("_", "-"): f"{folder}.{name}:{name}" for name in ours} | dict(TRIALS)
 
     def __getitem__(self, name: str) -> Maker:
-        maker: Maker = _imported(self._where[name])
+        module, _, path = self._where[name].partition(":")
+        maker: Maker = getattr(importlib.import_module(module), path)
         return maker
 
     def __iter__(self) -> Iterator[str]:
@@ -47,47 +48,60 @@ class _Table(Mapping[str, Maker]):
         return len(self._where)
 
 
-def _imported(path: str) -> Any:
-    """Return the object at `package.module:object`."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
 STRATEGIES: Mapping[str, Maker] = _Table()
 
 
-def make_strategy(name: str, **settings: Any) -> AnyStrategy:
+def make_strategy(name: str, /, **settings: Any) -> AnyStrategy:
     """Return the named strategy.
 
     Args:
-        name: A name of the table, or `package.module:object`: a strategy, or what makes one of the settings.
+        name: A name of the table, an entry point of `sif.strategies`, or `package.module:object`: a strategy, or what
+            makes one of the settings.
         settings: The strategy's own settings; those left out have their defaults.
 
     Returns:
         A one-shot `Strategy` or a `TrialStrategy`.
 
     Raises:
-        StrategyError: The name or a setting is unknown (the nearest one is named), or the path leads to no strategy.
+        StrategyError: The name or a setting is unknown (the nearest one is named), or it leads to no strategy.
     """
-    maker = _maker(name)
-    if isinstance(maker, AnyStrategy) and not isinstance(maker, type):
+    found = resolve("strategy", name, STRATEGIES, StrategyError)
+    known = known_settings(name, found, settings)
+    if _is_made(found):
+        return checked_strategy(name, found)
+    try:
+        made = found(**known)
+    except TypeError as failed:
+        raise StrategyError(f"{name} cannot be made of {', '.join(known) or 'no settings'}: {failed}") from failed
+    return checked_strategy(name, made)
+
+
+def checked_strategy(name: str, made: Any) -> AnyStrategy:
+    """Return a strategy as it is; raises `StrategyError` for anything else."""
+    if isinstance(made, AnyStrategy):
+        return made
+    lacks = [each for each in _OF_A_TRIAL if not hasattr(made, each)]
+    raise StrategyError(
+        f"{name} is of type {type(made).__name__}, no strategy: a one-shot one is a nasp_core.strategy.Strategy, a "
+        f"multi-trial one has {', '.join(_OF_A_TRIAL)} (it lacks {', '.join(lacks)})"
+    )
+
+
+def _is_made(found: Any) -> bool:
+    return not callable(found) or (isinstance(found, AnyStrategy) and not isinstance(found, type))
+
+
+def known_settings(name: str, found: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings by the names that what makes a strategy takes today.
+
+    Raises `StrategyError` for an unknown, doubled or missing one, and for any of a strategy that is made already.
+    """
+    if _is_made(found):
         if settings:
             raise StrategyError(f"strategy {name!r} is made already; it takes no settings: {', '.join(settings)}")
-        return maker
-    settings = _checked(name, maker, settings)
-    made = maker(**settings)
-    if not isinstance(made, AnyStrategy):
-        raise StrategyError(
-            f"{name!r} makes a {type(made).__name__}, which is no strategy: it needs a Strategy, or ask and tell "
-            "(nasp_core.trials.TrialStrategy)"
-        )
-    return made
-
-
-def _checked(name: str, maker: Maker, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings by their present names; raises `StrategyError` for an unknown, doubled or missing one."""
+        return {}
     try:
-        known = inspect.signature(maker).parameters
+        known = inspect.signature(found).parameters
     except ValueError:  # of a class of C, which says nothing
         return dict(settings)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
@@ -106,18 +120,3 @@ def _checked(name: str, maker: Maker, settings: Mapping[str, Any]) -> dict[str, 
     if lacking:
         raise StrategyError(f"strategy {name!r} needs the setting(s) {', '.join(lacking)}")
     return made
-
-
-def _maker(name: str) -> Any:
-    if name in STRATEGIES:
-        return STRATEGIES[name]
-    if ":" in name:
-        try:
-            maker = _imported(name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise StrategyError(f"strategy {name!r} cannot be imported: {error}") from None
-        if not callable(maker) and not isinstance(maker, AnyStrategy):
-            raise StrategyError(f"{name!r} is a {type(maker).__name__}, neither a strategy nor what makes one")
-        return maker
-    hint = did_you_mean(name, STRATEGIES, "; did you mean {!r}?", ".")
-    raise StrategyError(f"unknown strategy {name!r}{hint} There are: {', '.join(STRATEGIES)}")

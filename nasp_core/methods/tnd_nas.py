@@ -1,7 +1,5 @@
 """TND-NAS: drawn points and a policy gradient, for costs without gradient.  Lyu and Wen, 2021, arXiv:2111.03892."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,13 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasp_core.parts.argmax import Argmax
-from nasp_core.parts.by_adam import step_architecture
-from nasp_core.parts.by_rule import ByRule
-from nasp_core.parts.categorical import Categorical
-from nasp_core.parts.complexity import Complexity
-from nasp_core.parts.logits import Logits
-from nasp_core.parts.pruning import Shrink
+from nasp_core.parts import Argmax, ByRule, Categorical, Complexity, Logits, Shrink
+from nasp_core.parts.gradients import step_architecture
 from nasp_core.strategy import Paper, StepContext, Strategy
 from nasp_core.types import Alpha, State, group_names
 

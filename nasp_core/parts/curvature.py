@@ -1,7 +1,5 @@
 """Second derivatives of the training loss along a direction of the weights, by central differences."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

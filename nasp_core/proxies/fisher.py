@@ -1,7 +1,5 @@
 """How much the loss depends on each channel at the start.  Theis et al. 2018, arXiv:1801.05787; Turner et al. 2020."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

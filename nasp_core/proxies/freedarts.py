@@ -1,7 +1,5 @@
 """How sensitive an untrained supernet is to each candidate.  Zhang et al. 2021 (FreeDARTS), arXiv:2106.11542."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext

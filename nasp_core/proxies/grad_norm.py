@@ -1,7 +1,5 @@
 """How steep the loss is in the weights at the start.  Abdelfattah et al., ICLR 2021, arXiv:2101.08134."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """How much the weights keep the gradient flowing.  Wang et al., ICLR 2020, arXiv:2002.07376."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

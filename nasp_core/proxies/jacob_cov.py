@@ -1,7 +1,5 @@
 """How alike the output's gradients are at the samples of a batch.  Mellor et al. 2020, arXiv:2006.04647v1."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Into how many linear pieces a network cuts its inputs.  Chen, Gong and Wang, ICLR 2021 (TE-NAS), arXiv:2102.11535."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """How differently the ReLUs of a network see the pictures of a batch.  Mellor et al., ICML 2021, arXiv:2006.04647."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar

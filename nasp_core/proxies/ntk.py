@@ -1,7 +1,5 @@
 """How evenly a network would learn its samples.  Chen, Gong and Wang, ICLR 2021 (TE-NAS), arXiv:2102.11535."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The score of a point of a space, of its network freshly drawn or of the supernet; and trials judged by it."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -44,7 +42,7 @@ def proxy_score(score: Proxy, space: Space, active: Active, batch: Batch, loss: 
 
 def proxy_judge(
     score: Proxy, space: Space, task: Task, *, batch_size: int = 64, seed: int = 0
-) -> Callable[[Proposal], float]:
+) -> "Callable[[Proposal], float]":
     """Return a judge for `nasp_core.trials.explore`: what a multi-trial strategy proposes is scored, not trained.
 
     All points are judged by one training batch and weights of one seed; a point proposed again is not scored again. The
@@ -54,7 +52,7 @@ def proxy_judge(
     weights = derive_seed(seed, "score-judge", "weights")
     known: dict[tuple[tuple[int, ...], ...], float] = {}
 
-    def judge(proposal: Proposal) -> float:
+    def judge(proposal: "Proposal") -> float:
         key = tuple(proposal.active[group.name] for group in space.groups)
         if key not in known:
             known[key] = proxy_score(score, space, proposal.active, batch, task.loss, seed=weights)

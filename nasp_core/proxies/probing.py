@@ -1,7 +1,5 @@
 """What the scores share: a copy to work on, its weights and gradients, the codes of its rectifiers, its samples."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence

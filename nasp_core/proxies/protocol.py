@@ -1,7 +1,5 @@
 """A number for an untrained network: what a training-free score is."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Protocol
 
 from nasp_core.network import Loss, Network

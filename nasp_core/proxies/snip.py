@@ -1,7 +1,5 @@
 """How much the loss depends on each weight at the start.  Lee et al., ICLR 2019, arXiv:1810.02340."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """How much flows through all paths of a network, data aside.  Tanaka et al., NeurIPS 2020, arXiv:2006.05467."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar

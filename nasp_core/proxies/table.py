@@ -1,7 +1,5 @@
 """The one name table of proxies: used at the edge (recipes, command line), never inside the core."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any

@@ -1,7 +1,5 @@
 """A case of the conformance suite: a small space with a task; and the one that the core itself brings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any

@@ -7,8 +7,6 @@ A strategy of your own, on the cases of your own spaces, is held to the same che
 One search of the strategy on the case feeds all checks (`Subject`). A check raises AssertionError with the figures.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A bilevel problem with quadratic losses, whose hypergradients have a closed form."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal

@@ -1,7 +1,5 @@
 """What every space must keep, whatever the strategy; each check raises AssertionError with the figures."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Each check raises AssertionError with the figures when it is broken; `nasp_core.testing.conformance` collects them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """A seekable stream of batches over tensors, for planted tasks."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from nasp_core.stream import Passes

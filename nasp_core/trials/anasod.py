@@ -1,19 +1,25 @@
 """Search over how often each operation occurs, not where.  Wan et al., WACV 2022, arXiv:2111.04670."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, best_first, finite_scores, known_keys, normal_scores, points_tried
+from nasp_core.trials.budgeted import (
+    Budgeted,
+    best_first,
+    finite_scores,
+    known_keys,
+    next_of_batch,
+    normal_scores,
+    points_tried,
+)
 from nasp_core.trials.gaussian_process import expected_improvement, log_marginal, posterior
 from nasp_core.trials.points import fresh_point, key_of
-from nasp_core.trials.pool import next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
@@ -52,9 +58,7 @@ class Anasod(Budgeted):
     name: str = "anasod"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "spread": 0.0}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "spread": 0.0}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried."""

@@ -1,10 +1,8 @@
 """Asynchronous successive halving, through Optuna.  Li et al., MLSys 2020, arXiv:1810.05934."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -49,9 +47,7 @@ class Asha(Budgeted):
     name: str = "asha"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "rungs": 1, "reduction": 2}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "rungs": 1, "reduction": 2}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return what Optuna remembers: it is made again from the history."""

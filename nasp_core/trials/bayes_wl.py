@@ -1,19 +1,25 @@
 """Bayesian optimisation on a graph kernel (NASBOWL).  Ru et al., ICLR 2021, arXiv:2006.07556."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, Memo, finite_scores, normal_scores, points_tried
+from nasp_core.trials.budgeted import (
+    Budgeted,
+    Memo,
+    finite_scores,
+    new_points,
+    next_of_batch,
+    normal_scores,
+    points_tried,
+)
 from nasp_core.trials.gaussian_process import expected_improvement, log_marginal, posterior
 from nasp_core.trials.graphs import graph_of, kernel, wl_features
 from nasp_core.trials.points import key_of
-from nasp_core.trials.pool import new_points, next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
@@ -50,9 +56,7 @@ class BayesWl(Budgeted):
     name: str = "bayes-wl"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "iterations": 0}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "startup": 2, "batch": 1, "pool": 1, "iterations": 0}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried, and what is known of points' graphs."""

@@ -1,36 +1,27 @@
 """What multi-trial strategies with a budget share: the count of trainings, and the history of results."""
 
-from __future__ import annotations
-
 import importlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from nasp_core.errors import SearchError
-from nasp_core.parts.first_order import FirstOrder
+from nasp_core.network import Space
+from nasp_core.parts import FirstOrder
 from nasp_core.strategy import Gradient, Paper, qualified
-from nasp_core.trials.points import active_of, key_of, saved_point
+from nasp_core.trials.neighbours import mutated
+from nasp_core.trials.points import active_of, fresh_point, key_of, saved_point
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
-__all__ = [
-    "Budgeted",
-    "Memo",
-    "best_first",
-    "finite_scores",
-    "known_keys",
-    "normal_scores",
-    "points_tried",
-    "required",
-    "seeded",
-]
+__all__ = ["Budgeted", "Memo", "best_first", "finite_scores", "known_keys", "new_points", "next_of_batch"]
+__all__ += ["normal_scores", "points_tried", "required", "seeded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +37,15 @@ class Budgeted:
     name: str = ""
     papers: tuple[Paper, ...] = ()
 
+    least: ClassVar[dict[str, float]] = {"trials": 1}
+    """Setting -> the least value that it may have."""
+
     def __post_init__(self) -> None:
         """Check the settings; raises `SearchError` for counts below their least."""
-        wrong = [
-            f"{name} = {getattr(self, name)}" for name, least in self.least().items() if getattr(self, name) < least
-        ]
+        wrong = [f"{name} = {getattr(self, name)}" for name, least in self.least.items() if getattr(self, name) < least]
         if wrong:
-            rule = ", ".join(f"{name} {least} or more" for name, least in self.least().items())
+            rule = ", ".join(f"{name} {least} or more" for name, least in self.least.items())
             raise SearchError(f"{self.name}: {', '.join(wrong)}; it must be: {rule}")
-
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return what a strategy keeps besides its history; nothing by default."""
@@ -155,3 +143,46 @@ def seeded(generator: torch.Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def next_of_batch(
+    context: SearchContext, state: State, startup: int, choose: Callable[[], list[Active]]
+) -> Proposal | None:
+    """Return the next point of `state["queue"]`; where it is empty, `choose` fills it; at first random points.
+
+    `choose` is not asked before `startup` points have results. Where it has nothing new either, a random point is
+    tried; None when there is none.
+    """
+    known = known_keys(state)
+    state["queue"] = [point for point in state["queue"] if key_of(active_of(point)) not in known]
+    if not state["queue"] and len(state["results"]) >= startup:
+        state["queue"] = [saved_point(point) for point in choose() if key_of(point) not in known]
+    if state["queue"]:
+        return Proposal(active_of(state["queue"][0]))
+    fresh = fresh_point(context.space, known, state["generator"])
+    return None if fresh is None else Proposal(fresh)
+
+
+def new_points(space: Space, state: State, count: int, parents: int = 10) -> list[Active]:
+    """Return `count` points that were not tried, each once: half changed from the best `parents`, half random.
+
+    A changed one is one to three changes away. Fewer where the space is nearly walked through.
+    """
+    generator, known = state["generator"], known_keys(state)
+    points = points_tried(state)
+    best = [points[place] for place in best_first(state)[:parents]]
+
+    def change() -> Active:
+        point = best[int(torch.randint(len(best), (), generator=generator))]
+        for _ in range(int(torch.randint(1, 4, (), generator=generator))):
+            point = mutated(space, point, generator)
+        return point
+
+    found: dict[str, Active] = {}
+    for number in range(count):
+        point = fresh_point(space, known, generator, change if number % 2 == 0 else None)
+        if point is None:
+            break
+        known.add(key_of(point))
+        found[key_of(point)] = point
+    return list(found.values())

@@ -1,14 +1,12 @@
 """Train every point of a space: the truth that a search on a small space is measured against."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.parts.first_order import FirstOrder
+from nasp_core.parts import FirstOrder
 from nasp_core.strategy import Gradient, Paper
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import State

@@ -1,8 +1,7 @@
 """Regularised evolution: the oldest dies, however good.  Real et al., AAAI 2019, arXiv:1802.01548."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -41,9 +40,7 @@ class Evolution(Budgeted):
     name: str = "evolution"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "population": 1, "sample": 1}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "population": 1, "sample": 1}
 
     def propose(self, context: SearchContext, state: State) -> Proposal | None:
         """Return a child of the best of a sample; a random point while the population is not full."""

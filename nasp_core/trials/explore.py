@@ -1,7 +1,5 @@
 """The ask/tell loop without training: for tables of results, and for whoever can judge a point at once."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What the strategies on Optuna share: the library, loaded when it is needed and kept quiet, and a study's memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType

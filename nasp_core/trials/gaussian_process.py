@@ -1,7 +1,5 @@
 """Gaussian processes on a given kernel: posterior, marginal likelihood, expected improvement."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Points as labelled graphs, and what the Weisfeiler-Lehman kernel sees of them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

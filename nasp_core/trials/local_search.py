@@ -1,8 +1,7 @@
 """Climb by single changes, and start anew at every top.  White et al., UAI 2021, arXiv:2005.02960."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -42,9 +41,7 @@ class LocalSearch(Budgeted):
     name: str = "local-search"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "starts": 1}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "starts": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return where the climb stands (None: nowhere yet), and the seed of the order of its neighbours."""

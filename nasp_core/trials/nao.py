@@ -1,9 +1,8 @@
 """Move points uphill in a learned continuous space (NAO).  Luo et al., NeurIPS 2018, arXiv:1808.07233."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,13 @@ from nasp_core.trials.budgeted import (
     best_first,
     finite_scores,
     known_keys,
+    new_points,
+    next_of_batch,
     normal_scores,
     points_tried,
     seeded,
 )
 from nasp_core.trials.points import key_of, point_of, tokens_of, vocabulary
-from nasp_core.trials.pool import new_points, next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
@@ -118,18 +118,16 @@ class Nao(Budgeted):
     name: str = "nao"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {
-            "trials": 1,
-            "startup": 1,
-            "batch": 1,
-            "seeds": 1,
-            "hidden": 1,
-            "epochs": 1,
-            "unlabelled": 0,
-            "learning_rate": 0.0,
-        }
+    least: ClassVar[dict[str, float]] = {
+        "trials": 1,
+        "startup": 1,
+        "batch": 1,
+        "seeds": 1,
+        "hidden": 1,
+        "epochs": 1,
+        "unlabelled": 0,
+        "learning_rate": 0.0,
+    }
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the three networks, their optimiser, and the points that wait to be tried."""

@@ -1,7 +1,5 @@
 """The neighbours of a point: what one change of one choice leads to."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

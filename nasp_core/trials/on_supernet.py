@@ -1,8 +1,7 @@
 """The supernet asked by a multi-trial strategy: SPOS' search by evolution."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nasp_core.errors import SearchError
 from nasp_core.strategy import Select, SelectContext
@@ -25,10 +24,7 @@ class Explore(Select):
     trial: TrialStrategy
     n_supernet_evals: int = 200
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `SearchError`."""
-        if self.n_supernet_evals < 1:
-            raise SearchError(f"{self.describe()}: n_supernet_evals must be 1 or more")
+    least: ClassVar[dict[str, float]] = {"n_supernet_evals": 1}
 
     def select(self, context: SelectContext) -> Active:
         """Return the best point that was asked about."""

@@ -1,7 +1,5 @@
 """Points of a space as plain data, as token sequences and as vectors; drawing a point that was not tried yet."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Strategies that do not relax: they propose points, and learn from scores."""
 
-from __future__ import annotations
-
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch

@@ -1,13 +1,11 @@
 """Random search: the baseline that every strategy has to beat under the same budget."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 
 from nasp_core.errors import SearchError
-from nasp_core.parts.first_order import FirstOrder
+from nasp_core.parts import FirstOrder
 from nasp_core.strategy import Gradient, Paper
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import State

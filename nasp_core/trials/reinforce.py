@@ -1,9 +1,8 @@
 """A controller writes points token by token and learns from scores.  Zoph & Le, ICLR 2017, arXiv:1611.01578."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -92,9 +91,7 @@ class Reinforce(Budgeted):
     name: str = "reinforce"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "entropy": 0.0, "hidden": 1}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "learning_rate": 0.0, "decay": 0.0, "entropy": 0.0, "hidden": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the controller, its optimiser, the baseline, and the tokens of the point that was asked last."""

@@ -1,9 +1,8 @@
 """Rank random points by a training-free proxy, and train the first of them.  After Abdelfattah et al., ICLR 2021."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -51,9 +50,7 @@ class Screen(Budgeted):
         super().__post_init__()
         make_proxy(self.proxy)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "pool": 1, "batch_size": 2}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "pool": 1, "batch_size": 2}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the seed of the weights and the batch, and the ranked points: none yet."""

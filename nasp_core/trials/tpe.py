@@ -1,9 +1,7 @@
 """Tree-structured Parzen estimators, through Optuna.  Bergstra et al., NIPS 2011."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -45,9 +43,7 @@ class Tpe(Budgeted):
     name: str = "tpe"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "startup": 1, "candidates": 1}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "startup": 1, "candidates": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the seed of all draws."""

@@ -1,16 +1,22 @@
 """Weak predictors, one after another, each nearer to the best points.  Wu et al., NeurIPS 2021, arXiv:2102.10490."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from nasp_core.network import Space
 from nasp_core.strategy import Paper
-from nasp_core.trials.budgeted import Budgeted, finite_scores, normal_scores, points_tried, required
+from nasp_core.trials.budgeted import (
+    Budgeted,
+    finite_scores,
+    new_points,
+    next_of_batch,
+    normal_scores,
+    points_tried,
+    required,
+)
 from nasp_core.trials.points import one_hot
-from nasp_core.trials.pool import new_points, next_of_batch
 from nasp_core.trials.protocol import Proposal, SearchContext
 from nasp_core.types import Active, State
 
@@ -49,9 +55,7 @@ class WeakPredictor(Budgeted):
     name: str = "weak-predictor"
     papers: tuple[Paper, ...] = (PAPER,)
 
-    def least(self) -> dict[str, float]:
-        """Return the least value that a setting may have, by name."""
-        return {"trials": 1, "startup": 1, "batch": 1, "top": 1, "pool": 1, "trees": 1}
+    least: ClassVar[dict[str, float]] = {"trials": 1, "startup": 1, "batch": 1, "top": 1, "pool": 1, "trees": 1}
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
         """Return the points that wait to be tried."""

@@ -1,7 +1,5 @@
 """Where a race is run: what an arena must offer."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 from sif.benchmark.entrants import Entrant

@@ -1,7 +1,5 @@
 """What every strategy of a race may spend: seconds, trainings of points, or passes over the training part."""
 
-from __future__ import annotations
-
 import math
 import re
 import time
@@ -42,7 +40,7 @@ class Budget:
     unit: Unit
 
     @classmethod
-    def parse(cls, text: str) -> Budget:
+    def parse(cls, text: str) -> "Budget":
         """Return the budget of `60s`, `2m`, `1h`, `200evaluations` or `24epochs`; raises `RaceError` for others."""
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text)
         word = found[2] if found else ""

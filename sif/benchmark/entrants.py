@@ -1,7 +1,5 @@
 """Who takes part in a race: strategies by name, with settings of their own."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace

@@ -1,7 +1,5 @@
 """The race on data: a recipe's data and split, a budget for each search, the recipe's final training for each find."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """How a one-shot search is brought to the size of a budget."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any

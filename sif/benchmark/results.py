@@ -1,7 +1,5 @@
 """The contract of a race's `results.json`: a closed, versioned model; and how its rows are made of runs."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Training-free scores against the true accuracies of cells: Kendall's tau and Spearman's rho."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

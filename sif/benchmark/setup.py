@@ -1,7 +1,5 @@
 """From what a user asks for to the arena of a race."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

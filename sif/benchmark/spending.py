@@ -1,7 +1,5 @@
 """A multi-trial strategy that stops asking when its budget is spent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """What a network costs: parameters and multiply-adds."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode

@@ -1,7 +1,5 @@
 """From a recipe of cells to its data: what is read, how it is cut, and the two tasks made of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol

@@ -1,7 +1,5 @@
 """The trained network of a cell as a file for other programs: an ONNX graph, or its weights with all settings."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import tempfile

@@ -1,7 +1,5 @@
 """Whether the networks of a recipe of cells fit into memory, before they are built."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -12,7 +10,7 @@ from nasp_core.network import Network
 from nasp_core.types import Mixture
 from sif.cells.networks import build_cells, make_supernet
 from sif.cells.recipes import CellRecipe
-from sif.memory import FLOAT, available, check_fits, trained_bytes
+from sif.device import FLOAT, available, check_fits, trained_bytes
 
 __all__ = ["Stage", "check_cells"]
 

@@ -1,7 +1,5 @@
 """What a space of cells is beside its supernet: how its networks are made and how its cells are written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """From recipes and genotypes to supernets and networks of cells."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A cell as edges and as one line of text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from nasp_core.genotype import Genotype

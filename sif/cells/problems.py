@@ -1,7 +1,5 @@
 """Cells of CNNs and RNNs as two more problems: pictures and text."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -73,13 +71,13 @@ class CellProblem(Problem):
 
     def open(
         self, recipe: CellRecipe, *, source: Any = None, device: str = "auto", root: Path | None = None
-    ) -> CellInstance:
+    ) -> "CellInstance":
         """Read, check and cut the data a recipe names; `source` (`Pictures`, `Corpus`) stands in for them."""
         data = prepare_cells(recipe, source=source, device=device, root=root)
         self.check(recipe, data.facts)
         return CellInstance(recipe, data)
 
-    def reopen(self, recipe: CellRecipe, *, device: str = "auto", root: Path | None = None) -> CellInstance:
+    def reopen(self, recipe: CellRecipe, *, device: str = "auto", root: Path | None = None) -> "CellInstance":
         """Open the recipe of a finished run; no training needs the table of true accuracies."""
         plain = recipe.model_copy(update={"table": ""}) if recipe.accuracies() else recipe
         return self.open(plain, device=device, root=root)

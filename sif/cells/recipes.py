@@ -1,7 +1,5 @@
 """The recipes of cell searches: pictures and text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 

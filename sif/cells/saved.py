@@ -1,7 +1,5 @@
 """The saved network of a run of cells."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """What a run of cells found, for people: the comparison and the cell as a picture."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Mapping, Sequence
 from typing import Any

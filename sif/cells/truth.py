@@ -1,7 +1,5 @@
 """True accuracies of all cells of a space, from a table that the user has."""
 
-from __future__ import annotations
-
 import csv
 import io
 import lzma
@@ -34,7 +32,7 @@ class CellTable:
     recipe: str
     least: Any
 
-    def read(self, path: str | Path) -> TrueAccuracies:
+    def read(self, path: str | Path) -> "TrueAccuracies":
         """Read a CSV file, plain, `.gz` or `.xz`, with the columns of `columns` and `cell`.
 
         Raises `DataError` for a file that is missing, cut short, of other columns, with a line that is no accuracy, or

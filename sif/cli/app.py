@@ -1,7 +1,5 @@
 """The command line's frame: the group of verbs, the streams, the console, and how errors leave."""
 
-from __future__ import annotations
-
 import errno
 import json
 import logging
@@ -9,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TextIO, TypeVar
+from typing import Annotated, Any, ParamSpec, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,7 +18,7 @@ from nasp_core.errors import NaspError
 from sif.cli.verbs import LazyGroup
 from sif.plain import plain
 
-__all__ = ["app", "console", "data_root", "emit", "errors", "guarded", "main"]
+__all__ = ["JsonOption", "app", "console", "data_root", "emit", "errors", "guarded", "main", "note", "remark"]
 
 CLOSED, UNWRITABLE = 141, 1
 """Exit codes: the reader of the output has gone (as a shell tells of other programs), and a full or broken disk."""
@@ -51,8 +49,11 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-console = _Console(soft_wrap=True, highlight=False, width=None if _terminal(sys.stdout) else 160)
-errors = _Console(stderr=True, soft_wrap=True, highlight=False)
+_plain = partial(_Console, soft_wrap=True, highlight=False, markup=False, emoji=False)  # text as it stands
+console = _plain(width=None if _terminal(sys.stdout) else 160)
+errors = _plain(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,7 +104,7 @@ def _say_unwritable(error: OSError) -> int:
         return CLOSED
     where = error.filename or "the output"
     with suppress(OSError):  # stderr may be full or closed too: the exit code alone can tell
-        errors.print(f"cannot write {where}: {error.strerror or error}", style="red", markup=False)
+        errors.print(f"cannot write {where}: {error.strerror or error}", style="red")
     return UNWRITABLE
 
 
@@ -124,7 +125,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             if kwargs.get("as_json"):
                 emit({"error": type(error).__name__, "message": str(error)})
             else:
-                errors.print(f"{type(error).__name__}: {error}", style="red", markup=False)
+                errors.print(f"{type(error).__name__}: {error}", style="red")
             raise typer.Exit(2) from None
         except OSError as error:
             if not isinstance(error, BrokenPipeError) and error.errno not in _OF_DISKS:
@@ -135,6 +136,16 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(130) from None
 
     return run
+
+
+def note(text: str) -> None:
+    """Print a note beside the answer, on stderr."""
+    errors.print(f"note: {text}")
+
+
+def remark(text: str) -> None:
+    """Print what a reader of the answer should not miss, below it."""
+    console.print(f"note: {text}", style="yellow")
 
 
 def emit(data: Any) -> None:

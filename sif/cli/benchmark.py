@@ -1,7 +1,5 @@
 """`sif benchmark`: the fair race of search strategies."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +18,7 @@ from sif.benchmark import (
     table_arena,
 )
 from sif.cells.networks import CELL_TABLES
-from sif.cli.app import console, data_root, emit, errors, guarded
+from sif.cli.app import console, data_root, emit, guarded, remark
 from sif.cli.progress import TerminalProgress
 from sif.cli.tables import print_table
 from sif.errors import RaceError
@@ -79,12 +77,8 @@ def benchmark(
             raise RaceError(f"--set {others[0]} changes a recipe, and --space {space} is a table; leave it out")
         arena, threads = table_arena(space, amount, table=table, task=task, data=data, root=data_root()), nullcontext()
     folder = out or folder_of(Path(recipe).stem or space, arena, amount)
-    try:
-        with TerminalProgress() as progress, threads:
-            told = race(arena, entrants, seeds=seeds, budget=amount, out=folder, scores=ranked, progress=progress)
-    except KeyboardInterrupt:
-        errors.print("the same command goes on where this stopped")
-        raise
+    with TerminalProgress() as progress, threads:
+        told = race(arena, entrants, seeds=seeds, budget=amount, out=folder, scores=ranked, progress=progress)
     if as_json:
         emit(told | {"race": str(folder)})
     else:
@@ -121,12 +115,11 @@ def print_race(told: dict[str, Any], folder: Path) -> None:
     console.print(
         f"{_where(told['arena'])}; budget {told['budget']['amount']:g} {unit} a search; "
         f"mean ± sample standard deviation over {len(told['seeds'])} seeds",
-        markup=False,
     )
     _print_scores(told["scores"])
     for text, names in _remarks(told["rows"]).items():
-        console.print(f"note: {', '.join(names)}: {text}", style="yellow", markup=False)
-    console.print(f"written {folder}/results.json", markup=False)
+        remark(f"{', '.join(names)}: {text}")
+    console.print(f"written {folder}/results.json")
 
 
 def _print_scores(rows: list[dict[str, Any]]) -> None:
@@ -139,7 +132,7 @@ def _print_scores(rows: list[dict[str, Any]]) -> None:
     console.print(f"scores of {rows[0]['cells']} random cells on one batch of CIFAR-10, with its true accuracy")
     for row in rows:
         if row["reason"]:
-            console.print(f"note: {row['score']}: {row['reason']}", style="yellow", markup=False)
+            remark(f"{row['score']}: {row['reason']}")
 
 
 def _remarks(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

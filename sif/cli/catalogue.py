@@ -1,14 +1,12 @@
 """`sif recipes` and `sif datasets`: what ships, and where data come from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sif.cli.app import console, data_root, emit, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded
 from sif.cli.tables import print_table
 from sif.errors import DataError, RecipeError
 from sif.recipes import recipe_names, recipe_text
@@ -18,8 +16,6 @@ __all__ = ["datasets", "recipes"]
 
 recipes = typer.Typer(help="List, print, copy and check recipes.", no_args_is_help=True)
 datasets = typer.Typer(help="List, fetch and describe data sets.", no_args_is_help=True)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
 
 @recipes.command("ls")
@@ -52,7 +48,7 @@ def copy_recipe(name: str, destination: Path) -> None:
     if not destination.parent.is_dir():
         raise RecipeError(f"no folder {destination.parent}; make it first")
     destination.write_text(text, encoding="utf-8")
-    console.print(f"{destination}\nnext    sif search --recipe {destination}", markup=False)
+    console.print(f"{destination}\nnext    sif search --recipe {destination}")
 
 
 @recipes.command("validate")
@@ -66,7 +62,7 @@ def validate_recipe(file: str) -> None:
     for budget in getattr(recipe, "budgets", None) or [""]:
         chosen = load_recipe(file, budget=budget)
         check_recipe(chosen)
-    console.print(f"{file}: fits", markup=False)
+    console.print(f"{file}: fits")
 
 
 @datasets.command("ls")
@@ -99,7 +95,7 @@ def fetch_dataset(name: str) -> None:
     """Find or download a data set, checked, and say where it is."""
     from sif.datasets import fetch, find_entry
 
-    console.print(str(fetch(find_entry(name), data_root())), markup=False)
+    console.print(str(fetch(find_entry(name), data_root())))
 
 
 @datasets.command("describe")

@@ -1,13 +1,11 @@
 """`sif compare`: what a run found beside other recommenders, each tuned under the same budget."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sif.cli.app import console, data_root, emit, errors, guarded
+from sif.cli.app import console, data_root, emit, guarded, remark
 from sif.cli.progress import TerminalProgress
 from sif.cli.tables import print_table
 from sif.compare import METHODS, compare_run
@@ -37,21 +35,17 @@ def compare(
 ) -> None:
     """Compare what a run found with other recommenders, tuned, on its split; writes compare.json."""
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    try:
-        with TerminalProgress() as progress:
-            told = compare_run(
-                run,
-                wanted,
-                k=k,
-                threshold=threshold,
-                budget=budget,
-                seeds=seeds,
-                root=data_root(),
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        errors.print("the same command goes on where this stopped")
-        raise
+    with TerminalProgress() as progress:
+        told = compare_run(
+            run,
+            wanted,
+            k=k,
+            threshold=threshold,
+            budget=budget,
+            seeds=seeds,
+            root=data_root(),
+            progress=progress,
+        )
     if as_json:
         emit(told)
     else:
@@ -73,11 +67,10 @@ def print_comparison(told: dict[str, Any], run: Path) -> None:
         f"{told['dataset']}: {users['all']:,} users ({users['test']:,} with a test pair), {told['items']:,} items, all "
         f"ranked; split {told['split']['kind']} {told['split']['fingerprint']}; mean ± sample standard deviation over "
         f"seeds {', '.join(map(str, told['seeds']))}; sign-flip test over users, 95 % bootstrap interval",
-        markup=False,
     )
     for sentence in _remarks(told):
-        console.print(f"note: {sentence}", style="yellow", markup=False)
-    console.print(f"written {run}/compare.json", markup=False)
+        remark(sentence)
+    console.print(f"written {run}/compare.json")
 
 
 def _cells(row: dict[str, Any], metric: str) -> list[str]:

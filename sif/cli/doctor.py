@@ -1,14 +1,10 @@
 """`sif doctor`: what is installed, what is missing, and the command that fixes it."""
 
-from __future__ import annotations
-
 import importlib.util
-from typing import Annotated
 
 import torch
-import typer
 
-from sif.cli.app import console, data_root, emit, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded
 from sif.cli.tables import print_table
 from sif.datasets import catalogue, find_entry, locate
 from sif.datasets import data_root as data_folder
@@ -30,7 +26,7 @@ EXTRAS = {
 
 
 @guarded
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
+def doctor(as_json: JsonOption = False) -> None:
     """Show versions, device and data; name what is missing and the command that brings it."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = versions() | {key: str(value) for key, value in hardware(device).items()}
@@ -51,7 +47,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
         return
     print_table(Table(("", ""), tuple(map(Line, facts.items())), text=(0, 1)))
     for name, entry in missing.items():
-        console.print(f"missing {name} ({entry['for']}): {entry['fix']}", markup=False)
+        console.print(f"missing {name} ({entry['for']}): {entry['fix']}")
     if not missing:
         console.print("nothing is missing")
 

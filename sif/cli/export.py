@@ -1,13 +1,11 @@
 """`sif export`: a model taken out of its run, for other programs to serve."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sif.cli.app import console, emit, guarded
+from sif.cli.app import JsonOption, console, emit, guarded
 from sif.cli.ranking import note_additive
 from sif.problems import problem
 from sif.run_directory import RunDirectory
@@ -22,7 +20,7 @@ def export(
     to: Annotated[str, typer.Option(help=f"The format: {', '.join(FORMATS)}; of cells onnx, safetensors.")] = "npz",
     out: Annotated[Path | None, typer.Option(help="The file (default: named after the run, in this folder).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the model of a run for other programs: folded tables with the raw ids, or the network of a cell."""
     facts = problem(RunDirectory.open(run, needs="result.json").result()["task"]).export(run, to, out, force)
@@ -36,6 +34,6 @@ def export(
     told += [facts["inputs"]] if "inputs" in facts else []
     if "folded" in facts:
         told.append(f"folded to {facts['folded']}")
-    console.print("\n".join(told), markup=False)
+    console.print("\n".join(told))
     if facts.get("additive"):
         note_additive()

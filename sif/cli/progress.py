@@ -1,7 +1,5 @@
 """Progress with an estimate of the time left; nothing at all when not on a terminal."""
 
-from __future__ import annotations
-
 from types import TracebackType
 from typing import Any
 
@@ -15,9 +13,10 @@ __all__ = ["TerminalProgress"]
 
 
 class TerminalProgress(Observer):
-    """Draws the running stage on stderr, with elapsed and remaining time."""
+    """Draws the running stage on stderr, with elapsed and remaining time; an interrupt says how to go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: str = "the same command goes on where this stopped") -> None:
+        self._again = again
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -31,7 +30,7 @@ class TerminalProgress(Observer):
         self._task: TaskID | None = None
         self._stage, self._pending = "", 0
 
-    def __enter__(self) -> TerminalProgress:
+    def __enter__(self) -> "TerminalProgress":
         self._bar.start()
         return self
 
@@ -39,6 +38,8 @@ class TerminalProgress(Observer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        if kind is KeyboardInterrupt:
+            errors.print(self._again)
 
     def stage(self, name: str) -> None:
         """Name the stage."""

@@ -1,10 +1,8 @@
 """What the command line says of rankings."""
 
-from __future__ import annotations
-
 from typing import Any
 
-from sif.cli.app import console, errors
+from sif.cli.app import console, note
 from sif.cli.tables import print_table
 from sif.metrics import METRICS
 from sif.problems import problem
@@ -15,10 +13,7 @@ __all__ = ["note_additive", "print_ranking"]
 
 def note_additive() -> None:
     """Say that the found function gives everyone one ranking."""
-    errors.print(
-        "note: the found function is additive, f(user) + g(item): it ranks the items alike for every user",
-        markup=False,
-    )
+    note("the found function is additive, f(user) + g(item): it ranks the items alike for every user")
 
 
 def print_ranking(ranked: dict[str, Any]) -> None:
@@ -35,14 +30,13 @@ def print_ranking(ranked: dict[str, Any]) -> None:
     bar = ranked["threshold"]
     what = "every rating is relevant" if bar is None else f"ratings of {bar:g} and above are relevant"
     users = ", ".join(f"{part} {told['users']}" for part, told in ranked["parts"].items() if told is not None)
-    console.print(f"full catalogue of {ranked['items']} items, {what}; users {users}", markup=False)
+    console.print(f"full catalogue of {ranked['items']} items, {what}; users {users}")
     if ranked["additive"]:
         note_additive()
     for part, k in [(part, k) for part, told in ranked["parts"].items() if told is not None for k in ranked["k"]]:
         model, popularity = (ranked["parts"][part][name][f"ndcg@{k}"] for name in ("model", "popularity"))
         if model <= popularity:
-            errors.print(
-                f"note: on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}"
-                + ("; it was trained to predict ratings, not to rank" if not problem(ranked["task"]).ranks else ""),
-                markup=False,
+            note(
+                f"on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}"
+                + ("; it was trained to predict ratings, not to rank" if not problem(ranked["task"]).ranks else "")
             )

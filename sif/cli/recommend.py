@@ -1,7 +1,5 @@
 """`sif recommend`: the best items of a user, or the lists of all users as a file."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sif.api import load
-from sif.cli.app import console, emit, errors, guarded
+from sif.cli.app import JsonOption, console, emit, guarded, note
 from sif.cli.ranking import note_additive
 from sif.cli.tables import print_table
 from sif.errors import RunError
@@ -30,7 +28,7 @@ def recommend(
     force: Annotated[bool, typer.Option("--force", help="With --all: replace the file if it is there.")] = False,
     context: Annotated[str, typer.Option(help="The context (runs with a context mode; default: the last).")] = "",
     known: Annotated[bool, typer.Option("--known", help="Leave out items without any training interaction.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Recommend items that the user does not have yet, best first; with --all for every user."""
     if everyone == (user is not None):
@@ -51,9 +49,9 @@ def recommend(
     if as_json:
         emit({"out": str(out), "users": users, "rows": rows, "seconds": seconds})
         return
-    console.print(f"lists   {out}: {rows} rows for {users} users in {seconds:.1f} s", markup=False)
+    console.print(f"lists   {out}: {rows} rows for {users} users in {seconds:.1f} s")
     if rows < users * k:
-        errors.print(f"note: where fewer than {k} items are left, a user has fewer rows", markup=False)
+        note(f"where fewer than {k} items are left, a user has fewer rows")
     if opened.additive:
         note_additive()
 
@@ -71,10 +69,8 @@ def _one(opened: Run, user: str, k: int, context: str, known: bool, as_json: boo
     )
     print_table(Table(columns, tuple(rows)))
     if cold := sum(item["cold"] for item in items):
-        errors.print(
-            f"note: {cold} of these had no interaction in training; --known leaves such items out", markup=False
-        )
+        note(f"{cold} of these had no interaction in training; --known leaves such items out")
     if len(items) < k:
-        errors.print(f"note: only {len(items)} items are left that user {user} does not have", markup=False)
+        note(f"only {len(items)} items are left that user {user} does not have")
     if opened.additive:
         note_additive()

@@ -1,14 +1,12 @@
 """`sif train`, `sif evaluate`: train and judge the model of a run again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sif.api import load, rank_run, retrain, score
-from sif.cli.app import console, data_root, emit, errors, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.ranking import print_ranking
 from sif.cli.tables import print_table
@@ -18,7 +16,6 @@ from sif.sheet import Line, Table
 __all__ = ["evaluate", "train"]
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -40,22 +37,18 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train what a run found again, and put the new model in its place."""
-    try:
-        with TerminalProgress() as progress:
-            done = retrain(
-                run,
-                budget=budget,
-                epochs=epochs,
-                seed=seed,
-                all_data=all_data,
-                changes=changes or (),
-                device=device,
-                root=data_root(),
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        errors.print("the same command goes on where this stopped")
-        raise
+    with TerminalProgress() as progress:
+        done = retrain(
+            run,
+            budget=budget,
+            epochs=epochs,
+            seed=seed,
+            all_data=all_data,
+            changes=changes or (),
+            device=device,
+            root=data_root(),
+            progress=progress,
+        )
     if as_json:
         emit(done)
         return
@@ -66,7 +59,6 @@ def train(
     console.print(
         f"trained {done['epochs']} epochs{schedule} in {done['seconds']:.1f} s: {trained}\n"
         f"model   {run}/model.safetensors" + ("" if all_data else f"\nnext    sif evaluate {run}"),
-        markup=False,
     )
 
 
@@ -104,4 +96,4 @@ def evaluate(
     rows = (Line((part, *(f"{values[name]:.4f}" for name in names))) for part, values in parts.items())
     print_table(Table(("part", *names), tuple(rows)))
     costs = (f"{key.replace('multiply_adds', 'multiply-adds')} {scored[key]:,}" for key in list(scored)[3:])
-    console.print("   ".join(costs), markup=False)
+    console.print("   ".join(costs))

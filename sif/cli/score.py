@@ -1,7 +1,5 @@
 """`sif score`: points of a space, or a find, ranked without training."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nasp_core.proxies import PROXIES
-from sif.cli.app import console, data_root, emit, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded, remark
 from sif.cli.tables import print_table
 from sif.scoring import PointScores, score_points
 from sif.sheet import Line, Table
@@ -37,7 +35,7 @@ def score(
     batch_size: Annotated[int, typer.Option(help="Samples of the batch.")] = 64,
     table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Rank untrained networks by training-free scores on one batch; larger is better."""
     told = score_points(
@@ -75,7 +73,6 @@ def print_scores(told: PointScores) -> None:
     judged = "accuracy" in told.points[0]
     console.print(
         f"{told.dataset}: {len(told.points)} of {told.space}, one batch of {told.batch_size}, seed {told.seed}",
-        markup=False,
     )
     lines = []
     for point in told.points:
@@ -86,4 +83,4 @@ def print_scores(told: PointScores) -> None:
             lines.append(Line((label, *(f"{told.correlations[name][which]:.3f}" for name in names), ""), best=True))
     print_table(Table(("point", *names, *(["true %"] if judged else [])), tuple(lines)))
     for name, reason in told.reasons.items():
-        console.print(f"note: {name}: {reason}", style="yellow", markup=False)
+        remark(f"{name}: {reason}")

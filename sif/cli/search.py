@@ -1,7 +1,5 @@
 """`sif search`: from a table to a found function, a comparison and a run directory."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from nasp_core.errors import did_you_mean
-from sif.cli.app import data_root, emit, errors, guarded
+from sif.cli.app import data_root, emit, guarded, note
 from sif.cli.progress import TerminalProgress
-from sif.cli.show import note, print_result
+from sif.cli.show import print_result
 from sif.cli.words import data_names, note_two_meanings
 from sif.datasets import is_path
 from sif.errors import RecipeError, RunError
@@ -82,12 +80,8 @@ def search(
 def _to_the_end(directory: RunDirectory, work: Callable[[TerminalProgress], None]) -> None:
     if directory.finished:
         return
-    try:
-        with TerminalProgress() as progress:
-            work(progress)
-    except KeyboardInterrupt:
-        errors.print(f"go on with: sif search --resume {directory.path}", markup=False)
-        raise
+    with TerminalProgress(f"go on with: sif search --resume {directory.path}") as progress:
+        work(progress)
 
 
 def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, Any]:

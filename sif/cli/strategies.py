@@ -1,12 +1,10 @@
 """`sif strategies`: what searches there are, what each is made of, where it runs and what a step costs."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer
 
-from sif.cli.app import console, emit, guarded
+from sif.cli.app import JsonOption, console, emit, guarded
 from sif.cli.tables import print_table
 from sif.sheet import Line, Table
 from sif.strategy_rows import describe_strategy, parts_in_short, strategy_rows
@@ -14,8 +12,6 @@ from sif.strategy_rows import describe_strategy, parts_in_short, strategy_rows
 __all__ = ["strategies"]
 
 strategies = typer.Typer(help="List the search strategies, and show what one is made of.", no_args_is_help=True)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
 
 @strategies.command("ls")
@@ -39,7 +35,6 @@ def list_strategies(
     console.print(
         "step: operations of a search's step, that of nasp is 1, with 8 candidates a choice (-: trains points alone)\n"
         "next    sif strategies show NAME",
-        markup=False,
     )
 
 
@@ -51,18 +46,18 @@ def show_strategy(name: str, as_json: JsonOption = False) -> None:
     if as_json:
         emit(row)
         return
-    console.print(f"{row['name']}: {row['about']}", style="bold", markup=False)
+    console.print(f"{row['name']}: {row['about']}", style="bold")
     settings = "\n".join(f"{key} = {value!r}" for key, value in row["settings"].items())
     facts = [*row["parts"].items(), ("settings", settings or "none"), ("spaces", _spaces(row))]
     if row["kind"] == "one-shot":
         facts.append(("step", "not counted" if row["step_cost"] is None else f"{_cost(row)} of nasp's operations"))
     print_table(Table(("", ""), tuple(map(Line, facts)), text=(0, 1)))
     for note in row["notes"]:
-        console.print(note, markup=False)
+        console.print(note)
     for space, reasons in row["refused"].items():
         for reason in dict.fromkeys(reasons):
-            console.print(f"Does not run on {space}: {reason}", markup=False)
-    console.print(f"\n{row['bibtex']}" if row["bibtex"] else "\nno paper: nothing to cite", markup=False)
+            console.print(f"Does not run on {space}: {reason}")
+    console.print(f"\n{row['bibtex']}" if row["bibtex"] else "\nno paper: nothing to cite")
 
 
 def _paper(row: dict[str, Any]) -> str:

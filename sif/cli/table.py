@@ -1,13 +1,11 @@
 """`sif table`: make a table of trained interaction functions, and say what one holds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sif.cli.app import console, data_root, emit, errors, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded
 from sif.cli.progress import TerminalProgress
 from sif.cli.tables import print_table
 from sif.datasets import read
@@ -41,13 +39,9 @@ def build(
     names = [name.strip() for name in without.split(",") if name.strip()]
     plans = {each: PLANS[each].without(names) for each in tasks}
     interactions = read(data, root=data_root())
-    try:
-        with TerminalProgress() as progress:
-            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, progress=progress)
-    except KeyboardInterrupt:
-        errors.print("the same command goes on where this stopped")
-        raise
-    console.print(f"written {out}\nkept    {journal_path(out)}\nnext    sif table show {out}", markup=False)
+    with TerminalProgress() as progress:
+        build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, progress=progress)
+    console.print(f"written {out}\nkept    {journal_path(out)}\nnext    sif table show {out}")
 
 
 @table.command("show")
@@ -57,7 +51,7 @@ def show(
         Path | None, typer.Argument(metavar="[FILE]", help="A table (default: the one that ships).")
     ] = None,
     best: Annotated[int, typer.Option(help="How many of the best points to name.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what a table holds: the best points, how far seeds agree, which choice matters."""
     if best < 1:
@@ -75,12 +69,11 @@ def print_summary(told: dict[str, Any]) -> None:
     console.print(
         f"{told['points']} points, seeds {', '.join(map(str, told['seeds']))}, on {made['data']} "
         f"({made['fingerprint']}); sif {made['versions']['sif']}, torch {made['versions']['torch']}",
-        markup=False,
     )
     for name, task in told["tasks"].items():
         _print_task(name, task, made["splits"][name])
     for pair, rho in told["between"].items():
-        console.print(f"between {pair}: Spearman {_number(rho)} of the points' mean test metrics", markup=False)
+        console.print(f"between {pair}: Spearman {_number(rho)} of the points' mean test metrics")
 
 
 def _print_task(name: str, task: dict[str, Any], split: str) -> None:
@@ -114,7 +107,7 @@ def _print_task(name: str, task: dict[str, Any], split: str) -> None:
         "cost": f"{task['seconds']:.0f} s of one processor core",
     }
     for label, text in lines.items():
-        console.print(f"  {label:<10} {text}", markup=False)
+        console.print(f"  {label:<10} {text}")
 
 
 def _number(value: float | None) -> str:

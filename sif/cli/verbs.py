@@ -1,7 +1,5 @@
 """The verbs of the command line, each imported when it is called: help alone imports none."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any, NamedTuple
 

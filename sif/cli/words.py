@@ -1,10 +1,8 @@
 """Words that can mean two things: what lies in the working directory goes first, then recipes, then data sets."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from sif.cli.app import errors
+from sif.cli.app import note
 from sif.datasets import catalogue
 from sif.recipes import recipe_names
 
@@ -24,4 +22,4 @@ def note_two_meanings(word: str) -> None:
     other = f"the recipe: sif search --recipe {word}" if word in recipe_names() else ""
     other = other or ("the data set: use another working directory, or rename it here" if word in data_names() else "")
     if other:
-        errors.print(f"note: {word} is read as the {what} of that name here; for {other}", markup=False)
+        note(f"{word} is read as the {what} of that name here; for {other}")

@@ -6,14 +6,14 @@ import os
 import secrets
 import shutil
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
 import pooch
 
+from sif.checkpoint import writing
 from sif.datasets.entries import Download, Entry, PicturesEntry, RatingsEntry
-from sif.errors import DataError
+from sif.errors import DataError, WriteError
 
 __all__ = ["data_root", "fetch", "is_archive", "locate", "ratings_file"]
 
@@ -193,20 +193,8 @@ def _unpack(archive: Path, entry: RatingsEntry, base: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             for name in wanted:
                 if name in members:
-                    _extract(opened, members[name], folder / name)
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+                    with opened.open(members[name]) as stream, writing(folder / name) as sink:
+                        shutil.copyfileobj(stream, sink)
+    except (OSError, WriteError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}\n  Delete it, and fetch {entry.url} again.") from error
     return folder
-
-
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Write one member under a temporary name; it takes its own name when it is whole."""
-    handle, partial = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as sink, archive.open(member) as stream:
-            shutil.copyfileobj(stream, sink)
-        os.chmod(partial, 0o644)  # a shared folder is read by others
-        os.replace(partial, target)
-    except BaseException:
-        os.unlink(partial)
-        raise

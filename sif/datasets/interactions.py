@@ -77,15 +77,9 @@ class Interactions:
 
     def take(self, indices: IntArray) -> "Interactions":
         """Return the rows at `indices` (int64 [m]), with the same vocabularies."""
-        return replace(
-            self,
-            user=self.user[indices],
-            item=self.item[indices],
-            rating=None if self.rating is None else self.rating[indices],
-            timestamp=None if self.timestamp is None else self.timestamp[indices],
-            context=None if self.context is None else self.context[indices],
-            weight=None if self.weight is None else self.weight[indices],
-        )
+        held = {name: getattr(self, name) for name in ("user", "item", "rating", "timestamp", "context", "weight")}
+        rows: dict[str, Any] = {name: None if values is None else values[indices] for name, values in held.items()}
+        return replace(self, **rows)
 
     def user_items(self) -> Any:
         """Return a scipy CSR float32 [n_users, n_items]: the ratings, or ones for implicit feedback.

@@ -1,7 +1,5 @@
 """Readers from outside: what makes a table of a source that nothing here can read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 

@@ -1,7 +1,5 @@
 """What an encoding is: how a side, a user or an item, becomes a vector by a table of embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """SIF's element-wise networks: one tiny network a side, applied to every entry of an embedding."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The element-wise network on many rows: in blocks that fit the cache, with nothing kept for the way back."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The training pairs as lists: the items of each user, and the users of each item."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -26,7 +24,7 @@ class Histories(NamedTuple):
     item_users: Tensor
 
     @classmethod
-    def of(cls, users: Tensor, items: Tensor, sizes: tuple[int, int]) -> Histories:
+    def of(cls, users: Tensor, items: Tensor, sizes: tuple[int, int]) -> "Histories":
         """Return the histories of pairs int64 `[pairs]` each, in any order; a pair that occurs twice counts once.
 
         Raises `SpaceError` where an id lies outside `sizes` (users, items).
@@ -43,7 +41,7 @@ class Histories(NamedTuple):
         return cls(_starts(users, sizes[0]), items, _starts(items, sizes[1]), users[order])
 
     @classmethod
-    def empty(cls, sizes: tuple[int, int]) -> Histories:
+    def empty(cls, sizes: tuple[int, int]) -> "Histories":
         """Return histories without any pair."""
         nothing = torch.zeros(0, dtype=torch.int64)
         return cls.of(nothing, nothing, sizes)
@@ -53,7 +51,7 @@ class Histories(NamedTuple):
         """Numbers of users and of items."""
         return len(self.user_starts) - 1, len(self.item_starts) - 1
 
-    def to(self, device: torch.device | str) -> Histories:
+    def to(self, device: torch.device | str) -> "Histories":
         """Return the same on `device`."""
         return Histories(*(part.to(device) for part in self))
 

@@ -1,7 +1,5 @@
 """A side by its history: the embeddings of what it met, summed."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

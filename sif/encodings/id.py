@@ -1,7 +1,5 @@
 """A side by who it is: an embedding of its own."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from sif.encodings.base import Encoding, Known, Lookup

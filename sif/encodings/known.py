@@ -1,7 +1,5 @@
 """The encodings by name, from inside and outside the package."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 

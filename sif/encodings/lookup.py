@@ -1,7 +1,5 @@
 """Objects of one's own by name: `package.module:object`, and back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any

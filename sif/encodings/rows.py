@@ -1,7 +1,5 @@
 """Vectors as rows of a table, and inner products of many pairs of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +31,20 @@ class Rows:
         """Return the vectors `[r, dim]`."""
         return self.values if self.index is None else gather(self.values, self.index)[0]
 
-    def __add__(self, other: Rows) -> Rows:
+    def __add__(self, other: "Rows") -> "Rows":
         """Return the sums; gathered only where the two are not rows of like tables."""
         if self.index is other.index:
             return Rows(self.values + other.values, self.index)
         return Rows(self.full() + other.full())
 
-    def repeated(self, times: int) -> Rows:
+    def repeated(self, times: int) -> "Rows":
         """Return each vector `times` times in a row: `[r * times, dim]`."""
         if times == 1:
             return self
         index = torch.arange(len(self), device=self.values.device) if self.index is None else self.index
         return Rows(self.values, index.repeat_interleave(times))
 
-    def norms(self) -> Rows:
+    def norms(self) -> "Rows":
         """Return -||row||^2 of each, `[r]`."""
         return Rows(-self.values.square().sum(-1), self.index)
 

@@ -1,7 +1,5 @@
 """How a wide network encodes one side: the tables of its encodings, and one forward pass over them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Literal, NamedTuple

@@ -1,7 +1,5 @@
 """What every interaction model shares: one embedding table for all modes, biases, and the penalty on both."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Sums of embeddings over histories, whole or with one entry left out, with their hand-written backward passes."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

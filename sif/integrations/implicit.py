@@ -1,7 +1,5 @@
 """A found function as a model of implicit, where it is an inner product: `recommend`, indexes, GPU as there."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,7 +65,7 @@ class FoldedModel(MatrixFactorizationBase):  # type: ignore[misc]
         """Return ids and cosine similarities of the N nearest users, biases apart, with the predictor's weights."""
         return MatrixFactorizationBase.similar_users(self._bare(), userid, N, filter_users, users)
 
-    def _bare(self) -> FoldedModel:
+    def _bare(self) -> "FoldedModel":
         """The same without biases, made once."""
         if not self.vectors:
             raise IntegrationError("the function is f(user) + g(item): it has no vectors that could be similar")

@@ -3,8 +3,6 @@
 Importing this module needs RecBole 1.2.1 (`recbole_ready` says how to install it); the rest of sif does not.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -85,7 +83,7 @@ class SIF(GeneralRecommender):  # type: ignore[misc]
         self.network.reset(torch.Generator().manual_seed(config["seed"]))
         self._folded: Folded | None = None
 
-    def train(self, mode: bool = True) -> SIF:
+    def train(self, mode: bool = True) -> "SIF":
         """Switch between training and evaluation, as torch does; what was folded may be old from here on."""
         self._folded = None
         super().train(mode)

@@ -1,7 +1,5 @@
 """RecBole's Config for a general model and data in memory: closed, and deaf to the process it is made in."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Interactions to RecBole's data sets and back, with our split or RecBole's own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -3,8 +3,6 @@
 Every mend changes a name inside a module of RecBole; numpy, scipy, pandas and torch stay as they are.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 from collections.abc import Callable, Iterator

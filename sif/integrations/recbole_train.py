@@ -1,7 +1,5 @@
 """A model of RecBole trained by RecBole's trainer on a split of ours, and its scores."""
 
-from __future__ import annotations
-
 import logging
 import random
 import tempfile

@@ -1,7 +1,5 @@
 """What an operation is: one way to join the vectors of a user and an item, with all that sif knows of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The concatenation [u; v]."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """relu(u + v): what an MLP on a sum of two vectors does after its first layer, applied to either side alone."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Scores of many pairs of vectors, block by block: what a block needs fits the cache, and nothing else is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

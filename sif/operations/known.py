@@ -1,7 +1,5 @@
 """The operations by name, from inside and outside the package, and what follows from what they compute."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 
@@ -13,8 +11,7 @@ from sif.encodings.rows import Rows
 from sif.operations.base import Operation
 from sif.operations.predictors import PREDICTORS, Predictor
 from sif.operations.tables import score_tables
-from sif.operations.tensor import TENSOR_OPERATIONS
-from sif.operations.two import OPERATIONS
+from sif.operations.tensor import OPERATIONS, TENSOR_OPERATIONS
 
 __all__ = [
     "OPERATIONS",

@@ -1,7 +1,5 @@
 """The maximum max(u, v), entry by entry."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The minimum min(u, v), entry by entry."""
 
-from __future__ import annotations
-
 import torch
 
 from sif.operations.max import Max

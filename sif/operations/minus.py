@@ -1,7 +1,5 @@
 """The difference u - v."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

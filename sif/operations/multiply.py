@@ -1,7 +1,5 @@
 """The product u * v, entry by entry."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

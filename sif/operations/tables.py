@@ -1,7 +1,5 @@
 """What a folded function is: tables of numbers for each side, and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -29,7 +27,7 @@ class FoldedSide:
     def __len__(self) -> int:
         return len(self.bias)
 
-    def rows(self, ids: Tensor | slice) -> FoldedSide:
+    def rows(self, ids: Tensor | slice) -> "FoldedSide":
         """Return the rows `ids`, int64 or a slice."""
         deep = tuple(table[ids] for table in self.deep)
         return FoldedSide(self.bias[ids], self.product[ids], self.l1_plus[ids], self.l1_minus[ids], deep)
@@ -41,7 +39,7 @@ class FoldedSide:
         l1_plus: Tensor | None = None,
         l1_minus: Tensor | None = None,
         deep: tuple[Tensor, ...] = (),
-    ) -> FoldedSide:
+    ) -> "FoldedSide":
         """Return a side with the tables that are given; the others have no columns."""
         product, l1_plus, l1_minus = (
             bias.new_zeros(len(bias), 0) if table is None else table for table in (product, l1_plus, l1_minus)
@@ -49,13 +47,13 @@ class FoldedSide:
         return FoldedSide(bias, product, l1_plus, l1_minus, deep)
 
     @staticmethod
-    def joined(parts: Sequence[FoldedSide]) -> FoldedSide:
+    def joined(parts: "Sequence[FoldedSide]") -> "FoldedSide":
         """Return the side whose score is the sum of those of the parts."""
         tables = {name: torch.cat([getattr(part, name) for part in parts], dim=1) for name in _TABLES}
         bias = torch.stack([part.bias for part in parts]).sum(0)
         return FoldedSide.of(bias, **tables, deep=tuple(table for part in parts for table in part.deep))
 
-    def float(self) -> FoldedSide:
+    def float(self) -> "FoldedSide":
         """Return the same in float32, contiguous."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         deep = tuple(table.float().contiguous() for table in plain.pop("deep"))

@@ -1,15 +1,24 @@
-"""Two operations one after the other, over three modes: user, item and context."""
-
-from __future__ import annotations
+"""The operations that ship, by name: on two vectors, and two of these one after the other, on three."""
 
 from collections.abc import Mapping
 
 from torch import Tensor
 
 from sif.operations.base import Operation
-from sif.operations.two import OPERATIONS
+from sif.operations.concat import Concat
+from sif.operations.max import Max
+from sif.operations.min import Min
+from sif.operations.minus import Minus
+from sif.operations.multiply import Multiply
+from sif.operations.plus import Plus
 
-__all__ = ["TENSOR_OPERATIONS"]
+__all__ = ["OPERATIONS", "TENSOR_OPERATIONS"]
+
+OPERATIONS: Mapping[str, Operation] = {
+    each.name: each for each in (Plus(), Minus(), Multiply(), Max(), Min(), Concat())
+}
+"""Operations on two vectors by name."""
+
 
 _INNER = ("plus", "multiply", "max", "min")
 _GROUPINGS = ((0, 1, 2), (0, 2, 1), (1, 2, 0))

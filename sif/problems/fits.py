@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sif.memory import available, check_fits, trained_bytes
+from sif.device import available, check_fits, trained_bytes
 from sif.problems.recipes import Recipe
 from sif.spaces.build import MODES, parameters_of, small_space
 

@@ -1,7 +1,5 @@
 """How the points of an interaction table are trained: one schedule a task, the same for every point."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """What the tasks on tables of users and items share: how recipes are checked, opened, shown and exported."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path

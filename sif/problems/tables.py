@@ -31,9 +31,8 @@ from sif.rivals.base import Baseline
 from sif.rivals.known import baseline_table, rival
 from sif.run_directory import RunDirectory
 from sif.spaces.build import build_network, make_space
-from sif.spaces.formula import formula
 from sif.spaces.interaction import InteractionSpace
-from sif.spaces.known import SPACES
+from sif.spaces.known import SPACES, formula
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
 

@@ -1,7 +1,5 @@
 """What every recipe has: a task, data, a strategy, two trainings, and where each value was read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 

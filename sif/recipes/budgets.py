@@ -1,7 +1,5 @@
 """Budgets: tables of a recipe that change its values to fit a machine; the recipe itself states the full one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from typing import Any

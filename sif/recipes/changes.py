@@ -1,7 +1,5 @@
 """Changes of a recipe's values: `key=value` of the command line, read by the key's own type, and values of Python."""
 
-from __future__ import annotations
-
 import csv
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence

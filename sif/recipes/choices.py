@@ -1,7 +1,5 @@
 """Values that hang on a choice: which of them another strategy, loss, optimiser, split or space has no use for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 

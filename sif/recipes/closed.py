@@ -1,7 +1,5 @@
 """Closed, typed tables of a recipe, made from the core's frozen dataclasses where those hold the values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType

@@ -1,7 +1,5 @@
 """Reading recipes: shipped ones by name, files, overrides and budgets; all problems are reported at once."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The problem that a recipe names as its `task`: one that ships, an entry point, or `package.module:object`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sif.errors import RecipeError

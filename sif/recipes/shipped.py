@@ -1,7 +1,5 @@
 """The recipes that ship with the package, as text."""
 
-from __future__ import annotations
-
 from nasp_core.errors import did_you_mean
 from sif.errors import RecipeError
 from sif.resources import resource_dir

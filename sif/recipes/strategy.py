@@ -1,8 +1,5 @@
 """The strategy of a recipe: a name of the table with settings, or an object from outside by import path and fields."""
 
-from __future__ import annotations
-
-import inspect
 from collections.abc import Mapping
 from enum import Enum
 from types import NoneType
@@ -11,9 +8,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from nasp_core.errors import StrategyError, did_you_mean
-from nasp_core.methods import STRATEGIES
-from nasp_core.methods.table import RENAMED_SETTINGS
+from nasp_core.errors import StrategyError
+from nasp_core.methods.table import STRATEGIES, checked_strategy, known_settings, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
 from sif.errors import RecipeError
@@ -24,8 +20,6 @@ from sif.toml import toml_literal
 __all__ = ["StrategyRecipe", "named_strategy"]
 
 AnyStrategy = Strategy | TrialStrategy
-# of the multi-trial strategies: parts, which a recipe writes as objects alone
-_OF_A_TRIAL = ("ask", "describe", "gradient", "init", "name", "papers", "tell")
 _IN_MEMORY = "in-memory:"
 
 
@@ -71,26 +65,13 @@ class StrategyRecipe(StrictTable):
     def make(self) -> AnyStrategy:
         """Return the strategy; raises `StrategyError` for an unknown name or setting, or parts that do not fit."""
         if self._made is not None:
-            return _checked(self._made, self.name)
+            return checked_strategy(self.name, self._made)
         if self.forgotten:
             raise StrategyError(
                 f"{self.name.removeprefix(_IN_MEMORY)!r} was an object in memory, which no import finds again; put it "
                 "into a module and name it: --strategy package.module:object"
             )
-        found = resolve("strategy", self.name, STRATEGIES, StrategyError)
-        if not callable(found) or isinstance(found, Strategy):
-            if self.settings:
-                raise StrategyError(
-                    f"{self.name} is a strategy, made already; it takes no setting {next(iter(self.settings))!r}"
-                )
-            return _checked(found, self.name)
-        arguments = self._arguments(found)
-        try:
-            return _checked(found(**arguments), self.name)
-        except TypeError as failed:
-            raise StrategyError(
-                f"{self.name} cannot be made of {', '.join(arguments) or 'no settings'}: {failed}"
-            ) from failed
+        return make_strategy(self.name, **self._arguments())
 
     def describe(self) -> dict[str, Any]:
         """Return what `result.json` says of the strategy: its name or import path, its settings, and its parts."""
@@ -101,20 +82,13 @@ class StrategyRecipe(StrictTable):
         """Whether it was an object of another process, which no import finds again."""
         return self.name.startswith(_IN_MEMORY) and self._made is None
 
-    def _arguments(self, maker: Any) -> dict[str, Any]:
-        """Return the settings as the maker takes them, each checked by its type hint."""
-        known, hints = inspect.signature(maker).parameters, _hints(maker)
-        arguments: dict[str, Any] = {}
-        for given, value in self.settings.items():
-            key = given if given in known else RENAMED_SETTINGS.get(given, given)
-            if key != given and key in self.settings:
-                raise StrategyError(f"{given} is the old name of the setting {key}; give one of them")
+    def _arguments(self) -> dict[str, Any]:
+        """Return the settings by their names of today, each checked by its type hint."""
+        maker = resolve("strategy", self.name, STRATEGIES, StrategyError)
+        hints, arguments = _hints(maker), dict[str, Any]()
+        for key, value in known_settings(self.name, maker, self.settings).items():
             if key in _NOT_SETTINGS and self.name in STRATEGIES:
                 raise StrategyError(f"{key} is no setting of a recipe's strategy")
-            if key not in known:
-                key = given
-                hint = did_you_mean(key, known, "Did you mean {!r}?", f"It has: {', '.join(known)}")
-                raise StrategyError(f"strategy {self.name!r} has no setting {key!r}. {hint}")
             kind = hints.get(key, Any)
             arguments[key] = None if value == "none" and NoneType in get_args(kind) else from_plain(value)
             if isinstance(value, bool | int | float | str | list):
@@ -139,19 +113,6 @@ def _check_setting(key: str, shown: Any, value: Any, kind: Any) -> None:
         raise StrategyError(f"{key} = {toml_literal(shown)}: {message[:1].lower()}{message[1:]}") from None
 
 
-def _checked(made: Any, name: str) -> AnyStrategy:
-    if isinstance(made, Strategy):
-        return made
-    missing = [each for each in _OF_A_TRIAL if not hasattr(made, each)]
-    if missing:
-        raise StrategyError(
-            f"{name} is of type {type(made).__name__}, no strategy: a one-shot one is a nasp_core.strategy.Strategy, a "
-            f"multi-trial one has {', '.join(_OF_A_TRIAL)} (it lacks {', '.join(missing)})"
-        )
-    strategy: AnyStrategy = made
-    return strategy
-
-
 def named_strategy(given: Any) -> tuple[str, dict[str, Any], AnyStrategy | None]:
     """Return how a recipe names a strategy: name, settings, and the object itself where no import finds it again.
 
@@ -166,7 +127,7 @@ def named_strategy(given: Any) -> tuple[str, dict[str, Any], AnyStrategy | None]
             return name, {}, None
         given = given()
     try:
-        made = _checked(given, "strategy")
+        made = checked_strategy("strategy", given)
     except StrategyError as error:
         raise RecipeError(f"{error}; or give the name of one") from None
     try:

@@ -1,7 +1,5 @@
 """report.html: one self-contained page with the best architecture, the comparison and the course of the training."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What a later training of the model came to, in a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

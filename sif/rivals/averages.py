@@ -1,7 +1,5 @@
 """Predictions that know no taste: the mean of all, and biases of users and items."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from nasp_core.types import Mixture
@@ -15,7 +13,6 @@ class Mean(SidedNetwork):
     """The training mean for everyone (zero in standard units); its one weight is never moved from zero."""
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         return rows.sum((0, 2)) * 0.0
 
 
@@ -23,7 +20,6 @@ class Biases(SidedNetwork):
     """Global, user and item biases alone."""
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         return rows.new_zeros(rows.shape[1])
 
 

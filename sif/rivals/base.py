@@ -1,7 +1,5 @@
 """What a rival is: another recommender, trained by a run's own loop, by a function in a comparison, or by both."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal

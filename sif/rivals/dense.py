@@ -1,7 +1,5 @@
 """Dense layers beside the embeddings: the functions that an engineer would guess, and published ones."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,11 +35,9 @@ class DeepWide(Dense):
     """Concatenation, one hidden ReLU layer, linear output (Cheng et al. 2016, as the SIF paper uses it)."""
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        """Return the dense layers."""
         return nn.ModuleList([nn.Linear(modes * dim, dim), nn.Linear(dim, 1)])
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         hidden = self.layers[0](torch.cat(rows.unbind(0), -1)).relu()
         return self.layers[1](hidden).squeeze(-1)  # type: ignore[no-any-return]
 
@@ -50,11 +46,9 @@ class Ncf(Dense):
     """Product and a hidden layer over the concatenation, side by side, linear output (He et al. 2017, NeuMF)."""
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        """Return the dense layers."""
         return nn.ModuleList([nn.Linear(modes * dim, dim), nn.Linear(2 * dim, 1)])
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         hidden = self.layers[0](torch.cat(rows.unbind(0), -1)).relu()
         return self.layers[1](torch.cat([rows.prod(0), hidden], -1)).squeeze(-1)  # type: ignore[no-any-return]
 
@@ -63,11 +57,9 @@ class Outer(Dense):
     """A weight for every pair of entries: a linear layer on the outer product."""
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        """Return the dense layers."""
         return nn.ModuleList([nn.Linear(dim, dim, bias=False)])
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         return (self.layers[0](rows[0]) * rows[1]).sum(-1)  # type: ignore[no-any-return]
 
 
@@ -77,13 +69,11 @@ class Conv(Dense):
     channels = 8
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        """Return the dense layers."""
         depth = dim.bit_length() - 1
         convs = [nn.Conv2d(1 if i == 0 else self.channels, self.channels, 2, stride=2) for i in range(depth)]
         return nn.ModuleList([*convs, nn.Linear(self.channels if depth else 1, 1)])
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         image = (rows[0].unsqueeze(-1) * rows[1].unsqueeze(-2)).unsqueeze(1)
         for layer in list(self.layers)[:-1]:
             image = functional.relu(layer(image))
@@ -94,11 +84,9 @@ class Tucker(Dense):
     """TuckER: a weight for every triple of entries (Balazevic et al. 2019)."""
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
-        """Return the dense layers."""
         return nn.ModuleList([nn.Linear(dim, dim * dim, bias=False)])
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         dim = rows.shape[-1]
         core = self.layers[0](rows[0]).view(-1, dim, dim)
         return torch.einsum("bij,bi,bj->b", core, rows[1], rows[2])

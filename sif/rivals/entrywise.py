@@ -1,7 +1,5 @@
 """One operation, fixed: the sum, the largest or the smallest of the embeddings' entries, under a linear predictor."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from torch import Tensor

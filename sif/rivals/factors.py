@@ -1,7 +1,5 @@
 """Factorisations, with biases and without: the dot product that a searched function must beat, and CP."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +30,6 @@ class InnerProduct(SidedNetwork):
     """The inner product of the embeddings (for three modes the sum of their product: CP)."""
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
         return rows.prod(0).sum(-1) if rows.shape[0] > 2 else (rows[0] * rows[1]).sum(-1)
 
 

@@ -1,7 +1,5 @@
 """NeuMF and LightGCN, trained by RecBole's own trainer; in a run NeuMF is a point of the wide space."""
 
-from __future__ import annotations
-
 from sif.rivals.base import Rival, point
 from sif.rivals.method import Fit, Fitted, Method, Settings
 from sif.rivals.pair_table import PairTable

@@ -1,14 +1,12 @@
 """The one list of rivals, by name: what may stand beside the best architecture in a run and in a comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sif.errors import SifError
 from sif.extend import resolve
 from sif.rivals.averages import BIASES, GLOBAL_MEAN
-from sif.rivals.base import Baseline, Kind, Rival
+from sif.rivals.base import Baseline, Kind, Rival, point
 from sif.rivals.dense import CONV_NCF, DEEP_WIDE, NCF, OUTER, TUCKER
 from sif.rivals.entrywise import MAX, MIN, PLUS
 from sif.rivals.factors import BIASED_CP, BIASED_MF, CP, INNER_PRODUCT
@@ -16,10 +14,14 @@ from sif.rivals.from_implicit import ALS, BPR, ITEM_KNN
 from sif.rivals.from_recbole import LIGHTGCN, NEUMF
 from sif.rivals.linear import EASE, SLIM
 from sif.rivals.method import Method
-from sif.rivals.points import POINTS
 from sif.rivals.popularity import POPULARITY
+from sif.spaces.wide_points import NAMED
 
-__all__ = ["METHODS", "RIVALS", "baseline_table", "checked", "rival"]
+__all__ = ["METHODS", "POINTS", "RIVALS", "baseline_table", "checked", "rival"]
+
+POINTS = tuple(Rival(name, known.source, {"wide": point(name), "lists": point(name)}) for name, known in NAMED.items())
+"""Every named point; those that have more sides are rivals of their own, which stand before these in `RIVALS`."""
+
 
 _ALL = (
     *(GLOBAL_MEAN, BIASES, POPULARITY, ITEM_KNN, ALS, BPR, EASE, SLIM),

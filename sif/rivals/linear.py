@@ -1,12 +1,10 @@
 """EASE and SLIM: scores from the counts of pairs of items."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from sif.memory import available
+from sif.device import available
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
 from sif.rivals.pair_table import PairTable

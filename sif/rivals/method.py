@@ -1,7 +1,5 @@
 """How a comparison learns a rival: the function, which settings are tried, and what it needs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What every method of a comparison is given: who has what in each part, and what was seen before it."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from dataclasses import dataclass, replace
@@ -53,7 +51,7 @@ class PairTable:
     confidence: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, parts: RankedParts) -> PairTable:
+    def of(cls, parts: RankedParts) -> "PairTable":
         """Read the parts of a ranking task; raises DataError where one has no pair that counts."""
         made = {part: parts.positives(part) for part in ("train", "valid", "test")}
         for part, matrix in made.items():
@@ -88,7 +86,7 @@ class PairTable:
         parts = (values, self.train.indices.astype(np.int32), self.train.indptr.astype(np.int32))
         return sparse.csr_matrix(parts, shape=self.train.shape)
 
-    def without_test(self) -> PairTable:
+    def without_test(self) -> "PairTable":
         """Return this table with an empty test part: what a method is given to learn and to stop on."""
         return replace(self, test=sparse.csr_array(self.train.shape, dtype=bool))
 
@@ -113,7 +111,7 @@ class PairTable:
         write_atomically(path, buffer.getvalue())
 
     @classmethod
-    def load(cls, path: Path) -> PairTable:
+    def load(cls, path: Path) -> "PairTable":
         """Read what `save` wrote."""
         with np.load(path) as file:
             shape = tuple(file["shape"].tolist())

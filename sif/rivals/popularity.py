@@ -1,7 +1,5 @@
 """Popularity: items by their number of training pairs, alike for everyone."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """SLIM's item weights: one non-negative elastic net a column, all columns at once, to the optimality conditions."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

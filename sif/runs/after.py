@@ -1,7 +1,5 @@
 """What comes after a search: the model trained again, and judged again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The engine: searches, trains, compares and writes one run of any problem, stage by stage, each resumable."""
 
-from __future__ import annotations
-
 import json
 import time
 import tomllib

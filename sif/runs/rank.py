@@ -1,7 +1,5 @@
 """How well the model of a run ranks the catalogue, beside popularity."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -12,8 +12,8 @@ from nasp_core.optimise import Training
 from nasp_core.search import Found, train_genotype
 from nasp_core.training import Trained
 from nasp_core.types import State, Task
+from sif.device import in_words
 from sif.journal import Journal
-from sif.memory import in_words
 from sif.run_directory import RunDirectory
 
 __all__ = ["RETRAINING", "Stages", "searched", "trained_stage"]

@@ -1,7 +1,5 @@
 """What a caller asks for: numbers of users and items, raw ids, how many places, rows of new users. All are checked."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Iterable, Mapping, Set
 from typing import Any

@@ -1,7 +1,5 @@
 """A model taken out of its run: folded tables with the raw ids, as a file that needs no run and no training data."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -54,7 +52,7 @@ class Export:
 
     @classmethod
     @shielded(draws=True)
-    def of(cls, run: str | Path) -> Export:
+    def of(cls, run: str | Path) -> "Export":
         """Fold the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
         directory = RunDirectory.open(run, needs="result.json")
         result = directory.result()

@@ -1,7 +1,5 @@
 """Folded tables as files: npz and safetensors, which are read back here, and the npz that implicit loads."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """A folded model as an ONNX graph: users int64 `[batch]` in, scores float32 `[batch, items]` out."""
 
-from __future__ import annotations
-
 import importlib
 import json
 from typing import Any

@@ -1,7 +1,6 @@
 """Scores of all items for a block of users, with everything that can be done once done once."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from sif.encodings.side import SIDES
+from sif.encodings.side import Side as Of
 from sif.operations import additive, operation
 from sif.operations.hinge import HINGE
 from sif.operations.tables import Deep, FoldedSide, Tables, score_tables
-from sif.serve.fold_rules import fold
 from sif.serve.topk import Ranked, top_k_of
+from sif.spaces.known import FunctionNetwork
 
-__all__ = ["Folded"]
+__all__ = ["Folded", "fold", "fold_side"]
 
 _BLOCK = 1 << 20  # entries of the largest temporary of an MLP: 4 MiB of float32
 _JOINED = {"relu": "sums", "multiply": "products", "max": "maxima", "min": "minima"}
@@ -142,3 +143,32 @@ def _after(hidden: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
     for weight, bias in layers:
         hidden = torch.nn.functional.linear(hidden.relu_(), weight, bias)
     return hidden.squeeze(-1)
+
+
+@torch.no_grad()
+def fold(network: FunctionNetwork) -> Tables:
+    """Return the tables of a network of users and items; they keep no tie to it."""
+    n_users, n_items = network.sizes
+    of_users, of_items = network.encoded("user"), network.encoded("item")
+    bias = of_users[0].new_zeros(n_users + n_items)
+    if network.bias is not None and network.offset is not None:
+        bias = network.bias.detach().squeeze(-1).clone()
+        bias[:n_users] += network.offset
+    users = fold_side(network, "user", of_users, bias[:n_users])
+    items = fold_side(network, "item", of_items, bias[n_users:])
+    deep = tuple(
+        branch.deep(rows.shape[1])
+        for branch, rows in zip(network.branches, of_items, strict=True)
+        if branch.fold(1, rows[:1].double()).deep
+    )
+    return Tables(users, items, deep)
+
+
+@torch.no_grad()
+def fold_side(network: FunctionNetwork, side: Of, vectors: Sequence[Tensor], bias: Tensor) -> FoldedSide:
+    """Return what vectors, one tensor `[n, dim]` a branch, and biases `[n]` bring to a score, as users or as items."""
+    mode = SIDES.index(side)
+    branches = zip(network.branches, vectors, strict=True)
+    return FoldedSide.joined(
+        [FoldedSide.of(bias.double()), *(branch.fold(mode, rows.double()) for branch, rows in branches)]
+    ).float()

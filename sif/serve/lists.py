@@ -1,7 +1,5 @@
 """Lists of recommendations as a file: CSV, JSON Lines or Parquet."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

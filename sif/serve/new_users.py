@@ -1,7 +1,5 @@
 """Users the model was not trained on: encoded by their history, and solved for with everything else fixed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -16,7 +14,7 @@ from sif.encodings.side import SideTables
 from sif.encodings.sums import lists_of
 from sif.host import shielded
 from sif.operations.tables import FoldedSide
-from sif.serve.fold_rules import fold_side
+from sif.serve.folding import fold_side
 from sif.serve.row_losses import Asks, RowRanking, UserRows
 from sif.spaces.branch import FunctionBranch
 from sif.spaces.known import FunctionNetwork

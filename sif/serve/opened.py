@@ -1,7 +1,5 @@
 """A run opened for serving: read once, kept, and read again when a file of it was replaced."""
 
-from __future__ import annotations
-
 import json
 import threading
 import zipfile
@@ -101,7 +99,7 @@ class Opener:
         self._path, self._lock = path, threading.Lock()
         self._opened: Opened | None = None
 
-    def __reduce__(self) -> tuple[type[Opener], tuple[Path]]:
+    def __reduce__(self) -> "tuple[type[Opener], tuple[Path]]":
         return Opener, (self._path,)
 
     def now(self) -> Opened:

@@ -1,7 +1,5 @@
 """How badly vectors predict the entries of rows: training's loss of each user, without drawing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +25,7 @@ class UserRows(NamedTuple):
     value: Tensor
 
     @classmethod
-    def of(cls, rows: sparse.csr_array) -> UserRows:
+    def of(cls, rows: sparse.csr_array) -> "UserRows":
         """Return the entries of CSR rows."""
         starts = torch.from_numpy(rows.indptr.astype(np.int64))
         user = torch.repeat_interleave(torch.arange(rows.shape[0]), starts.diff())

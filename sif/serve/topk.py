@@ -1,7 +1,5 @@
 """The best items of each user, with what must not be shown left out: exact, in blocks of users."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One function of a network: an operation that joins two vectors, and a predictor that makes a score of them."""
 
-from __future__ import annotations
-
 import itertools
 
 import torch

@@ -1,7 +1,5 @@
 """Spaces and networks on the data of a task."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

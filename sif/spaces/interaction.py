@@ -1,7 +1,5 @@
 """The interaction-function space of SIF: which operation joins the embeddings of a user and an item."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -287,7 +285,7 @@ class InteractionSpace(_Interaction, Space):
     @classmethod
     def make(
         cls, sizes: tuple[int, ...], settings: InteractionSettings, histories: Histories | None, counts: Tensor | None
-    ) -> InteractionSpace:
+    ) -> "InteractionSpace":
         """Return the space; it reads no histories."""
         return cls(sizes, settings, counts)
 

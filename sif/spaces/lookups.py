@@ -1,7 +1,5 @@
 """What a wide network has to encode for a batch: rows of both sides, and what their histories leave out."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The wide space: how each side is encoded, which operation joins the two, and what makes a score of the result."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -133,7 +131,7 @@ class WideSpace(WideBase, Space):
     @classmethod
     def make(
         cls, sizes: tuple[int, ...], settings: WideSettings, histories: Histories | None, counts: Tensor | None
-    ) -> WideSpace:
+    ) -> "WideSpace":
         """Return the space; without histories nothing is known of anybody."""
         users, items = sizes
         return cls((users, items), settings, histories or Histories.empty((users, items)), counts)

@@ -1,7 +1,5 @@
 """What the wide supernet and the networks built from it share: the forward pass under a mixture."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 

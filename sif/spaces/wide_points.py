@@ -1,7 +1,5 @@
 """Points of the wide space: the classics by name, which are additive, which are one and the same, and as a formula."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 

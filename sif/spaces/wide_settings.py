@@ -1,7 +1,5 @@
 """What a wide space offers, by name, and the checks of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal

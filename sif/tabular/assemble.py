@@ -1,7 +1,5 @@
 """The trainings of a table as one Parquet file: a row each, and how they were made."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Train every point of the wide space with several seeds, and write what came of it as one table."""
 
-from __future__ import annotations
-
 import math
 import platform
 import time

@@ -1,7 +1,5 @@
 """A point of the wide space by the names of its choices, whatever the sizes of the space."""
 
-from __future__ import annotations
-
 from nasp_core.network import Space
 from nasp_core.types import Active
 

@@ -1,7 +1,5 @@
 """How well one list of figures puts things in the order of another."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a table of interaction functions says, in figures."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

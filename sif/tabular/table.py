@@ -1,7 +1,5 @@
 """Look-ups in a table of trained interaction functions: what a point scores, its true rank and its regret."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable
@@ -86,7 +84,7 @@ class InteractionTable:
         self._trainings = {task: self._read(task) for task in self.tasks}
 
     @classmethod
-    def load(cls, path: str | Path | None = None) -> InteractionTable:
+    def load(cls, path: str | Path | None = None) -> "InteractionTable":
         """Read a table that `sif table build` wrote; by default the one of MovieLens 100K that ships.
 
         Raises `DataError` for a file that is missing, damaged, or no such table.

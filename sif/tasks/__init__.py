@@ -1,7 +1,5 @@
 """Tasks on tables: batches, loss and metrics."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import torch

@@ -1,7 +1,5 @@
 """What a wide network is asked: users, the items that each of them is asked about, and items for all of them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -31,7 +29,7 @@ class Queries(NamedTuple):
     hidden: Tensor | None = None
 
     @classmethod
-    def catalogue(cls, users: Tensor, n_items: int) -> Queries:
+    def catalogue(cls, users: Tensor, n_items: int) -> "Queries":
         """Return the question about every item for users int64 `[n]`, nothing left out: to evaluate and to serve."""
         nothing = users.new_empty(len(users), 0)
         return cls(users, nothing, torch.arange(n_items, dtype=users.dtype, device=users.device))

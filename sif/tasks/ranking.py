@@ -1,7 +1,5 @@
 """The ranking task: of all items, put those first that a user goes on to meet."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal
 

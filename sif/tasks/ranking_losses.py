@@ -1,7 +1,5 @@
 """The losses of the ranking task: scores of a batch and its target to a mean, a scalar."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 

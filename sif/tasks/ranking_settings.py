@@ -1,7 +1,5 @@
 """What the ranking task is told: which pairs count, what is minimised, which metric says better."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -69,7 +67,7 @@ class RankingSettings:
         return asdict(self)
 
     @classmethod
-    def of_plain(cls, values: Mapping[str, Any]) -> RankingSettings:
+    def of_plain(cls, values: Mapping[str, Any]) -> "RankingSettings":
         """Return what `plain` returned."""
         return cls(**values)
 

@@ -1,7 +1,5 @@
 """Batches of the ranking task: positive pairs with drawn items, and users with hidden items."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The rating task: predict the rating of a user for an item (in a context)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,13 +9,39 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nasp_core.types import Stream
+from nasp_core.stream import Passes
+from nasp_core.types import Batch, Stream
 from sif.datasets import Interactions, Split
 from sif.encodings.histories import Histories
 from sif.errors import DataError
-from sif.tasks.stream import TensorStream
 
-__all__ = ["RatingTask", "Scale"]
+__all__ = ["RatingTask", "Scale", "TensorStream"]
+
+
+class TensorStream:
+    """An endless, seekable sequence of batches, reshuffled on every pass.
+
+    Shapes: `inputs` `[fields, n]`, `target` `[n]`; a batch is `[fields, batch]`, `[batch]`, the last of a pass
+    smaller. Batch `i` depends on the seed and `i` alone.
+    """
+
+    def __init__(self, inputs: Tensor, target: Tensor, batch_size: int, seed: int) -> None:
+        self._inputs, self._target = inputs, target
+        self._passes = Passes(target.shape[0], batch_size, seed, self._cut)
+
+    def _cut(self, order: Tensor, _: torch.Generator) -> list[Batch]:
+        order, size = order.to(self._target.device), self._passes.size
+        inputs, target = torch.split(self._inputs[:, order], size, 1), torch.split(self._target[order], size)
+        return [Batch(*pair) for pair in zip(inputs, target, strict=True)]
+
+    def __len__(self) -> int:
+        """Return the number of batches of one pass."""
+        return len(self._passes)
+
+    def batch(self, step: int) -> Batch:
+        """Return batch `step`, counted from the very start."""
+        batches, offset = self._passes.at(step)
+        return batches[offset]
 
 
 @dataclass(frozen=True)
@@ -32,7 +56,7 @@ class Scale:
     """Under which a saved model has it."""
 
     @property
-    def units(self) -> Scale:
+    def units(self) -> "Scale":
         """From scores to ratings."""
         return self
 
@@ -41,12 +65,12 @@ class Scale:
         return [self.mean, self.std, self.low, self.high]
 
     @classmethod
-    def of_plain(cls, values: Sequence[float]) -> Scale:
+    def of_plain(cls, values: Sequence[float]) -> "Scale":
         """Return what `plain` returned."""
         return cls(*values)
 
     @classmethod
-    def of(cls, ratings: Tensor) -> Scale:
+    def of(cls, ratings: Tensor) -> "Scale":
         """Measure training ratings `[n]`; raises `DataError` when they do not vary."""
         values = ratings.double()
         std = float(values.std(unbiased=False))

@@ -1,7 +1,5 @@
 """Pairs of a user and an item on a device: which are known, and items drawn at random that are not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

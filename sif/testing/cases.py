@@ -1,7 +1,5 @@
 """The spaces that the conformance suite runs every strategy on: small, each with a task."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any

@@ -6,8 +6,6 @@
 Both raise `AssertionError` with what does not hold.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import tempfile
 from dataclasses import replace

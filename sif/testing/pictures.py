@@ -1,7 +1,5 @@
 """Small pictures whose class can be seen, so that a cell has something to learn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

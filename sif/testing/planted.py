@@ -1,7 +1,5 @@
 """Ratings made by a known operation, so that a search has a right answer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Literal

@@ -1,7 +1,5 @@
 """Text made by a known rule, so that a language model has a best perplexity to reach."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Literal

@@ -30,10 +30,10 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "operation (minus)": Part("sif/operations/minus.py", "minus", "sif/operations/two.py"),
+    "operation (minus)": Part("sif/operations/minus.py", "minus", "sif/operations/tensor.py"),
     "encoding (history)": Part("sif/encodings/history.py", "history", "sif/encodings/known.py"),
     "one-shot strategy (gdas)": Part("nasp_core/methods/gdas.py", "gdas", "nasp_core/methods/table.py"),
-    "multi-trial strategy (nao)": Part("nasp_core/trials/nao.py", "nao", "nasp_core/trials/table.py"),
+    "multi-trial strategy (nao)": Part("nasp_core/trials/nao.py", "nao", "nasp_core/trials/__init__.py"),
     "proxy (jacob-cov)": Part("nasp_core/proxies/jacob_cov.py", "jacob-cov", "nasp_core/proxies/table.py"),
     "rival (item-kNN)": Part("sif/rivals/from_implicit.py", "itemknn", "sif/rivals/known.py"),
     "task on tables (ranking)": Part(

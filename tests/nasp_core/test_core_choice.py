@@ -14,7 +14,7 @@ from nasp_core.methods.nasp import nasp
 from nasp_core.methods.nasp_ranked import nasp_ranked
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.parts.one_hot import straight_through
+from nasp_core.parts.mixtures import straight_through
 from nasp_core.types import Mixture
 from sif.operations.tensor import TENSOR_OPERATIONS
 from sif.spaces.interaction import InteractionSettings, InteractionSpace

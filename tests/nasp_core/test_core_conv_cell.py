@@ -18,7 +18,7 @@ from nasp_core.loop import Loop
 from nasp_core.methods import make_strategy
 from nasp_core.network import Network
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.parts.one_hot import straight_through
+from nasp_core.parts.mixtures import straight_through
 from nasp_core.strategy import frozen
 from nasp_core.types import Active, Mixture
 from sif.cells.convolution.operations import (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import GenotypeError, SpaceError
-from nasp_core.parts.one_hot import straight_through
+from nasp_core.parts.mixtures import straight_through
 from nasp_core.types import Mixture
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space, arch_string, operations_of
 

@@ -274,10 +274,8 @@ def test_ranking_refuses_an_empty_final(wrong: dict[str, float]) -> None:
     with pytest.raises(SearchError) as error:
         Ranking(**wrong)  # type: ignore[arg-type]
     settings_ = {"count": 8, "epoch_divisor": 4.0} | wrong
-    expected = (
-        f"Ranking(count={settings_['count']}, epoch_divisor={settings_['epoch_divisor']}): both must be 1 or more"
-    )
-    assert str(error.value) == expected
+    made = f"Ranking(count={settings_['count']}, epoch_divisor={settings_['epoch_divisor']})"
+    assert str(error.value) == f"{made}: {next(iter(wrong))} must be 1 or more"
 
 
 def test_points_are_all_combinations_in_order() -> None:

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
-from nasp_core.parts.one_hot import straight_through
+from nasp_core.parts.mixtures import straight_through
 from nasp_core.types import Batch, Mixture
 from sif.cells.recurrent.forms import DARTS_PTB, DARTS_PTB_FIRST, from_pairs, pairs_of, resized
 from sif.cells.recurrent.settings import DARTS_EVALUATION, RecurrentSettings

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasp_core.errors import SpaceError
 from nasp_core.optimise import Optimiser, Training
-from nasp_core.parts.one_hot import straight_through
+from nasp_core.parts.mixtures import straight_through
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture
 from sif.cells.recurrent.space import RecurrentNetwork

@@ -48,8 +48,8 @@ from nasp_core.parts import (
     Uniform,
     Weights,
 )
-from nasp_core.parts.edges import edge_weights, subsets
-from nasp_core.parts.pruning import prune
+from nasp_core.parts.domains import edge_weights, subsets
+from nasp_core.parts.schedules import prune
 from nasp_core.search import search
 from nasp_core.strategy import Relax, Schedule, SearchView, SelectContext, Strategy
 from nasp_core.testing.step_checks import drawn_alpha, step_context, step_supernet

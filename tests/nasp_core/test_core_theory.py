@@ -20,9 +20,9 @@ from nasp_core.methods.tnd_nas import ScoreFunction, score_gradient
 from nasp_core.network import Space
 from nasp_core.optimise import Optimiser
 from nasp_core.parts import Argmax, Categorical, GumbelHard, Logits, Simplex, Softmax, Weights
-from nasp_core.parts.by_adam import architecture_tensors
 from nasp_core.parts.curvature import along
-from nasp_core.parts.one_hot import on_host
+from nasp_core.parts.gradients import architecture_tensors
+from nasp_core.parts.mixtures import on_host
 from nasp_core.strategy import StepContext, Strategy
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.types import Alpha, Mixture, RelaxState

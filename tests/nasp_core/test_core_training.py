@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasp_core.averaging import average, averaged, put_back
 from nasp_core.errors import SearchError, StrategyError
 from nasp_core.evaluation import evaluate
 from nasp_core.loop import Loop
 from nasp_core.methods.nasp import nasp
 from nasp_core.network import Loss, Network, StepLoss
-from nasp_core.optimise import Optimiser, Training, autocast
-from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, one_hot
+from nasp_core.optimise import Optimiser, Training, autocast, average, averaged, put_back
+from nasp_core.parts import Argmax, Box, Complexity, FirstOrder, OneHot, mixtures
 from nasp_core.strategy import SearchView, Strategy
 from nasp_core.training import train
 from nasp_core.types import Batch, Mixture, RelaxState
@@ -130,8 +129,8 @@ def test_settings_of_the_final_training_are_refused_in_a_search():
 
 def test_alpha_is_read_from_the_device_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    plain = one_hot.on_host
-    monkeypatch.setattr(one_hot, "on_host", lambda alpha: reads.append(1) or plain(alpha))
+    plain = mixtures.on_host
+    monkeypatch.setattr(mixtures, "on_host", lambda alpha: reads.append(1) or plain(alpha))
     case = CASES["conv-cell"]
     training = Training(epochs=2, batch_size=16, optimiser=SGD, evaluate_every=0)
     state = Loop(case.space(), case.task(), training, strategy=nasp(alpha_lr=0.1)).run()
@@ -192,7 +191,7 @@ def test_where_size_does_not_depend_on_choices_it_has_no_price():
     weights = {"operation": torch.ones(1, 5)}
     assert Complexity(1.0).penalty(Mixture(weights=weights), view_of(space), {}) is None
     assert Complexity(0.0).penalty(Mixture(weights=weights), view_of(CASES["conv-cell"].space()), {}) is None
-    with pytest.raises(StrategyError, match=r"^eta = -1"):
+    with pytest.raises(StrategyError, match=r"^Complexity\(eta=-1\): eta must be 0 or more$"):
         Complexity(-1)
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from nasp_core.methods.darts_2nd import Unrolled
 from nasp_core.optimise import Optimiser
 from nasp_core.parts import FirstOrder, Softmax
-from nasp_core.parts.by_adam import architecture_tensors
-from nasp_core.parts.one_hot import straight_through
+from nasp_core.parts.gradients import architecture_tensors
+from nasp_core.parts.mixtures import straight_through
 from nasp_core.strategy import StepContext
 from nasp_core.testing import QuadraticSettings, QuadraticSpace, QuadraticTask
 from nasp_core.types import Mixture, RelaxState

@@ -13,7 +13,7 @@ from wide_samples import HISTORIES, ITEMS, KNOWN, PLAIN, SETTINGS, SIZES, USERS,
 from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.parts import FairTurns
-from nasp_core.parts.one_hot import straight_through
+from nasp_core.parts.mixtures import straight_through
 from nasp_core.types import Active, Batch, Mixture
 from sif.encodings.history import History
 from sif.encodings.id import Id

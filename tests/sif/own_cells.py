@@ -1,7 +1,5 @@
 """Operations and activations of cells of one's own, most of them wrong."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -89,7 +89,7 @@ def test_a_run_says_what_its_strategy_was_made_of(ratings: str):
     told = run.result["strategy"]
     assert told["name"] == "nasp_core.strategy:Strategy"
     assert told["parts"] == MINE.describe()
-    assert told["settings"]["gradient"] == {"object": "nasp_core.parts.first_order:FirstOrder", **_fields()}
+    assert told["settings"]["gradient"] == {"object": "nasp_core.parts.gradients:FirstOrder", **_fields()}
     again = sif.search(ratings, recipe="run/recipe.toml", out="again", device="cpu")
     assert (again.path / "trace.jsonl").read_text() == (run.path / "trace.jsonl").read_text()
 
@@ -167,7 +167,7 @@ def test_settings_of_ones_own_strategy_are_checked(plugin: str):
     ):
         with pytest.raises(StrategyError, match=words):
             recipe_of(f"{plugin}:slow", settings).make_strategy()
-    with pytest.raises(StrategyError, match="is a strategy, made already; it takes no setting 'lr'"):
+    with pytest.raises(StrategyError, match="ready' is made already; it takes no settings: lr"):
         recipe_of(f"{plugin}:ready", {"strategy.settings.lr": 1.0}).make_strategy()
 
 
@@ -217,7 +217,7 @@ def test_settings_under_their_old_names_are_read():
     old = StrategyRecipe(name="nasp-shortlist", settings={"looks": 9, "shorten": 2.0}).make()
     new = StrategyRecipe(name="nasp-shortlist", settings={"n_supernet_evals": 9, "epoch_divisor": 2.0}).make()
     assert old == new
-    with pytest.raises(StrategyError, match="looks is the old name of the setting n_supernet_evals; give one"):
+    with pytest.raises(StrategyError, match="'looks' is the old name of 'n_supernet_evals'; give one"):
         StrategyRecipe(name="spos", settings={"looks": 9, "n_supernet_evals": 8}).make()
 
 

@@ -11,8 +11,8 @@ from scipy import sparse
 
 from sif.cells.data import prepare_cells
 from sif.datasets import Corpus, Pictures
+from sif.device import available, in_words
 from sif.errors import RecipeError, RunError
-from sif.memory import available, in_words
 from sif.problems.data import prepare
 from sif.problems.fits import check_tables
 from sif.problems.recipes import load_rating_recipe

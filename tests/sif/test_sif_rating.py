@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sif.datasets import Interactions, split
 from sif.errors import DataError
 from sif.tasks import RatingTask, Scale
-from sif.tasks.stream import TensorStream
+from sif.tasks.rating import TensorStream
 
 
 def reference(ratings: np.ndarray, train: np.ndarray, rows: np.ndarray, standard: np.ndarray) -> dict[str, float]:

@@ -14,7 +14,7 @@ from sif.problems import problem
 from sif.report.html import report
 from sif.report.retrained import retrained_remark
 from sif.results import upgraded
-from sif.spaces.formula import formula
+from sif.spaces.known import formula
 
 
 class Page(HTMLParser):

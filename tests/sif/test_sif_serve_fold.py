@@ -9,8 +9,7 @@ from scipy import sparse
 from sif_functions import DIM, POINTS, SIZES, function_of, name_of, scores_of, wide_network
 
 from sif.serve import folding
-from sif.serve.fold_rules import fold_side
-from sif.serve.folding import Folded
+from sif.serve.folding import Folded, fold_side
 from sif.tasks.queries import Queries
 
 ADDITIVE_PAIRS = {

@@ -1,7 +1,5 @@
 """From a recipe of cells on pictures to its data and its two tasks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The edges of a cell of convolutions in a supernet: their candidates, and what a hook may add to them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -75,7 +73,7 @@ class ConvEdge(SupernetEdge):
         """Return a candidate at this edge's place, newly made."""
         return self.candidate(name, self.place)
 
-    def narrowed(self, share: int) -> ConvEdge:
+    def narrowed(self, share: int) -> "ConvEdge":
         """Return an edge whose candidates see 1 / `share` of the channels; a smaller share where too few are even."""
         channels = self.place.channels
         share = next(s for s in range(share, 0, -1) if channels % (2 * s) == 0 or s == 1)

@@ -1,7 +1,5 @@
 """The space of NAS-Bench-201: one small cell, whose 15,625 networks were all trained by the benchmark's authors."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """Plain networks of cells: what is trained once a cell is known, whether found here or published."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Operations of cells by name, from inside and outside the package, and how one of a stranger stands on an edge."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterable
 from functools import cache, partial

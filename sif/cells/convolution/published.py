@@ -1,7 +1,5 @@
 """Cells that were published, by the names of their papers, to be trained and compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from sif.cells.convolution.network import Cells

@@ -1,7 +1,5 @@
 """What networks of cells for pictures share: the order of cells, the first layers, how weights are drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 

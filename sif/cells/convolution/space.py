@@ -1,7 +1,5 @@
 """The cell space of convolutional networks that DARTS and NASP search."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The image task: name the class of a picture."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -113,7 +111,7 @@ class PictureStream:
     reach the device once, so that no step waits for it.
     """
 
-    def __init__(self, task: ImageTask, part: tuple[Tensor, Tensor], batch_size: int, seed: int) -> None:
+    def __init__(self, task: "ImageTask", part: tuple[Tensor, Tensor], batch_size: int, seed: int) -> None:
         self._task, (self._pictures, self._labels) = task, part
         self._passes = Passes(len(self._labels), batch_size, seed, self._drawn)
 

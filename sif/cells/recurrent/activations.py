@@ -1,7 +1,5 @@
 """The activations of a recurrent cell by name, from inside and outside the package."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 

@@ -1,7 +1,5 @@
 """The two forms of a recurrent cell: a genotype's list of edges, and the papers' pairs (activation, earlier state)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any

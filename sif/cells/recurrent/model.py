@@ -1,7 +1,5 @@
 """The language model around a recurrent cell: embedding, dropout masks, the loop over time, decoder, penalties."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

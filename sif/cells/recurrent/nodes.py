@@ -5,8 +5,6 @@ shared by all edges into the node. Edges are numbered node by node: those into n
 states j = 0..n, where state 0 is the cell's first and state n + 1 is node n's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """What a recurrent cell space offers, and how the language model around the cell is made."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -97,7 +95,7 @@ class RecurrentSettings:
         return problems
 
     @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> RecurrentSettings:
+    def from_plain(cls, values: Mapping[str, Any]) -> "RecurrentSettings":
         """Return the settings a genotype holds; raises `GenotypeError` when they are of something else."""
         try:
             return cls(**{**values, "activations": tuple(values["activations"])})

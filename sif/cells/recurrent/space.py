@@ -1,7 +1,5 @@
 """The recurrent cell space of DARTS: for each of eight nodes, one earlier state and one activation."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The text task: name the next word."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Literal

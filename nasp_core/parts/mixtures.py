@@ -1,6 +1,4 @@
-"""One live candidate per choice: NASP's relaxation."""
-
-from __future__ import annotations
+"""Relaxations that mix what is alive, or take its nearest point; and what all relaxations share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +8,66 @@ import torch
 from torch import Tensor
 
 from nasp_core.network import Space
-from nasp_core.parts.alive import masked
 from nasp_core.strategy import Relax
 from nasp_core.types import Active, Alpha, Mixture, Phase, RelaxState, group_names
 
-__all__ = ["OneHot", "OneHotState", "on_host", "projected", "straight_through"]
+__all__ = ["Dense", "OneHot", "OneHotState", "Softmax", "Weights", "masked", "on_host", "projected", "straight_through"]
+
+
+def masked(alpha: Alpha, alive: dict[str, Tensor] | None, dead: float = -torch.inf) -> dict[str, Tensor]:
+    """Return the groups of alpha with `dead` in place of candidates that were pruned.
+
+    Args:
+        alpha: Float `[choices, candidates]` per group, on any device.
+        alive: Bool of the same shape on the CPU, or None where all are alive (`RelaxState.alive`).
+        dead: The value of what was pruned.
+    """
+    groups = {name: alpha[name] for name in group_names(alpha)}
+    if alive is None:
+        return groups
+    return {name: torch.where(alive[name].to(t.device), t, dead) for name, t in groups.items()}
+
+
+@dataclass(frozen=True)
+class Dense(Relax):
+    """Mix all candidates that are alive, with weights that a subclass makes of alpha (`shares`)."""
+
+    def mixture(
+        self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
+    ) -> Mixture:
+        """Return the dense mixture; in the weight step without gradient to alpha."""
+        weights = self.shares(alpha, space, state)
+        if phase == "weight":
+            weights = {name: tensor.detach() for name, tensor in weights.items()}
+        return Mixture(weights=weights, kept=state.kept())
+
+
+@dataclass(frozen=True)
+class Softmax(Dense):
+    """Mix all candidates with weights softmax(alpha / temperature) (DARTS, Liu et al. 2019, eq. 2)."""
+
+    temperature: float = 1.0
+
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "convex", "temperature", "shares"})
+
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
+        """Return the weights, with alpha's graph."""
+        temperature = state.temperature or self.temperature
+        return {name: torch.softmax(t / temperature, dim=-1) for name, t in masked(alpha, state.alive).items()}
+
+
+@dataclass(frozen=True)
+class Weights(Dense):
+    """Mix all candidates with alpha as it stands (Li et al. 2021, section 3; Zhou et al. 2019, eq. 3)."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth", "shares"})
+    needs: ClassVar[dict[str, str]] = {
+        "simplex|switches": "weights that no function bounds need a domain that does; use domain = Simplex or Switches"
+    }
+
+    def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
+        """Return alpha, zero where pruned."""
+        return masked(alpha, state.alive, dead=0.0)
 
 
 def straight_through(active: Active, alpha: Alpha) -> Mixture:

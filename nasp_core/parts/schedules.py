@@ -1,21 +1,103 @@
-"""Candidates that leave the search for good: by a threshold, or the weakest at set times."""
-
-from __future__ import annotations
+"""What changes as the search goes on: a warm-up, a temperature, a price on size, candidates that leave for good."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from nasp_core.errors import StrategyError
 from nasp_core.network import Space
-from nasp_core.parts.one_hot import on_host
+from nasp_core.parts.mixtures import on_host
 from nasp_core.strategy import Schedule, SearchView
-from nasp_core.types import State
+from nasp_core.types import Mixture, State
 
-__all__ = ["Prune", "Shrink", "prune", "shares_of"]
+__all__ = ["Complexity", "Prune", "Shrink", "StartAt", "Temperature", "prune", "shares_of"]
+
+
+@dataclass(frozen=True)
+class StartAt(Schedule):
+    """Train the weights alone for the first `share` of the search: a warm-up (PC-DARTS: 15 of 50 epochs)."""
+
+    share: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises `StrategyError`."""
+        if not 0 <= self.share < 1:
+            raise StrategyError(f"{self.describe()}: the share must be in [0, 1)")
+
+    def arch_step_due(self, step: int, progress: float) -> bool:
+        """Return whether the warm-up is over."""
+        return progress >= self.share
+
+
+@dataclass(frozen=True)
+class Temperature(Schedule):
+    """Set the relaxation's temperature, from `start` to `end`: by equal factors (`exponential`) or equal differences.
+
+    `after`: the share of the search through which it stays at `start`.
+    """
+
+    start: float = 1.0
+    end: float = 0.1
+    kind: Literal["exponential", "linear"] = "exponential"
+    after: float = 0.0
+
+    needs: ClassVar[dict[str, str]] = {"temperature": "there is no temperature to set; use relax = Softmax or Gumbel*"}
+
+    def __post_init__(self) -> None:
+        """Check the settings; raises `StrategyError` for what is no temperature."""
+        if min(self.start, self.end) <= 0 or not 0 <= self.after < 1 or self.kind not in ("exponential", "linear"):
+            raise StrategyError(
+                f"{self.describe()}: temperatures must be above 0, after in [0, 1), kind exponential or linear"
+            )
+
+    def at(self, progress: float) -> float:
+        """Return the temperature at `progress` in [0, 1]."""
+        share = max(0.0, (progress - self.after) / (1 - self.after))
+        if self.kind == "linear":
+            return self.start + (self.end - self.start) * share
+        return float(self.start * (self.end / self.start) ** share)
+
+    def advance(self, view: SearchView, state: State) -> None:
+        """Set the temperature."""
+        view.relax_state.temperature = self.at(view.progress)
+
+
+@dataclass(frozen=True)
+class Complexity(Schedule):
+    """Add eta * sum over choices and candidates of size * weight^2 to the validation loss (NASP, section 3.3).
+
+    `Space.relative_parameters` gives every candidate's share of the parameters. At a one-hot point only the live
+    candidates have a weight, so only they are pushed down, as in the published code; there the sum is over the normal
+    cell alone, here over every group of the space whose candidates differ in size. Of a drawn point, whose mixture has
+    no weights, it is the size of the live candidates: a cost for rules that take no gradient of it. Nothing happens
+    where size depends on no choice.
+    """
+
+    eta: float = 0.0
+
+    least: ClassVar[dict[str, float]] = {"eta": 0}
+
+    def penalty(self, mixture: Mixture, view: SearchView, state: State) -> Tensor | None:
+        """Return the price of the mixture, a scalar; None where there is none."""
+        sizes = view.space.relative_parameters() if self.eta and isinstance(view.space, Space) else {}
+        if not sizes:
+            return None
+        if mixture.weights is None:  # a drawn point: its size is a cost without gradient
+            live = [
+                sizes[name][row, pick]
+                for name, picks in (mixture.active or {}).items()
+                for row, pick in enumerate(picks)
+                if name in sizes and pick >= 0
+            ]
+            return self.eta * torch.stack(live).sum().to(next(view.space.parameters()).device) if live else None
+        terms = [
+            (mixture.weights[name].square() * share.to(mixture.weights[name].device)).sum()
+            for name, share in sizes.items()
+        ]
+        return self.eta * torch.stack(terms).sum()
 
 
 def prune(view: SearchView, keep: Mapping[str, Tensor], shares: Mapping[str, Tensor]) -> None:

@@ -1,8 +1,8 @@
-"""Candidates that see a share of the channels: PC-DARTS'."""
+"""What is put on the edges of cells while they are searched: narrow candidates, hooks on identities."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -11,7 +11,33 @@ from nasp_core.errors import StrategyError
 from nasp_core.network import Space
 from nasp_core.strategy import Attached, Hook
 
-__all__ = ["PartialChannels"]
+__all__ = ["SKIP", "Handles", "PartialChannels", "edges_of", "skips_of"]
+
+SKIP = "skip_connect"
+
+
+def edges_of(space: Space) -> list[SupernetEdge]:
+    """Return the edges of the cells; empty on a space that has none."""
+    return [module for module in space.modules() if isinstance(module, SupernetEdge)]
+
+
+def skips_of(space: Space) -> Iterator[nn.Module]:
+    """Yield the identity of each edge that has one."""
+    for edge in edges_of(space):
+        if SKIP in edge.names:
+            yield edge[edge.names.index(SKIP)]
+
+
+class Handles(Attached):
+    """Forward hooks on modules."""
+
+    def __init__(self, handles: list[Any]) -> None:
+        self.handles = handles
+
+    def detach(self) -> None:
+        """Remove the hooks."""
+        for handle in self.handles:
+            handle.remove()
 
 
 class _Narrowed(Attached):
@@ -33,10 +59,7 @@ class PartialChannels(Hook):
 
     share: int = 4
 
-    def __post_init__(self) -> None:
-        """Check the settings; raises `StrategyError` for less than one part."""
-        if self.share < 1:
-            raise StrategyError(f"{self.describe()}: the share must be 1 or more")
+    least: ClassVar[dict[str, float]] = {"share": 1}
 
     def attach(self, space: Space) -> Attached:
         """Put narrow edges in place of the whole ones."""

@@ -1,6 +1,4 @@
-"""Points drawn from what the search learnt, the best by a training-free proxy.  After BaLeNAS-TF, arXiv:2111.13204."""
-
-from __future__ import annotations
+"""Which point a search ends with: the largest alpha's, or the best of drawn ones by a training-free proxy."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,20 +13,30 @@ from nasp_core.proxies.table import make_proxy
 from nasp_core.strategy import Select, SelectContext
 from nasp_core.types import Active, derive_seed
 
-__all__ = ["ByProxy"]
+__all__ = ["Argmax", "ByProxy"]
+
+
+@dataclass(frozen=True)
+class Argmax(Select):
+    """Take the one-hot point nearest to the scores, by the space's own projection (NASP's and DARTS' rule)."""
+
+    def select(self, context: SelectContext) -> Active:
+        """Return the projection of the final scores."""
+        return context.space.constrain(context.scores)
+
 
 _TRIES = 20
 
 
 @dataclass(frozen=True)
 class ByProxy(Select):
-    """Draw points and take the one whose untrained network scores best on one training batch (Zhang et al. 2022).
+    """Draw points and take the one whose untrained network scores best on one batch (BaLeNAS-TF, Zhang et al. 2022).
 
     - `proxy`: the training-free proxy, or its name; larger is better. The default has a value on every space.
     - `pool`: how many points of different equivalence classes are drawn; fewer where the space is small.
     - `draw`: `scores` adds Gumbel noise to the search's scores, so that under independent choices candidates are drawn
       with the softmax's frequencies, and has the scores' own point among them; `uniform` ignores the search.
-    - `batch_size`: samples of the batch.
+    - `batch_size`: samples of the batch, of the training part.
 
     Every network starts from weights of the same seed. A tie goes to the point drawn first.
     Departs from the paper: it draws alpha from its posterior; here a point is drawn from the scores that remain of it.

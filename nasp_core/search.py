@@ -33,13 +33,13 @@ __all__ = ["Found", "PointTrainer", "search", "train_genotype"]
 class Found:
     """What a search found.
 
-    - `metric`: validation metric of the find: trained alone where the search did that, else of the supernet
-      restricted to the find.
+    - `metric`: validation metric of the best architecture: trained alone where the search did that, else of the supernet
+      restricted to it.
     - `scores`: genotype key -> validation metric, of every point that the search trained alone (the finalists on
       their short schedule, the trials on the final one, or the longest share of it that they got);
       a training of a trial that diverged has none.
     - `network`: the trained plain network, when the search trained it to the end (multi-trial strategies); else None.
-    - `trained`: the find's final training, where a one-shot search went through with it to decide; else None.
+    - `trained`: its final training, where a one-shot search went through with it to decide; else None.
     - `seconds`: wall-clock time of the whole search.
     """
 
@@ -241,18 +241,18 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         if diverged:  # no finalist was better
             raise diverged[0]
         raise SearchError(
-            f"the validation {task.metric} of the find ({genotype.key()}) is not finite: {metric}; "
+            f"the validation {task.metric} of the best architecture ({genotype.key()}) is not finite: {metric}; "
             "lower the learning rate"
         )
     return Found(genotype, metric, list(state["trace"]), 0.0, scores, trained=in_full.get(genotype.key()))
 
 
 def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:
-    arena, observer = SearchContext(trainer.space, trainer.task), trainer.observer
+    context, observer = SearchContext(trainer.space, trainer.task), trainer.observer
     generator = torch.Generator().manual_seed(derive_seed(trainer.seed, "trials"))
     state: State = {
         "made_by": f"{strategy.name}; seed {trainer.seed}; {trainer.search}; {trainer.final}; {strategy.describe()}",
-        "strategy": strategy.init(arena, generator),
+        "strategy": strategy.init(context, generator),
         "scores": {},
         "partial": [],
         "diverged": None,
@@ -268,10 +268,10 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
             )
         restore(state, resume)
     network: Network | None = None
-    while (proposal := strategy.ask(arena, state["strategy"])) is not None:
+    while (proposal := strategy.ask(context, state["strategy"])) is not None:
         score, better_one = _try_point(trainer, state, proposal)
         network = better_one or network
-        strategy.tell(arena, state["strategy"], proposal, score)
+        strategy.tell(context, state["strategy"], proposal, score)
         if observer.checkpoint_due():
             state["seconds"] = time.perf_counter() - began
             observer.save(pack(state))

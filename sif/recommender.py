@@ -31,7 +31,7 @@ from sif.serve.new_users import solve_users
 from sif.serve.topk import Ranked, top_k
 from sif.spaces.build import build_network, parameters_of
 from sif.spaces.interaction import InteractionNetwork
-from sif.spaces.saved import Goal, goal_of, goal_of_task, model_tree, network_of
+from sif.spaces.saved import Objective, model_tree, network_of, objective_of, objective_of_task
 from sif.spaces.wide import WideNetwork
 from sif.tasks import Scale
 
@@ -70,7 +70,7 @@ class Recommender:
         self.genotype: Genotype | None = None
         self._network: InteractionNetwork | WideNetwork | None = None
         self._folded: Folded | None = None
-        self._goal: Goal = _PLAIN
+        self._objective: Objective = _PLAIN
         self._counts: Tensor | None = None
 
     @shielded(draws=True)
@@ -115,14 +115,14 @@ class Recommender:
         )
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
-        self._take(run.genotype, network, goal_of_task(whole.task), whole.task.counts())
+        self._take(run.genotype, network, objective_of_task(whole.task), whole.task.counts())
         return self
 
     def _take(
-        self, genotype: Genotype, network: InteractionNetwork | WideNetwork, goal: Goal, counts: Tensor | None
+        self, genotype: Genotype, network: InteractionNetwork | WideNetwork, objective: Objective, counts: Tensor | None
     ) -> None:
         """Hold what was trained; `counts` int64 `[users + items]`: how often each id occurs in training."""
-        self.genotype, self._network, self._goal = genotype, network.cpu().eval(), goal
+        self.genotype, self._network, self._objective = genotype, network.cpu().eval(), objective
         self._counts = None if counts is None else counts.cpu()
         self._folded = Folded(self._network)
 
@@ -136,7 +136,7 @@ class Recommender:
     @property
     def scale(self) -> Scale:
         """From scores to ratings; of a ranking, scores stay as they are."""
-        return self._goal if isinstance(self._goal, Scale) else _PLAIN
+        return self._objective if isinstance(self._objective, Scale) else _PLAIN
 
     @property
     def cold(self) -> NDArray[np.bool_]:
@@ -186,8 +186,8 @@ class Recommender:
         excluded = None if filter_items is None else numbers_of(filter_items, known.n_items, "item", "filter_items")[0]
         asked: Tensor | FoldedSide = torch.from_numpy(users)
         if recalculate_user:
-            rows = asked_rows(user_items, *shape, rated=isinstance(self._goal, Scale))
-            asked = solve_users(self.network, rows, self._goal)
+            rows = asked_rows(user_items, *shape, rated=isinstance(self._objective, Scale))
+            asked = solve_users(self.network, rows, self._objective)
         if not self.cold_items:
             cold = np.flatnonzero(self.cold)
             excluded = cold if excluded is None else np.union1d(excluded, cold)
@@ -241,7 +241,7 @@ class Recommender:
         """Save everything that `load` needs, in one safetensors file (no pickle)."""
         if self._network is None or self.genotype is None:
             raise RunError("nothing to save: call fit(user_items) first")
-        save_tree(Path(file), model_tree(self._network, self.genotype, self._goal, counts=self._counts))
+        save_tree(Path(file), model_tree(self._network, self.genotype, self._objective, counts=self._counts))
 
     @classmethod
     @shielded(draws=True)
@@ -260,16 +260,16 @@ class Recommender:
         return made
 
     def _restore(self, tree: dict[str, Any]) -> None:
-        goal, network = goal_of(tree), network_of(tree)
-        self._take(Genotype.from_json(tree["genotype"]), network, goal, tree.get("counts"))
+        objective, network = objective_of(tree), network_of(tree)
+        self._take(Genotype.from_json(tree["genotype"]), network, objective, tree.get("counts"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings, and the model as `save` writes it, by numpy: tensors would bring torch's state along."""
-        made = ("genotype", "_network", "_folded", "_goal", "_counts")
+        made = ("genotype", "_network", "_folded", "_objective", "_counts")
         state = {key: value for key, value in vars(self).items() if key not in made}
         if self._network is None or self.genotype is None:
             return state
-        tree = model_tree(self._network, self.genotype, self._goal, counts=self._counts)
+        tree = model_tree(self._network, self.genotype, self._objective, counts=self._counts)
         return state | {"_tree": _each(tree, Tensor, lambda tensor: tensor.detach().cpu().numpy())}
 
     @shielded(draws=True)

@@ -79,7 +79,7 @@ def score_points(
 ) -> PointScores:
     """Score points of a space by one training batch, without training.
 
-    `source` is a run, whose find is scored, or a recipe (a name or a file), of whose space `points` random points are;
+    `source` is a run, whose best architecture is scored, or a recipe (a name or a file), of whose space `points` random points are;
     `genotypes` are files of points to score instead. `scores` are proxies or their names (of
     `nasp_core.proxies.PROXIES`, an entry point of `sif.proxies`, `package.module:object`; by default naswot, synflow
     and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final
@@ -150,7 +150,7 @@ def _opened(recipe: Any, device: str, root: Path | None) -> Instance:
 
 
 def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:
-    """Return random points of different families; fewer where the space has not as many."""
+    """Return random points of different equivalence classes; fewer where the space has not as many."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "score", "points"))
     found: dict[str, Genotype] = {}
     for _ in range(_TRIES * count):

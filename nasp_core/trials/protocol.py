@@ -51,7 +51,7 @@ class TrialStrategy(Protocol):
         ...
 
     def init(self, context: SearchContext, generator: torch.Generator) -> State:
-        """Return the first state; raises `SearchError` where the method has no meaning in the arena."""
+        """Return the first state; raises `SearchError` where the method has no meaning there."""
         ...
 
     def ask(self, context: SearchContext, state: State) -> Proposal | None:

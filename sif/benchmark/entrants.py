@@ -121,10 +121,10 @@ def refused(strategy: AnyStrategy, space: Space, task: Task | None, *, shares: b
             return "it trains a network, and this table has results of finished trainings alone"
         known = task
         return unsupported_reason(strategy, Case(space.name, lambda: space, lambda: known, lambda a, b, c: None))
-    arena = SearchContext(space, task)
+    context = SearchContext(space, task)
     try:
-        state = strategy.init(arena, torch.Generator().manual_seed(0))
-        first = strategy.ask(arena, state) if task is None else None  # on a table that costs nothing
+        state = strategy.init(context, torch.Generator().manual_seed(0))
+        first = strategy.ask(context, state) if task is None else None  # on a table that costs nothing
     except SearchError as error:
         return str(error)
     if first is not None and first.fidelity < 1 and not shares:

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from nasp_core.errors import NaspError
 from nasp_core.strategy import Strategy
-from sif.benchmark.arena import BenchmarkProblem, RacePlan
 from sif.benchmark.budget import Budget
 from sif.benchmark.entrants import Entrant
+from sif.benchmark.problem import BenchmarkProblem, RacePlan
 from sif.benchmark.results import RACE_SCHEMA_VERSION, Race, RaceRow, RaceRun, ordered, spread
 from sif.benchmark.scores import ScoreRace
 from sif.checkpoint import write_atomically
@@ -34,7 +34,7 @@ _FAILURES = (NaspError, ArithmeticError, RuntimeError, ValueError, LookupError)
 
 @shielded(draws=True)
 def race(
-    arena: BenchmarkProblem,
+    problem: BenchmarkProblem,
     entrants: Sequence[Entrant],
     *,
     seeds: int,
@@ -52,28 +52,30 @@ def race(
     if seeds < 1:
         raise RaceError(f"--seeds {seeds}; run every strategy once or more")
     progress = progress or Progress()
-    folder = _Folder(out, {"arena": arena.describe(), "budget": _plain(budget), "versions": versions()})
-    refusals = {entrant.name: arena.refusal(entrant) for entrant in entrants}
+    folder = _Folder(out, {"benchmark": problem.describe(), "budget": _plain(budget), "versions": versions()})
+    unsupported = {entrant.name: problem.unsupported_reason(entrant) for entrant in entrants}
     progress.stage("race")
-    progress.started("runs", sum(reason is None for reason in refusals.values()) * seeds, 0)
+    progress.started("runs", sum(reason is None for reason in unsupported.values()) * seeds, 0)
     notes: dict[str, str | None] = {}
     runs: dict[str, list[RaceRun]] = {entrant.name: [] for entrant in entrants}
-    for entrant in (entrant for entrant in entrants if refusals[entrant.name] is None):
+    for entrant in (entrant for entrant in entrants if unsupported[entrant.name] is None):
         for seed in range(seeds):
-            runs[entrant.name].append(_run(arena, entrant, seed, folder))
+            runs[entrant.name].append(_run(problem, entrant, seed, folder))
             progress.stepped()
             progress.logged({})
         if any(run.status == "done" for run in runs[entrant.name]):
-            notes[entrant.name] = arena.note(folder.plan(entrant, arena))
-    arena.finish([run for own in runs.values() for run in own])
-    rows = [_row(entrant, refusals[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants]
+            notes[entrant.name] = problem.note(folder.plan(entrant, problem))
+    problem.finish([run for own in runs.values() for run in own])
+    rows = [
+        _row(entrant, unsupported[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants
+    ]
     told = Race(
         schema_version=RACE_SCHEMA_VERSION,
-        arena=arena.describe(),
+        benchmark=problem.describe(),
         budget=_plain(budget),
         seeds=list(range(seeds)),
-        columns=arena.columns,
-        rows=ordered(rows, arena.columns[0]),
+        columns=problem.columns,
+        rows=ordered(rows, problem.columns[0]),
         scores=[] if scores is None else scores.rows(seeds, folder.kept),
         versions=versions(),
         hardware=hardware(device or torch.device("cpu")),
@@ -83,13 +85,14 @@ def race(
 
 
 class _Folder:
-    """The folder of a race: its terms, and a file for every finished run."""
+    """The folder of a race: its settings, and a file for every finished run."""
 
-    def __init__(self, path: Path, terms: dict[str, Any]) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
-        text = json.dumps(terms, indent=2, sort_keys=True) + "\n"
+        text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         known = path / "race.json"
-        if known.is_file() and known.read_text() != text:
+        # `arena` is what files of before call the benchmark
+        if known.is_file() and known.read_text().replace('"arena": {', '"benchmark": {', 1) != text:
             raise RaceError(
                 f"{path} holds another race (data, budget, settings or versions differ); give another --out"
             )
@@ -119,9 +122,9 @@ class _Folder:
         """Keep a finished run."""
         self.write(f"runs/{_stem(entrant)}-{run.seed}.json", run.model_dump_json(indent=2) + "\n")
 
-    def plan(self, entrant: Entrant, arena: BenchmarkProblem) -> RacePlan:
+    def plan(self, entrant: Entrant, problem: BenchmarkProblem) -> RacePlan:
         """Return the plan of an entrant: the one that is kept, or a new one."""
-        plan: RacePlan = self.kept(f"{_stem(entrant)}-plan", lambda: arena.plan(entrant))
+        plan: RacePlan = self.kept(f"{_stem(entrant)}-plan", lambda: problem.plan(entrant))
         return plan
 
     def kept(self, name: str, make: Callable[[], Any]) -> Any:
@@ -138,12 +141,12 @@ def _stem(entrant: Entrant) -> str:
     return f"{entrant.name}-{hashlib.sha256(parts.encode()).hexdigest()[:8]}"
 
 
-def _run(arena: BenchmarkProblem, entrant: Entrant, seed: int, folder: _Folder) -> RaceRun:
+def _run(problem: BenchmarkProblem, entrant: Entrant, seed: int, folder: _Folder) -> RaceRun:
     known = folder.run(entrant, seed)
     if known is not None:
         return known
     try:
-        run = arena.run(entrant, seed, folder.plan(entrant, arena))
+        run = problem.run(entrant, seed, folder.plan(entrant, problem))
     except _FAILURES as error:
         reason = f"{type(error).__name__}: {str(error).strip()}"
         parts = entrant.strategy().describe()
@@ -152,21 +155,21 @@ def _run(arena: BenchmarkProblem, entrant: Entrant, seed: int, folder: _Folder) 
     return run
 
 
-def _row(entrant: Entrant, refusal: str | None, note: str | None, runs: list[RaceRun]) -> RaceRow:
+def _row(entrant: Entrant, unsupported: str | None, note: str | None, runs: list[RaceRun]) -> RaceRow:
     strategy = entrant.strategy()
     done = [run for run in runs if run.status == "done"]
-    finds = Counter(str(run.found) for run in done)
+    best = Counter(str(run.found) for run in done)
     failures = list(dict.fromkeys(str(run.reason) for run in runs if run.status == "failed"))
     first = done[0] if done else RaceRun(strategy=entrant.name, seed=0, parts=strategy.describe(), status="failed")
     return RaceRow(
         strategy=entrant.name,
         kind="one-shot" if isinstance(strategy, Strategy) else "multi-trial",
         parts=first.parts,
-        status="refused" if refusal is not None else "done" if done else "failed",
-        reason=refusal or "; ".join(failures) or None,
+        status="refused" if unsupported is not None else "done" if done else "failed",
+        reason=unsupported or "; ".join(failures) or None,
         note=note,
         figures={name: spread([run.figures[name] for run in done]) for name in first.figures},
-        finds=dict(finds.most_common()),
+        best_architectures=dict(best.most_common()),
         effort={name: spread([run.effort[name] for run in done]) for name in first.effort},
         runs=runs,
     )

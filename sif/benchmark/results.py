@@ -13,7 +13,7 @@ from sif.results import StrictModel
 
 __all__ = ["RACE_SCHEMA_VERSION", "Column", "Race", "RaceRow", "RaceRun", "RaceSpread", "ScoreRow", "ordered", "spread"]
 
-RACE_SCHEMA_VERSION = 1
+RACE_SCHEMA_VERSION = 2
 
 
 class RaceSpread(StrictModel):
@@ -53,7 +53,7 @@ class RaceRun(StrictModel):
 class RaceRow(StrictModel):
     """A strategy over all seeds; `refused` with the reason where it cannot search the space.
 
-    `finds` counts the genotypes found, `note` says what a reader must know (that it went beyond the budget).
+    `best_architectures` counts the genotypes found, `note` says what a reader must know (that it went beyond the budget).
     """
 
     strategy: str
@@ -63,7 +63,7 @@ class RaceRow(StrictModel):
     reason: str | None
     note: str | None
     figures: dict[str, RaceSpread]
-    finds: dict[str, int]
+    best_architectures: dict[str, int]
     effort: dict[str, RaceSpread]
     runs: list[RaceRun]
 
@@ -79,10 +79,10 @@ class ScoreRow(StrictModel):
 
 
 class Race(StrictModel):
-    """All that a race told."""
+    """The outcome of a race."""
 
     schema_version: int
-    arena: dict[str, Any]
+    benchmark: dict[str, Any]
     budget: dict[str, Any]
     seeds: list[int]
     columns: list[Column]

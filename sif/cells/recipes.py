@@ -17,7 +17,7 @@ from sif.recipes.closed import Count, Share, StrictTable, model_of
 __all__ = ["OF_PICTURES", "OF_TEXT", "CellRecipe", "ConvCellRecipe", "NasBench201Recipe", "RecurrentCellRecipe"]
 
 _OF_THE_DATA = ("classes", "in_channels", "vocabulary")
-_OF_THE_CELL = (*_OF_THE_DATA, "operations", "steps", "activations")  # a final network takes these from the find
+_OF_THE_CELL = (*_OF_THE_DATA, "operations", "steps", "activations")  # a final network takes these from the best cell
 _ConvModel: Any = model_of(ConvSettings, leave_out=_OF_THE_DATA)
 _NetworkModel: Any = model_of(CellSettings, leave_out=_OF_THE_DATA)
 _BenchModel: Any = model_of(NasBench201Settings, leave_out=_OF_THE_DATA)
@@ -67,7 +67,7 @@ class TextRecipe(StrictTable):
 
 
 class CompareRecipe(StrictTable):
-    """Random search beside the find, under the same budget; both end in the same final training.
+    """Random search beside the best cell, under the same budget; both end in the same final training.
 
     It trains random cells for `random_epochs` each and keeps the best on validation: as many as take the seconds of the
     search, or `random_trials` (which makes two runs alike to the bit). With random_epochs none it is left out.
@@ -80,7 +80,7 @@ class CompareRecipe(StrictTable):
 class CellRecipe(BaseRecipe):
     """What the recipes of cells share: budgets, the final network, the cells to compare with.
 
-    `retrain`: whether the search ends with the final training of the find (else `sif train RUN` does it).
+    `retrain`: whether the search ends with the final training of the best cell (else `sif train RUN` does it).
     """
 
     budget: str = "full"

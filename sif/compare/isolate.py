@@ -54,7 +54,7 @@ def isolated(
             try:
                 process.stdin.write(json.dumps(given))
                 process.stdin.close()
-                refusal = _listened(process.stdout, told)
+                reason = _listened(process.stdout, told)
             except BaseException:
                 process.kill()
                 raise
@@ -62,7 +62,7 @@ def isolated(
             state: State = load_tree(outcome)
             return state
         said.seek(0)
-        raise NotRun(refusal or _reason(process.returncode, said.read().decode(errors="replace")))
+        raise NotRun(reason or _reason(process.returncode, said.read().decode(errors="replace")))
 
 
 def in_this_process(
@@ -83,14 +83,14 @@ def in_this_process(
 
 def _listened(lines: Any, told: Callable[[int, int], None]) -> str:
     """Pass the progress on; return what the process gave as its reason to stop, if anything."""
-    refusal = ""
+    reason = ""
     for line in lines:
         message = json.loads(line)
         if "refused" in message:
-            refusal = message["refused"]
+            reason = message["refused"]
         else:
             told(message["done"], message["of"])
-    return refusal
+    return reason
 
 
 def _reason(code: int, said: str) -> str:

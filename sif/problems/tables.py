@@ -66,7 +66,7 @@ class TableProblem(Problem):
         if not given and recipe.split.fractions[1] == 0:
             why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
             problems.append(recipe.problem("split.fractions", why))
-        problems += recipe.misplaced()
+        problems += recipe.misplaced_settings()
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
@@ -76,7 +76,7 @@ class TableProblem(Problem):
                 _baseline(recipe, name)
             except RecipeError as error:
                 problems.append(recipe.problem("baselines.names", str(error)))
-        problems += recipe.tried(
+        problems += recipe.build_problems(
             {
                 "space.operations": lambda: small_space(recipe.space.name, recipe.settings()),
                 "search": lambda: recipe.training("search"),

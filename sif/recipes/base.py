@@ -73,7 +73,7 @@ class BaseRecipe(StrictTable):
         if problems:
             raise build_errors(self.origin, problems)
 
-    def tried(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
+    def build_problems(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
         """Make what the recipe says, and return the problems: `steps` maps keys of the recipe to what they make."""
         own = (
             self.strategy.name in STRATEGIES or (not self.strategy.forgotten and ":" in self.strategy.name)
@@ -89,7 +89,7 @@ class BaseRecipe(StrictTable):
                 problems.append(self.problem(at, str(error)))
         return problems
 
-    def misplaced(self) -> list[str]:
+    def misplaced_settings(self) -> list[str]:
         """Return the problems of settings that belong to the final training, but are given for the search."""
         keys = [
             key for key in ("keep_best", "compile", "average_after") if getattr(self.search, key) not in (False, None)

@@ -25,7 +25,7 @@ from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, 
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
 from sif.spaces.known import SPACES
-from sif.spaces.saved import goal_of, network_of
+from sif.spaces.saved import network_of, objective_of
 from sif.tasks import Scale
 
 __all__ = ["FORMATS", "Export", "export_run", "load_export", "write_export"]
@@ -65,14 +65,14 @@ class Export:
         if len(tree["sizes"]) != 2:
             raise RunError(f"run {run} has a context mode, which does not fold; search without a context to export")
         ids = json.loads(directory.file("ids.json").read_text())
-        goal = goal_of(tree)
+        objective = objective_of(tree)
         facts = {
             "genotype": json.loads(tree["genotype"]),
             "formula": result["formula"],
             "task": result["task"],
             "metrics": result["metrics"],
             "dataset": {key: result["dataset"].get(key) for key in ("name", "source", "fingerprint")},
-            "scale": {"mean": goal.mean, "std": goal.std} if isinstance(goal, Scale) else None,
+            "scale": {"mean": objective.mean, "std": objective.std} if isinstance(objective, Scale) else None,
         }
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
         return cls(Folded(network_of(tree)), users, items, ids.get("titles") or {}, facts)

@@ -25,7 +25,7 @@ from sif.run_directory import RunDirectory
 from sif.serve.folding import Folded
 from sif.serve.topk import Ranked, top_k_of
 from sif.spaces.build import build_network
-from sif.spaces.saved import goal_of, network_of
+from sif.spaces.saved import network_of, objective_of
 from sif.tasks import Scale
 
 __all__ = ["Opened", "Opener"]
@@ -138,8 +138,8 @@ def _open(path: Path, stamp: tuple[tuple[int, int, int], ...]) -> Opened:
         raise RunError(
             f"ids.json or seen.npz of run {path} is damaged: {error}; bring it back, or search again"
         ) from None
-    sizes, titles, goal = tree["sizes"], ids.get("titles") or {}, goal_of(tree)
-    scale = goal if isinstance(goal, Scale) else Scale(0.0, 1.0, -np.inf, np.inf)
+    sizes, titles, objective = tree["sizes"], ids.get("titles") or {}, objective_of(tree)
+    scale = objective if isinstance(objective, Scale) else Scale(0.0, 1.0, -np.inf, np.inf)
     item_ids, folded, scores = items.to_list(), None, None
     if contexts is None:
         folded = Folded(network_of(tree))

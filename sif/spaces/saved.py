@@ -16,25 +16,25 @@ from sif.spaces.build import build_network
 from sif.spaces.known import SPACES, FunctionNetwork
 from sif.tasks import RankingSettings, RankingTask, RatingTask, Scale
 
-__all__ = ["MODEL_FORMAT", "Goal", "goal_of", "goal_of_task", "model_tree", "network_of", "task_tree"]
+__all__ = ["MODEL_FORMAT", "Objective", "model_tree", "network_of", "objective_of", "objective_of_task", "task_tree"]
 
 MODEL_FORMAT = "sif-recommender-1"
 
-Goal = Scale | RankingSettings
+Objective = Scale | RankingSettings
 """What a network was trained for: ratings, standardised so, or a ranking."""
 
 
-def goal_of_task(task: RatingTask | RankingTask) -> Goal:
+def objective_of_task(task: RatingTask | RankingTask) -> Objective:
     """Return what the networks of a task are trained for."""
     return task.scale if isinstance(task, RatingTask) else task.settings
 
 
-def model_tree(network: FunctionNetwork, genotype: Genotype, goal: Goal, counts: Tensor | None) -> State:
+def model_tree(network: FunctionNetwork, genotype: Genotype, objective: Objective, counts: Tensor | None) -> State:
     """Return everything that serving a trained network needs, for `save_tree`.
 
     `counts` int64 `[users + items]`: how often each id occurs in training.
     """
-    return _tree(genotype, dict(network.state_dict()), goal, network.histories) | {
+    return _tree(genotype, dict(network.state_dict()), objective, network.histories) | {
         "sizes": network.sizes,
         "counts": counts,
     }
@@ -44,15 +44,17 @@ def task_tree(genotype: Genotype, weights: Mapping[str, Tensor], task: RatingTas
     """Return the same of the trained weights of a task's network."""
     histories = task.histories() if SPACES[genotype.space].reads_histories else None
     facts = {"sizes": task.sizes, "counts": task.counts()}
-    return _tree(genotype, dict(weights), goal_of_task(task), histories) | facts
+    return _tree(genotype, dict(weights), objective_of_task(task), histories) | facts
 
 
-def _tree(genotype: Genotype, weights: dict[str, Tensor], goal: Goal, histories: Histories | None) -> State:
+def _tree(genotype: Genotype, weights: dict[str, Tensor], objective: Objective, histories: Histories | None) -> State:
     return {
         "format": MODEL_FORMAT,
         "genotype": genotype.to_json(),
-        "scale": [goal.mean, goal.std, goal.low, goal.high] if isinstance(goal, Scale) else None,
-        "ranking": asdict(goal) if isinstance(goal, RankingSettings) else None,
+        "scale": [objective.mean, objective.std, objective.low, objective.high]
+        if isinstance(objective, Scale)
+        else None,
+        "ranking": asdict(objective) if isinstance(objective, RankingSettings) else None,
         "weights": weights,
         "histories": None if histories is None else histories._asdict(),
     }
@@ -72,7 +74,7 @@ def network_of(tree: State) -> FunctionNetwork:
     return network.eval()
 
 
-def goal_of(tree: State) -> Goal:
+def objective_of(tree: State) -> Objective:
     """Return what the network of a tree was trained for; raises `RunError` for what `model_tree` did not make."""
     if not isinstance(tree, dict) or tree.get("format") != MODEL_FORMAT:
         raise RunError(f"not a saved Recommender (expected format {MODEL_FORMAT})")

@@ -1,6 +1,6 @@
-"""Tables of trained interaction functions: any search is judged on them in milliseconds, any find by its true rank."""
+"""Tables of trained interaction functions: any search is judged on them in milliseconds, what it finds by its true rank."""
 
-from sif.tabular.build import BuildProgress, arena_of, build_table, journal_path
+from sif.tabular.build import BuildProgress, build_table, journal_path, task_and_space
 from sif.tabular.measures import kendall_tau, spearman
 from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
 from sif.tabular.summary import summary
@@ -13,10 +13,10 @@ __all__ = [
     "InteractionTable",
     "TablePlan",
     "TaskName",
-    "arena_of",
     "build_table",
     "journal_path",
     "kendall_tau",
     "spearman",
     "summary",
+    "task_and_space",
 ]

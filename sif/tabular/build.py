@@ -29,7 +29,7 @@ from sif.tabular.keys import Key, table_key_of
 from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
 from sif.tasks import RankingTask, RatingTask
 
-__all__ = ["BuildProgress", "arena_of", "build_table", "journal_path"]
+__all__ = ["BuildProgress", "build_table", "journal_path", "task_and_space"]
 
 _SPLIT_SEED = 0
 _LAST = ("minus", "mlp")
@@ -112,10 +112,10 @@ def build_table(
     return out
 
 
-def arena_of(data: Interactions, plan: TablePlan) -> tuple[RatingTask | RankingTask, WideSpace]:
+def task_and_space(data: Interactions, plan: TablePlan) -> tuple[RatingTask | RankingTask, WideSpace]:
     """Return the task and the space in which a table's points are trained: what a one-shot strategy searches.
 
-    The find of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
+    The best architecture of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
     """
     data = data.without_context()
     if plan.ranking is None:
@@ -128,7 +128,7 @@ def arena_of(data: Interactions, plan: TablePlan) -> tuple[RatingTask | RankingT
 
 
 def _ground(data: Interactions, plan: TablePlan, points: int | None) -> _Ground:
-    task, space = arena_of(data, plan)
+    task, space = task_and_space(data, plan)
     offered = list(space.points())
     if points is not None and points < len(offered):
         drawn = torch.randperm(len(offered), generator=torch.Generator().manual_seed(0))[:points]

@@ -154,8 +154,8 @@ class InteractionTable:
                 return -math.inf
             if proposal.fidelity >= 1.0:
                 return sign * float(whole[place])
-            looks = max(1, math.floor(proposal.fidelity * table.epochs / table.every + 1e-9))
-            known = [value for value in table.curves[place][column][:looks] if not math.isnan(value)]
+            evals = max(1, math.floor(proposal.fidelity * table.epochs / table.every + 1e-9))
+            known = [value for value in table.curves[place][column][:evals] if not math.isnan(value)]
             return sign * best(known) if known else -math.inf
 
         return score

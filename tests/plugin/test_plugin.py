@@ -25,7 +25,7 @@ from nasp_core.errors import ProxyError
 from nasp_core.parts import ByProxy
 from nasp_core.trials.screen import Screen
 from sif.api import retrain, score
-from sif.benchmark import Budget, ScoreRace, entrants_of, race, recipe_arena
+from sif.benchmark import Budget, ScoreRace, entrants_of, race, recipe_benchmark
 from sif.cli import app
 from sif.compare import PairTable, compare_run, run_method
 from sif.compare import run as running
@@ -166,13 +166,15 @@ def test_what_is_in_the_package_races(ratings: str):
     names = {row["strategy"]: row["status"] for row in told["rows"]}
     assert names == dict.fromkeys(("climb", "sif_plugin_sample.strategy:Climb", "random"), "done")
     assert told["columns"][0]["name"] == "valid near"
-    assert told["arena"]["recipe"]["space"]["operations"] == ["multiply", "gap"]
+    assert told["benchmark"]["recipe"]["space"]["operations"] == ["multiply", "gap"]
 
 
 def test_a_strategy_object_races(ratings: str):
     budget = Budget.parse("3epochs")
-    arena = recipe_arena("ratings", budget, data=ratings, changes=[f"{k}={json.dumps(v)}" for k, v in QUICK.items()])
-    told = race(arena, entrants_of([Climb(trials=1)]), seeds=1, budget=budget, out=Path("race"))
+    problem = recipe_benchmark(
+        "ratings", budget, data=ratings, changes=[f"{k}={json.dumps(v)}" for k, v in QUICK.items()]
+    )
+    told = race(problem, entrants_of([Climb(trials=1)]), seeds=1, budget=budget, out=Path("race"))
     assert [(row["strategy"], row["status"]) for row in told["rows"] if row["strategy"] != "random"] == [
         ("climb (own)", "done")
     ]

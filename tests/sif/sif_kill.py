@@ -1,7 +1,7 @@
 """Runs one search to the end, then again with kills at random moments; prints what each left, as one line of JSON.
 
 Usage: python sif_kill.py RECIPE DATA FOLDER KILLS SEED SETTINGS search|train.  With `train`, it is the training of a
-finished run's find that is killed. Processes are forks of this one: the libraries load once.
+finished run's best architecture that is killed. Processes are forks of this one: the libraries load once.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def resume(folder: Path) -> None:
 
 
 def train(folder: Path) -> None:
-    """Train the find of a finished run again, saving the state after every step."""
+    """Train the best architecture of a finished run again, saving the state after every step."""
     retrain(folder, epochs=4, seed=3, device="cpu", checkpoint_seconds=0.0)
 
 

@@ -65,8 +65,8 @@ def planned(values: dict[int, float], clock: list[float] | None = None, **change
 
 def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once():
     table, terms = groups(), ComparisonConfig(k=5, seeds=(3, 4, 5))
-    heard: list[tuple[int, int]] = []
-    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, terms, lambda done, of: heard.append((done, of)))
+    calls: list[tuple[int, int]] = []
+    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, terms, lambda done, of: calls.append((done, of)))
     assert state["settings"] == {"point": 1}
     assert [trial["settings"]["point"] for trial in state["trials"]] == [0, 1, 2]
     assert state["valid"]["ndcg@5"] == max(trial["metric"] for trial in state["trials"])
@@ -77,7 +77,7 @@ def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once
             f"{name}@5" for name in ("ndcg", "recall", "precision", "hit_rate", "map", "mrr", "coverage")
         }
     assert len({test["ndcg@5"] for test in state["test"]}) == 3
-    assert heard[-1] == (5, 5)
+    assert calls[-1] == (5, 5)
     assert np.array_equal(state["users"], np.flatnonzero(dense(table.test).any(1)))
 
 
@@ -140,7 +140,7 @@ def test_a_table_comes_back_from_its_file_and_its_fingerprint_sees_a_pair(tmp_pa
 
 @pytest.mark.parametrize("threshold", [None, 3.5])
 def test_a_run_of_ratings_is_compared_as_it_is_ranked(run_copy: Path, in_process: list[str], threshold: float | None):
-    """The rows are those of `rank_run`: of the find, and without a threshold of popularity, which else counts likes."""
+    """The rows are those of `rank_run`: of the architecture, and without a threshold of popularity, which else counts likes."""
     told = compare_run(run_copy, QUICK, k=5, threshold=threshold, budget=1.0, seeds=2)
     alone = rank_run(run_copy, k=(5,), threshold=threshold, device="cpu")["parts"]
     rows = {row["name"]: row for row in told["rows"]}
@@ -341,7 +341,7 @@ def test_the_command_line_prints_a_table_or_json(run_copy: Path, in_process: lis
     assert f"written {run_copy}/compare.json" in table.stdout
 
 
-def test_the_best_method_is_named_where_it_beats_the_find(
+def test_the_best_method_is_named_where_it_beats_the_architecture(
     capsys: pytest.CaptureFixture[str], run_copy: Path, in_process: list[str]
 ):
     from sif.cli.compare import print_comparison
@@ -428,12 +428,12 @@ def test_a_process_of_its_own_gives_the_same_outcome_with_its_memory(tmp_path: P
     """Same figures as here, to the last bit; the memory is that of three matrices of items x items and some."""
     table, terms = groups(items=1200), ComparisonConfig(budget=0.0, seeds=(0,))
     table.save(tmp_path / "table.npz")
-    heard: list[tuple[int, int]] = []
-    state = isolated({"rival": "ease"}, terms, tmp_path / "table.npz", lambda done, of: heard.append((done, of)))
+    calls: list[tuple[int, int]] = []
+    state = isolated({"rival": "ease"}, terms, tmp_path / "table.npz", lambda done, of: calls.append((done, of)))
     here = run_method(METHODS["ease"], table, terms)
     assert torch.equal(state["values"], here["values"])
     assert state["valid"] == here["valid"]
-    assert heard[-1] == (8, 8)
+    assert calls[-1] == (8, 8)
     matrix = 1200**2 * 8 / 2**20
     assert 2 * matrix < state["peak_memory_mb"] < 6 * matrix + 60
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.npz"]

@@ -51,13 +51,13 @@ def test_popularity_counts_training_pairs():
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 1000))
 @settings(deadline=None, max_examples=40)
 def test_ease_is_the_minimum_of_its_problem(seed: int, penalty: float):
-    """Zero diagonal; no slope of ||X - XB||^2 / 2 + penalty ||B||^2 / 2 in any other entry (it is convex)."""
+    """Zero diagonal; no gradient of ||X - XB||^2 / 2 + penalty ||B||^2 / 2 in any other entry (it is convex)."""
     draw = np.random.default_rng(seed)
     has = (draw.random((30, 12)) < 0.4).astype(np.float64)
     weights = ease_weights(torch.from_numpy(has.T @ has), penalty).numpy()
-    slope = has.T @ (has @ weights - has) + penalty * weights
-    np.fill_diagonal(slope, 0.0)
-    assert np.abs(slope).max() < 1e-8 * (1 + penalty)
+    gradient = has.T @ (has @ weights - has) + penalty * weights
+    np.fill_diagonal(gradient, 0.0)
+    assert np.abs(gradient).max() < 1e-8 * (1 + penalty)
     assert (np.diag(weights) == 0).all()
 
 
@@ -74,9 +74,9 @@ def contradiction(has: np.ndarray, weights: np.ndarray, l1: float, l2: float) ->
     """How far weights are from the conditions of optimality of SLIM's problem, in units of pairs."""
     assert (weights >= 0).all()
     assert (np.diag(weights) == 0).all()
-    slope = has.T @ (has - has @ weights) - l1 - l2 * weights  # minus the gradient
-    np.fill_diagonal(slope, -np.inf)
-    return float(max(slope.max(), np.abs(slope[weights > 0]).max(initial=0.0)))
+    gradient = has.T @ (has - has @ weights) - l1 - l2 * weights  # minus the gradient
+    np.fill_diagonal(gradient, -np.inf)
+    return float(max(gradient.max(), np.abs(gradient[weights > 0]).max(initial=0.0)))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.0, 8.0), st.floats(0.05, 50.0), st.floats(0.05, 0.8))

@@ -18,7 +18,7 @@ from nasp_core.methods.nasp import nasp
 from nasp_core.parts import Argmax, FirstOrder, Logits, Softmax
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Random
-from sif.benchmark import Budget, entrants_of, race, recipe_arena
+from sif.benchmark import Budget, entrants_of, race, recipe_benchmark
 from sif.cli import app
 from sif.errors import RecipeError
 from sif.extend import from_plain, names_of, resolve, to_plain
@@ -183,8 +183,8 @@ def test_own_strategies_race(ratings: str, plugin: str, tmp_path: Path):
     assert [entrant.strategy() for entrant in entrants[:2]] == [MINE, UNWRITABLE]
     changes = [f"{key}={json.dumps(value)}" for key, value in TINY.items()]
     budget = Budget.parse("3epochs")
-    arena = recipe_arena("ratings", budget, data=ratings, changes=changes, device="cpu")
-    told = race(arena, entrants[:4], seeds=1, budget=budget, out=tmp_path / "race")
+    problem = recipe_benchmark("ratings", budget, data=ratings, changes=changes, device="cpu")
+    told = race(problem, entrants[:4], seeds=1, budget=budget, out=tmp_path / "race")
     assert {row["strategy"]: row["status"] for row in told["rows"]} == {each.name: "done" for each in entrants[:4]}
 
 

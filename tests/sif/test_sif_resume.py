@@ -99,7 +99,7 @@ def test_a_kill_of_a_search_of_cells(recipe: str, tmp_path: Path):
 @pytest.mark.slow
 @needs_fork
 @pytest.mark.parametrize(("recipe", "settings"), [*CELLS.items(), ("ratings", SETTINGS)])
-def test_a_kill_of_the_training_of_a_find(recipe: str, settings: dict[str, Any], tmp_path: Path):
+def test_a_kill_of_the_training_of_an_architecture(recipe: str, settings: dict[str, Any], tmp_path: Path):
     check(kill_and_resume(tmp_path, 3, 1, settings, recipe, "train"))
 
 

@@ -1,4 +1,4 @@
-"""`sif score`: points and finds ranked without training."""
+"""`sif score`: points and best architectures ranked without training."""
 
 import json
 import math

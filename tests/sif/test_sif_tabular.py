@@ -39,12 +39,12 @@ from sif.tabular import (
     TASKS,
     InteractionTable,
     TablePlan,
-    arena_of,
     build_table,
     journal_path,
     kendall_tau,
     spearman,
     summary,
+    task_and_space,
 )
 from sif.tabular.assemble import TABLE_FACTS
 from sif.tabular.keys import KEY_COLUMNS, table_key_of
@@ -321,9 +321,9 @@ def test_a_share_gets_the_best_validation_of_that_share_of_the_epochs(table: Int
         for point in table.points:
             curve = table.curve(task, point, 0)
             assert set(curve) == set(epochs)
-            for share, looks in ((0.01, 1), (0.5, 1), (0.75, 1), (1.0, 2)):
-                wanted = sign * best(list(curve.values())[:looks])
-                assert table.judge(task)(Proposal(point, share)) == pytest.approx(wanted, abs=1e-6)
+            for fidelity, evals in ((0.01, 1), (0.5, 1), (0.75, 1), (1.0, 2)):
+                wanted = sign * best(list(curve.values())[:evals])
+                assert table.judge(task)(Proposal(point, fidelity)) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_a_find_of_other_sizes_and_offers_is_the_same_point(table: InteractionTable) -> None:
@@ -465,10 +465,10 @@ def test_table_commands_make_and_show_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert runner.invoke(app, ["table", "show", "--best", "0"]).exit_code == 2
 
 
-def test_a_one_shot_find_in_the_tables_arena_has_a_rank(
+def test_a_one_shot_search_on_the_tables_data_has_a_rank(
     planted: Interactions, plans: dict[Any, TablePlan], table: InteractionTable
 ) -> None:
-    task, space = arena_of(planted, plans["rating"])
+    task, space = task_and_space(planted, plans["rating"])
     assert [table_key_of(space, point) for point in space.points()] == [table.key(point) for point in table.points]
     training = plans["rating"].training
     found = search(space, task, make_strategy("nasp"), replace(training, keep_best=False), final=training, seed=0)
@@ -545,7 +545,7 @@ def test_training_a_point_again_gives_the_shipped_figures(shipped: InteractionTa
     assert data.fingerprint() == shipped.made["fingerprint"]
     for task_name, point, tolerance in (("rating", named("biased-mf"), 0.002), ("ranking", named("mf"), 0.01)):
         plan = PLANS[task_name].without(["mlp"])
-        task, space = arena_of(data, plan)
+        task, space = task_and_space(data, plan)
         choices = {name: tuple(map(str, names)) for name, names in point.choices.items()}
         network = space.build(wide_genotype(choices, plan.settings))
         trained = train(network, task, plan.training, seed=1)

@@ -1,4 +1,4 @@
-"""Where a race is run: what an arena must offer."""
+"""Where a race is run: what a problem must offer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BenchmarkProblem(Protocol):
         """Return as plain data all that a run's outcome depends on, but the strategy and its seed."""
         ...
 
-    def refusal(self, entrant: Entrant) -> str | None:
+    def unsupported_reason(self, entrant: Entrant) -> str | None:
         """Return why an entrant cannot run here, None where it can."""
         ...
 

@@ -7,8 +7,8 @@ The ratings are w . o(u, v) with two entries and noise of a tenth of their devia
 trainings are longer (40 epochs, batches of 128) and less regularised than the recipe `ratings` has for real ratings.
 
 A hit is an architecture of the planted operation's equivalence class. Without element-wise networks some operations
-are one set of functions under several names and cannot be told apart by any data: plus, minus and concat (all f(user) + g(item)), and
-max and min (each is the other with embeddings and predictor negated); see `sif.operations.equivalence_class`.
+are one set of functions under several names, which no data tell apart: plus, minus and concat (all f(user) + g(item)),
+and max and min (each is the other with embeddings and predictor negated); see `sif.operations.equivalence_class`.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ __all__ = ["Found", "PointTrainer", "search", "train_genotype"]
 class Found:
     """What a search found.
 
-    - `metric`: validation metric of the best architecture: trained alone where the search did that, else of the supernet
-      restricted to it.
+    - `metric`: validation metric of the best architecture: trained alone where the search did that, else of the
+      supernet restricted to it.
     - `scores`: genotype key -> validation metric, of every point that the search trained alone (the finalists on
       their short schedule, the trials on the final one, or the longest share of it that they got);
       a training of a trial that diverged has none.

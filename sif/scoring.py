@@ -79,8 +79,8 @@ def score_points(
 ) -> PointScores:
     """Score points of a space by one training batch, without training.
 
-    `source` is a run, whose best architecture is scored, or a recipe (a name or a file), of whose space `points` random points are;
-    `genotypes` are files of points to score instead. `scores` are proxies or their names (of
+    `source` is a run, whose best architecture is scored, or a recipe (a name or a file), of whose space `points` random
+    ones are; `genotypes` are files of points to score instead. `scores` are proxies or their names (of
     `nasp_core.proxies.PROXIES`, an entry point of `sif.proxies`, `package.module:object`; by default naswot, synflow
     and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final
     network, under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a

@@ -167,7 +167,7 @@ def state_is_plain(subject: Subject) -> None:
 
 
 def found_belongs_to_space(subject: Subject) -> None:
-    """The best architecture can be written, read, built, and has the metric reported for it; scores are those of the trace."""
+    """The architecture can be written, read, built, and has the metric reported for it; the trace has its scores."""
     found, space = subject.whole.found, subject.whole.space
     genotype = Genotype.from_json(found.genotype.to_json())
     assert genotype == found.genotype, "the genotype changes on its way through JSON"

@@ -1,4 +1,4 @@
-"""The race on data: a recipe's data and split, a budget for each search, the recipe's final training for each best architecture."""
+"""The race on data: a recipe's data and split, a budget for each search, its final training for what is found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PILOTS = 3
 
 
 class RecipeBenchmark:
-    """Strategies search the space of a recipe on its data; validation chooses, and test is read once for each best architecture.
+    """Strategies search the space of a recipe on its data; validation chooses, and test is read once for each found.
 
     All runs have one split, that of the recipe; a run's seed decides weights, batches and what the strategy draws. A
     point that is trained by the recipe's final schedule has one outcome for each seed, whoever trains it.
@@ -49,7 +49,7 @@ class RecipeBenchmark:
 
     @property
     def columns(self) -> list[Column]:
-        """Validation and test metric of the best architecture trained anew, regret among all points trained so, and seconds."""
+        """Validation and test metric of what was found, trained anew; regret among all points trained so; seconds."""
         better: Literal["more", "less"] = "more" if self.task.maximise else "less"
         metrics = [f"valid {self.task.metric}", f"test {self.task.metric}"] if self.instance.has("test") else []
         metrics = metrics or [f"valid {self.task.metric}"]
@@ -89,7 +89,7 @@ class RecipeBenchmark:
         return self._one_shot.note(plan)
 
     def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
-        """Search under the budget, train the best architecture by the recipe's final schedule, and read its test metric."""
+        """Search under the budget, train what is found by the recipe's final schedule, and read its test metric."""
         trials = int(plan["trials"]) if "trials" in plan else None
         strategy = entrant.strategy(trials, self._gradient)
         if isinstance(strategy, Strategy):
@@ -145,7 +145,7 @@ class RecipeBenchmark:
         return max(1, math.ceil(self.budget.amount / self._training_seconds))
 
     def _final(self, found: Found, seed: int) -> dict[str, float]:
-        """Return the metrics of an architecture trained by the final schedule; the same one is trained and tested once."""
+        """Return the metrics of an architecture trained by the final schedule; each is trained and tested once."""
         key = f"{seed} {found.genotype.to_json()}"
         if key not in self._finals:
             began = self.clock()

@@ -53,7 +53,8 @@ class RaceRun(StrictModel):
 class RaceRow(StrictModel):
     """A strategy over all seeds; `refused` with the reason where it cannot search the space.
 
-    `best_architectures` counts the genotypes found, `note` says what a reader must know (that it went beyond the budget).
+    `best_architectures` counts the genotypes found, `note` says what a reader must know (such as that it exceeded
+    the budget).
     """
 
     strategy: str

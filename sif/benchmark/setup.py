@@ -1,4 +1,4 @@
-"""From what a user asks for to the problem of a race."""
+"""From what a user asks for to the data or table of a race."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def recipe_benchmark(
     device: str = "auto",
     root: Path | None = None,
 ) -> RecipeBenchmark:
-    """Return the problem of a recipe's data; `changes` are `key=value`, `recipe_budget` one of the recipe's own budgets.
+    """Return the race on a recipe's data; `changes` are `key=value`, `recipe_budget` one of the recipe's own budgets.
 
     Raises `SifError` for what does not fit.
     """
@@ -44,7 +44,7 @@ def recipe_benchmark(
 def table_benchmark(
     name: str, budget: Budget, *, table: str = "", task: str = "", data: str = "", root: Path | None = None
 ) -> CellTableBenchmark | InteractionTableBenchmark:
-    """Return the problem of a table: `nas-bench-201` with its file, or `interaction-table` (default: the shipped)."""
+    """Return the race on a table: `nas-bench-201` with its file, or `interaction-table` (default: the shipped)."""
     if name not in TABLES:
         raise RaceError(f"--space {name}: tables are {' and '.join(TABLES)}; to race on data give --recipe")
     if name == "interaction-table":
@@ -57,6 +57,6 @@ def table_benchmark(
 
 
 def folder_of(name: str, problem: BenchmarkProblem, budget: Budget) -> Path:
-    """Return the folder of a race that was given none: another for each problem and budget, the same when asked again."""
+    """Return the folder of a race that was given none: one for each problem and budget."""
     text = json.dumps([problem.describe(), str(budget)], sort_keys=True)
     return Path("runs") / f"race-{name}-{str(budget).replace(' ', '')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

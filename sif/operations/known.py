@@ -96,7 +96,7 @@ def _disagreement(made: Operation) -> str | None:
         if not torch.allclose(reader.scores(made, Rows(u), Rows(v), 0, parameters), wanted):
             return f"the scores of many pairs under {name}"
         users, items = (reader.fold(made, mode, x, parameters) for mode, x in enumerate((u, v)))
-        if not users.deep and not torch.allclose(score_tables(users, items), wanted):
+        if not users.mlps and not torch.allclose(score_tables(users, items), wanted):
             return f"the tables under {name}"
     grad = made.forward(v, u)
     pairs = zip(made.gradient(grad, u, v), Operation.gradient(made, grad, u, v), strict=True)

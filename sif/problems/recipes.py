@@ -42,7 +42,7 @@ class SpaceRecipe(_SettingsModel):  # type: ignore[misc, valid-type]
 
 
 class BaselineRecipe(StrictTable):
-    """Which baselines stand beside the best architecture: fixed models by name, all points (`enumerate`), random search."""
+    """Which baselines stand beside the best architecture: models by name, all points (`enumerate`), random search."""
 
     names: tuple[str, ...] = ()
     enumerate: bool = True
@@ -50,10 +50,10 @@ class BaselineRecipe(StrictTable):
 
 
 class TuneRecipe(StrictTable):
-    """The grid on which the best architecture and the baselines choose by validation; the recipe's own values are always in it.
+    """The grid on which all models choose by validation; the recipe's own values are always in it.
 
-    `l2` and `learning_rate` (of the final training) hold for all that have embeddings; `embedding_dim` for the best architecture and
-    the baselines that are tuned so (biased-mf, named points).
+    `l2` and `learning_rate` (of the final training) hold for all that have embeddings; `embedding_dim` for the best
+    architecture and the baselines that are tuned so (biased-mf, named points).
     """
 
     l2: tuple[Size, ...] = ()

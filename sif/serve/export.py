@@ -162,10 +162,10 @@ def load_export(path: str | Path) -> Export:
     if not path.is_file():
         raise RunError(f"no file {path}; `sif export RUN --to npz` writes one")
     tables, meta = (read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
-    for deep in tables.deep:
-        if ":" in deep.join:
+    for factor in tables.mlps:
+        if ":" in factor.join:
             try:
-                operation(deep.join)
+                operation(factor.join)
             except SpaceError as error:
                 raise RunError(f"{path} is served by an operation of one's own: {error}") from None
     users, items = Vocabulary.from_list(meta.pop("users")), Vocabulary.from_list(meta.pop("items"))

@@ -26,12 +26,12 @@ def fold(network: FunctionNetwork) -> Tables:
         bias[:n_users] += network.offset
     users = fold_side(network, "user", of_users, bias[:n_users])
     items = fold_side(network, "item", of_items, bias[n_users:])
-    deep = tuple(
-        branch.deep(rows.shape[1])
+    mlps = tuple(
+        branch.mlp_factor(rows.shape[1])
         for branch, rows in zip(network.branches, of_items, strict=True)
-        if branch.fold(1, rows[:1].double()).deep
+        if branch.fold(1, rows[:1].double()).mlps
     )
-    return Tables(users, items, deep)
+    return Tables(users, items, mlps)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sif.operations import additive, operation
 from sif.operations.hinge import HINGE
-from sif.operations.tables import Deep, FoldedSide, Tables, score_tables
+from sif.operations.tables import FoldedSide, MlpFactor, Tables, score_tables
 from sif.serve.fold_rules import fold
 from sif.serve.topk import Ranked, top_k_of
 
@@ -41,7 +41,9 @@ class Folded:
     def additive(self) -> bool:
         """Whether the score is f(user) + g(item), which ranks the items alike for every user."""
         side = self.tables.items
-        reads = [(deep.join, ("distance", "linear", "mlp")[min(2, len(deep.layers))]) for deep in self.tables.deep]
+        reads = [
+            (factor.join, ("distance", "linear", "mlp")[min(2, len(factor.layers))]) for factor in self.tables.mlps
+        ]
         sums = all(join != HINGE.name and additive(join, read) for join, read in reads)
         return sums and not any(t.shape[1] for t in (side.product, side.l1_plus, side.l1_minus))
 
@@ -51,9 +53,9 @@ class Folded:
         parts = [f"an inner product of {side.product.shape[1]} dimensions"] if side.product.shape[1] else []
         distance = side.l1_plus.shape[1] + side.l1_minus.shape[1]
         parts += [f"L1 distances in {distance} dimensions"] if distance else []
-        for deep, table in zip(self.tables.deep, side.deep, strict=True):
-            read = _READ[len(deep.layers)] if len(deep.layers) < 2 else "an MLP"
-            parts.append(f"{read} on {_JOINED.get(deep.join, deep.join)} of {table.shape[1]} dimensions")
+        for factor, table in zip(self.tables.mlps, side.mlps, strict=True):
+            read = _READ[len(factor.layers)] if len(factor.layers) < 2 else "an MLP"
+            parts.append(f"{read} on {_JOINED.get(factor.join, factor.join)} of {table.shape[1]} dimensions")
         parts += ["biases"] if side.bias.any() or self.tables.users.bias.any() else []
         return ", ".join(parts) or "zero"
 
@@ -63,7 +65,7 @@ class Folded:
         Biases are dimensions of their own, one a side where any is not 0. None where the function is no inner product.
         """
         users, items = self.tables.users, self.tables.items
-        if self.tables.deep or users.l1_plus.shape[1] or users.l1_minus.shape[1]:
+        if self.tables.mlps or users.l1_plus.shape[1] or users.l1_minus.shape[1]:
             return None
         left, right = [users.product], [items.product]
         for bias, own, other in ((users.bias, left, right), (items.bias, right, left)):
@@ -106,34 +108,34 @@ class Folded:
 
     def _scores(self, users: FoldedSide, items: FoldedSide) -> Tensor:
         out = score_tables(users, items)
-        for deep, left, right in zip(self.tables.deep, users.deep, items.deep, strict=True):
-            _add(out, deep, left, right)
+        for factor, left, right in zip(self.tables.mlps, users.mlps, items.mlps, strict=True):
+            _add(out, factor, left, right)
         return out
 
 
-def _add(out: Tensor, deep: Deep, users: Tensor, items: Tensor) -> None:
+def _add(out: Tensor, factor: MlpFactor, users: Tensor, items: Tensor) -> None:
     """Add the scores of joined vectors to `out` `[users, items]`, a block of both at a time."""
-    width = max([2 * users.shape[1], *(max(weight.shape) for weight, _ in deep.layers)])
+    width = max([2 * users.shape[1], *(max(weight.shape) for weight, _ in factor.layers)])
     across = max(1, min(len(items), _BLOCK // width))
     down = max(1, _BLOCK // (width * across))
     for top in range(0, len(users), down):
         for left in range(0, len(items), across):
             block = slice(top, top + down), slice(left, left + across)
-            out[block] += _grid(deep, users[block[0]], items[block[1]])
+            out[block] += _grid(factor, users[block[0]], items[block[1]])
 
 
-def _grid(deep: Deep, users: Tensor, items: Tensor) -> Tensor:
+def _grid(factor: MlpFactor, users: Tensor, items: Tensor) -> Tensor:
     """Return scores `[users, items]`; the users of a product go into the first layer's weights."""
-    if deep.layers and deep.join == "multiply":
-        (weight, bias), *rest = deep.layers
+    if factor.layers and factor.join == "multiply":
+        (weight, bias), *rest = factor.layers
         weights = (users.unsqueeze(1) * weight).flatten(0, 1)  # [users * out, dim]
         hidden = (items @ weights.T).view(len(items), len(users), len(weight)).add_(bias)
         return _after(hidden, rest).T
-    joins = HINGE if deep.join == HINGE.name else operation(deep.join)
+    joins = HINGE if factor.join == HINGE.name else operation(factor.join)
     joined = joins.forward(users.unsqueeze(1), items)
-    if not deep.layers:
+    if not factor.layers:
         return -joined.square().sum(-1)
-    (weight, bias), *rest = deep.layers
+    (weight, bias), *rest = factor.layers
     return _after(torch.nn.functional.linear(joined, weight, bias), rest)
 
 

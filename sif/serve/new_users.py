@@ -37,8 +37,8 @@ def solve_users(network: FunctionNetwork, rows: sparse.csr_array, objective: Sca
     encoding has one, starts at the mean user's and is solved for by Adam on the row, with training's penalty on the
     embedding of a user with as many entries:
 
-    - for ratings (`objective` says how they are standardised), by their mean squared error, the bias too; each is predicted
-      from the history without it, as in training;
+    - for ratings (`objective` says how they are standardised), by their mean squared error, the bias too; each is
+      predicted from the history without it, as in training;
     - for a ranking, by the mean over the row's items (its values are not read) of training's loss, over the whole
       catalogue instead of drawn items. Where a history is encoded beside the embedding, a part of the row at a time
       is predicted from the rest: as much as training hid of it, an eighth where it hid one item.

@@ -1,4 +1,4 @@
-"""Tables of trained interaction functions: any search is judged on them in milliseconds, what it finds by its true rank."""
+"""Tables of trained interaction functions: any search is judged on them in milliseconds, and has a true rank."""
 
 from sif.tabular.build import BuildProgress, build_table, journal_path, task_and_space
 from sif.tabular.measures import kendall_tau, spearman

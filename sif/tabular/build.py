@@ -115,7 +115,7 @@ def build_table(
 def task_and_space(data: Interactions, plan: TablePlan) -> tuple[RatingTask | RankingTask, WideSpace]:
     """Return the task and the space in which a table's points are trained: what a one-shot strategy searches.
 
-    The best architecture of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
+    What a search there finds is looked up in the table. Raises `DataError` for data that the task cannot use.
     """
     data = data.without_context()
     if plan.ranking is None:

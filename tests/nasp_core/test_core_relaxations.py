@@ -250,7 +250,7 @@ def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
     alive = state.alive
     assert alive is not None
     assert alive["normal"][:, big].sum(-1).tolist() == [1] * 5
-    assert alive["normal"][:, ~big].sum(-1).max() <= 2, "the best without parameters, and never the last that receives a gradient"
+    assert alive["normal"][:, ~big].sum(-1).max() <= 2, "the best without parameters, never the last with a gradient"
     second = relax.shares(alpha, space, state)["normal"]
     living = torch.softmax(alpha["normal"].detach().masked_fill(~alive["normal"], -torch.inf), -1)
     torch.testing.assert_close(second.detach() / second.detach().sum(-1, keepdim=True), living)
@@ -271,7 +271,7 @@ def test_pruning_never_resurrects_and_never_takes_the_last() -> None:
             assert not bool((alive[group.name] & dead[group.name]).any()), "a dead candidate lives"
             dead[group.name] |= ~alive[group.name]
             receiving = [i for i, name in enumerate(group.candidates) if name not in space.zero_operations]
-            assert bool(alive[group.name][:, receiving].any(-1).all()), "a choice has no candidate left that receives a gradient"
+            assert bool(alive[group.name][:, receiving].any(-1).all()), "a choice has no gradient left"
     assert {name: tuple(map(len, rows)) for name, rows in (state.kept() or {}).items()} == {
         name: tuple(row) for name, row in ((k, v.sum(-1).tolist()) for k, v in alive.items())
     }

@@ -201,7 +201,7 @@ def test_a_one_shot_search_is_sized_by_what_an_epoch_and_its_selection_take():
 
 
 def test_finalists_are_paid_for_before_the_search():
-    """Six finalists of five equivalence classes on a fourth of eight epochs: 5 x 2 epochs x 2 batches by this clock, 10 passes."""
+    """Six finalists of five equivalence classes on a fourth of eight epochs: 5 x 2 epochs x 2 batches, 10 passes."""
     ranked = make_strategy("nasp-ranked")
     assert isinstance(ranked, Strategy)
     shot, _ = _one_shot(Budget(50.0, "seconds"))

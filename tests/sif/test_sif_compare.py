@@ -140,7 +140,7 @@ def test_a_table_comes_back_from_its_file_and_its_fingerprint_sees_a_pair(tmp_pa
 
 @pytest.mark.parametrize("threshold", [None, 3.5])
 def test_a_run_of_ratings_is_compared_as_it_is_ranked(run_copy: Path, in_process: list[str], threshold: float | None):
-    """The rows are those of `rank_run`: of the architecture, and without a threshold of popularity, which else counts likes."""
+    """The rows are those of `rank_run`; without a threshold also that of popularity, which else counts likes."""
     told = compare_run(run_copy, QUICK, k=5, threshold=threshold, budget=1.0, seeds=2)
     alone = rank_run(run_copy, k=(5,), threshold=threshold, device="cpu")["parts"]
     rows = {row["name"]: row for row in told["rows"]}

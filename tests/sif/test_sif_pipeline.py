@@ -68,7 +68,7 @@ def test_no_test_part_no_test_reads(planted: Interactions):
 
 
 def test_test_ratings_change_nothing_but_test_metrics(planted: Interactions, monkeypatch: pytest.MonkeyPatch):
-    """Not the scale, the trace, the best architecture, its weights, nor any choice: only what is read at the very end."""
+    """Not the scale, the trace, the best architecture, its weights, nor any choice: only what is read at the end."""
     rows = split(planted, "random", (0.8, 0.1, 0.1), 0)
     rating = planted.rating.copy()
     rating[rows.test] = 5.5 - rating[rows.test] + 40.0

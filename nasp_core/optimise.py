@@ -19,7 +19,12 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """Return the context in which a network computes in `precision` on `device` (see `Training`)."""
+    """Return the context in which a network computes in `precision` on `device` (see `Training`).
+
+    Args:
+        device: Where the network is.
+        precision: `auto` is bfloat16 on a GPU that has it, else float32.
+    """
     half = precision == "bfloat16"
     if precision == "auto":
         half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -65,7 +70,12 @@ class Optimiser:
             raise SearchError("optimiser " + "\noptimiser ".join(problems))
 
     def create(self, parameters: Iterable[nn.Parameter], *, together: bool = False) -> torch.optim.Optimizer:
-        """Return a fused torch optimiser over `parameters`; `together` says that all get a gradient in every step."""
+        """Return a fused torch optimiser.
+
+        Args:
+            parameters: What it trains.
+            together: Whether all of them get a gradient in every step.
+        """
         rate, decay = self.learning_rate, self.weight_decay
         if self.kind == "sgd":
             # torch's fused momentum wants all gradients from the first step on; here candidates wake one by one
@@ -91,6 +101,11 @@ class Optimiser:
         """Take one step with `grads`, clipped; a weight whose gradient is None is left untouched.
 
         Untouched means no momentum and no weight decay either: the weights of a dead candidate stay as they are.
+
+        Args:
+            optimiser: What `create` returned.
+            weights: The weights, which it changes in place.
+            grads: Their gradients, of the same shapes and in the same order.
         """
         for weight, gradient in zip(weights, self.clipped(grads), strict=True):
             weight.grad = gradient

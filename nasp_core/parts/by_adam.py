@@ -60,5 +60,14 @@ class ByAdam(Gradient):
             step_architecture(tensors, self.gradient(context, tensors, state), state["adam"])
 
     def gradient(self, context: StepContext, tensors: list[Tensor], state: State) -> Sequence[Tensor | None]:
-        """Return the gradient of each of the tensors; weights end as they began."""
+        """Return the gradient of each of the tensors; weights end as they began.
+
+        Args:
+            context: What a step may use.
+            tensors: Alpha and the continuous parameters.
+            state: What `init` returned.
+
+        Returns:
+            One of the shape of each tensor; None where there is none.
+        """
         raise NotImplementedError

@@ -91,7 +91,13 @@ class Subject:
         return self.search(_Recorder(at=(1, 2, 5, 7)), global_seed=11)
 
     def search(self, observer: _Recorder | None = None, resume: State | None = None, global_seed: int = 12) -> _Search:
-        """Search once more, with torch's global generator at another place."""
+        """Search once more, with torch's global generator at another place.
+
+        Args:
+            observer: Gets the states that are saved; None: one of its own.
+            resume: A saved state to go on from.
+            global_seed: Where torch's global generator is, which must not matter.
+        """
         space, strategy = self.case.space(), self.strategy
         torch.manual_seed(global_seed)
         before = torch.get_rng_state()
@@ -195,7 +201,12 @@ _COMMON: Mapping[str, Check] = {
 
 
 def unsupported_reason(strategy: AnyStrategy, case: Case) -> str | None:
-    """Return why a strategy does not begin on a case's space (to enumerate too many points), None where it does."""
+    """Return why a strategy does not begin on a case's space (to enumerate too many points), None where it does.
+
+    Args:
+        strategy: A one-shot or multi-trial strategy.
+        case: A space with its task.
+    """
     if isinstance(strategy, Strategy):
         return None
     try:

@@ -1,7 +1,9 @@
-"""Public functions whose docstring leaves an argument out: those that a package hands on, and those that the docs name.
+"""Public functions whose docstring leaves an argument out: `Args` names each, with the shape of a tensor.
 
-Run it to see them: python tests/architecture/docstrings.py.  A function counts when it has two arguments or more, or
-one that is a tensor or an array; a method that a base class or a protocol documents is said there, once.
+Run it to see them: python tests/architecture/docstrings.py.  Public is what a package hands on in `__all__`, what the
+docs and the sample package import, what the modules of `MORE` have in `__all__`, and the bases of all that.  A function
+counts when it has two arguments or more, or a tensor; a method that a base or protocol has with these arguments is
+described there, once.
 """
 
 from __future__ import annotations
@@ -13,8 +15,15 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TENSOR = re.compile(r"\b(Tensor|ndarray)\b")
-SECTION = re.compile(r"^Args:\n((?:[ ]{4}.*\n?|\n)*)", re.MULTILINE)
+MORE = (
+    *(f"nasp_core.{name}" for name in ("evaluation", "network", "optimise", "search", "strategy", "training", "types")),
+    *(f"sif.{name}" for name in ("api", "metrics", "recommender", "run", "scoring", "problems.base")),
+    *(f"sif.serve.{name}" for name in ("asked", "export", "folding", "lists", "new_users", "opened", "topk")),
+    *(f"sif.integrations.{name}" for name in ("implicit", "recbole", "recbole_data", "recbole_train")),
+)
+TENSOR = re.compile(r"(Tensor|NDArray\[.*\]|FloatArray|ArrayLike)( \| None)?")
+SHAPED = re.compile(r"`\[.*\]`|scalar|shape")
+Definition = ast.FunctionDef | ast.ClassDef
 
 
 @cache
@@ -27,66 +36,96 @@ def tree(module: str) -> ast.Module | None:
     return None
 
 
-def defined(module: str, name: str) -> tuple[str, ast.FunctionDef | ast.ClassDef] | None:
-    """Return where a name that is imported from a module is defined, and how; None for values and strangers."""
+def definition(module: str, name: str) -> tuple[str, Definition] | None:
+    """Return the module that defines a name which another one has, and how; None for values and strangers."""
     found = tree(module)
     for node in ast.walk(found) if found else ():
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+        if isinstance(node, Definition) and node.name == name:
             return module, node
         if isinstance(node, ast.ImportFrom) and node.module and any(alias.name == name for alias in node.names):
-            return defined(node.module, name)
+            return definition(node.module, name)
     return None
 
 
-def named(source: ast.Module) -> Iterator[tuple[str, str]]:
+def exported(module: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of a module's `__all__`."""
+    for node in (found := tree(module)) and found.body or ():
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            yield from ((module, name) for name in ast.literal_eval(node.value))
+
+
+def imported(source: str) -> Iterator[tuple[str, str]]:
     """Yield what a source imports from the two packages."""
-    for node in ast.walk(source):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and tree(node.module):
             yield from ((node.module, alias.name) for alias in node.names)
 
 
-def surface() -> dict[tuple[str, str], ast.FunctionDef | ast.ClassDef]:
-    """Return the public functions and classes: of each package's `__all__`, of the docs and of the sample package."""
+def surface() -> dict[tuple[str, str], Definition]:
+    """Return the public functions and classes by module and name."""
     names: set[tuple[str, str]] = set()
-    for room in ("sif", "nasp_core"):
-        for file in (ROOT / room).rglob("__init__.py"):
-            module = ".".join(file.relative_to(ROOT).parent.parts)
-            for node in tree(module).body if tree(module) else ():
-                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-                    names |= {(module, name) for name in ast.literal_eval(node.value)}
-    for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for block in re.findall(r"^```python\n(.*?)^```", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-            names |= set(named(ast.parse(block)))
+    packages = [file.parent for room in ("sif", "nasp_core") for file in (ROOT / room).rglob("__init__.py")]
+    for module in (*(".".join(path.relative_to(ROOT).parts) for path in packages), *MORE):
+        names.update(exported(module))
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            names.update(imported(block))
     for file in (ROOT / "tests" / "plugin" / "sif_plugin_sample").glob("*.py"):
-        names |= set(named(ast.parse(file.read_text(encoding="utf-8"))))
-    places = {(module, name): defined(module, name) for module, name in names if not module.startswith("sif.cli")}
-    return {(where[0], where[1].name): where[1] for where in places.values() if where}
+        names.update(imported(file.read_text(encoding="utf-8")))
+    found: dict[tuple[str, str], Definition] = {}
+    waiting = sorted(name for name in names if not name[0].startswith(("sif.cli", "nasp_core._moved")))
+    while waiting:
+        place = definition(*waiting.pop())
+        if place and (place[0], place[1].name) not in found:
+            found[place[0], place[1].name] = place[1]
+            if isinstance(place[1], ast.ClassDef):
+                waiting += [(place[0], base.id) for base in place[1].bases if isinstance(base, ast.Name)]
+    return {name: node for name, node in found.items() if not node.name.startswith("_")}
+
+
+def functions(node: Definition) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield a function, or the public methods of a class."""
+    if isinstance(node, ast.FunctionDef):
+        yield node.name, node
+        return
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
+            yield f"{node.name}.{each.name}", each
+
+
+def arguments(function: ast.FunctionDef) -> dict[str, str]:
+    """Return the arguments and their types as written, without `self` and `cls`."""
+    given = function.args
+    several = [each for each in (given.vararg, given.kwarg) if each]
+    every = [*given.posonlyargs, *given.args, *given.kwonlyargs, *several]
+    return {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in every if a.arg not in ("self", "cls")}
+
+
+def described(function: ast.FunctionDef) -> dict[str, str]:
+    """Return what the section `Args` says, by argument."""
+    section = re.search(r"^Args:\n((?:    .*\n?)+)", ast.get_docstring(function) or "", re.MULTILINE)
+    parts = re.split(r"^    \*{0,2}(\w+): ", section[1], flags=re.MULTILINE)[1:] if section else []
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def missing() -> list[str]:
+    """Return what is not described: `module.name: argument`."""
+    public = surface()
+    every = [(module, *each) for (module, _), node in sorted(public.items()) for each in functions(node)]
+    once = {(name.rpartition(".")[2], *arguments(function)) for _, name, function in every if described(function)}
+    out = []
+    for module, name, function in every:
+        given, said = arguments(function), described(function)
+        inherited = "." in name and not said and (name.rpartition(".")[2], *given) in once
+        if inherited or (len(given) < 2 and not any(TENSOR.fullmatch(kind) for kind in given.values())):
+            continue
+        for argument, kind in given.items():
+            if argument not in said:
+                out.append(f"{module}.{name}: {argument} is not described")
+            elif TENSOR.fullmatch(kind) and not SHAPED.search(said[argument]):
+                out.append(f"{module}.{name}: {argument} is described without its shape")
+    return out
 
 
 if __name__ == "__main__":
-    s = surface()
-    import sys
-
-    sys.path.insert(0, "/tmp/words")
-    n = m = 0
-
-    def args(f):
-        a = f.args
-        return [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs) if x.arg not in ("self", "cls")] + [
-            v.arg for v in (a.vararg, a.kwarg) if v
-        ]
-
-    for (mod, name), node in sorted(s.items()):
-        fs = (
-            [("", node)]
-            if isinstance(node, ast.FunctionDef)
-            else [("." + k.name, k) for k in node.body if isinstance(k, ast.FunctionDef) and not k.name.startswith("_")]
-        )
-        for q, f in fs:
-            a = args(f)
-            if len(a) >= 2 or (a and TENSOR.search(ast.unparse(f.args))):
-                n += 1
-                if "Args:" not in (ast.get_docstring(f) or ""):
-                    m += 1
-                    print(mod, name + q, ast.unparse(f.args))
-    print(len(s), n, m)
+    print("\n".join(missing()))

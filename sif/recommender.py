@@ -77,11 +77,16 @@ class Recommender:
     def fit(
         self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None
     ) -> Recommender:
-        """Search and train on a CSR matrix float `[users, items]` and return self.
+        """Search and train on a matrix, and return self.
 
-        `show_progress` is accepted for implicit's sake; nothing is printed. `callback(epoch, seconds, loss)` is called
-        after each epoch of the final training, with the epoch counted from 0 and its own seconds. Raises `DataError`
-        for a matrix that cannot be learnt from.
+        Args:
+            user_items: CSR float `[users, items]`: ratings, or what was clicked or played.
+            show_progress: Accepted for implicit's sake; nothing is printed.
+            callback: `callback(epoch, seconds, loss)` is called after each epoch of the final training, with the epoch
+                counted from 0 and its own seconds.
+
+        Raises:
+            DataError: The matrix cannot be learnt from.
         """
         from sif.api import search
 
@@ -168,12 +173,23 @@ class Recommender:
     ) -> Ranked:
         """Return the ids int32 and scores float32 (predicted ratings where there are) of the N best items, best first.
 
-        A user id gives arrays `[N]`, an array of ids arrays `[users, N]`. `user_items` holds one row per requested
-        user, as in implicit. With `recalculate_user` the user's encoding is made from that row (`solve_users`), so
-        that new and changed users need no training. `items` restricts the ranking (to at most that many places),
-        `filter_items` excludes, and so does `cold_items = False` the items that training never met. Where fewer items
-        are left than places, ids are -1 and scores -inf. Raises `DataError` for unknown users and items, and for rows
-        that do not match.
+        Items that training never met are left out with `cold_items = False`.
+
+        Args:
+            userid: An id, or an array of ids `[users]`.
+            user_items: CSR with one row per requested user, as in implicit.
+            N: How many items.
+            filter_already_liked_items: Whether to leave out what the rows have.
+            filter_items: Ids `[n]` to leave out.
+            recalculate_user: Whether to make the user's encoding from the row (`solve_users`): new and changed users
+                need no training.
+            items: Ids `[n]` to rank alone, to at most that many places.
+
+        Returns:
+            Arrays `[N]` of one user, `[users, N]` of an array; ids are -1 and scores -inf where fewer items are left.
+
+        Raises:
+            DataError: Users or items are unknown, or rows do not match.
         """
         known = self.folded
         places = count_of(N, "N", known.n_items)
@@ -208,7 +224,16 @@ class Recommender:
     ) -> Ranked:
         """Return ids and cosine similarities of the N items whose embeddings are nearest (the item itself first).
 
-        Arguments stand in implicit's order; new items cannot be solved for: `recalculate_item` raises `DataError`.
+        Args:
+            itemid: An id, or an array of ids `[items]`.
+            N: How many.
+            recalculate_item: As in implicit; new items cannot be solved for.
+            item_users: As in implicit.
+            filter_items: Ids `[n]` to leave out.
+            items: Ids `[n]` to compare with alone.
+
+        Raises:
+            DataError: An item is unknown, or `recalculate_item` is set.
         """
         if recalculate_item or item_users is not None:
             raise DataError("similar_items cannot solve for new items (recalculate_item); fit again with them")
@@ -222,7 +247,14 @@ class Recommender:
         filter_users: ArrayLike | None = None,
         users: ArrayLike | None = None,
     ) -> Ranked:
-        """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first)."""
+        """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first).
+
+        Args:
+            userid: An id, or an array of ids `[users]`.
+            N: How many.
+            filter_users: Ids `[n]` to leave out.
+            users: Ids `[n]` to compare with alone.
+        """
         return self._similar("user", userid, N, filter_users, users)
 
     def _similar(self, what: Literal["user", "item"], wanted: Any, n: int, excluded: Any, within: Any) -> Ranked:

@@ -76,6 +76,10 @@ def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
 
     Far is a point by the number of steps along all axes, whose values are given in their natural order: what a budget
     cuts off are the corners.
+
+    Args:
+        centre: The settings that are tried first.
+        **axes: The values of each setting.
     """
     points: list[tuple[int, dict[str, Any]]] = [(0, {})]
     for name, values in axes.items():
@@ -89,7 +93,12 @@ def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
 
 
 def by_products(table: PairTable, weights: Any) -> ScoresOf:
-    """Return scores that are sums of the rows of `weights`, an array `[items, items]` or CSR, of what a user has."""
+    """Return scores that are sums of rows of weights of what a user has.
+
+    Args:
+        table: The training pairs.
+        weights: An array or CSR `[items, items]`.
+    """
     train = table.weights(weights.dtype.type)
 
     def scores_of(users: Tensor) -> Tensor:

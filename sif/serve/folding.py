@@ -75,12 +75,22 @@ class Folded:
         return torch.cat(left, 1), torch.cat(right, 1)
 
     def scores(self, users: Tensor, items: Tensor | None = None) -> Tensor:
-        """Return scores float32 `[len(users), n_items]` (or of the given items) of users int64, by their numbers."""
+        """Return scores float32 `[users, items]`.
+
+        Args:
+            users: Their numbers, int64 `[users]`.
+            items: Numbers int64 `[items]`; None: all.
+        """
         return self.scores_of(self.tables.users.rows(users), items)
 
     @torch.no_grad()
     def scores_of(self, users: FoldedSide, items: Tensor | None = None) -> Tensor:
-        """Return the scores of users given by their tables (`fold_side`), such as new ones."""
+        """Return scores float32 `[users, items]` of users given by their tables, such as new ones.
+
+        Args:
+            users: What `fold_side` or `solve_users` returned.
+            items: Numbers int64 `[items]`; None: all.
+        """
         return self._scores(users, self.tables.items if items is None else self.tables.items.rows(items))
 
     @torch.no_grad()
@@ -93,10 +103,16 @@ class Folded:
         seen: sparse.csr_array | None = None,
         excluded: NDArray[np.int64] | None = None,
     ) -> Ranked:
-        """Return ids int32 and scores float32 `[len(users), n]` of the best items, best first (see `topk.top_k`).
+        """Return ids int32 and scores float32 `[users, n]` of the best items, best first (see `topk.top_k`).
 
-        `users`: their numbers int64, or their tables. `items`: rank only these, ascending. `seen`: CSR
-        `[len(users), n_items]` whose entries are left out. Scores are made a block of users at a time.
+        Scores are made a block of users at a time.
+
+        Args:
+            users: Their numbers int64 `[users]`, or their tables.
+            n: How many items.
+            items: Rank only these, int64 `[items]` ascending.
+            seen: CSR `[users, n_items]`, whose entries are left out.
+            excluded: Items left out for all, int64 `[m]`.
         """
         asked = users if isinstance(users, FoldedSide) else self.tables.users.rows(users)
         targets = self.tables.items if items is None else self.tables.items.rows(torch.from_numpy(items))

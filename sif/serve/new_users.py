@@ -31,19 +31,24 @@ _STEPS, _LEARNING_RATE = 100, 0.05
 
 @shielded()
 def solve_users(network: FunctionNetwork, rows: sparse.csr_array, objective: Scale | RankingSettings) -> FoldedSide:
-    """Return the tables (for `Folded.scores_of`) of the users of `rows`, CSR `[users, items]`, none trained on.
+    """Return the tables (for `Folded.scores_of`) of users that were not trained on.
 
     What a user's encoding takes from their history is computed from the row. An embedding of their own, where the
     encoding has one, starts at the mean user's and is solved for by Adam on the row, with training's penalty on the
     embedding of a user with as many entries:
 
-    - for ratings (`objective` says how they are standardised), by their mean squared error, the bias too; each is
-      predicted from the history without it, as in training;
+    - for ratings, by their mean squared error, the bias too; each is predicted from the history without it, as in
+      training;
     - for a ranking, by the mean over the row's items (its values are not read) of training's loss, over the whole
       catalogue instead of drawn items. Where a history is encoded beside the embedding, a part of the row at a time
       is predicted from the rest: as much as training hid of it, an eighth where it hid one item.
 
     A user with an empty row is the mean user. Users do not depend on each other; deterministic.
+
+    Args:
+        network: The trained network.
+        rows: CSR `[users, items]`.
+        objective: How ratings are standardised, or the settings of the ranking.
     """
     if not rows.has_canonical_format:
         rows = rows.copy()

@@ -70,7 +70,14 @@ class Opened:
         return self.users.find(text, "user")
 
     def best(self, rows: IntArray, k: int, context: Any, cold_items: bool) -> Ranked:
-        """Return ids int32 and scores float32 `[len(rows), k]` of the best items that the users do not have."""
+        """Return ids int32 and scores float32 `[users, k]` of the best items that the users do not have.
+
+        Args:
+            rows: Numbers of the users, int64 `[users]`.
+            k: How many items.
+            context: The context; None: the last.
+            cold_items: Whether to rank items that training never met.
+        """
         excluded = None if cold_items else np.flatnonzero(self.cold)
         if len(rows) == 1:  # slicing the matrix would take longer than the rest
             start, end = self.seen.indptr[rows[0]], self.seen.indptr[rows[0] + 1]

@@ -49,7 +49,7 @@ def definition(module: str, name: str) -> tuple[str, Definition] | None:
 
 def exported(module: str) -> Iterator[tuple[str, str]]:
     """Yield the names of a module's `__all__`."""
-    for node in (found := tree(module)) and found.body or ():
+    for node in found.body if (found := tree(module)) else ():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             yield from ((module, name) for name in ast.literal_eval(node.value))
 

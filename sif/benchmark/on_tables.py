@@ -19,7 +19,7 @@ from nasp_core.types import Active
 from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
-from sif.benchmark.problem import RacePlan as Sized
+from sif.benchmark.problem import RacePlan
 from sif.benchmark.results import Column, RaceRun
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget
 from sif.cells.convolution.nas_bench_201 import NasBench201Settings, NasBench201Space
@@ -85,15 +85,15 @@ class CellTableBenchmark:
         """Return why a strategy does not fit the table."""
         return refused(entrant.strategy(), self.space, None, shares=False)
 
-    def plan(self, entrant: Entrant) -> Sized:
+    def plan(self, entrant: Entrant) -> RacePlan:
         """Return the number of evaluations."""
         return {"trials": self.budget.amount}
 
-    def note(self, plan: Sized) -> str | None:
+    def note(self, plan: RacePlan) -> str | None:
         """Say nothing: on a table all stay within the budget."""
         return None
 
-    def run(self, entrant: Entrant, seed: int, plan: Sized) -> RaceRun:
+    def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
         """Search on the table."""
         strategy = entrant.strategy(int(plan["trials"]))
         assert not isinstance(strategy, Strategy)
@@ -180,7 +180,7 @@ class InteractionTableBenchmark:
         context = self._context(strategy)
         return refused(strategy, context.space, context.task)
 
-    def plan(self, entrant: Entrant) -> Sized:
+    def plan(self, entrant: Entrant) -> RacePlan:
         """Size a one-shot search to the budget; for trials, count what it pays for on the mean."""
         strategy = entrant.strategy()
         if isinstance(strategy, Strategy):
@@ -190,11 +190,11 @@ class InteractionTableBenchmark:
         seconds = [self.table.seconds(self.task, point) for point in self.table.points]
         return {"trials": max(1.0, float(math.ceil(self.budget.amount * len(seconds) / sum(seconds))))}
 
-    def note(self, plan: Sized) -> str | None:
+    def note(self, plan: RacePlan) -> str | None:
         """Say when a one-shot search cannot stay within the budget."""
         return None if "trials" in plan else self._ground().note(plan)
 
-    def run(self, entrant: Entrant, seed: int, plan: Sized) -> RaceRun:
+    def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
         """Search, and look the best architecture up."""
         strategy = entrant.strategy(int(plan.get("trials", 1)))
         if isinstance(strategy, Strategy):

@@ -38,7 +38,16 @@ class BenchmarkProblem(Protocol):
         ...
 
     def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
-        """Search once; raises `NaspError` where the search fails."""
+        """Search once.
+
+        Args:
+            entrant: The strategy.
+            seed: Of the search.
+            plan: What `plan` returned for the entrant.
+
+        Raises:
+            NaspError: The search fails.
+        """
         ...
 
     def finish(self, runs: list[RaceRun]) -> None:

@@ -47,7 +47,20 @@ def race(
     """Let every entrant search with the seeds 0 to `seeds` - 1; write `results.json` into `out`, and return it.
 
     A finished run is kept in `out` at once, and read back when the same race is asked for again: after a kill, with
-    more seeds or with other entrants. Raises `RaceError` where `out` holds another race. `scores` are raced beside.
+    more seeds or with other entrants.
+
+    Args:
+        problem: Data or a table.
+        entrants: The strategies.
+        seeds: How often each searches.
+        budget: Of each search.
+        out: The folder of the race.
+        scores: Training-free scores, which are raced beside.
+        device: Whose name the results note; None: the CPU.
+        progress: Shows how many runs are done.
+
+    Raises:
+        RaceError: `out` holds another race, or `seeds` is below 1.
     """
     if seeds < 1:
         raise RaceError(f"--seeds {seeds}; run every strategy once or more")

@@ -43,7 +43,12 @@ class ScoreRace:
             raise RaceError(f"--cells {self.cells}; an order needs 2 or more")
 
     def rows(self, seeds: int, kept: Kept) -> list[ScoreRow]:
-        """Return a row for each score: mean and deviation of its rank correlations over the seeds."""
+        """Return a row for each score: mean and deviation of its rank correlations over the seeds.
+
+        Args:
+            seeds: How many batches and drawings of cells.
+            kept: Keeps what a seed gave, and reads it back.
+        """
         told = [kept(self._name(seed), partial(self._scored, seed)) for seed in range(seeds)]
         rows = []
         for name in self.names:

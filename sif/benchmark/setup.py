@@ -31,9 +31,19 @@ def recipe_benchmark(
     device: str = "auto",
     root: Path | None = None,
 ) -> RecipeBenchmark:
-    """Return the race on a recipe's data; `changes` are `key=value`, `recipe_budget` one of the recipe's own budgets.
+    """Return the race on a recipe's data.
 
-    Raises `SifError` for what does not fit.
+    Args:
+        recipe: A name or a file.
+        budget: Of each search.
+        recipe_budget: One of the recipe's own budgets.
+        data: Instead of the recipe's.
+        changes: `key=value` each.
+        device: `auto`, `cpu` or `cuda`.
+        root: Folder of data sets.
+
+    Raises:
+        SifError: Something does not fit.
     """
     resolved = load_recipe(recipe, changes, recipe_budget)
     if data:
@@ -44,7 +54,19 @@ def recipe_benchmark(
 def table_benchmark(
     name: str, budget: Budget, *, table: str = "", task: str = "", data: str = "", root: Path | None = None
 ) -> CellTableBenchmark | InteractionTableBenchmark:
-    """Return the race on a table: `nas-bench-201` with its file, or `interaction-table` (default: the shipped)."""
+    """Return the race on a table.
+
+    Args:
+        name: `nas-bench-201`, which needs its file, or `interaction-table`.
+        budget: Of each search.
+        table: The file; by default the one that ships.
+        task: A data set of NAS-Bench-201, or a task of the table.
+        data: The data that the table was made on, for one-shot strategies.
+        root: Folder of data sets.
+
+    Raises:
+        RaceError: Table, task or budget do not fit.
+    """
     if name not in TABLES:
         raise RaceError(f"--space {name}: tables are {' and '.join(TABLES)}; to race on data give --recipe")
     if name == "interaction-table":
@@ -57,6 +79,12 @@ def table_benchmark(
 
 
 def folder_of(name: str, problem: BenchmarkProblem, budget: Budget) -> Path:
-    """Return the folder of a race that was given none: one for each problem and budget."""
+    """Return the folder of a race that was given none: one for each problem and budget.
+
+    Args:
+        name: Of the recipe or table.
+        problem: Data or a table.
+        budget: Of each search.
+    """
     text = json.dumps([problem.describe(), str(budget)], sort_keys=True)
     return Path("runs") / f"race-{name}-{str(budget).replace(' ', '')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -44,7 +44,7 @@ def build(
         with TerminalProgress() as bar:
             began = False
 
-            def told(progress: BuildProgress) -> None:
+            def trained(progress: BuildProgress) -> None:
                 nonlocal began
                 if not began:
                     bar.stage("table")
@@ -52,7 +52,7 @@ def build(
                     began = True
                 bar.stepped()
 
-            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, told=told)
+            build_table(interactions, out, seeds=seeds, tasks=tasks, points=points, plans=plans, progress=trained)
     except KeyboardInterrupt:
         errors.print("the same command goes on where this stopped")
         raise

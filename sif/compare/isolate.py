@@ -33,7 +33,10 @@ class NotRun(Exception):
 
 
 def isolated(
-    job: dict[str, Any], config: ComparisonConfig, table: Path, told: Callable[[int, int], None] = lambda done, of: None
+    job: dict[str, Any],
+    config: ComparisonConfig,
+    table: Path,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> State:
     """Run `sif.compare.tuning.run_method` in a new Python process and return its outcome, with `peak_memory_mb`.
 
@@ -54,7 +57,7 @@ def isolated(
             try:
                 process.stdin.write(json.dumps(given))
                 process.stdin.close()
-                reason = _listened(process.stdout, told)
+                reason = _listened(process.stdout, progress)
             except BaseException:
                 process.kill()
                 raise
@@ -66,13 +69,13 @@ def isolated(
 
 
 def in_this_process(
-    method: Method, table: PairTable, config: ComparisonConfig, told: Callable[[int, int], None]
+    method: Method, table: PairTable, config: ComparisonConfig, progress: Callable[[int, int], None]
 ) -> State:
     """Run a method that no other process can import, on one thread too; raises `NotRun` when it fails."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return run_method(method, table, config, told)
+        return run_method(method, table, config, progress)
     except (NaspError, ImportError, MemoryError) as error:
         raise NotRun(f"{type(error).__name__}: {error}") from error
     except (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError) as error:
@@ -81,7 +84,7 @@ def in_this_process(
         torch.set_num_threads(threads)
 
 
-def _listened(lines: Any, told: Callable[[int, int], None]) -> str:
+def _listened(lines: Any, progress: Callable[[int, int], None]) -> str:
     """Pass the progress on; return what the process gave as its reason to stop, if anything."""
     reason = ""
     for line in lines:
@@ -89,7 +92,7 @@ def _listened(lines: Any, told: Callable[[int, int], None]) -> str:
         if "refused" in message:
             reason = message["refused"]
         else:
-            told(message["done"], message["of"])
+            progress(message["done"], message["of"])
     return reason
 
 

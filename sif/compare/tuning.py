@@ -91,23 +91,32 @@ class _Tuned:
 
 
 def run_method(
-    method: Method, table: PairTable, config: ComparisonConfig, told: Callable[[int, int], None] = lambda done, of: None
+    method: Method,
+    table: PairTable,
+    config: ComparisonConfig,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> State:
     """Tune a method, train it with every seed, judge it; return plain data and tensors.
 
-    The first seed tunes; its model at the chosen point is the first that is judged. Methods see the table without its
-    test part. `told(done, of)` hears of every training.
+    The first seed tunes; its model at the chosen point is the first that is judged.
 
-    The outcome: `settings`, `valid` (all metrics at the choice), `trials` (settings, metric, seconds), `points`,
-    `tuning_seconds`, `seeds`, `fit_seconds` (for each seed), `test` (all metrics for each seed), `users` int64 `[n]`,
-    `values` float64 `[seeds, n]` (the config's metric), `parameters`, `test_reads`, `read_back` (whether the method
-    only read what was trained before).
+    Args:
+        method: What is trained.
+        table: The pairs; methods see them without the test part.
+        config: Metric, budget and seeds.
+        progress: `progress(done, of)` is called after every training.
+
+    Returns:
+        `settings`, `valid` (all metrics at the choice), `trials` (settings, metric, seconds), `points`,
+        `tuning_seconds`, `seeds`, `fit_seconds` (for each seed), `test` (all metrics for each seed), `users` int64
+        `[n]`, `values` float64 `[seeds, n]` (the config's metric), `parameters`, `test_reads`, `read_back` (whether the
+        method only read what was trained before).
     """
     judge, hidden = Judge(table, config), table.without_test()
     seeds = config.seeds[:1] if method.deterministic else config.seeds
     total = len(method.grid) + len(seeds) - 1
     began = time.perf_counter()
-    best = _tuned(method, hidden, judge, lambda done: told(done, total))
+    best = _tuned(method, hidden, judge, lambda done: progress(done, total))
     tuning_seconds = time.perf_counter() - began
     fitted, seconds, tests = best.fitted, [best.seconds], []
     for place, seed in enumerate(seeds):
@@ -115,7 +124,7 @@ def run_method(
             fitted, spent = _timed(method, hidden, best.settings, seed)
             seconds.append(spent)
         tests.append(judge.test(fitted.scores_of))
-        told(len(method.grid) + place, total)
+        progress(len(method.grid) + place, total)
     return {
         "settings": dict(best.settings),
         "valid": best.valid,
@@ -140,7 +149,7 @@ def _timed(method: Method, table: PairTable, settings: Settings, seed: int) -> t
     return fitted, spent if fitted.seconds is None else fitted.seconds
 
 
-def _tuned(method: Method, table: PairTable, judge: Judge, told: Callable[[int], None]) -> _Tuned:
+def _tuned(method: Method, table: PairTable, judge: Judge, progress: Callable[[int], None]) -> _Tuned:
     config, began, longest = judge.config, time.perf_counter(), 0.0
     best: _Tuned | None = None
     trials: list[dict[str, Any]] = []
@@ -154,7 +163,7 @@ def _tuned(method: Method, table: PairTable, judge: Judge, told: Callable[[int],
         trials.append({"settings": dict(settings), "metric": valid[config.name], "seconds": spent})
         if best is None or valid[config.name] > best.valid[config.name]:
             best = _Tuned(settings, fitted, valid, spent)
-        told(place + 1)
+        progress(place + 1)
     assert best is not None  # a grid has a point
     best.trials = trials
     return best

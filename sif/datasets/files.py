@@ -30,6 +30,10 @@ def locate(entry: Entry, root: Path | None = None) -> Path | None:
 
     The first of: the unpacked folder under the root, the archive under the root (whole, by its checksum), the folder
     of another package (RecBole's copy, Debian's dataset-fashion-mnist). None when there is none of them.
+
+    Args:
+        entry: The catalogued data set.
+        root: Folder of data sets; None: `data_root()`.
     """
     base = data_root(root)
     if _holds(base / entry.folder, entry):
@@ -44,10 +48,16 @@ def locate(entry: Entry, root: Path | None = None) -> Path | None:
 
 
 def fetch(entry: Entry, root: Path | None = None) -> Path:
-    """Return the folder that holds the data, or the archive that is read as it is: found, or downloaded and checked.
+    """Return the folder that holds a data set, or the archive that is read as it is: found, or downloaded and checked.
 
-    Ratings are unpacked. Raises DataError, with what to fetch and where to put it, when there is no copy and the
-    download fails.
+    Ratings are unpacked.
+
+    Args:
+        entry: The catalogued data set.
+        root: Folder of data sets; None: `data_root()`.
+
+    Raises:
+        DataError: There is no copy and the download fails; with what to fetch and where to put it.
     """
     base = data_root(root)
     found = locate(entry, root)

@@ -164,16 +164,20 @@ class Interactions:
         name: str = "matrix",
         weight: Literal["values", "repeats"] | None = None,
     ) -> "Interactions":
-        """Take a scipy sparse matrix [users, items], of any format.
+        """Take a scipy sparse matrix of any format; a boolean one is implicit feedback.
 
-        Ids are the row and column numbers, empty ones included, unless vocabularies are given. Stored zeros are
-        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback.
+        Stored zeros are dropped and repeated entries keep the last one (both noted).
 
-        With `weight` the values are weights too, or each entry weighs 1 (`repeats`): the weights of repeated entries
-        are added up, and values of 0 or less are no entries where they are weights (noted).
+        Args:
+            matrix: Real, `[users, items]`.
+            users: Ids of the rows; None: their numbers, empty ones included.
+            items: Ids of the columns, likewise.
+            name: What messages call it.
+            weight: `values`: the values are weights too; `repeats`: each entry weighs 1. Weights of repeated entries
+                are added up, and values of 0 or less are no entries where they are weights (noted).
 
-        Raises DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies
-        of another length than the matrix.
+        Raises:
+            DataError: It is not two-dimensional and real, values are not finite, or vocabularies have another length.
         """
         coo = _coo(matrix, name)
         users = users if users is not None else Vocabulary(np.arange(coo.shape[0]))

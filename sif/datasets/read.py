@@ -36,17 +36,23 @@ def read(
     root: Path | None = None,
     reader: Reader | str | None = None,
 ) -> Interactions:
-    """Read interactions and check them.
+    """Read interactions and check them; the rules that were applied are in `notes`.
 
-    `source` is a path (delimited text such as CSV, TSV, `::` and RecBole's .inter, JSON Lines or a list of objects,
-    lines of a user and its items, compressed or not; Parquet; .npz of scipy.sparse; a folder or glob of part files; a
-    MovieLens folder), a pandas or polars frame or another that Arrow knows, a scipy sparse matrix, the name of a
-    catalogued data set (when no file has it; fetched if need be, under `root`), or Interactions, which come back as
-    they are. A `reader` of your own (`sif.datasets.readers.Reader`, or its name) makes a frame of any other source;
-    those that are entry points of `sif.readers` are asked before all else whether a path or text is theirs.
+    Args:
+        source: A path (delimited text such as CSV, TSV, `::` and RecBole's .inter, JSON Lines or a list of objects,
+            lines of a user and its items, compressed or not; Parquet; .npz of scipy.sparse; a folder or glob of part
+            files; a MovieLens folder), a pandas or polars frame or another that Arrow knows, a scipy sparse matrix, the
+            name of a catalogued data set (when no file has it; fetched if need be), or Interactions, which come back as
+            they are.
+        columns: Which columns are what; None: by their names.
+        name: What messages and results call it; None: after the source.
+        root: Folder of data sets; None: `data_root()`.
+        reader: What makes a frame of any other source (`sif.datasets.readers.Reader`, or its name). Those that are
+            entry points of `sif.readers` are asked before all else whether a path or text is theirs.
 
-    Raises DataError, naming file, line and fix, for anything that cannot be used: missing or unreadable values,
-    fewer than 10 rows, one user or one item alone, unknown columns. The rules that were applied are in `notes`.
+    Raises:
+        DataError: Values are missing or unreadable, there are fewer than 10 rows, one user or one item alone, unknown
+            columns; with file, line and fix.
     """
     if isinstance(source, Interactions):
         return source

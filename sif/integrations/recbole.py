@@ -98,7 +98,12 @@ class SIF(GeneralRecommender):  # type: ignore[misc]
         return self._loss(self.network, interaction[self.USER_ID], interaction[self.ITEM_ID], negatives)
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Return scores float32 `[n]` of pairs; a training pair is left out of the histories that score it."""
+        """Return scores float32 `[n]` of pairs; a training pair is left out of the histories that score it.
+
+        Args:
+            user: RecBole's numbers of users, int64 `[n]`.
+            item: RecBole's numbers of items, int64 `[n]`.
+        """
         scores: Tensor = self.network(torch.stack([user, item]))
         return scores
 

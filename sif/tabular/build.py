@@ -77,7 +77,7 @@ def build_table(
     tasks: Sequence[TaskName] = TASKS,
     points: int | None = None,
     plans: Mapping[TaskName, TablePlan] = PLANS,
-    told: Callable[[BuildProgress], None] | None = None,
+    progress: Callable[[BuildProgress], None] | None = None,
 ) -> Path:
     """Train each point with `seeds` seeds on each task and write the table `out` (Parquet); return `out`.
 
@@ -106,8 +106,8 @@ def build_table(
             record = (twin or _trained(ground, active, seed)) | {"task": name, "seed": seed, "point": list(key)}
             journal.add(record)
             done[name, seed, *key] = record
-            if told is not None:
-                told(BuildProgress(len(done), len(wanted), record["seconds"]))
+            if progress is not None:
+                progress(BuildProgress(len(done), len(wanted), record["seconds"]))
         write_table(journal.records, header, out)
     return out
 

@@ -127,12 +127,12 @@ def test_a_build_that_is_killed_twice_ends_in_the_same_table(
     out = tmp_path / "mine.parquet"
     for count in (3, 40):
         with pytest.raises(_KilledError):
-            build_table(planted, out, seeds=2, plans=plans, told=_kill_after(count))
+            build_table(planted, out, seeds=2, plans=plans, progress=_kill_after(count))
         assert not out.exists()
     with journal_path(out).open("ab") as file:
         file.write(b'{"task": "rating", "seed": 0, "poi')  # the kill came in the middle of a line
     seen = list[int]()
-    build_table(planted, out, seeds=2, plans=plans, told=lambda progress: seen.append(progress.done))
+    build_table(planted, out, seeds=2, plans=plans, progress=lambda made: seen.append(made.done))
     assert seen == list(range(41, 65))
     assert _frame(out).equals(_frame(made))
 
@@ -144,7 +144,7 @@ def test_a_build_that_is_whole_trains_nothing_again(
     build_table(planted, out, seeds=1, tasks=("rating",), points=2, plans=plans)
     before = out.read_bytes()
     out.unlink()
-    build_table(planted, out, seeds=1, tasks=("rating",), points=2, plans=plans, told=_kill_after(3))
+    build_table(planted, out, seeds=1, tasks=("rating",), points=2, plans=plans, progress=_kill_after(3))
     assert pl.read_parquet(out).equals(pl.read_parquet(before))
 
 

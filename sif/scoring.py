@@ -51,7 +51,12 @@ class PointScores:
 
 
 def correlations(scores: Sequence[float], truth: Sequence[float]) -> dict[str, float]:
-    """Return Spearman's rho and Kendall's tau-b of scores (-inf is lowest) with the truth; NaN where one is flat."""
+    """Return Spearman's rho and Kendall's tau-b of scores with the truth; NaN where one is flat.
+
+    Args:
+        scores: One of each architecture; -inf is lowest.
+        truth: The true figures, in the same order.
+    """
     ranks = stats.rankdata(scores)
     if len(set(ranks)) < 2 or len(set(truth)) < 2:
         return {"spearman": math.nan, "kendall": math.nan}
@@ -79,13 +84,25 @@ def score_points(
 ) -> PointScores:
     """Score points of a space by one training batch, without training.
 
-    `source` is a run, whose best architecture is scored, or a recipe (a name or a file), of whose space `points` random
-    ones are; `genotypes` are files of points to score instead. `scores` are proxies or their names (of
-    `nasp_core.proxies.PROXIES`, an entry point of `sif.proxies`, `package.module:object`; by default naswot, synflow
-    and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final
-    network, under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a
-    file of the true accuracies of NAS-Bench-201, to compare with.
-    Raises `ProxyError` for an unknown score, and where none of the scores has a meaning for any point.
+    Cells are scored in the recipe's final network.
+
+    Args:
+        source: A run, whose best architecture is scored, or a recipe (a name or a file).
+        scores: Proxies or their names (of `nasp_core.proxies.PROXIES`, an entry point of `sif.proxies`,
+            `package.module:object`); by default naswot, synflow and grad-norm of pictures, else synflow and grad-norm.
+        points: How many random points of the recipe's space.
+        genotypes: Files of points to score instead.
+        data: Instead of the recipe's.
+        changes: `key=value` each, of the recipe.
+        budget: One of the recipe's budgets.
+        seed: Draws the points, the weights and the batch; None: the recipe's.
+        batch_size: Samples of the batch.
+        table: A file of the true accuracies of NAS-Bench-201, to compare with.
+        device: `auto`, `cpu` or `cuda`.
+        root: Folder of data sets.
+
+    Raises:
+        ProxyError: A score is unknown, or none has a meaning for any point.
     """
     if points < 1 or batch_size < 2:
         raise DataError(f"points = {points}, batch_size = {batch_size}; give 1 point and 2 samples, or more")

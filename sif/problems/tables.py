@@ -95,7 +95,14 @@ class TableProblem(Problem):
     def make_task(
         self, recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device
     ) -> RatingTask | RankingTask:
-        """Return the task on data that are cut: batches, loss and metrics; a problem of your own may have its own."""
+        """Return the task on data that are cut: batches, loss and metrics; a problem of your own may have its own.
+
+        Args:
+            recipe: The recipe.
+            interactions: All rows.
+            cut: Their parts.
+            device: Where the task's tensors are to lie.
+        """
         return make_task(recipe, interactions, cut, device)
 
     def sheet(self, result: Mapping[str, Any]) -> Sheet:

@@ -54,7 +54,12 @@ class BaseRecipe(StrictTable):
         return self._source.origin
 
     def problem(self, key: str, text: str) -> str:
-        """Return a problem with `key` as one line of a message: place, key with its value, text."""
+        """Return a problem with `key` as one line of a message: place, key with its value, text.
+
+        Args:
+            key: Dotted key of the value.
+            text: What is wrong with it.
+        """
         value: Any = self
         for part in key.split("."):
             value = value[part] if isinstance(value, dict) else getattr(value, part)

@@ -52,10 +52,15 @@ class Change(NamedTuple):
 
 
 def changes_of(settings: Mapping[str, Any] | None, strategy: Any = None, seed: Any = None) -> list[Change]:
-    """Return what a caller in Python changes: settings by dotted key or in tables, the strategy, the seed.
+    """Return what a caller in Python changes.
 
-    `strategy` is a name, `package.module:object`, or the object itself. Raises `RecipeError` with all values that
-    cannot be a setting.
+    Args:
+        settings: By dotted key or in tables.
+        strategy: A name, `package.module:object`, or the object itself.
+        seed: Of the recipe.
+
+    Raises:
+        RecipeError: Values cannot be a setting; all of them.
     """
     given = {} if settings is None else settings
     if not isinstance(given, Mapping):

@@ -28,10 +28,15 @@ __all__ = [
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
-    """Return the recipe of a file, or a shipped one by name, with `key=value` overrides (dotted keys).
+    """Return a recipe.
 
-    `budget` names one of the recipe's budgets (default: the one that the recipe names itself). Raises `RecipeError`
-    listing all problems, each with its line or override.
+    Args:
+        source: A file, or the name of a shipped one.
+        overrides: `key=value` each (dotted keys), or what `changes_of` returned.
+        budget: One of the recipe's budgets; by default the one that the recipe names itself.
+
+    Raises:
+        RecipeError: The recipe has problems; all of them, each with its line or override.
     """
     path = Path(source)
     if str(source) not in recipe_names() and (path.suffix == ".toml" or path.is_file()):
@@ -46,7 +51,14 @@ def load_recipe(source: str | Path, overrides: Sequence[str | Change] = (), budg
 
 
 def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
-    """Return the recipe that `text` holds; see `load_recipe`."""
+    """Return the recipe that `text` holds; see `load_recipe`.
+
+    Args:
+        text: The recipe as TOML.
+        origin: What messages call it.
+        overrides: As in `load_recipe`.
+        budget: As in `load_recipe`.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

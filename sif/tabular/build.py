@@ -81,12 +81,22 @@ def build_table(
 ) -> Path:
     """Train each point with `seeds` seeds on each task and write the table `out` (Parquet); return `out`.
 
-    Every training is kept beside `out` (`journal_path`) as soon as it has ended: a build that was stopped goes on
-    where it was when it is called again with the same arguments, and comes to the same table but for `seconds`.
-    `points` trains that many, drawn at random; by default all. The split is that of seed 0 for all; a training's seed
-    varies the first weights and the order of batches. Everything runs on one thread of the CPU. The test part is read
-    once a training, after it has ended, and decides nothing. Raises `DataError` for data that a task cannot use, and
-    for a journal of another table.
+    Every training is kept beside `out` (`journal_path`) as soon as it has ended: a build that was stopped goes on where
+    it was when it is called again with the same arguments, and comes to the same table but for `seconds`. The split is
+    that of seed 0 for all; a training's seed varies the first weights and the order of batches. Everything runs on one
+    thread of the CPU. The test part is read once a training, after it has ended, and decides nothing.
+
+    Args:
+        data: The ratings.
+        out: The file of the table.
+        seeds: Trainings of each point on each task.
+        tasks: Names of the tasks.
+        points: How many points, drawn at random; None: all.
+        plans: Space and schedule by task.
+        progress: Called after each training.
+
+    Raises:
+        DataError: A task cannot use the data, or the journal is of another table.
     """
     if seeds < 1 or (points is not None and points < 1):
         raise DataError(f"seeds = {seeds}, points = {points}\n  A table needs 1 or more of each.")
@@ -115,7 +125,14 @@ def build_table(
 def task_and_space(data: Interactions, plan: TablePlan) -> tuple[RatingTask | RankingTask, WideSpace]:
     """Return the task and the space in which a table's points are trained: what a one-shot strategy searches.
 
-    What a search there finds is looked up in the table. Raises `DataError` for data that the task cannot use.
+    What a search there finds is looked up in the table.
+
+    Args:
+        data: The ratings.
+        plan: Space and schedule.
+
+    Raises:
+        DataError: The task cannot use the data.
     """
     data = data.without_context()
     if plan.ranking is None:

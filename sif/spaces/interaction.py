@@ -293,7 +293,7 @@ class InteractionSpace(_Interaction, Space):
             sizes: How many users and items there are (and contexts).
             settings: Of the space.
             histories: Not used: the space reads none.
-            counts: Not used.
+            counts: Not used, of any shape.
         """
         return cls(sizes, settings, counts)
 
@@ -307,7 +307,7 @@ class InteractionSpace(_Interaction, Space):
             sizes: How many users and items there are (and contexts).
             genotype: The architecture.
             histories: Not used.
-            counts: Not used.
+            counts: Not used, of any shape.
         """
         return cls(sizes, cls.settings_of(genotype), counts).build(genotype)
 

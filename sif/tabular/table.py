@@ -190,7 +190,12 @@ class InteractionTable:
         return float(self._of(task).seconds[self._place(point)].mean())
 
     def parameters(self, task: TaskName, point: Active | Genotype) -> int:
-        """Return the number of parameters of a point's network."""
+        """Return the number of parameters of a point's network.
+
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+        """
         return int(self._of(task).parameters[self._place(point)])
 
     def rank(self, task: TaskName, point: Active | Genotype, split: TablePart = "test") -> int:
@@ -205,7 +210,13 @@ class InteractionTable:
         return 1 + int((losses < losses[self._place(point)]).sum())
 
     def regret(self, task: TaskName, point: Active | Genotype, split: TablePart = "test") -> float:
-        """Return how much worse a point's mean over seeds is than that of the best point: 0 or more, in the metric."""
+        """Return how much worse a point's mean over seeds is than that of the best point: 0 or more, in the metric.
+
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+            split: `valid` or `test`.
+        """
         losses = self._of(task).losses(_part(split))
         own = losses[self._place(point)]
         return math.inf if math.isinf(own) else float(own - losses.min())
@@ -220,7 +231,12 @@ class InteractionTable:
         return self.points[int(self._of(task).losses(_part(split)).argmin())]
 
     def mean(self, task: TaskName, split: TablePart = "test") -> float:
-        """Return the mean over all points that did not diverge: what drawing one blindly gives."""
+        """Return the mean over all points that did not diverge: what drawing one blindly gives.
+
+        Args:
+            task: `rating` or `ranking`.
+            split: `valid` or `test`.
+        """
         return float(np.nanmean(self._of(task).means(_part(split))))
 
     def values(self, task: TaskName, split: TablePart = "test", name: str | None = None) -> NDArray[np.float64]:

@@ -17,7 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MORE = (
     *(f"nasp_core.{name}" for name in ("evaluation", "network", "optimise", "search", "strategy", "training", "types")),
-    *(f"sif.{name}" for name in ("api", "metrics", "recommender", "run", "scoring", "problems.base")),
+    *(
+        f"sif.{name}"
+        for name in ("api", "metrics", "recommender", "run", "scoring", "problems.base", "benchmark.problem")
+    ),
     *(f"sif.serve.{name}" for name in ("asked", "export", "folding", "lists", "new_users", "opened", "topk")),
     *(f"sif.integrations.{name}" for name in ("implicit", "recbole", "recbole_data", "recbole_train")),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+from docstrings import missing
 from files_to_touch import PARTS, ROOT, touched
 from public_names import clashes
 
@@ -41,6 +42,10 @@ def test_no_circle_of_files():
 def test_no_more_names_have_two_meanings():
     found = clashes()
     assert set(found) <= CLASHES, found
+
+
+def test_public_functions_describe_their_arguments():
+    assert not missing()
 
 
 @pytest.mark.parametrize("module", ["nasp_core.search", "nasp_core.methods", "nasp_core.trials", "nasp_core.proxies"])

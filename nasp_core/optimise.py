@@ -51,7 +51,7 @@ class Optimiser:
     final_learning_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and options that the chosen kind would ignore."""
+        """Check the settings; raises `SearchError` for unknown names, and options that the chosen kind would ignore."""
         problems = [
             f"{name} = {value!r}; there are {', '.join(known)}"
             for name, value, known in (

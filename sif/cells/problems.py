@@ -170,7 +170,7 @@ class CellInstance(Instance):
         }
 
     def random(self, engine: Searches, found: State) -> dict[str, ComparedModel]:
-        """Random search that takes as long as the search, or as many trials as given; then the same final training.
+        """Search at random for as long as the search took, or as many trials as given; then train its best.
 
         How many trials fit is told by the seconds of the first ones.
         """

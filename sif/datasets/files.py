@@ -101,7 +101,7 @@ def _holds(folder: Path, entry: Entry) -> bool:
 
 
 def digest_of(path: Path) -> str | None:
-    """The SHA-256 of a file in hex; None where there is none."""
+    """Return the SHA-256 of a file in hex; None where there is none."""
     return _digest(path, "sha256") if path.is_file() else None
 
 

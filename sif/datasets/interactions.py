@@ -236,12 +236,12 @@ def _coo(matrix: Any, name: str) -> Any:
 
 
 def pair_key(interactions: Interactions) -> IntArray:
-    """One int64 per row that orders rows by user, then item."""
+    """Return one int64 per row that orders rows by user, then item."""
     return interactions.user * np.int64(interactions.n_items) + interactions.item
 
 
 def canonical_order(interactions: Interactions) -> Order:
-    """Row numbers sorted by user, item, context: an order that shuffling the source does not change.
+    """Return row numbers sorted by user, item, context: an order that shuffling the source does not change.
 
     Int32 where that is enough, else int64. Pairs that occur once are put in order by counting, in linear time.
     """
@@ -257,7 +257,7 @@ def canonical_order(interactions: Interactions) -> Order:
 
 
 def fingerprint_in(interactions: Interactions, order: Order) -> str:
-    """The fingerprint of interactions whose canonical order is known; reads them in blocks."""
+    """Return the fingerprint of interactions whose canonical order is known; reads them in blocks."""
     digest = hashlib.sha256()
     for vocabulary in (interactions.users, interactions.items, interactions.contexts):
         digest.update(b"null" if vocabulary is None else b"[")
@@ -282,7 +282,7 @@ def fingerprint_in(interactions: Interactions, order: Order) -> str:
 
 
 def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
-    """Row numbers, ascending, of the latest row of each key: by timestamp, and by position where there is a tie."""
+    """Return the numbers, ascending, of the latest row of each key: by timestamp, and by position where times tie."""
     ordered = np.sort(key)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     del ordered
@@ -299,7 +299,7 @@ def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
 
 
 def added_up(key: IntArray, weight: NDArray[np.float32], kept: IntArray) -> NDArray[np.float32]:
-    """The sum of the weights of all rows of a key, float32, for the one row of each key that is kept."""
+    """Return the sum of the weights of all rows of a key, float32, for the one row of each key that is kept."""
     if len(kept) == len(key):
         return weight
     order = np.argsort(key[kept], kind="stable")

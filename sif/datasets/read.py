@@ -75,7 +75,7 @@ def load_table(source: Any, columns: ColumnNames | None = None, reader: Reader |
 
 
 def is_path(source: object) -> bool:
-    """Whether a source names a file, a folder, a glob or what a reader from outside takes, and not a data set."""
+    """Return whether a source names a file, a folder, a glob or what a reader from outside takes, not a data set."""
     named = _existing(source) is not None or (isinstance(source, str) and is_glob(source))
     return named or claimed_by(source) is not None
 

@@ -129,14 +129,14 @@ def score_points(
     space.reset(torch.Generator().manual_seed(derive_seed(seed, "score", "space")))
     chosen = found or _drawn(space, points, seed)
     batch = instance.search_task.stream("train", batch_size, derive_seed(seed, "score", "batch")).batch(0)
-    told = PointScores(space.name, instance.name, seed, batch_size, [])
+    result = PointScores(space.name, instance.name, seed, batch_size, [])
     for genotype in chosen:
-        values = _score(instance, space, wanted, genotype, batch, derive_seed(seed, "score", "weights"), told.reasons)
+        values = _score(instance, space, wanted, genotype, batch, derive_seed(seed, "score", "weights"), result.reasons)
         entry: dict[str, Any] = {"name": instance.formula(genotype), "scores": values}
         if truth is not None:
             entry["accuracy"] = truth.of(entry["name"])[_JUDGED]
-        told.points.append(entry)
-    return _ranked(told, list(wanted))
+        result.points.append(entry)
+    return _ranked(result, list(wanted))
 
 
 def _read(path: Path) -> Genotype:
@@ -204,19 +204,21 @@ def _score(
     return values
 
 
-def _ranked(told: PointScores, names: list[str]) -> PointScores:
+def _ranked(result: PointScores, names: list[str]) -> PointScores:
     """Put the points in order, and compare with the truth where there is one."""
-    useful = [name for name in names if any(point["scores"][name] is not None for point in told.points)]
+    useful = [name for name in names if any(point["scores"][name] is not None for point in result.points)]
     if not useful:
-        raise ProxyError("no score has a meaning here:\n  " + "\n  ".join(f"{n}: {r}" for n, r in told.reasons.items()))
+        raise ProxyError(
+            "no score has a meaning here:\n  " + "\n  ".join(f"{n}: {r}" for n, r in result.reasons.items())
+        )
 
     def worth(point: dict[str, Any]) -> tuple[bool, float]:
         value = point["scores"][useful[0]]
         return value is not None, -math.inf if value is None else value
 
-    told.points.sort(key=worth, reverse=True)
-    if len(told.points) > 1 and "accuracy" in told.points[0]:
+    result.points.sort(key=worth, reverse=True)
+    if len(result.points) > 1 and "accuracy" in result.points[0]:
         for name in useful:
-            pairs = [(p["scores"][name], p["accuracy"]) for p in told.points if p["scores"][name] is not None]
-            told.correlations[name] = correlations(*zip(*pairs, strict=True))
-    return told
+            pairs = [(p["scores"][name], p["accuracy"]) for p in result.points if p["scores"][name] is not None]
+            result.correlations[name] = correlations(*zip(*pairs, strict=True))
+    return result

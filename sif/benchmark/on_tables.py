@@ -54,10 +54,10 @@ def _found(
 
 
 class CellTableBenchmark:
-    """Multi-trial strategies on NAS-Bench-201: they are told the true accuracy on one data set, in percent."""
+    """Multi-trial strategies on NAS-Bench-201: their judge is the true accuracy on one data set, in percent."""
 
     def __init__(self, table: Path, task: str, budget: Budget) -> None:
-        """Read the table; `task` is the data set whose accuracy is told."""
+        """Read the table; `task` is the data set whose accuracy judges."""
         self.truth, self.task, self.budget = TrueAccuracies.read(table), task or "cifar10", budget
         self.best = self.truth.best()
         if self.task not in self.best:
@@ -130,7 +130,7 @@ class CellTableBenchmark:
 class InteractionTableBenchmark:
     """All strategies on a table of trained interaction functions: what they find has a true rank and a regret.
 
-    Multi-trial strategies are told the validation metric of one training (a run's seed picks which); a budget of
+    Multi-trial strategies learn from the validation metric of one training (a run's seed picks which); a budget of
     seconds is spent at the rate that the table notes for each training. One-shot strategies train a supernet on the
     table's data, with its space and schedule, under the same budget in real seconds of one processor core.
     """

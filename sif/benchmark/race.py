@@ -82,7 +82,7 @@ def race(
     rows = [
         _row(entrant, unsupported[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants
     ]
-    told = Race(
+    result = Race(
         schema_version=RACE_SCHEMA_VERSION,
         benchmark=problem.describe(),
         budget=_plain(budget),
@@ -93,8 +93,8 @@ def race(
         versions=versions(),
         hardware=hardware(device or torch.device("cpu")),
     ).model_dump(mode="json")
-    folder.write("results.json", json.dumps(told, indent=2) + "\n")
-    return told
+    folder.write("results.json", json.dumps(result, indent=2) + "\n")
+    return result
 
 
 class _Folder:

@@ -49,12 +49,12 @@ class ScoreRace:
             seeds: How many batches and drawings of cells.
             kept: Keeps what a seed gave, and reads it back.
         """
-        told = [kept(self._name(seed), partial(self._scored, seed)) for seed in range(seeds)]
+        results = [kept(self._name(seed), partial(self._scored, seed)) for seed in range(seeds)]
         rows = []
         for name in self.names:
-            found = [one["correlations"][name] for one in told if name in one["correlations"]]
+            found = [one["correlations"][name] for one in results if name in one["correlations"]]
             found = [each for each in found if all(map(math.isfinite, each.values()))]
-            reasons = dict.fromkeys(one["reasons"][name] for one in told if name in one["reasons"])
+            reasons = dict.fromkeys(one["reasons"][name] for one in results if name in one["reasons"])
             rows.append(
                 ScoreRow(
                     score=name,
@@ -73,7 +73,7 @@ class ScoreRace:
     def _scored(self, seed: int) -> dict[str, Any]:
         from sif.scoring import score_points
 
-        told = score_points(
+        results = score_points(
             _RECIPE,
             scores=self.names,
             points=self.cells,
@@ -85,4 +85,4 @@ class ScoreRace:
             device=self.device,
             root=self.root,
         )
-        return {"correlations": told.correlations, "reasons": told.reasons}
+        return {"correlations": results.correlations, "reasons": results.reasons}

@@ -29,13 +29,13 @@ def export(
     if as_json:
         emit(facts)
         return
-    told = [f"{facts['path']}: {to}, {facts['bytes'] / 1e6:.1f} MB"]
+    lines = [f"{facts['path']}: {to}, {facts['bytes'] / 1e6:.1f} MB"]
     if "users" in facts:
-        told[0] += f", {facts['users']} users, {facts['items']} items"
-    told.append(facts["formula"])
-    told += [facts["inputs"]] if "inputs" in facts else []
+        lines[0] += f", {facts['users']} users, {facts['items']} items"
+    lines.append(facts["formula"])
+    lines += [facts["inputs"]] if "inputs" in facts else []
     if "folded" in facts:
-        told.append(f"folded to {facts['folded']}")
-    console.print("\n".join(told), markup=False)
+        lines.append(f"folded to {facts['folded']}")
+    console.print("\n".join(lines), markup=False)
     if facts.get("additive"):
         note_additive()

@@ -115,8 +115,8 @@ def _load(
         if content.kind != "matrix" and path.suffix.lower() != ".npz":
             return _load_content(content, columns), None
     except DataError as error:
-        if path.is_file() and not (columns or ColumnNames()).given() and (told := other_kind(path, "ratings")):
-            raise DataError(f"{path} is no table of ratings{told}\n  As a table: {error}") from None
+        if path.is_file() and not (columns or ColumnNames()).given() and (other := other_kind(path, "ratings")):
+            raise DataError(f"{path} is no table of ratings{other}\n  As a table: {error}") from None
         raise
     return _of_matrix(_load_npz(content), columns, name or str(path)), None
 
@@ -219,11 +219,11 @@ def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[RawTable, Rat
     other = entry_at(path, Entry)  # type: ignore[type-abstract]
     if other is not None and not isinstance(other, RatingsEntry):
         raise wrong_kind(other, RatingsEntry)
-    told = other_kind(path, "ratings")
-    if not told and (files := part_files(path)):
+    hint = other_kind(path, "ratings")
+    if not hint and (files := part_files(path)):
         return _load_parts(path, files, columns), None
     raise DataError(
-        f"{path} is a folder, and not one of a data set that is known here{told}\n"
+        f"{path} is a folder, and not one of a data set that is known here{hint}\n"
         "  Give the file of ratings in it, or a glob of the part files of one table."
     )
 

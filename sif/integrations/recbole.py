@@ -134,9 +134,9 @@ def _pairs(dataset: Any) -> tuple[Tensor, Tensor]:
 def _genotype(config: Any) -> Genotype:
     given, point = config["sif_genotype"], config["sif_point"]
     if given is None:
-        told: Mapping[str, Any] = config["sif_settings"] or {}
+        settings: Mapping[str, Any] = config["sif_settings"] or {}
         values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
+            key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
         }
         return named(point or "mf", WideSettings(**values))
     if point is not None or config["sif_settings"] is not None:

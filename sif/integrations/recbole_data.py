@@ -186,8 +186,8 @@ def write_atomic(interactions: Interactions, folder: str | Path, split: Split | 
             if bad := texts.filter(texts.str.contains(r"[\t\n\r\"]")).to_list()[:1]:
                 raise DataError(f"the id {bad[0]!r} has a tab, quote or line break, which an atomic file cannot hold")
         frame.write_csv(target / f"{target.name}{name}.inter", separator="\t", quote_style="never")
-    told: dict[str, Any] = {"dataset": target.name, "data_path": str(target.parent)}
-    return told if split is None else told | {"benchmark_filename": list(PARTS)}
+    settings: dict[str, Any] = {"dataset": target.name, "data_path": str(target.parent)}
+    return settings if split is None else settings | {"benchmark_filename": list(PARTS)}
 
 
 def from_recbole(source: Any, *, name: str | None = None) -> Interactions:

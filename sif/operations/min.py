@@ -19,6 +19,7 @@ class Min(Max):
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
         """Return `max`, as min(u, v) = -max(-u, -v).
 
-        The sign goes into the weights of `linear` or of an MLP's first layer, in `distance` it is lost; the sum of the entries has no weight to take it.
+        The sign goes into the weights of `linear` or of an MLP's first layer, in `distance` it is lost; the
+        sum of the entries has no weight to take it.
         """
         return None if predictor == "sum" else ("max", predictor)

@@ -113,8 +113,8 @@ def _interactions(recipe: Recipe, dataset: Any, root: Path | None) -> tuple[Inte
 def weighing(recipe: Recipe) -> dict[str, Any]:
     """Return what `ColumnNames` are told of the weights that a recipe uses."""
     weight = recipe.ranking_settings().weight if isinstance(recipe, RankingRecipe) else "none"
-    told: dict[str, dict[str, Any]] = {"confidence": {"weight": True}, "repeats": {"repeats": True}}
-    return told.get(weight, {})
+    roles: dict[str, dict[str, Any]] = {"confidence": {"weight": True}, "repeats": {"repeats": True}}
+    return roles.get(weight, {})
 
 
 def make_task(recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask | RankingTask:

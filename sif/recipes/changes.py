@@ -116,9 +116,9 @@ def _value(key: str, value: Any) -> Any:
 
 def _strategy(given: Any) -> list[Change]:
     name, fields, made = named_strategy(given)
-    told = [Change("strategy.name", name, _IN_PYTHON)]
-    told += [Change(f"strategy.settings.{key}", value, _IN_PYTHON) for key, value in fields.items()]
-    return [*told, *([Change(IN_MEMORY, made, _IN_PYTHON)] if made is not None else [])]
+    changes = [Change("strategy.name", name, _IN_PYTHON)]
+    changes += [Change(f"strategy.settings.{key}", value, _IN_PYTHON) for key, value in fields.items()]
+    return [*changes, *([Change(IN_MEMORY, made, _IN_PYTHON)] if made is not None else [])]
 
 
 def read_changes(overrides: Sequence[str | Change]) -> list[Change]:

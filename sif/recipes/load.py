@@ -108,15 +108,15 @@ def _name_in(table: Any) -> str:
 def _validated(data: dict[str, Any], origin: str, places: Mapping[str, str]) -> Any:
     """Return the recipe that plain data hold; raises `RecipeError` with all problems of its values."""
     kind = recipe_class(data, origin, places)
-    told = [
+    problems = [
         f"{place(places, key)}{key} = {value!r}: give a number, not true or false" for key, value in misread(data, kind)
     ]
     try:
         recipe = kind.model_validate(data)
     except ValidationError as error:
-        told += [_explain(kind, places, problem) for problem in error.errors()]
-    if told:
-        raise build_errors(origin, sorted(dict.fromkeys(told), key=_line_number))
+        problems += [_explain(kind, places, problem) for problem in error.errors()]
+    if problems:
+        raise build_errors(origin, sorted(dict.fromkeys(problems), key=_line_number))
     return recipe
 
 

@@ -106,7 +106,7 @@ def retrain(
         changes: of the training, as `train.KEY=VALUE` or by `sif.recipes.changes_of`; they win over what tuning chose.
         device: `auto`, `cpu` or `cuda`.
         root: folder of data sets.
-        progress: told how the training goes on.
+        progress: shows how the training goes on.
         checkpoint_seconds: how much work a kill may cost.
 
     Returns:

@@ -55,10 +55,10 @@ class TablePlan:
 
     def describe(self) -> dict[str, Any]:
         """Return all values as plain data, ready for JSON; of weights only where they are used, as older tables do."""
-        told = asdict(self)
+        values = asdict(self)
         if self.ranking is not None and self.ranking.weight == "none":
-            del told["ranking"]["weight"], told["ranking"]["weight_power"]
-        return told
+            del values["ranking"]["weight"], values["ranking"]["weight_power"]
+        return values
 
 
 PLANS: Mapping[TaskName, TablePlan] = {

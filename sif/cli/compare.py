@@ -71,8 +71,8 @@ def print_comparison(result: dict[str, Any], run: Path) -> None:
     users = result["users"]
     console.print(
         f"{result['dataset']}: {users['all']:,} users ({users['test']:,} with a test pair), {result['items']:,} items, "
-        f"all ranked; split {result['split']['kind']} {result['split']['fingerprint']}; mean ± sample standard deviation "
-        f"over seeds {', '.join(map(str, result['seeds']))}; sign-flip test over users, 95 % bootstrap interval",
+        f"all ranked; split {result['split']['kind']} {result['split']['fingerprint']}; mean ± sample standard "
+        f"deviation over seeds {', '.join(map(str, result['seeds']))}; sign-flip test over users, 95 % bootstrap interval",
         markup=False,
     )
     for sentence in _remarks(result):

@@ -91,43 +91,43 @@ def benchmark(
     folder = out or folder_of(Path(recipe).stem or space, problem, amount)
     try:
         with TerminalProgress() as progress, threads:
-            result = race(problem, entrants, seeds=seeds, budget=amount, out=folder, scores=ranked, progress=progress)
+            told = race(problem, entrants, seeds=seeds, budget=amount, out=folder, scores=ranked, progress=progress)
     except KeyboardInterrupt:
         errors.print("the same command goes on where this stopped")
         raise
     if as_json:
-        emit(result | {"race": str(folder)})
+        emit(told | {"race": str(folder)})
     else:
-        print_race(result, folder)
+        print_race(told, folder)
 
 
-def print_race(result: dict[str, Any], folder: Path) -> None:
+def print_race(told: dict[str, Any], folder: Path) -> None:
     """Print a race: a row a strategy, best first, the best mean of each column in bold; then what must be known."""
-    columns = result["columns"]
-    found = [next(iter(row["best_architectures"].items())) for row in result["rows"] if row["best_architectures"]]
+    columns = told["columns"]
+    found = [next(iter(row["best_architectures"].items())) for row in told["rows"] if row["best_architectures"]]
     short = all(len(key) <= _LONGEST for key, _ in found)
     table = Table("strategy", *(column["name"] for column in columns), "effort", *(["found most"] if short else []))
     for column in table.columns[1 : len(columns) + 1]:
         column.justify = "right"
-    best = {column["name"]: _best(result["rows"], column) for column in columns}
-    for row in result["rows"]:
+    best = {column["name"]: _best(told["rows"], column) for column in columns}
+    for row in told["rows"]:
         if row["status"] == "done":
             cells = [_cell(row["figures"].get(column["name"]), column, best) for column in columns]
             key, times = next(iter(row["best_architectures"].items()))
             effort = ", ".join(f"{spread['mean']:.0f} {name}" for name, spread in row["effort"].items())
             table.add_row(row["strategy"], *cells, effort, *([f"{key} ({times})"] if short else []))
-    for row in result["rows"]:
+    for row in told["rows"]:
         if row["status"] != "done":
             table.add_row(row["strategy"], row["status"], style="dim")
     console.print(table)
-    unit = "s" if result["budget"]["unit"] == "seconds" else result["budget"]["unit"]
+    unit = "s" if told["budget"]["unit"] == "seconds" else told["budget"]["unit"]
     console.print(
-        f"{_where(result['benchmark'])}; budget {result['budget']['amount']:g} {unit} a search; "
-        f"mean ± sample standard deviation over {len(result['seeds'])} seeds",
+        f"{_where(told['benchmark'])}; budget {told['budget']['amount']:g} {unit} a search; "
+        f"mean ± sample standard deviation over {len(told['seeds'])} seeds",
         markup=False,
     )
-    _print_scores(result["scores"])
-    for text, names in _remarks(result["rows"]).items():
+    _print_scores(told["scores"])
+    for text, names in _remarks(told["rows"]).items():
         console.print(f"note: {', '.join(names)}: {text}", style="yellow", markup=False)
     console.print(f"written {folder}/results.json", markup=False)
 

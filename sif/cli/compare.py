@@ -39,7 +39,7 @@ def compare(
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     try:
         with TerminalProgress() as progress:
-            result = compare_run(
+            told = compare_run(
                 run,
                 wanted,
                 k=k,
@@ -53,29 +53,29 @@ def compare(
         errors.print("the same command goes on where this stopped")
         raise
     if as_json:
-        emit(result)
+        emit(told)
     else:
-        print_comparison(result, run)
+        print_comparison(told, run)
 
 
-def print_comparison(result: dict[str, Any], run: Path) -> None:
+def print_comparison(told: dict[str, Any], run: Path) -> None:
     """Print what `compare_run` returned: a row a method, best on test first, then what a reader must know."""
-    metric = result["metric"]
+    metric = told["metric"]
     figures = ("tried", "tuning s", "fit s", "MiB", "parameters")
     columns = ("rival", f"valid {metric}", f"test {metric}", "found - it [95 %]", "p (Holm)", *figures)
-    done = [row for row in result["rows"] if row["status"] == "done"]
+    done = [row for row in told["rows"] if row["status"] == "done"]
     ranked = sorted(done, key=lambda row: -row["test"][metric]["mean"])
     lines = [Line((row["name"], *_cells(row, metric)), best=row["versus"] is None) for row in ranked]
-    lines += [Line((row["name"], "not run")) for row in result["rows"] if row["status"] != "done"]
+    lines += [Line((row["name"], "not run")) for row in told["rows"] if row["status"] != "done"]
     print_table(Table(columns, tuple(lines)))
-    users = result["users"]
+    users = told["users"]
     console.print(
-        f"{result['dataset']}: {users['all']:,} users ({users['test']:,} with a test pair), {result['items']:,} items, "
-        f"all ranked; split {result['split']['kind']} {result['split']['fingerprint']}; mean ± sample standard "
-        f"deviation over seeds {', '.join(map(str, result['seeds']))}; sign-flip test over users, 95 % bootstrap interval",
+        f"{told['dataset']}: {users['all']:,} users ({users['test']:,} with a test pair), {told['items']:,} items, all "
+        f"ranked; split {told['split']['kind']} {told['split']['fingerprint']}; mean ± sample standard deviation over "
+        f"seeds {', '.join(map(str, told['seeds']))}; sign-flip test over users, 95 % bootstrap interval",
         markup=False,
     )
-    for sentence in _remarks(result):
+    for sentence in _remarks(told):
         console.print(f"note: {sentence}", style="yellow", markup=False)
     console.print(f"written {run}/compare.json", markup=False)
 
@@ -97,19 +97,18 @@ def _cells(row: dict[str, Any], metric: str) -> list[str]:
     ]
 
 
-def _remarks(result: dict[str, Any]) -> list[str]:
+def _remarks(told: dict[str, Any]) -> list[str]:
     """Return what a reader of the table must not miss."""
-    rows, metric = result["rows"], result["metric"]
+    rows, metric = told["rows"], told["metric"]
     said = [f"{row['name']}: {row['note']}" for row in rows if row["note"]]
     said += [f"{row['name']} did not run: {row['reason']}" for row in rows if row["status"] != "done"]
     cut = [row["name"] for row in rows if row["status"] == "done" and len(row["trials"]) < row["points"]]
     if cut:
         said.append(
-            f"{result['budget_seconds']:g} s did not reach the whole grid of {', '.join(cut)}; "
-            "--budget sets more seconds"
+            f"{told['budget_seconds']:g} s did not reach the whole grid of {', '.join(cut)}; --budget sets more seconds"
         )
     once = [row["name"] for row in rows if row["status"] == "done" and row["deterministic"]]
-    if once and len(result["seeds"]) > 1:
+    if once and len(told["seeds"]) > 1:
         said.append(f"the seed changes nothing for {', '.join(once)}: trained once")
     better = [row for row in rows if row["versus"] is not None and row["versus"]["difference"] < 0]
     if better:

@@ -29,13 +29,13 @@ def export(
     if as_json:
         emit(facts)
         return
-    lines = [f"{facts['path']}: {to}, {facts['bytes'] / 1e6:.1f} MB"]
+    told = [f"{facts['path']}: {to}, {facts['bytes'] / 1e6:.1f} MB"]
     if "users" in facts:
-        lines[0] += f", {facts['users']} users, {facts['items']} items"
-    lines.append(facts["formula"])
-    lines += [facts["inputs"]] if "inputs" in facts else []
+        told[0] += f", {facts['users']} users, {facts['items']} items"
+    told.append(facts["formula"])
+    told += [facts["inputs"]] if "inputs" in facts else []
     if "folded" in facts:
-        lines.append(f"folded to {facts['folded']}")
-    console.print("\n".join(lines), markup=False)
+        told.append(f"folded to {facts['folded']}")
+    console.print("\n".join(told), markup=False)
     if facts.get("additive"):
         note_additive()

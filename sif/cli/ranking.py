@@ -25,21 +25,21 @@ def print_ranking(ranked: dict[str, Any]) -> None:
     table = Table("part", "k", "ranked by", *METRICS)
     for column in table.columns[3:]:
         column.justify = "right"
-    for part, figures in ranked["parts"].items():
-        if figures is None:
+    for part, told in ranked["parts"].items():
+        if told is None:
             continue
         for k in ranked["k"]:
             for name in ("model", "popularity"):
-                values = (f"{figures[name][f'{metric}@{k}']:.4f}" for metric in METRICS)
+                values = (f"{told[name][f'{metric}@{k}']:.4f}" for metric in METRICS)
                 table.add_row(part, str(k), name, *values, style="bold green" if name == "model" else None)
     console.print(table)
     bar = ranked["threshold"]
     what = "every rating is relevant" if bar is None else f"ratings of {bar:g} and above are relevant"
-    users = ", ".join(f"{part} {figures['users']}" for part, figures in ranked["parts"].items() if figures is not None)
+    users = ", ".join(f"{part} {told['users']}" for part, told in ranked["parts"].items() if told is not None)
     console.print(f"full catalogue of {ranked['items']} items, {what}; users {users}", markup=False)
     if ranked["additive"]:
         note_additive()
-    for part, k in [(part, k) for part, figures in ranked["parts"].items() if figures is not None for k in ranked["k"]]:
+    for part, k in [(part, k) for part, told in ranked["parts"].items() if told is not None for k in ranked["k"]]:
         model, popularity = (ranked["parts"][part][name][f"ndcg@{k}"] for name in ("model", "popularity"))
         if model <= popularity:
             errors.print(

@@ -42,7 +42,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Rank untrained networks by training-free scores on one batch; larger is better."""
-    result = score_points(
+    told = score_points(
         target,
         scores=[name.strip() for name in scores.split(",") if name.strip()],
         points=points,
@@ -57,9 +57,9 @@ def score(
         root=data_root(),
     )
     if as_json:
-        emit(_plain(asdict(result)))
+        emit(_plain(asdict(told)))
     else:
-        print_scores(result)
+        print_scores(told)
 
 
 def _plain(value: Any) -> Any:
@@ -71,24 +71,23 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_scores(result: PointScores) -> None:
+def print_scores(told: PointScores) -> None:
     """Print the ranked points, then how well each score ranks them where the truth is known."""
-    names = [name for name in result.points[0]["scores"] if any(p["scores"][name] is not None for p in result.points)]
-    judged = "accuracy" in result.points[0]
+    names = [name for name in told.points[0]["scores"] if any(p["scores"][name] is not None for p in told.points)]
+    judged = "accuracy" in told.points[0]
     console.print(
-        f"{result.dataset}: {len(result.points)} of {result.space}, one batch of {result.batch_size}, "
-        f"seed {result.seed}",
+        f"{told.dataset}: {len(told.points)} of {told.space}, one batch of {told.batch_size}, seed {told.seed}",
         markup=False,
     )
     table = Table("point", *names, *(["true %"] if judged else []))
     for column in table.columns[1:]:
         column.justify = "right"
-    for point in result.points:
+    for point in told.points:
         values = ["-" if point["scores"][name] is None else f"{point['scores'][name]:.4g}" for name in names]
         table.add_row(escape(point["name"]), *values, *([f"{point['accuracy']:.2f}"] if judged else []))
     for which, label in (("spearman", "Spearman's rho"), ("kendall", "Kendall's tau")):
-        if result.correlations:
-            table.add_row(label, *(f"{result.correlations[name][which]:.3f}" for name in names), "", style="bold")
+        if told.correlations:
+            table.add_row(label, *(f"{told.correlations[name][which]:.3f}" for name in names), "", style="bold")
     console.print(table)
-    for name, reason in result.reasons.items():
+    for name, reason in told.reasons.items():
         console.print(f"note: {name}: {reason}", style="yellow", markup=False)

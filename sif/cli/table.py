@@ -71,24 +71,24 @@ def show(
     """Say what a table holds: the best points, how far seeds agree, which choice matters."""
     if best < 1:
         raise DataError(f"best = {best}; name 1 point or more")
-    result = summary(InteractionTable.load(file), best)
+    told = summary(InteractionTable.load(file), best)
     if as_json:
-        emit(result)
+        emit(told)
     else:
-        print_summary(result)
+        print_summary(told)
 
 
-def print_summary(result: dict[str, Any]) -> None:
+def print_summary(told: dict[str, Any]) -> None:
     """Print what `summary` returned: for each task the best points, the agreement of seeds, the weight of choices."""
-    made = result["made"]
+    made = told["made"]
     console.print(
-        f"{result['points']} points, seeds {', '.join(map(str, result['seeds']))}, on {made['data']} "
+        f"{told['points']} points, seeds {', '.join(map(str, told['seeds']))}, on {made['data']} "
         f"({made['fingerprint']}); sif {made['versions']['sif']}, torch {made['versions']['torch']}",
         markup=False,
     )
-    for name, task in result["tasks"].items():
+    for name, task in told["tasks"].items():
         _print_task(name, task, made["splits"][name])
-    for pair, rho in result["between"].items():
+    for pair, rho in told["between"].items():
         console.print(f"between {pair}: Spearman {_number(rho)} of the points' mean test metrics", markup=False)
 
 

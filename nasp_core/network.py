@@ -138,8 +138,8 @@ class Space(Network):
     def relative_parameters(self) -> dict[str, Tensor]:
         """Return how much each candidate adds to the size of a network, by group: `[choices, candidates]` float32.
 
-        Parameter counts relative to one another (the paper's burden); empty by default: size does not depend on the
-        choice.
+        Parameter counts relative to one another (NASP's complexity measure); empty by default: size does not depend
+        on the choice.
         """
         return {}
 

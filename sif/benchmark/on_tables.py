@@ -175,8 +175,8 @@ class InteractionTableBenchmark:
         """Return why a strategy does not fit the space of the table."""
         strategy = entrant.strategy()
         if isinstance(strategy, Strategy):
-            ground = self._ground()
-            return refused(strategy, ground.space(), ground.task)
+            one_shot = self._one_shot()
+            return refused(strategy, one_shot.space(), one_shot.task)
         context = self._context(strategy)
         return refused(strategy, context.space, context.task)
 
@@ -184,7 +184,7 @@ class InteractionTableBenchmark:
         """Size a one-shot search to the budget; for trials, count what it pays for on the mean."""
         strategy = entrant.strategy()
         if isinstance(strategy, Strategy):
-            return self._ground().plan(strategy)
+            return self._one_shot().plan(strategy)
         if self.budget.unit != "seconds":
             return {"trials": max(1.0, float(math.floor(self.budget.evaluations(self.trained.training.epochs))))}
         seconds = [self.table.seconds(self.task, point) for point in self.table.points]
@@ -192,14 +192,14 @@ class InteractionTableBenchmark:
 
     def note(self, plan: RacePlan) -> str | None:
         """Say when a one-shot search cannot stay within the budget."""
-        return None if "trials" in plan else self._ground().note(plan)
+        return None if "trials" in plan else self._one_shot().note(plan)
 
     def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
         """Search, and look the best architecture up."""
         strategy = entrant.strategy(int(plan.get("trials", 1)))
         if isinstance(strategy, Strategy):
-            ground = self._ground()
-            found, seconds = ground.run(strategy, int(plan["epochs"]), seed)
+            one_shot = self._one_shot()
+            found, seconds = one_shot.run(strategy, int(plan["epochs"]), seed)
             point: Active | Genotype = found.genotype
             key, effort = found.genotype.key(), {"epochs": plan["epochs"]}
         else:
@@ -235,8 +235,8 @@ class InteractionTableBenchmark:
         bare = SearchContext(self.table.space())
         if refused(strategy, *bare) is None:
             return bare
-        ground = self._ground()
-        return SearchContext(ground.space(), ground.task)
+        one_shot = self._one_shot()
+        return SearchContext(one_shot.space(), one_shot.task)
 
     def _evaluations(self) -> float:
         return max(1.0, self.budget.evaluations(self.trained.training.epochs))
@@ -252,7 +252,7 @@ class InteractionTableBenchmark:
         rank = float(self.table.rank(self.task, point))
         return {"regret": regret, "rank": rank, metric: self.table.metric(self.task, point)}
 
-    def _ground(self) -> OneShot:
+    def _one_shot(self) -> OneShot:
         """Return the table's data, space and schedule, for one-shot strategies; `DataError` where data differ."""
         if self._loaded is None:
             made = self.table.made

@@ -24,7 +24,7 @@ _SCORES = 1 << 19  # made at once in an evaluation, of one user at least: what a
 
 @dataclass(frozen=True, slots=True)
 class ComparisonConfig:
-    """On what terms methods are compared.
+    """How methods are compared.
 
     - `metric`, `k`: what chooses on validation and is tested, over the first k places.
     - `budget`: seconds of tuning for each method; a point is begun when the longest so far would still fit, the first

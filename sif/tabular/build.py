@@ -54,7 +54,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class _Ground(NamedTuple):
+class _Problem(NamedTuple):
     """What the trainings of one task share."""
 
     plan: TablePlan
@@ -102,18 +102,18 @@ def build_table(
         raise DataError(f"seeds = {seeds}, points = {points}\n  A table needs 1 or more of each.")
     if not tasks:
         raise DataError(f"a table of no task\n  Give {' or '.join(TASKS)}, or both.")
-    grounds = {name: _ground(data, plans[name], points) for name in tasks}
-    header = _header(data, grounds, seeds)
+    problems = {name: _problem_of(data, plans[name], points) for name in tasks}
+    header = _header(data, problems, seeds)
     with Journal(journal_path(out), header) as journal, _one_thread():
         done = {(record["task"], record["seed"], *record["point"]): record for record in journal.records}
-        wanted = list(_order(grounds, seeds))
+        wanted = list(_order(problems, seeds))
         for name, seed, active in wanted:
-            ground = grounds[name]
-            key = table_key_of(ground.space, active)
+            problem = problems[name]
+            key = table_key_of(problem.space, active)
             if (name, seed, *key) in done:
                 continue
             twin = done.get((name, seed, *_twin(key)))
-            record = (twin or _trained(ground, active, seed)) | {"task": name, "seed": seed, "point": list(key)}
+            record = (twin or _trained(problem, active, seed)) | {"task": name, "seed": seed, "point": list(key)}
             journal.add(record)
             done[name, seed, *key] = record
             if progress is not None:
@@ -144,25 +144,25 @@ def task_and_space(data: Interactions, plan: TablePlan) -> tuple[RatingTask | Ra
     return task, space
 
 
-def _ground(data: Interactions, plan: TablePlan, points: int | None) -> _Ground:
+def _problem_of(data: Interactions, plan: TablePlan, points: int | None) -> _Problem:
     task, space = task_and_space(data, plan)
     offered = list(space.points())
     if points is not None and points < len(offered):
         drawn = torch.randperm(len(offered), generator=torch.Generator().manual_seed(0))[:points]
         offered = [offered[index] for index in sorted(drawn.tolist())]
-    return _Ground(plan, task, space, offered)
+    return _Problem(plan, task, space, offered)
 
 
-def _order(grounds: Mapping[TaskName, _Ground], seeds: int) -> Iterator[tuple[TaskName, int, Active]]:
+def _order(problems: Mapping[TaskName, _Problem], seeds: int) -> Iterator[tuple[TaskName, int, Active]]:
     """Yield all trainings: what can be missed comes last, and before that whole seeds, so that a part is of use early.
 
     Last but one is `minus`, which is `plus` with the sign in the weights, and last what costs most, `mlp`.
     """
     for late in range(len(_LAST) + 1):
         for seed in range(seeds):
-            for name, ground in grounds.items():
-                for active in ground.points:
-                    key = table_key_of(ground.space, active)
+            for name, problem in problems.items():
+                for active in problem.points:
+                    key = table_key_of(problem.space, active)
                     if max((place for place, each in enumerate(_LAST, 1) if each in key), default=0) == late:
                         yield name, seed, active
 
@@ -172,20 +172,20 @@ def _twin(key: Key) -> Key:
     return tuple("plus" if name == "concat" and "sum" in key else name for name in key)
 
 
-def _trained(ground: _Ground, active: Active, seed: int) -> dict[str, Any]:
+def _trained(problem: _Problem, active: Active, seed: int) -> dict[str, Any]:
     """Train one point and judge it; a training that diverged has no metrics and `failed`."""
-    network = ground.space.build(ground.space.genotype(active))
+    network = problem.space.build(problem.space.genotype(active))
     record: dict[str, Any] = {"parameters": parameters_of(network)}
     began = time.process_time()
     try:
-        trained = train(network, ground.task, ground.plan.training, seed=seed)
+        trained = train(network, problem.task, problem.plan.training, seed=seed)
     except SearchError:
         return record | _failed(time.process_time() - began)
     seconds = time.process_time() - began
-    if not math.isfinite(trained.metrics[ground.plan.metric]):
+    if not math.isfinite(trained.metrics[problem.plan.metric]):
         return record | _failed(seconds)
-    curve = [line["valid"][ground.plan.metric] for line in trained.trace if line.get("valid")]
-    test = evaluate(trained.network, ground.task, split="test")
+    curve = [line["valid"][problem.plan.metric] for line in trained.trace if line.get("valid")]
+    test = evaluate(trained.network, problem.task, split="test")
     return record | {
         "failed": False,
         "seconds": seconds,
@@ -200,18 +200,18 @@ def _failed(seconds: float) -> dict[str, Any]:
     return {"failed": True, "seconds": seconds, "epoch": 0, "curve": [], "valid": {}, "test": {}}
 
 
-def _header(data: Interactions, grounds: Mapping[TaskName, _Ground], seeds: int) -> dict[str, Any]:
+def _header(data: Interactions, problems: Mapping[TaskName, _Problem], seeds: int) -> dict[str, Any]:
     """Return what the records are of: data, plans, splits and versions, as plain data."""
     return {
         "data": data.name,
         "fingerprint": data.fingerprint(),
         "sizes": [data.n_users, data.n_items],
         "seeds": seeds,
-        "points": {name: len(ground.points) for name, ground in grounds.items()},
-        "plans": {name: ground.plan.describe() for name, ground in grounds.items()},
+        "points": {name: len(problem.points) for name, problem in problems.items()},
+        "plans": {name: problem.plan.describe() for name, problem in problems.items()},
         "splits": {
-            name: split(data, "random", ground.plan.fractions, _SPLIT_SEED).fingerprint
-            for name, ground in grounds.items()
+            name: split(data, "random", problem.plan.fractions, _SPLIT_SEED).fingerprint
+            for name, problem in problems.items()
         },
         "versions": {"sif": sif.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }

@@ -64,9 +64,9 @@ def planned(values: dict[int, float], clock: list[float] | None = None, **change
 
 
 def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once():
-    table, terms = groups(), ComparisonConfig(k=5, seeds=(3, 4, 5))
+    table, config = groups(), ComparisonConfig(k=5, seeds=(3, 4, 5))
     calls: list[tuple[int, int]] = []
-    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, terms, lambda done, of: calls.append((done, of)))
+    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, config, lambda done, of: calls.append((done, of)))
     assert state["settings"] == {"point": 1}
     assert [trial["settings"]["point"] for trial in state["trials"]] == [0, 1, 2]
     assert state["valid"]["ndcg@5"] == max(trial["metric"] for trial in state["trials"])
@@ -177,9 +177,9 @@ def test_a_ranking_run_is_trained_with_each_seed_and_the_first_is_its_own(
 def test_the_tests_are_of_users_means_over_seeds(ranked: sif.Run, in_process: list[str], tmp_path: Path):
     run = ranked.save(tmp_path / "run")
     told = compare_run(run, QUICK, budget=1.0, seeds=2)
-    table, terms = open_run(run).table, ComparisonConfig(budget=1.0, seeds=(0, 1))
+    table, config = open_run(run).table, ComparisonConfig(budget=1.0, seeds=(0, 1))
     values = [
-        run_method(method, table, terms)["values"].mean(0).numpy()
+        run_method(method, table, config)["values"].mean(0).numpy()
         for method in (best_of(run), *map(METHODS.get, QUICK))
     ]
     wanted = paired(values[0], np.stack(values[1:]))
@@ -207,15 +207,15 @@ def test_finished_methods_are_read_back_and_other_terms_are_not(run_copy: Path, 
     assert again == first
     compare_run(run_copy, [*QUICK, "slim"], budget=1.0, seeds=2)
     assert in_process == ["found", *QUICK, "slim"]
-    for terms in (
+    for config in (
         {"budget": 2.0, "seeds": 2},
         {"budget": 1.0, "seeds": 3},
         {"budget": 1.0, "seeds": 2, "k": 5},
         {"budget": 1.0, "seeds": 2, "threshold": 3.0},
     ):
         before = len(in_process)
-        compare_run(run_copy, ["popularity"], **terms)
-        assert len(in_process) == before + 2, terms
+        compare_run(run_copy, ["popularity"], **config)
+        assert len(in_process) == before + 2, config
     retrain(run_copy, seed=9, epochs=2, device="cpu")
     compare_run(run_copy, QUICK, budget=1.0, seeds=2)
     assert in_process[-1:] == ["found"]  # another model; the methods are as they were
@@ -426,11 +426,11 @@ def test_a_find_without_an_outcome_is_an_error(run_copy: Path, monkeypatch: pyte
 
 def test_a_process_of_its_own_gives_the_same_outcome_with_its_memory(tmp_path: Path):
     """Same figures as here, to the last bit; the memory is that of three matrices of items x items and some."""
-    table, terms = groups(items=1200), ComparisonConfig(budget=0.0, seeds=(0,))
+    table, config = groups(items=1200), ComparisonConfig(budget=0.0, seeds=(0,))
     table.save(tmp_path / "table.npz")
     calls: list[tuple[int, int]] = []
-    state = isolated({"rival": "ease"}, terms, tmp_path / "table.npz", lambda done, of: calls.append((done, of)))
-    here = run_method(METHODS["ease"], table, terms)
+    state = isolated({"rival": "ease"}, config, tmp_path / "table.npz", lambda done, of: calls.append((done, of)))
+    here = run_method(METHODS["ease"], table, config)
     assert torch.equal(state["values"], here["values"])
     assert state["valid"] == here["valid"]
     assert calls[-1] == (8, 8)

@@ -110,7 +110,7 @@ class ConvCellSpace(PictureNetwork, Space):
     def __init__(self, settings: ConvSettings) -> None:
         super().__init__()
         self.settings, self.channels_last = settings, settings.channels_last
-        self._burden: dict[str, Tensor] = {}
+        self._relative: dict[str, Tensor] = {}
         nodes, first = settings.nodes, settings.stem_multiplier * settings.channels
         edges = nodes * (nodes + 3) // 2
         names = {False: settings.operations, True: settings.reduce_operations}
@@ -185,19 +185,19 @@ class ConvCellSpace(PictureNetwork, Space):
                 yield tuple(active)
 
     def relative_parameters(self) -> dict[str, Tensor]:
-        """Return each candidate's share of the parameters of all candidates of an edge (NASP's burden).
+        """Return each candidate's share of the parameters of all candidates of an edge (as NASP counts size).
 
         Counted at the base channels and at stride 1, without batch norm: skips, pools and `none` weigh nothing.
         """
-        if self._burden:
-            return self._burden
+        if self._relative:
+            return self._relative
         for group in self.groups:
             place = EdgePlace(self.settings.channels, affine=False)
             modules = [None if name == NONE else CONV_OPERATIONS[name](place) for name in group.candidates]
             counts = [0 if m is None else sum(p.numel() for p in m.parameters()) for m in modules]
             share = torch.tensor(counts, dtype=torch.float32) / max(1, sum(counts))
-            self._burden[group.name] = share.expand(group.shape)
-        return self._burden
+            self._relative[group.name] = share.expand(group.shape)
+        return self._relative
 
     def genotype(self, active: Active) -> Genotype:
         """Return the picked operation of every edge, None where an edge is dropped, and the settings."""

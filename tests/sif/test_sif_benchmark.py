@@ -54,7 +54,7 @@ def done(*arguments: object) -> str:
     return result.stdout
 
 
-def told(*arguments: object) -> dict[str, Any]:
+def answer_of(*arguments: object) -> dict[str, Any]:
     line = done(*arguments, "--json")
     assert line.count("\n") == 1
     outcome: dict[str, Any] = json.loads(line)
@@ -402,7 +402,7 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pat
     data = write_ratings(folder / "mine.csv")
     words = ["--recipe", "ratings", "--data", str(data), "--strategies", "nasp-ranked,darts,evolution,enumerate"]
     words += ["--seeds", "2", "--budget", "3evaluations", *sets(TINY), "--device", "cpu", "--out", str(folder / "race")]
-    return told(*words), folder / "race", words
+    return answer_of(*words), folder / "race", words
 
 
 def test_a_race_on_data_trains_each_find_alike(raced: tuple[dict[str, Any], Path, list[str]]):
@@ -443,7 +443,7 @@ def test_budgets_of_trainings_are_kept(raced: tuple[dict[str, Any], Path, list[s
 def test_a_finished_race_is_read_back(raced: tuple[dict[str, Any], Path, list[str]], monkeypatch: pytest.MonkeyPatch):
     outcome, _, words = raced
     monkeypatch.setattr("sif.benchmark.on_recipe.search", None)  # a search would fail
-    assert told(*words) == outcome
+    assert answer_of(*words) == outcome
 
 
 def test_the_table_shows_random_search_and_the_best_in_bold(raced: tuple[dict[str, Any], Path, list[str]]):
@@ -470,7 +470,7 @@ def test_the_table_shows_random_search_and_the_best_in_bold(raced: tuple[dict[st
 def test_seconds_are_kept_by_one_shot_and_trial_strategies(tmp_path: Path):
     data = write_ratings(tmp_path / "mine.csv")
     words = ["--recipe", "ratings", "--data", data, "--strategies", "nasp", "--seeds", 1, "--budget", "1s"]
-    rows = rows_of(told(*words, *sets(TINY), "--device", "cpu", "--out", tmp_path / "race"))
+    rows = rows_of(answer_of(*words, *sets(TINY), "--device", "cpu", "--out", tmp_path / "race"))
     assert rows["nasp"]["effort"]["epochs"]["mean"] > 3  # far more than the recipe's two epochs fit into a second
     assert rows["random"]["effort"]["points"]["mean"] > 1
     assert {row["figures"]["search s"]["std"] for row in rows.values()} == {None}
@@ -531,7 +531,7 @@ def test_the_table_of_cells_against_brute_force(accuracies: Path, tmp_path: Path
 
 def test_a_race_on_the_table_of_cells(accuracies: Path, tmp_path: Path):
     words = ["--space", "nas-bench-201", "--table", accuracies, "--seeds", 3, "--budget", "60evaluations"]
-    outcome = told(*words, "--strategies", "evolution,enumerate,nasp", "--out", tmp_path / "race")
+    outcome = answer_of(*words, "--strategies", "evolution,enumerate,nasp", "--out", tmp_path / "race")
     rows = rows_of(outcome)
     assert rows["evolution"]["effort"]["points"]["mean"] == 60
     assert (rows["nasp"]["status"], rows["enumerate"]["status"]) == ("refused", "refused")
@@ -613,7 +613,7 @@ def test_one_shot_searches_have_a_true_rank(functions: tuple[InteractionTable, P
     table, data = functions
     words = ["--space", "interaction-table", "--table", table.source, "--data", data, "--seeds", 2]
     words += ["--budget", "6evaluations", "--strategies", "nasp,nasp-ranked", "--out", tmp_path / "race"]
-    rows = rows_of(told(*words))
+    rows = rows_of(answer_of(*words))
     ranks = {table.space().genotype(point).key(): table.rank("rating", point) for point in table.points}
     for name in ("nasp", "nasp-ranked", "random"):
         for one in rows[name]["runs"]:

@@ -44,8 +44,8 @@ def scores(method: Method, table: PairTable, point: dict[str, Any], seed: int = 
 
 def test_popularity_counts_training_pairs():
     table = groups()
-    told = scores(METHODS["popularity"], table, {})
-    assert np.array_equal(told.numpy(), np.tile(dense(table.train).sum(0), (table.n_users, 1)))
+    result = scores(METHODS["popularity"], table, {})
+    assert np.array_equal(result.numpy(), np.tile(dense(table.train).sum(0), (table.n_users, 1)))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 1000))
@@ -65,9 +65,9 @@ def test_ease_scores_are_sums_over_what_a_user_has():
     table = groups()
     has = dense(table.train)
     weights = ease_weights(torch.from_numpy(has.T @ has), 20.0).numpy()
-    told = scores(METHODS["ease"], table, {"penalty": 20.0})
-    assert told.dtype == torch.float64
-    assert told.numpy() == pytest.approx(has @ weights, abs=1e-12)
+    result = scores(METHODS["ease"], table, {"penalty": 20.0})
+    assert result.dtype == torch.float64
+    assert result.numpy() == pytest.approx(has @ weights, abs=1e-12)
 
 
 def contradiction(has: np.ndarray, weights: np.ndarray, l1: float, l2: float) -> float:
@@ -122,15 +122,15 @@ def test_item_knn_sums_cosines_of_each_items_nearest(neighbours: int):
     has = dense(table.train)
     cosine = has.T @ has / np.sqrt(np.outer(has.sum(0), has.sum(0)))
     np.fill_diagonal(cosine, 0.0)
-    told = scores(METHODS["itemknn"], table, {"similarity": "cosine", "neighbours": neighbours}).numpy()
+    result = scores(METHODS["itemknn"], table, {"similarity": "cosine", "neighbours": neighbours}).numpy()
     if neighbours == 39:  # all of them
-        assert told == pytest.approx(has @ cosine, abs=1e-5)
+        assert result == pytest.approx(has @ cosine, abs=1e-5)
         return
     for item in range(table.n_items):
         order = np.argsort(-cosine[:, item], kind="stable")
         last = cosine[order[neighbours - 1], item]
         if (cosine[:, item] == last).sum() == 1 or last > cosine[order[neighbours], item]:  # no tie at the end
-            assert told[:, item] == pytest.approx(
+            assert result[:, item] == pytest.approx(
                 has[:, order[:neighbours]] @ cosine[order[:neighbours], item], abs=1e-5
             )
 
@@ -149,8 +149,8 @@ def test_a_method_finds_planted_tastes(name: str):
     point = dict(method.grid[0]) | changes.get(name, {})
 
     def judged(each: Method, at: dict[str, Any]) -> float:
-        told = scores(each, table, at)
-        return rank_metrics(lambda users: told[users], table.seen_test, table.test)["ndcg@10"]
+        result = scores(each, table, at)
+        return rank_metrics(lambda users: result[users], table.seen_test, table.test)["ndcg@10"]
 
     assert judged(method, point) > judged(METHODS["popularity"], {}) + 0.15
 

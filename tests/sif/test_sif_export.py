@@ -239,8 +239,8 @@ def test_the_command(finished: sif.Run, tmp_path: Path, monkeypatch: pytest.Monk
     again = CliRunner().invoke(*called)
     assert again.exit_code == 2
     assert "--force to replace it" in again.output
-    told = CliRunner().invoke(app, [*called[1], "--force", "--json"])
-    facts = json.loads(told.stdout)
+    result = CliRunner().invoke(app, [*called[1], "--force", "--json"])
+    facts = json.loads(result.stdout)
     assert facts["bytes"] == (tmp_path / "model.safetensors").stat().st_size
     assert (facts["users"], facts["items"], facts["format"]) == (24, 18, "safetensors")
     assert not list(tmp_path.glob(".*"))

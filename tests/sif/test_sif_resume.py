@@ -53,15 +53,15 @@ def kill_and_resume(
     changes = json.dumps([f"{key}={json.dumps(value)}" for key, value in settings.items()])
     script = str(Path(__file__).with_name("sif_kill.py"))
     arguments = (recipe, str(data), str(folder), str(kills), str(seed), changes, what)
-    told: dict[str, Any] = json.loads(python(script, *arguments, cwd=folder))
-    return told
+    result: dict[str, Any] = json.loads(python(script, *arguments, cwd=folder))
+    return result
 
 
-def check(told: dict[str, Any]) -> None:
-    for run in told["runs"]:
-        assert run["left"] == told["whole"], f"killed at {run['moment']:.3f} of the run, with {run['state']}"
-    assert any(run["killed"] for run in told["runs"])
-    assert any(run["state"] for run in told["runs"])
+def check(result: dict[str, Any]) -> None:
+    for run in result["runs"]:
+        assert run["left"] == result["whole"], f"killed at {run['moment']:.3f} of the run, with {run['state']}"
+    assert any(run["killed"] for run in result["runs"])
+    assert any(run["state"] for run in result["runs"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
@@ -81,9 +81,9 @@ def test_kills_of_a_ranking_search(tmp_path: Path):
     "settings", [{}, {"space.hidden": 4, "strategy.name": "random"}], ids=["nasp-ranked", "random"]
 )
 def test_ten_kills(tmp_path: Path, settings: dict[str, Any]):
-    told = kill_and_resume(tmp_path, 10, 0, SETTINGS | settings)
-    check(told)
-    assert len(told["runs"]) == 10
+    result = kill_and_resume(tmp_path, 10, 0, SETTINGS | settings)
+    check(result)
+    assert len(result["runs"]) == 10
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")

@@ -91,11 +91,11 @@ class _KilledError(Exception):
 
 
 def _kill_after(count: int) -> Callable[[tabular.BuildProgress], None]:
-    def told(progress: tabular.BuildProgress) -> None:
+    def stop(progress: tabular.BuildProgress) -> None:
         if progress.done == count:
             raise _KilledError
 
-    return told
+    return stop
 
 
 def _frame(path: Path) -> pl.DataFrame:
@@ -358,9 +358,9 @@ def test_a_point_that_is_not_held_is_refused_with_what_is(table: InteractionTabl
 
 
 def test_a_strategy_is_judged_on_a_table(table: InteractionTable) -> None:
-    told = explore(SearchContext(table.space()), Random(trials=16), table.judge("rating"), seed=0, evaluations=16)
-    assert len(told) == 16
-    best = max(told, key=lambda each: each.score)
+    result = explore(SearchContext(table.space()), Random(trials=16), table.judge("rating"), seed=0, evaluations=16)
+    assert len(result) == 16
+    best = max(result, key=lambda each: each.score)
     assert table.metric("rating", best.proposal.active, "valid", 0) == table.values("rating", "valid")[:, 0].min()
 
 
@@ -407,10 +407,10 @@ def test_variance_goes_to_the_choice_that_causes_it() -> None:
 
 
 def test_a_summary_names_the_best_points_first(table: InteractionTable) -> None:
-    told = summary(table, best=3)
-    assert json.loads(json.dumps(told))["points"] == 16
+    result = summary(table, best=3)
+    assert json.loads(json.dumps(result))["points"] == 16
     for task in TASKS:
-        facts = told["tasks"][task]
+        facts = result["tasks"][task]
         assert facts["best"][0]["point"] == list(table.key(table.best(task)))
         ranks = [
             table.rank(task, point)

@@ -178,9 +178,9 @@ def to_implicit(source: Trained | Folded, *, num_threads: int = 0) -> FoldedMode
     factors = folded.inner_product()
     if factors is None:
         tables = folded.tables.users
-        part = "an MLP" if folded.tables.deep else "max or min, or an MLP on a sum,"
+        part = "an MLP" if folded.tables.mlps else "max or min, or an MLP on a sum,"
         columns = tables.l1_plus.shape[1] + tables.l1_minus.shape[1]
-        why = "no table replaces it" if folded.tables.deep else f"it is L1 distances of {columns} columns"
+        why = "no table replaces it" if folded.tables.mlps else f"it is L1 distances of {columns} columns"
         raise IntegrationError(
             f"the function is no inner product, and implicit knows nothing else: {part} is in it, and {why}\n"
             "  Recommend with sif.Recommender, or export it: sif export RUN --to npz."

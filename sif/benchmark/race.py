@@ -104,8 +104,7 @@ class _Folder:
         self.path = path
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         known = path / "race.json"
-        # `arena` is what files of before call the benchmark
-        if known.is_file() and known.read_text().replace('"arena": {', '"benchmark": {', 1) != text:
+        if known.is_file() and known.read_text() != text:
             raise RaceError(
                 f"{path} holds another race (data, budget, settings or versions differ); give another --out"
             )

@@ -104,7 +104,7 @@ def test_an_alpha_of_another_shape_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "more", "told"),
+    ("strategy", "more", "result"),
     [
         (darts(), {}, "Softmax(temperature=1.0)"),
         (nasp(alpha_lr=0.5), {}, "FirstOrder(lr=0.5, "),

@@ -3,7 +3,7 @@
     python benchmarks/complexity.py            (CIFAR-10 where `sif datasets fetch cifar10` or SIF_DATA has it)
 
 Each row: the mean over seeds of the parameters of the found cell in the paper's final network (36 channels, 20 layers),
-of the share of kept edges that have parameters, and of the supernet's validation accuracy restricted to the find.
+of the share of kept edges that have parameters, and of the supernet's validation accuracy restricted to it.
 """
 
 from __future__ import annotations

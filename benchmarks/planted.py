@@ -6,9 +6,9 @@
 The ratings are w . o(u, v) with two entries and noise of a tenth of their deviation: a small clean table, so the
 trainings are longer (40 epochs, batches of 128) and less regularised than the recipe `ratings` has for real ratings.
 
-A hit is a find of the planted operation's family. Without element-wise networks some operations are one set of
-functions under several names and cannot be told apart by any data: plus, minus and concat (all f(user) + g(item)), and
-max and min (each is the other with embeddings and predictor negated); see `sif.operations.equivalence_class`.
+A hit is an architecture of the planted operation's equivalence class. Without element-wise networks some operations
+are one set of functions under several names, which no data tell apart: plus, minus and concat (all f(user) + g(item)),
+and max and min (each is the other with embeddings and predictor negated); see `sif.operations.equivalence_class`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def planted_task(operation: str, noise: float, seed: int) -> tuple[PlantedTask, 
     return task, torch.cat([torch.bincount(each, minlength=size) for each, size in ids])
 
 
-def finds(name: str, operation: str, recipe: Recipe, options: argparse.Namespace) -> tuple[list[str], list[float]]:
+def found_by(name: str, operation: str, recipe: Recipe, options: argparse.Namespace) -> tuple[list[str], list[float]]:
     """Return the operations that a strategy finds where one is planted, and the seconds of each search."""
     found_names: list[str] = []
     seconds: list[float] = []
@@ -84,10 +84,10 @@ def main() -> None:
     names = every if options.strategies == "all" else options.strategies.split(",")
     rows, figures = [], {}
     for name in names:
-        outcomes = {operation: finds(name, operation, recipe, options) for operation in OPERATIONS}
+        outcomes = {operation: found_by(name, operation, recipe, options) for operation in OPERATIONS}
         hits = {
             operation: sum(
-                find in OPERATIONS and equivalence_class(find) == equivalence_class(operation) for find in found
+                best in OPERATIONS and equivalence_class(best) == equivalence_class(operation) for best in found
             )
             for operation, (found, _) in outcomes.items()
         }
@@ -98,7 +98,7 @@ def main() -> None:
         print(f"{name}: {sum(hits.values())}/{runs}", file=sys.stderr, flush=True)
         figures[name] = {
             "hits": hits,
-            "finds": {operation: found for operation, (found, _) in outcomes.items()},
+            "best": {operation: found for operation, (found, _) in outcomes.items()},
             "seconds": statistics.median(taken),
         }
     columns: tuple[Any, ...] = ("strategy", *OPERATIONS, "all", "seconds")

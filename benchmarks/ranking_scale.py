@@ -127,9 +127,9 @@ def measure(path: Path, options: argparse.Namespace) -> dict[str, Any]:
             scores: torch.Tensor = network(Queries.catalogue(users, task.sizes[1]))
         return scores
 
-    told = stages.run("evaluate", lambda: rank_metrics(scores_of, task.seen("valid"), picked, batch=64))
+    metrics = stages.run("evaluate", lambda: rank_metrics(scores_of, task.seen("valid"), picked, batch=64))
     facts = {"rows": len(data), "users": task.sizes[0], "items": task.sizes[1], "batch": batch, "steps": len(stream)}
-    facts |= {"judged_users": len(judged), "ndcg@10": told["ndcg@10"], "loss": state["trace"][-1]["loss"]}
+    facts |= {"judged_users": len(judged), "ndcg@10": metrics["ndcg@10"], "loss": state["trace"][-1]["loss"]}
     facts |= {"triples": len(task.positives("train").data), "seconds": stages.seconds}
     return facts | {"cpu_seconds": stages.cpu_seconds, "peak_mb": stages.peak_mb}
 
@@ -155,8 +155,8 @@ def main() -> None:
             if not path.exists():
                 write(path, rows)
             again = [sys.executable, __file__, *sys.argv[1:], "--file", str(path)]
-            told = subprocess.run(again, check=True, stdout=subprocess.PIPE, text=True).stdout
-            figures.append(json.loads(told.splitlines()[-1]))
+            printed = subprocess.run(again, check=True, stdout=subprocess.PIPE, text=True).stdout
+            figures.append(json.loads(printed.splitlines()[-1]))
     table = []
     for one in figures:
         million = one["rows"] / 1e6

@@ -56,8 +56,8 @@ def judge(config: Any, dataset: Any, loader: Any, scores: np.ndarray) -> dict[st
             return self.scores[interaction["user_id"]].reshape(-1)
 
     trainer = module("trainer").Trainer(config, Given())
-    told: dict[str, float] = trainer.evaluate(loader, load_best_model=False, show_progress=False)
-    return told
+    metrics: dict[str, float] = trainer.evaluate(loader, load_best_model=False, show_progress=False)
+    return metrics
 
 
 def write_parts(interactions: Interactions, cut: Split, folder: Path) -> dict[str, str]:

@@ -3,8 +3,8 @@
     python benchmarks/regret.py --recipe movielens --seeds 10
     python benchmarks/regret.py --recipe movielens --seeds 10 --strategies all
 
-A find's regret is the validation RMSE (standard units) of its point in the enumeration of the same seed and split,
-minus the best of that enumeration: no strategy is judged by its own supernet. Success: regret at most 0.003.
+The regret of a search is the validation RMSE (standard units) of what it found in the enumeration of the same seed and
+split, minus the best of that enumeration: no strategy is judged by its own supernet. Success: regret at most 0.003.
 The recipe's strategy runs as the recipe says; the others search for `--one-shot-epochs` and read their own alpha
 (`nasp` is the paper's form: the winner alone trains); those that train points alone get `--trials` of them. Budgets are
 not equal here: `sif benchmark` is the race under one (docs/strategies.md).

@@ -23,6 +23,13 @@ def evaluate(
     """Return the metrics of `network` under `mixture` on a split, by name; the network keeps the mode it was in.
 
     A network that carries a hidden state takes it from each call of a split to the next, from nothing at the first.
+
+    Args:
+        network: A plain network, or a space.
+        task: The data, the loss and the metrics.
+        mixture: What a space runs; None of a plain network.
+        split: `valid`, or another part that the task has.
+        precision: What the forward pass computes in (see `Training`).
     """
     training, device = network.training, next(network.parameters()).device
     hidden: Tensor | None = None
@@ -42,7 +49,13 @@ def evaluate(
 
 
 def better(task: Task, candidate: float, incumbent: float) -> bool:
-    """Return whether a metric beats another; NaN never does, and any number beats NaN."""
+    """Return whether a metric beats another; NaN never does, and any number beats NaN.
+
+    Args:
+        task: Says whether a larger metric is better.
+        candidate: The metric that may beat the other.
+        incumbent: The metric to beat.
+    """
     if math.isnan(incumbent):
         return not math.isnan(candidate)
     return candidate > incumbent if task.maximise else candidate < incumbent

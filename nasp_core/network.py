@@ -52,7 +52,13 @@ class Network(nn.Module):
     def step(
         self, inputs: Any, mixture: Mixture | None = None, hidden: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the outputs of a batch, and the hidden state after it: None of a network that carries nothing."""
+        """Return the outputs of a batch, and the hidden state after it: None of a network that carries nothing.
+
+        Args:
+            inputs: A batch's inputs, as `forward` takes them.
+            mixture: What a space runs; None of a plain network.
+            hidden: The state that the batch before left, of the network's own shape; None at the start of a pass.
+        """
         return self(inputs, mixture, hidden) if self.carries else (self(inputs, mixture), None)
 
     def training_loss(
@@ -64,7 +70,8 @@ class Network(nn.Module):
             batch: Inputs and target, on the network's device.
             mixture: What a space runs; None of a plain network.
             loss: The task's loss, `loss(output, target)`.
-            hidden: What the batch before left; None at the start of a pass, and of a network that carries nothing.
+            hidden: What the batch before left, of the network's own shape; None at the start of a pass, and of a
+                network that carries nothing.
 
         Returns:
             A `StepLoss`. A penalty is what is trained on but not reported: of the weights, of the activations, of an
@@ -129,8 +136,8 @@ class Space(Network):
     def relative_parameters(self) -> dict[str, Tensor]:
         """Return how much each candidate adds to the size of a network, by group: `[choices, candidates]` float32.
 
-        Parameter counts relative to one another (the paper's burden); empty by default: size does not depend on the
-        choice.
+        Parameter counts relative to one another (NASP's complexity measure); empty by default: size does not depend
+        on the choice.
         """
         return {}
 

@@ -17,7 +17,12 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """Return the context in which a network computes in `precision` on `device` (see `Training`)."""
+    """Return the context in which a network computes in `precision` on `device` (see `Training`).
+
+    Args:
+        device: Where the network is.
+        precision: `auto` is bfloat16 on a GPU that has it, else float32.
+    """
     half = precision == "bfloat16"
     if precision == "auto":
         half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -44,7 +49,7 @@ class Optimiser:
     final_learning_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and options that the chosen kind would ignore."""
+        """Check the settings; raises `SearchError` for unknown names, and options that the chosen kind would ignore."""
         problems = [
             f"{name} = {value!r}; there are {', '.join(known)}"
             for name, value, known in (
@@ -63,7 +68,12 @@ class Optimiser:
             raise SearchError("optimiser " + "\noptimiser ".join(problems))
 
     def create(self, parameters: Iterable[nn.Parameter], *, together: bool = False) -> torch.optim.Optimizer:
-        """Return a fused torch optimiser over `parameters`; `together` says that all get a gradient in every step."""
+        """Return a fused torch optimiser.
+
+        Args:
+            parameters: What it trains.
+            together: Whether all of them get a gradient in every step.
+        """
         rate, decay = self.learning_rate, self.weight_decay
         if self.kind == "sgd":
             # torch's fused momentum wants all gradients from the first step on; here candidates wake one by one
@@ -89,6 +99,11 @@ class Optimiser:
         """Take one step with `grads`, clipped; a weight whose gradient is None is left untouched.
 
         Untouched means no momentum and no weight decay either: the weights of a dead candidate stay as they are.
+
+        Args:
+            optimiser: What `create` returned.
+            weights: The weights, which it changes in place.
+            grads: Their gradients, of the same shapes and in the same order.
         """
         for weight, gradient in zip(weights, self.clipped(grads), strict=True):
             weight.grad = gradient
@@ -182,7 +197,12 @@ class Training:
 
 @torch.no_grad()
 def average(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> None:
-    """Take the present weights into the average; `state` has its `weights` and their `count` (None: no average)."""
+    """Take the present weights into the average.
+
+    Args:
+        weights: The weights, of the shapes of those of the average.
+        state: The `weights` of the average and their `count`, changed in place; None: no average.
+    """
     if state is None:
         return
     state["count"] += 1
@@ -192,7 +212,12 @@ def average(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> No
 
 @torch.no_grad()
 def averaged(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> list[Tensor] | None:
-    """Put the average in the place of the weights and return what stood there; None where there is no average."""
+    """Put the average in the place of the weights and return what stood there; None where there is no average.
+
+    Args:
+        weights: The weights, which it changes in place.
+        state: What `average` changes.
+    """
     if state is None or not state["count"]:
         return None
     present = [weight.detach().clone() for weight in weights]
@@ -202,7 +227,12 @@ def averaged(weights: Sequence[nn.Parameter], state: dict[str, Any] | None) -> l
 
 @torch.no_grad()
 def put_back(weights: Sequence[nn.Parameter], values: Sequence[Tensor] | None) -> None:
-    """Set the weights to `values`; nothing for None."""
+    """Set the weights to other values.
+
+    Args:
+        weights: The weights, which it changes in place.
+        values: Of the same shapes, in the same order; None: nothing is set.
+    """
     if values is not None:
         for weight, value in zip(weights, values, strict=True):
             weight.copy_(value)

@@ -28,13 +28,13 @@ __all__ = ["Found", "PointTrainer", "search", "train_genotype"]
 class Found:
     """What a search found.
 
-    - `metric`: validation metric of the find: trained alone where the search did that, else of the supernet
-      restricted to the find.
+    - `metric`: validation metric of the best architecture: trained alone where the search did that, else of the
+      supernet restricted to it.
     - `scores`: genotype key -> validation metric, of every point that the search trained alone (the finalists on
-      their short schedule, the trials on the final one, or the longest share of it that they got);
+      their short schedule, the trials on the final one, or the largest fidelity that they got);
       a training of a trial that diverged has none.
     - `network`: the trained plain network, when the search trained it to the end (multi-trial strategies); else None.
-    - `trained`: the find's final training, where a one-shot search went through with it to decide; else None.
+    - `trained`: its final training, where a one-shot search went through with it to decide; else None.
     - `seconds`: wall-clock time of the whole search.
     """
 
@@ -71,10 +71,12 @@ class PointTrainer:
     seed: int
     observer: Observer
 
-    def train(self, active: Active, share: float = 1.0) -> tuple[Genotype, Trained]:
+    def train(self, active: Active, fidelity: float = 1.0) -> tuple[Genotype, Trained]:
         """Return the genotype with its learned continuous parameters, and the trained network.
 
-        With a `share` below 1 the final schedule ends after that share of its epochs, at least one.
+        Args:
+            active: The live candidates of the architecture.
+            fidelity: The share of the final schedule's epochs, in (0, 1]; at least one epoch is trained.
         """
         genotype, quiet = self.space.genotype(active), _Quiet(self.observer)
         if self.space.continuous():
@@ -84,13 +86,18 @@ class PointTrainer:
             Loop(self.space, self.task, self.search, strategy=pinned, seed=seed, observer=quiet, label=label).run()
             genotype = self.space.genotype(active)
         final = self.final
-        if share < 1:
-            epochs, steps = max(1, round(final.epochs * share)), round(final.min_steps * share)
+        if fidelity < 1:
+            epochs, steps = max(1, round(final.epochs * fidelity)), round(final.min_steps * fidelity)
             final = replace(final, epochs=epochs, min_steps=steps)
         return genotype, self.retrain(genotype, final)
 
     def retrain(self, genotype: Genotype, training: Training) -> Trained:
-        """Return the plain network of a genotype, trained from fresh weights."""
+        """Return the plain network of a genotype, trained from fresh weights.
+
+        Args:
+            genotype: The architecture, with its continuous parameters.
+            training: The schedule.
+        """
         network = self.space.build(genotype)
         quiet = _Quiet(self.observer)
         return train_genotype(network, self.task, training, key=genotype.key(), seed=self.seed, observer=quiet)
@@ -106,9 +113,22 @@ def train_genotype(
     observer: Observer | None = None,
     resume: State | None = None,
 ) -> Trained:
-    """Train the plain network of the genotype with that `key` from fresh weights.
+    """Train the plain network of a genotype from fresh weights.
 
     Seeds depend on `seed` and `key` alone: wherever a point is trained with one schedule, the outcome is one.
+
+    Args:
+        network: The plain network; its weights are drawn anew.
+        task: The data, the loss and the metrics.
+        training: The schedule.
+        key: The key of the genotype (`Genotype.key`).
+        seed: Of the run.
+        observer: Shows progress, receives the trace, and saves states to go on from.
+        resume: What `observer.save` was given by a training that was stopped.
+
+    Raises:
+        SearchError: The loss stopped being finite.
+        ResumeError: `resume` is of another training.
     """
     point_seed = derive_seed(seed, "final", key)
     return train(network, task, training, seed=point_seed, observer=observer, resume=resume, label=f"train {key}")
@@ -236,17 +256,18 @@ def _relaxed(trainer: PointTrainer, strategy: Strategy, resume: State | None) ->
         if judge.diverged:  # no finalist was better
             raise judge.diverged[0]
         raise SearchError(
-            f"the validation {task.metric} of the find ({key}) is not finite: {metric}; lower the learning rate"
+            f"the validation {task.metric} of the best architecture ({key}) is not finite: {metric}; "
+            "lower the learning rate"
         )
     return Found(genotype, metric, list(judge.state["trace"]), 0.0, scores, trained=judge.in_full.get(key))
 
 
 def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None, began: float) -> Found:
-    arena, observer = SearchContext(trainer.space, trainer.task), trainer.observer
+    context, observer = SearchContext(trainer.space, trainer.task), trainer.observer
     generator = torch.Generator().manual_seed(derive_seed(trainer.seed, "trials"))
     state: State = {
         "made_by": f"{strategy.name}; seed {trainer.seed}; {trainer.search}; {trainer.final}; {strategy.describe()}",
-        "strategy": strategy.init(arena, generator),
+        "strategy": strategy.init(context, generator),
         "scores": {},
         "partial": [],
         "diverged": None,
@@ -257,10 +278,10 @@ def _trials(trainer: PointTrainer, strategy: TrialStrategy, resume: State | None
     if resume is not None:
         resumed(state, resume)
     network: Network | None = None
-    while (proposal := strategy.ask(arena, state["strategy"])) is not None:
+    while (proposal := strategy.ask(context, state["strategy"])) is not None:
         score, better_one = _try_point(trainer, state, proposal)
         network = better_one or network
-        strategy.tell(arena, state["strategy"], proposal, score)
+        strategy.tell(context, state["strategy"], proposal, score)
         if observer.checkpoint_due():
             state["seconds"] = time.perf_counter() - began
             observer.save(pack(state))
@@ -313,7 +334,7 @@ def _try_point(trainer: PointTrainer, state: State, proposal: Proposal) -> tuple
 
 
 def _finish_partial(trainer: PointTrainer, state: State) -> Network | None:
-    """Train in full the best of the largest share that was trained; where it diverges, the next best."""
+    """Train in full the best of the largest fidelity that was trained; where it diverges, the next best."""
     waiting = sorted(state["partial"], key=lambda tried: (-tried["fidelity"], -tried["score"]))
     for tried in waiting:
         active = {name: tuple(picks) for name, picks in tried["active"].items()}

@@ -38,12 +38,22 @@ __all__ = [
 
 
 def qualified(kind: type, text: str) -> str:
-    """Return a description with the module of its class before it, where that is not of this package."""
+    """Return a description with the module of its class before it, where that is not of this package.
+
+    Args:
+        kind: The class that is described.
+        text: Its description.
+    """
     return text if kind.__module__.startswith("nasp_core.") else f"{kind.__module__}:{text}"
 
 
 def below_least(made: object, least: Mapping[str, float]) -> str:
-    """Return in words which settings are below the least value that they may have; empty where none is."""
+    """Return in words which settings are below the least value that they may have; empty where none is.
+
+    Args:
+        made: What has the settings as attributes.
+        least: Setting -> its least value.
+    """
     wrong = (name for name, bound in least.items() if getattr(made, name) < bound)
     return ", ".join(f"{name} must be {least[name]:g} or more" for name in wrong)
 
@@ -83,7 +93,16 @@ class Domain(Part):
     """Where alpha lives: how it starts, and how a step is brought back."""
 
     def init(self, space: Space, generator: torch.Generator, device: torch.device) -> Alpha:
-        """Return the first alpha."""
+        """Return the first alpha.
+
+        Args:
+            space: The space; its groups give the shapes.
+            generator: Draws what is random in the start.
+            device: Where alpha is to be.
+
+        Returns:
+            Per group one float32 tensor `[choices, candidates]`, and what the domain adds as `group/what`.
+        """
         raise NotImplementedError
 
     def retract(self, alpha: Alpha) -> None:
@@ -92,7 +111,12 @@ class Domain(Part):
     def scores(self, alpha: dict[str, Tensor], space: Space) -> dict[str, Tensor]:
         """Return how strong each candidate is, for the final selection; alpha itself by default.
 
-        `alpha` also has what this domain added to the groups (`group/what`); the scores are of the groups alone.
+        Args:
+            alpha: Alpha, with what this domain added to the groups (`group/what`).
+            space: The space.
+
+        Returns:
+            Of the groups alone, `[choices, candidates]` each; larger is stronger.
         """
         return {name: alpha[name] for name in group_names(alpha)}
 
@@ -107,17 +131,42 @@ class Relax(Part):
     def mixture(
         self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> Mixture:
-        """Return the mixture that the network sees in `phase`; in `arch`, its weights carry alpha's gradient."""
+        """Return the mixture that the network sees in `phase`; in `arch`, its weights carry alpha's gradient.
+
+        Args:
+            alpha: Per group `[choices, candidates]`.
+            space: The space, whose constraints the mixture meets.
+            phase: `arch`, `weight` or `valid`: what the mixture is for.
+            state: What `init` returned; it may change.
+            generator: The search's own source of random numbers.
+        """
         raise NotImplementedError
 
     def paths(
         self, alpha: Alpha, space: Space, phase: Phase, state: RelaxState, generator: torch.Generator
     ) -> tuple[Mixture, ...]:
-        """Return the mixtures whose mean loss a step follows; one by default. A validation sees `mixture` alone."""
+        """Return the mixtures whose mean loss a step follows; one by default. A validation sees `mixture` alone.
+
+        Args:
+            alpha: As in `mixture`, and so are the others.
+            space: The space.
+            phase: `arch` or `weight`.
+            state: What `init` returned.
+            generator: The search's own source of random numbers.
+        """
         return (self.mixture(alpha, space, phase, state, generator),)
 
     def shares(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
-        """Return what each candidate weighs on average `[choices, candidates]`; of a part that gives `shares`."""
+        """Return what each candidate weighs on average; of a part that gives `shares`.
+
+        Args:
+            alpha: Per group `[choices, candidates]`.
+            space: The space.
+            state: What `init` returned.
+
+        Returns:
+            Per group `[choices, candidates]`; each choice sums to 1 where it is a distribution.
+        """
         raise NotImplementedError
 
 
@@ -204,11 +253,21 @@ class Gradient(Part):
     """How alpha and the continuous architecture parameters learn."""
 
     def init(self, alpha: Alpha, space: Space) -> State:
-        """Return the state of this part, such as its optimiser."""
+        """Return the state of this part, such as its optimiser.
+
+        Args:
+            alpha: The first alpha, which `step` changes in place.
+            space: The space, whose continuous parameters are trained too.
+        """
         raise NotImplementedError
 
     def step(self, context: StepContext, state: State) -> None:
-        """Change alpha and the continuous parameters once, in place."""
+        """Change alpha and the continuous parameters once, in place.
+
+        Args:
+            context: What a step may use: batches, mixtures, losses.
+            state: What `init` returned; it changes in place.
+        """
         raise NotImplementedError
 
     def pinned(self) -> "Gradient":
@@ -274,21 +333,47 @@ class Schedule(Part):
         return {}
 
     def advance(self, view: SearchView, state: State) -> None:
-        """Change what is to change before a step, such as the relaxation's temperature; nothing by default."""
+        """Change what is to change before a step, such as the relaxation's temperature; nothing by default.
+
+        Args:
+            view: The search as it stands.
+            state: What `init` returned; it may change.
+        """
 
     def learned(self, view: SearchView, state: State) -> None:
-        """Learn from an architecture step that is done; a path-wise gradient is still in alpha's `grad`."""
+        """Learn from an architecture step that is done; a path-wise gradient is still in alpha's `grad`.
+
+        Args:
+            view: The search as it stands.
+            state: What `init` returned; it may change.
+        """
 
     def arch_step_due(self, step: int, progress: float) -> bool:
-        """Return whether this step has an architecture step; the first schedule that says no decides."""
+        """Return whether this step has an architecture step; the first schedule that says no decides.
+
+        Args:
+            step: Number of the step, from the start of the search.
+            progress: How far the search is, in [0, 1).
+        """
         return True
 
     def weight_step_due(self, step: int, progress: float) -> bool:
-        """Return whether this step trains the weights; the first schedule that says no decides."""
+        """Return whether this step trains the weights; the first schedule that says no decides.
+
+        Args:
+            step: Number of the step, from the start of the search.
+            progress: How far the search is, in [0, 1).
+        """
         return True
 
     def penalty(self, mixture: Mixture, view: SearchView, state: State) -> Tensor | None:
-        """Return what is added to the validation loss of the architecture step, a scalar; None for nothing."""
+        """Return what is added to the validation loss of the architecture step, a scalar; None for nothing.
+
+        Args:
+            mixture: What the architecture step runs.
+            view: The search as it stands.
+            state: What `init` returned.
+        """
         return None
 
 
@@ -310,7 +395,12 @@ class Hook(Part):
         raise NotImplementedError
 
     def trained(self, space: Space, weights: list[nn.Parameter]) -> list[nn.Parameter]:
-        """Return which of the weights the weight step trains; all by default."""
+        """Return which of the weights the weight step trains; all by default.
+
+        Args:
+            space: The supernet that carries the hook.
+            weights: Its weights (`Network.weights`).
+        """
         return weights
 
 

@@ -71,13 +71,23 @@ class Mixture:
     log_prob: Tensor | None = None
 
     def row(self, group: str, choice: int) -> tuple[int | None, Tensor | None]:
-        """Return the live candidate and the weights `[candidates]` of one choice (either may be None)."""
+        """Return the live candidate and the weights `[candidates]` of one choice (either may be None).
+
+        Args:
+            group: Name of the group.
+            choice: Number of the choice in it.
+        """
         active = None if self.active is None else self.active[group][choice]
         weights = None if self.weights is None else self.weights[group][choice]
         return active, weights
 
     def present(self, group: str, choice: int) -> tuple[int, ...] | None:
-        """Return the candidates of one choice that take part in a weighted sum; None for all."""
+        """Return the candidates of one choice that take part in a weighted sum; None for all.
+
+        Args:
+            group: Name of the group.
+            choice: Number of the choice in it.
+        """
         return None if self.kept is None else self.kept[group][choice]
 
 
@@ -144,15 +154,31 @@ class Task(Protocol):
     """Whether a larger `metric` is better."""
 
     def stream(self, split: Literal["train", "valid"], batch_size: int, seed: int) -> Stream:
-        """Return the batches of a split, reshuffled on every pass by `seed`."""
+        """Return the batches of a split, reshuffled on every pass by `seed`.
+
+        Args:
+            split: The part: `train`, or `valid`, which alpha learns from.
+            batch_size: Samples of a batch.
+            seed: Of the order of the samples.
+        """
         ...
 
     def loss(self, output: Tensor, target: Any) -> Tensor:
-        """Return the mean loss of a batch, a scalar."""
+        """Return the mean loss of a batch, a scalar.
+
+        Args:
+            output: What the network returned, `[batch, ...]` as the task has it.
+            target: The batch's target.
+        """
         ...
 
     def evaluate(self, predict: Callable[[Any], Tensor], split: str = "valid") -> dict[str, float]:
-        """Return the metrics of `predict` (inputs to outputs, run without gradient) on a split."""
+        """Return the metrics of a network on a part, by name; among them `metric`.
+
+        Args:
+            predict: Maps a batch's inputs to outputs; it runs without gradient.
+            split: The part.
+        """
         ...
 
 
@@ -162,6 +188,11 @@ def group_names(alpha: Mapping[str, Any]) -> list[str]:
 
 
 def derive_seed(seed: int, *words: str | int) -> int:
-    """Return a seed in [0, 2**63) for one named purpose, independent of all others of the same run."""
+    """Return a seed in [0, 2**63) for one named purpose, independent of all others of the same run.
+
+    Args:
+        seed: Of the run.
+        *words: What the seed is for.
+    """
     text = "\x1f".join([str(seed), *map(str, words)])  # a separator that no name holds
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

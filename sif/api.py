@@ -92,7 +92,13 @@ def load(path: str | Path) -> Any:
 
 
 def search_cells(recipe: str | Path, data: Any = None, **more: Any) -> Any:
-    """Search the cell that does best on pictures or text by a recipe (`cifar10`, `ptb`, a file); as `search`."""
+    """Search the cell that does best on pictures or text; as `search`, with the recipe first.
+
+    Args:
+        recipe: A name (`cifar10`, `ptb`), a file, or a recipe.
+        data: As in `search`.
+        **more: What else `search` takes.
+    """
     return search(data, recipe=recipe, **more)
 
 

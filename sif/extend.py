@@ -84,8 +84,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
         if name := reference(type(value)):
-            told = {field.name: to_plain(getattr(value, field.name)) for field in fields(value) if field.init}
-            return {OBJECT: name, **told}
+            values = {field.name: to_plain(getattr(value, field.name)) for field in fields(value) if field.init}
+            return {OBJECT: name, **values}
     elif not isinstance(value, type):
         name = object_name(value)
         if name and not name.startswith("__main__:"):

@@ -21,10 +21,8 @@ def rank_metrics(
 ) -> dict[str, float]:
     """Return how well scores rank what users have yet to meet: `ndcg@10`, `recall@10`, and so on, means over users.
 
-    Shapes: `scores_of(users int64 [B])` gives floats `[B, items]` on any device; `seen` and `relevant` are scipy CSR
-    `[users, items]`, of which stored entries count whatever their value. All items are ranked but the seen ones; an
-    item both seen and relevant stays (as in RecBole), and -inf leaves an item out. Users without relevant items are
-    left out. Memory is O(batch x items).
+    All items are ranked but the seen ones; an item both seen and relevant stays (as in RecBole), and -inf leaves an
+    item out. Users without relevant items are left out. Memory is O(batch x items).
 
     Of a user with R relevant items, whose ranking has rel_p in {0, 1} at position p = 1..k:
 
@@ -33,9 +31,9 @@ def rank_metrics(
     - `map`: sum of rel_p * precision@p, over min(k, R). `mrr`: 1 / the position of the first hit, 0 without one.
     - `coverage`: share of the catalogue that is in the first k of some user; of all users together.
 
-    Tied items stand in random order, and every metric is its expected value over all orders, exactly. A group of n
-    tied items, r of them relevant, shares the n positions that begin after the `a` items above it. At position p, with
-    j = p - 1 - a group members before it and H relevant items above the group:
+    Tied items stand in random order, and every metric is its expected value over all orders, exactly. A group of n tied
+    items, r of them relevant, shares the n positions that begin after the `a` items above it. At position p, with j = p
+    - 1 - a group members before it and H relevant items above the group:
 
     - P(rel_p) = r/n, which is linear in ndcg, recall and precision.
     - P(no hit up to p) = P(no hit up to p - 1) * (1 - r / (n - j)), hypergeometric; hit_rate and mrr follow from it.
@@ -43,8 +41,15 @@ def rank_metrics(
     - P(an item of the group in the first k) = min(max(k - a, 0), n) / n; an item is not covered with the product
       over users of the complements (orders of different users are independent).
 
-    Raises DataError for k below 1, shapes that disagree, scores that are not numbers, and where nobody has a relevant
-    item.
+    Args:
+        scores_of: Takes users int64 `[B]` and gives floats `[B, items]` on any device.
+        seen: scipy CSR `[users, items]`; stored entries count, whatever their value.
+        relevant: As `seen`.
+        k: Lengths of the rankings.
+        batch: Users at once.
+
+    Raises:
+        DataError: k is below 1, shapes disagree, scores are not numbers, or nobody has a relevant item.
     """
     parts: list[dict[str, Tensor]] = []
     absent = {most: torch.zeros(relevant.shape[1], dtype=torch.float64) for most in k}
@@ -60,9 +65,17 @@ def rank_metrics(
 def rank_per_user(
     scores_of: Callable[[Tensor], Tensor], seen: Any, relevant: Any, *, k: tuple[int, ...] = (10,), batch: int = 1024
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
-    """Return the users with a relevant item, int64 `[n]` ascending, and each metric of each of them, float64 `[n]`.
+    """Return each metric of each user, whose means `rank_metrics` gives; without coverage, which no user has alone.
 
-    As `rank_metrics`, whose figures are the means of these; without coverage, which no user has alone.
+    Args:
+        scores_of: As in `rank_metrics`, and so are the others.
+        seen: scipy CSR `[users, items]`.
+        relevant: scipy CSR `[users, items]`.
+        k: Lengths of the rankings.
+        batch: Users at once.
+
+    Returns:
+        The users with a relevant item, int64 `[n]` ascending, and by metric float64 `[n]`.
     """
     users: list[NDArray[np.int64]] = []
     parts: list[dict[str, Tensor]] = []

@@ -30,9 +30,9 @@ from sif.serve.new_users import solve_users
 from sif.serve.topk import Ranked, top_k
 from sif.spaces.build import build_network, parameters_of
 from sif.spaces.interaction import InteractionNetwork
-from sif.spaces.saved import goal_of, model_tree, network_of
+from sif.spaces.saved import model_tree, network_of, objective_of
 from sif.spaces.wide import WideNetwork
-from sif.tasks import Goal, Scale
+from sif.tasks import Objective, Scale
 
 __all__ = ["Recommender"]
 
@@ -69,7 +69,7 @@ class Recommender:
         self.genotype: Genotype | None = None
         self._network: InteractionNetwork | WideNetwork | None = None
         self._folded: Folded | None = None
-        self._goal: Goal = _PLAIN
+        self._objective: Objective = _PLAIN
         self._counts: Tensor | None = None
         self.notes: tuple[str, ...] = ()
 
@@ -77,12 +77,18 @@ class Recommender:
     def fit(
         self, user_items: Any, show_progress: bool = True, callback: Callable[..., None] | None = None
     ) -> "Recommender":
-        """Search and train on a CSR matrix float `[users, items]` and return self.
+        """Search and train on a matrix, and return self.
 
-        `show_progress` is accepted for implicit's sake; nothing is printed. `callback(epoch, seconds, loss)` is called
-        after each epoch of the final training, with the epoch counted from 0 and its own seconds. Afterwards `notes`
-        say, a sentence each, what reading the matrix found odd or decided. Raises `DataError` for a matrix that cannot
-        be learnt from.
+        Afterwards `notes` say, a sentence each, what reading the matrix found odd or decided.
+
+        Args:
+            user_items: CSR float `[users, items]`: ratings, or what was clicked or played.
+            show_progress: Accepted for implicit's sake; nothing is printed.
+            callback: `callback(epoch, seconds, loss)` is called after each epoch of the final training, with the epoch
+                counted from 0 and its own seconds.
+
+        Raises:
+            DataError: The matrix cannot be learnt from.
         """
         from sif.api import search
 
@@ -120,15 +126,15 @@ class Recommender:
         )
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
-        self._take(run.genotype, network, whole.task.goal, whole.task.counts())
+        self._take(run.genotype, network, whole.task.objective, whole.task.counts())
         self.notes = whole.interactions.notes
         return self
 
     def _take(
-        self, genotype: Genotype, network: InteractionNetwork | WideNetwork, goal: Goal, counts: Tensor | None
+        self, genotype: Genotype, network: InteractionNetwork | WideNetwork, objective: Objective, counts: Tensor | None
     ) -> None:
         """Hold what was trained; `counts` int64 `[users + items]`: how often each id occurs in training."""
-        self.genotype, self._network, self._goal = genotype, network.cpu().eval(), goal
+        self.genotype, self._network, self._objective = genotype, network.cpu().eval(), objective
         self._counts = None if counts is None else counts.cpu()
         self._folded = Folded(self._network)
 
@@ -142,7 +148,7 @@ class Recommender:
     @property
     def scale(self) -> Scale:
         """From scores to ratings; of a ranking, scores stay as they are."""
-        return self._goal.units or _PLAIN
+        return self._objective.units or _PLAIN
 
     @property
     def cold(self) -> NDArray[np.bool_]:
@@ -174,12 +180,23 @@ class Recommender:
     ) -> Ranked:
         """Return the ids int32 and scores float32 (predicted ratings where there are) of the N best items, best first.
 
-        A user id gives arrays `[N]`, an array of ids arrays `[users, N]`. `user_items` holds one row per requested
-        user, as in implicit. With `recalculate_user` the user's encoding is made from that row (`solve_users`), so
-        that new and changed users need no training. `items` restricts the ranking (to at most that many places),
-        `filter_items` excludes, and so does `cold_items = False` the items that training never met. Where fewer items
-        are left than places, ids are -1 and scores -inf. Raises `DataError` for unknown users and items, and for rows
-        that do not match.
+        Items that training never met are left out with `cold_items = False`.
+
+        Args:
+            userid: An id, or an array of ids `[users]`.
+            user_items: CSR with one row per requested user, as in implicit.
+            N: How many items.
+            filter_already_liked_items: Whether to leave out what the rows have.
+            filter_items: Ids `[n]` to leave out.
+            recalculate_user: Whether to make the user's encoding from the row (`solve_users`): new and changed users
+                need no training.
+            items: Ids `[n]` to rank alone, to at most that many places.
+
+        Returns:
+            Arrays `[N]` of one user, `[users, N]` of an array; ids are -1 and scores -inf where fewer items are left.
+
+        Raises:
+            DataError: Users or items are unknown, or rows do not match.
         """
         known = self.folded
         places = count_of(N, "N", known.n_items)
@@ -192,8 +209,8 @@ class Recommender:
         excluded = None if filter_items is None else numbers_of(filter_items, known.n_items, "item", "filter_items")[0]
         asked: Tensor | FoldedSide = torch.from_numpy(users)
         if recalculate_user:
-            rows = asked_rows(user_items, *shape, rated=self._goal.units is not None)
-            asked = solve_users(self.network, rows, self._goal)
+            rows = asked_rows(user_items, *shape, rated=self._objective.units is not None)
+            asked = solve_users(self.network, rows, self._objective)
         if not self.cold_items:
             cold = np.flatnonzero(self.cold)
             excluded = cold if excluded is None else np.union1d(excluded, cold)
@@ -214,7 +231,16 @@ class Recommender:
     ) -> Ranked:
         """Return ids and cosine similarities of the N items whose embeddings are nearest (the item itself first).
 
-        Arguments stand in implicit's order; new items cannot be solved for: `recalculate_item` raises `DataError`.
+        Args:
+            itemid: An id, or an array of ids `[items]`.
+            N: How many.
+            recalculate_item: As in implicit; new items cannot be solved for.
+            item_users: As in implicit.
+            filter_items: Ids `[n]` to leave out.
+            items: Ids `[n]` to compare with alone.
+
+        Raises:
+            DataError: An item is unknown, or `recalculate_item` is set.
         """
         if recalculate_item or item_users is not None:
             raise DataError("similar_items cannot solve for new items (recalculate_item); fit again with them")
@@ -228,7 +254,14 @@ class Recommender:
         filter_users: ArrayLike | None = None,
         users: ArrayLike | None = None,
     ) -> Ranked:
-        """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first)."""
+        """Return ids and cosine similarities of the N users whose embeddings are nearest (the user first).
+
+        Args:
+            userid: An id, or an array of ids `[users]`.
+            N: How many.
+            filter_users: Ids `[n]` to leave out.
+            users: Ids `[n]` to compare with alone.
+        """
         return self._similar("user", userid, N, filter_users, users)
 
     def _similar(self, what: Literal["user", "item"], wanted: Any, n: int, excluded: Any, within: Any) -> Ranked:
@@ -247,7 +280,7 @@ class Recommender:
         """Save everything that `load` needs, in one safetensors file (no pickle)."""
         if self._network is None or self.genotype is None:
             raise RunError("nothing to save: call fit(user_items) first")
-        save_tree(Path(file), model_tree(self._network, self.genotype, self._goal, counts=self._counts))
+        save_tree(Path(file), model_tree(self._network, self.genotype, self._objective, counts=self._counts))
 
     @classmethod
     @shielded(draws=True)
@@ -266,16 +299,16 @@ class Recommender:
         return made
 
     def _restore(self, tree: dict[str, Any]) -> None:
-        goal, network = goal_of(tree), network_of(tree)
-        self._take(Genotype.from_json(tree["genotype"]), network, goal, tree.get("counts"))
+        objective, network = objective_of(tree), network_of(tree)
+        self._take(Genotype.from_json(tree["genotype"]), network, objective, tree.get("counts"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings, and the model as `save` writes it, by numpy: tensors would bring torch's state along."""
-        made = ("genotype", "_network", "_folded", "_goal", "_counts")
+        made = ("genotype", "_network", "_folded", "_objective", "_counts")
         state = {key: value for key, value in vars(self).items() if key not in made}
         if self._network is None or self.genotype is None:
             return state
-        tree = model_tree(self._network, self.genotype, self._goal, counts=self._counts)
+        tree = model_tree(self._network, self.genotype, self._objective, counts=self._counts)
         return state | {"_tree": _each(tree, Tensor, lambda tensor: tensor.detach().cpu().numpy())}
 
     @shielded(draws=True)

@@ -61,9 +61,17 @@ class Run(FinishedRun):
     ) -> list[dict[str, Any]]:
         """Return the k best items that the user does not have: item (raw id), score, title, and whether it is cold.
 
-        The score is the predicted rating; of a ranking run it is a logit. Cold items, which training never met, are
-        ranked by what else their side has (a bias, an untrained embedding); without `cold_items` they are left out.
-        Raises `DataError` for an unknown user (or context), naming the nearest known ones, and for k below 1.
+        The score is the predicted rating; of a ranking run it is a logit.
+
+        Args:
+            user: The raw id.
+            k: How many items, at most.
+            context: The context, in a run with a context mode (None: the last).
+            cold_items: Whether to rank items that training never met, by what else their side has (a bias, an untrained
+                embedding).
+
+        Raises:
+            DataError: The user or context is unknown (the nearest known ones are named), or k is below 1.
         """
         places, opened = count_of(k, "k"), self._ready(context)
         rows = np.array([opened.row_of(user)], np.int64)
@@ -102,7 +110,14 @@ class Run(FinishedRun):
     def lists(
         self, k: int = 10, *, users: Any = None, context: Any = None, cold_items: bool = True
     ) -> Iterator[pl.DataFrame]:
-        """Yield what `recommend_all` returns, a block of users at a time, for what does not fit in memory."""
+        """Yield what `recommend_all` returns, a block of users at a time, for what does not fit in memory.
+
+        Args:
+            k: As in `recommend_all`, and so are the others.
+            users: Raw ids; None for all users.
+            context: The context of all lists.
+            cold_items: Whether items that training never met are ranked too.
+        """
         places, opened = count_of(k, "k"), self._ready(context)
         if users is None:
             rows = np.arange(len(opened.users))

@@ -48,7 +48,12 @@ class PointScores:
 
 
 def correlations(scores: Sequence[float], truth: Sequence[float]) -> dict[str, float]:
-    """Return Spearman's rho and Kendall's tau-b of scores (-inf is lowest) with the truth; NaN where one is flat."""
+    """Return Spearman's rho and Kendall's tau-b of scores with the truth; NaN where one is flat.
+
+    Args:
+        scores: One of each architecture; -inf is lowest.
+        truth: The true figures, in the same order.
+    """
     ranks = stats.rankdata(scores)
     if len(set(ranks)) < 2 or len(set(truth)) < 2:
         return {"spearman": math.nan, "kendall": math.nan}
@@ -76,13 +81,25 @@ def score_points(
 ) -> PointScores:
     """Score points of a space by one training batch, without training.
 
-    `source` is a run, whose find is scored, or a recipe (a name or a file), of whose space `points` random points are;
-    `genotypes` are files of points to score instead. `scores` are proxies or their names (of
-    `nasp_core.proxies.PROXIES`, an entry point of `sif.proxies`, `package.module:object`; by default naswot, synflow
-    and grad-norm of pictures, else synflow and grad-norm). Cells are scored in the recipe's final
-    network, under a `budget`. `seed` (default: the recipe's) draws the points, the weights and the batch; `table` is a
-    file of the true accuracies of NAS-Bench-201, to compare with.
-    Raises `ProxyError` for an unknown score, and where none of the scores has a meaning for any point.
+    Cells are scored in the recipe's final network.
+
+    Args:
+        source: A run, whose best architecture is scored, or a recipe (a name or a file).
+        scores: Proxies or their names (of `nasp_core.proxies.PROXIES`, an entry point of `sif.proxies`,
+            `package.module:object`); by default naswot, synflow and grad-norm of pictures, else synflow and grad-norm.
+        points: How many random points of the recipe's space.
+        genotypes: Files of points to score instead.
+        data: Instead of the recipe's.
+        changes: `key=value` each, of the recipe.
+        budget: One of the recipe's budgets.
+        seed: Draws the points, the weights and the batch; None: the recipe's.
+        batch_size: Samples of the batch.
+        table: A file of the true accuracies of NAS-Bench-201, to compare with.
+        device: `auto`, `cpu` or `cuda`.
+        root: Folder of data sets.
+
+    Raises:
+        ProxyError: A score is unknown, or none has a meaning for any point.
     """
     if points < 1 or batch_size < 2:
         raise DataError(f"points = {points}, batch_size = {batch_size}; give 1 point and 2 samples, or more")
@@ -109,14 +126,14 @@ def score_points(
     space.reset(torch.Generator().manual_seed(derive_seed(seed, "score", "space")))
     chosen = found or _drawn(space, points, seed)
     batch = instance.search_task.stream("train", batch_size, derive_seed(seed, "score", "batch")).batch(0)
-    told = PointScores(space.name, instance.name, seed, batch_size, [])
+    result = PointScores(space.name, instance.name, seed, batch_size, [])
     for genotype in chosen:
-        values = _score(instance, space, wanted, genotype, batch, derive_seed(seed, "score", "weights"), told.reasons)
+        values = _score(instance, space, wanted, genotype, batch, derive_seed(seed, "score", "weights"), result.reasons)
         entry: dict[str, Any] = {"name": instance.formula(genotype), "scores": values}
         if truth is not None:
             entry["accuracy"] = truth.of(entry["name"])[truth.names[0]]
-        told.points.append(entry)
-    return _ranked(told, list(wanted))
+        result.points.append(entry)
+    return _ranked(result, list(wanted))
 
 
 def _read(path: Path) -> Genotype:
@@ -148,7 +165,7 @@ def _opened(recipe: Any, device: str, root: Path | None) -> Instance:
 
 
 def _drawn(space: Space, count: int, seed: int) -> list[Genotype]:
-    """Return random points of different families; fewer where the space has not as many."""
+    """Return random points of different equivalence classes; fewer where the space has not as many."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "score", "points"))
     found: dict[str, Genotype] = {}
     for _ in range(_TRIES * count):
@@ -185,19 +202,21 @@ def _score(
     return values
 
 
-def _ranked(told: PointScores, names: list[str]) -> PointScores:
+def _ranked(result: PointScores, names: list[str]) -> PointScores:
     """Put the points in order, and compare with the truth where there is one."""
-    useful = [name for name in names if any(point["scores"][name] is not None for point in told.points)]
+    useful = [name for name in names if any(point["scores"][name] is not None for point in result.points)]
     if not useful:
-        raise ProxyError("no score has a meaning here:\n  " + "\n  ".join(f"{n}: {r}" for n, r in told.reasons.items()))
+        raise ProxyError(
+            "no score has a meaning here:\n  " + "\n  ".join(f"{n}: {r}" for n, r in result.reasons.items())
+        )
 
     def worth(point: dict[str, Any]) -> tuple[bool, float]:
         value = point["scores"][useful[0]]
         return value is not None, -math.inf if value is None else value
 
-    told.points.sort(key=worth, reverse=True)
-    if len(told.points) > 1 and "accuracy" in told.points[0]:
+    result.points.sort(key=worth, reverse=True)
+    if len(result.points) > 1 and "accuracy" in result.points[0]:
         for name in useful:
-            pairs = [(p["scores"][name], p["accuracy"]) for p in told.points if p["scores"][name] is not None]
-            told.correlations[name] = correlations(*zip(*pairs, strict=True))
-    return told
+            pairs = [(p["scores"][name], p["accuracy"]) for p in result.points if p["scores"][name] is not None]
+            result.correlations[name] = correlations(*zip(*pairs, strict=True))
+    return result

@@ -118,8 +118,8 @@ def spaces_of(strategy: AnyStrategy) -> dict[str, list[str]]:
         space = case.space()
         if not type(space).__module__.startswith("nasp_core.testing"):  # a problem of tests, not a space to search
             reasons.setdefault(space.name, []).append(unsupported_reason(strategy, case))
-    told = {name: [text for text in texts if text is not None] for name, texts in reasons.items()}
-    return {name: texts if len(texts) == len(reasons[name]) else [] for name, texts in told.items()}
+    known = {name: [text for text in texts if text is not None] for name, texts in reasons.items()}
+    return {name: texts if len(texts) == len(reasons[name]) else [] for name, texts in known.items()}
 
 
 @cache

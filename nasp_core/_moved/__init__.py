@@ -27,8 +27,8 @@ def moved(old: str, *rooms: str) -> Callable[[str], Any]:
             for module in modules:
                 found = import_module(module)
                 if name in getattr(found, "__all__", ()):
-                    told = f"{old} has moved: from {module} import {name}"
-                    warnings.warn(told, DeprecationWarning, stacklevel=2)
+                    text = f"{old} has moved: from {module} import {name}"
+                    warnings.warn(text, DeprecationWarning, stacklevel=2)
                     return getattr(found, name)
         raise AttributeError(f"{old} has moved to {' and '.join(rooms)}, and none of them has {name}")
 

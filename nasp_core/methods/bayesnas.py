@@ -48,7 +48,7 @@ class Relevance(Schedule):
 
     @torch.no_grad()
     def advance(self, view: SearchView, state: State) -> None:
-        """Once an epoch re-weight and prune."""
+        """Re-weight and prune, once an epoch."""
         if view.step == 0 or view.step % view.epoch_steps or not state["curvature"]:
             return
         keep, sizes = {}, {}

@@ -24,10 +24,8 @@ def nasp(
 ) -> Strategy:
     """Search with hard choices while the parameters under them stay continuous (algorithm 2).
 
-    Each step projects alpha to one-hot (C1), takes the validation gradient there, moves the continuous
-    alpha by Adam, clips it to the box C2 = [0, 1], and trains the weights under the new choice.
-
-    `eta` prices the size of the architecture (the paper's complexity regulariser; 0: size is free).
+    Each step projects alpha to one-hot (C1), takes the validation gradient there, moves the continuous alpha by Adam,
+    clips it to the box C2 = [0, 1], and trains the weights under the new choice.
 
     Parts: domain=Box(0, 1), relax=OneHot, gradient=FirstOrder, select=Argmax; with `eta` schedule=Complexity.
     Shapes: alpha `[choices, candidates]` float32 in [0, 1]; loss scalar, mean per batch.
@@ -35,6 +33,13 @@ def nasp(
     every seed; a tie goes to the lowest index (the paper does not say).
     Fails when: only the winner's own weights train, so losers are judged by random weights and the first
     winners stay: on the five operations of an interaction function a seed lottery. Use `nasp-ranked` there.
+
+    Args:
+        alpha_lr: Learning rate of alpha.
+        betas: Adam's, for alpha.
+        weight_decay: Of alpha.
+        noise: Standard deviation of alpha's start.
+        eta: Price of the size of the architecture (the paper's complexity regulariser); 0: size is free.
     """
     return Strategy(
         domain=Box(0.0, 1.0, start=0.5, noise=noise),

@@ -60,7 +60,16 @@ class ByAdam(Gradient):
             step_architecture(tensors, self.gradient(context, tensors, state), state["adam"])
 
     def gradient(self, context: StepContext, tensors: list[Tensor], state: State) -> Sequence[Tensor | None]:
-        """Return the gradient of each of the tensors; weights end as they began."""
+        """Return the gradient of each of the tensors; weights end as they began.
+
+        Args:
+            context: What a step may use.
+            tensors: Alpha and the continuous parameters.
+            state: What `init` returned.
+
+        Returns:
+            One of the shape of each tensor; None where there is none.
+        """
         raise NotImplementedError
 
 
@@ -139,7 +148,17 @@ class ByRule(Gradient):
     def gradients(
         self, context: StepContext, loss: object, tensors: Sequence[Tensor], state: State
     ) -> Sequence[Tensor | None]:
-        """Return the gradients of the loss that `loss()` computes in `tensors`, and step the continuous parameters."""
+        """Return gradients of a loss, and step the continuous parameters along theirs.
+
+        Args:
+            context: What a step may use.
+            loss: A function that computes the loss, a scalar, when it is called.
+            tensors: What the gradients are wanted of.
+            state: What `init` returned.
+
+        Returns:
+            One of the shape of each tensor; None where there is none.
+        """
         continuous = context.space.continuous()
         if not tensors and not continuous:
             return []
@@ -151,7 +170,13 @@ class ByRule(Gradient):
         return grads[: len(tensors)]
 
     def drawn_losses(self, context: StepContext, samples: int, state: State) -> tuple[list[Mixture], list[Tensor]]:
-        """Return drawn points and their validation losses, without graph; step the continuous parameters on them."""
+        """Return drawn points and their validation losses, without graph; step the continuous parameters on them.
+
+        Args:
+            context: What a step may use.
+            samples: How many points to draw.
+            state: What `init` returned.
+        """
         mixtures = [context.mixture() for _ in range(samples)]
         losses: list[Tensor] = []
 
@@ -167,7 +192,13 @@ class ByRule(Gradient):
         return mixtures, [each.detach() for each in losses]
 
     def move(self, context: StepContext, grads: dict[str, Tensor | None], state: State) -> None:
-        """Change alpha in place, given its validation gradient by name; called without graph."""
+        """Change alpha in place, given its validation gradient by name; called without graph.
+
+        Args:
+            context: What a step may use.
+            grads: Gradients of the validation loss by the name of the group, `[choices, candidates]`.
+            state: What `init` returned.
+        """
         raise NotImplementedError
 
     def pinned(self) -> Gradient:

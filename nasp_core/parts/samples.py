@@ -184,11 +184,22 @@ class Categorical(Relax):
     }
 
     def logits(self, alpha: Alpha, state: RelaxState) -> dict[str, Tensor]:
-        """Return unnormalised log-probabilities `[choices, candidates]`; -inf for what was pruned."""
+        """Return unnormalised log-probabilities `[choices, candidates]`; -inf for what was pruned.
+
+        Args:
+            alpha: Per group `[choices, candidates]`.
+            state: The relaxation's state.
+        """
         return masked(alpha, state.alive)
 
     def logs(self, alpha: Alpha, space: Space, state: RelaxState) -> dict[str, Tensor]:
-        """Return log-probabilities `[choices, candidates]`, with alpha's graph; -inf for what cannot be drawn."""
+        """Return log-probabilities `[choices, candidates]`, with alpha's graph; -inf for what cannot be drawn.
+
+        Args:
+            alpha: Per group `[choices, candidates]`.
+            space: The space.
+            state: The relaxation's state.
+        """
         logits = self.logits(alpha, state)
         if space.may_drop:  # where edges are dropped, nothing that adds nothing is kept
             for group in space.groups:

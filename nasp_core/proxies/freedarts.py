@@ -32,11 +32,16 @@ def saliency(
 ) -> dict[str, Tensor]:
     """Return |a dR/da| of every candidate of an untrained supernet, float64 by group `[choices, candidates]`.
 
-    `alpha` are the weights of the mixture, by default alike for all candidates of a choice; 0 takes a candidate out.
     Without `loss`, R is data-agnostic as in `synflow`: the summed output for an input of ones, under absolute weights,
-    without batch norms; the batch gives the shape of the input (ids are taken as they are). With `loss`, R is the loss
-    of the batch, batch norms taking the batch's own statistics. Dropout is off in the first case.
-    The space is left as it was; a dense mixture of all candidates runs once, forward and backward.
+    without batch norms and dropout. The space is left as it was; a dense mixture of all candidates runs once, forward
+    and backward.
+
+    Args:
+        space: The supernet.
+        batch: Gives the shape of the input without `loss` (ids are taken as they are).
+        loss: With it R is the loss of the batch, batch norms taking the batch's own statistics.
+        alpha: Weights of the mixture, `[choices, candidates]` a group; None: alike in each choice. 0 takes a candidate
+            out.
     """
     given = alpha or {group.name: torch.full(group.shape, 1.0 / len(group.candidates)) for group in space.groups}
     dtype = torch.float64 if loss is None else None
@@ -63,7 +68,12 @@ def saliency(
 
 
 def summed(salient: Mapping[str, Tensor], active: Active) -> float:
-    """Return the sum of the saliencies of a point's live candidates."""
+    """Return the sum of the saliencies of a point's live candidates.
+
+    Args:
+        salient: What `saliency` returned.
+        active: The live candidates of the point.
+    """
     return math.fsum(
         float(salient[name][choice, pick])
         for name, picks in active.items()

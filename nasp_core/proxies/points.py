@@ -21,14 +21,30 @@ class SupernetProxy(Protocol):
     """A score that judges a point within its supernet, not its plain network."""
 
     def score_active(self, space: Space, active: Active, batch: Batch, loss: Loss) -> float:
-        """Return the score of a point; the weights of `space` were just drawn."""
+        """Return the score of a point.
+
+        Args:
+            space: The supernet; its weights were just drawn.
+            active: The live candidates of the point.
+            batch: A training batch, on the supernet's device.
+            loss: The task's loss.
+        """
         ...
 
 
 def proxy_score(score: Proxy, space: Space, active: Active, batch: Batch, loss: Loss, *, seed: int) -> float:
     """Return the score of a point with weights drawn from `seed`; the space is left as it was.
 
-    Raises `ProxyError` where the score has no meaning for the point's network.
+    Args:
+        score: The proxy.
+        space: The space of the point.
+        active: The live candidates of the point.
+        batch: A training batch, on the space's device.
+        loss: The task's loss.
+        seed: Of the weights.
+
+    Raises:
+        ProxyError: The score has no meaning for the point's network.
     """
     generator = torch.Generator().manual_seed(seed)
     if isinstance(score, SupernetProxy):
@@ -46,7 +62,14 @@ def proxy_judge(
     """Return a judge for `nasp_core.trials.explore`: what a multi-trial strategy proposes is scored, not trained.
 
     All points are judged by one training batch and weights of one seed; a point proposed again is not scored again. The
-    share of a proposal does not matter. The judge raises `ProxyError` where the score has no meaning for a point.
+    fidelity of a proposal does not matter. The judge raises `ProxyError` where the score has no meaning for a point.
+
+    Args:
+        score: The proxy.
+        space: The space of the points.
+        task: The data and the loss.
+        batch_size: Samples of the batch.
+        seed: Of the weights and the batch.
     """
     batch = task.stream("train", batch_size, derive_seed(seed, "score-judge", "batch")).batch(0)
     weights = derive_seed(seed, "score-judge", "weights")

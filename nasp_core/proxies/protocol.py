@@ -23,5 +23,14 @@ class Proxy(Protocol):
     papers: ClassVar[tuple[Paper, ...]]
 
     def score(self, network: Network, batch: Batch, loss: Loss) -> float:
-        """Return the score; raises `ProxyError` with the reason where it has no meaning for the network."""
+        """Return the score; larger is better.
+
+        Args:
+            network: Untrained, with freshly drawn weights; it is left as it was.
+            batch: A training batch, on the network's device.
+            loss: The task's loss, `loss(output, target)`.
+
+        Raises:
+            ProxyError: The score has no meaning for the network; with the reason.
+        """
         ...

@@ -36,10 +36,14 @@ PROXIES: Mapping[str, Callable[..., Proxy]] = {score.name: score for score in _A
 
 
 def make_proxy(given: str | Proxy, **settings: Any) -> Proxy:
-    """Return a proxy by its name: built in, an entry point of `sif.proxies`, or `package.module:object`.
+    """Return a proxy by its name.
 
-    A proxy itself, or its class, is taken too. Raises `ProxyError` naming the nearest proxy or setting when one is
-    unknown, and for what is no proxy.
+    Args:
+        given: A built-in name, an entry point of `sif.proxies`, `package.module:object`, a proxy itself or its class.
+        **settings: The proxy's own settings.
+
+    Raises:
+        ProxyError: A proxy or setting is unknown (the nearest is named), or what is given is no proxy.
     """
     found: Any = resolve("proxy", given, PROXIES, ProxyError) if isinstance(given, str) else given
     if isinstance(found, type) or (callable(found) and not hasattr(found, "score")):

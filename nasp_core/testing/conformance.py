@@ -89,7 +89,13 @@ class Subject:
         return self.search(_Recorder(at=(1, 2, 5, 7)), global_seed=11)
 
     def search(self, observer: _Recorder | None = None, resume: State | None = None, global_seed: int = 12) -> _Search:
-        """Search once more, with torch's global generator at another place."""
+        """Search once more, with torch's global generator at another place.
+
+        Args:
+            observer: Gets the states that are saved; None: one of its own.
+            resume: A saved state to go on from.
+            global_seed: Where torch's global generator is, which must not matter.
+        """
         space, strategy = self.case.space(), self.strategy
         torch.manual_seed(global_seed)
         before = torch.get_rng_state()
@@ -165,7 +171,7 @@ def state_is_plain(subject: Subject) -> None:
 
 
 def found_belongs_to_space(subject: Subject) -> None:
-    """The find can be written, read, built, and has the metric reported for it; scores are those of the trace."""
+    """The architecture can be written, read, built, and has the metric reported for it; the trace has its scores."""
     found, space = subject.whole.found, subject.whole.space
     genotype = Genotype.from_json(found.genotype.to_json())
     assert genotype == found.genotype, "the genotype changes on its way through JSON"
@@ -193,7 +199,12 @@ _COMMON: Mapping[str, Check] = {
 
 
 def unsupported_reason(strategy: AnyStrategy, case: Case) -> str | None:
-    """Return why a strategy does not begin on a case's space (to enumerate too many points), None where it does."""
+    """Return why a strategy does not begin on a case's space (to enumerate too many points), None where it does.
+
+    Args:
+        strategy: A one-shot or multi-trial strategy.
+        case: A space with its task.
+    """
     if isinstance(strategy, Strategy):
         return None
     try:

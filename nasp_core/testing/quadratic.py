@@ -91,7 +91,12 @@ class QuadraticNetwork(_Quadratic):
         self._set_shift()
 
     def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Return `[rows]` for inputs `[rows, width]`."""
+        """Return `[rows]` for inputs `[rows, width]`.
+
+        Args:
+            inputs: float64 `[rows, width]`.
+            mixture: What a space runs; None of a plain network.
+        """
         column: Tensor = self.columns[0](inputs)
         return self.fixed(inputs) + column
 
@@ -169,9 +174,14 @@ class QuadraticTask:
     ) -> tuple[Tensor, Tensor]:
         """Return the gradient of the validation loss after one weight step, in the mixture and in the shift, float64.
 
-        With w' = w - rate (A'(A w + E c + B m - y) / n + drift) and the validation residual r at w':
-        dm = D' r / n - rate B' A g / n, g = C' r / n (validation matrices C, D), and alike for c. `drift` is
-        whatever the step adds that does not depend on m and c (weight decay, momentum). At rate 0 it is first order.
+        With w' = w - rate (A'(A w + E c + B m - y) / n + drift) and the validation residual r at w': dm = D' r / n -
+        rate B' A g / n, g = C' r / n (validation matrices C, D), and alike for c.
+
+        Args:
+            space: The space with its weights and shift.
+            mixture: Weights of the candidates, `[candidates]`.
+            rate: Learning rate of the weight step; 0 gives the first order.
+            drift: What the step adds that does not depend on m and c (weight decay, momentum), of the weights' shape.
         """
         w = space.weight.detach().double()
         c = torch.zeros(0, dtype=w.dtype) if space.shift is None else space.shift.detach().double()

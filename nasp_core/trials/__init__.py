@@ -1,4 +1,4 @@
-"""Strategies that propose points instead of relaxing the choice, behind one ask/tell protocol."""
+"""Multi-trial strategies: they propose architectures and learn from their scores, behind one ask/tell protocol."""
 
 from collections.abc import Mapping
 

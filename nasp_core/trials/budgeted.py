@@ -48,11 +48,21 @@ class Budgeted:
             raise SearchError(f"{self.name}: {', '.join(wrong)}; it must be: {rule}")
 
     def begin(self, context: SearchContext, generator: torch.Generator) -> State:
-        """Return what a strategy keeps besides its history; nothing by default."""
+        """Return what a strategy keeps besides its history; nothing by default.
+
+        Args:
+            context: The space, and the task where there is one.
+            generator: The strategy's source of random numbers.
+        """
         return {}
 
     def propose(self, context: SearchContext, state: State) -> Proposal | None:
-        """Return what to try next, None when there is nothing left."""
+        """Return what to try next, None when there is nothing left.
+
+        Args:
+            context: The space, and the task where there is one.
+            state: `generator`, `results`, and what `begin` added; it may change.
+        """
         raise NotImplementedError
 
     def init(self, context: SearchContext, generator: torch.Generator) -> State:

@@ -39,6 +39,11 @@ def mutated(space: Space, point: Active, generator: torch.Generator) -> Active:
     """Return the point with one choice changed, drawn uniformly from the choices and then from the candidates.
 
     `Space.constrain` may take it back to the point itself.
+
+    Args:
+        space: The space; `Space.constrain` may take the change back.
+        point: The live candidates of the point.
+        generator: Draws the choice and the candidate.
     """
     places = [(g, choice) for g in space.groups if len(g.candidates) > 1 for choice in range(g.choices)]
     if not places:

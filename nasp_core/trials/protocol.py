@@ -49,15 +49,35 @@ class TrialStrategy(Protocol):
         ...
 
     def init(self, context: SearchContext, generator: torch.Generator) -> State:
-        """Return the first state; raises `SearchError` where the method has no meaning in the arena."""
+        """Return the first state.
+
+        Args:
+            context: The space, and the task where there is one.
+            generator: The strategy's source of random numbers, to be kept in the state.
+
+        Raises:
+            SearchError: The method has no meaning there.
+        """
         ...
 
     def ask(self, context: SearchContext, state: State) -> Proposal | None:
-        """Return the next point to try, or None when the search is over."""
+        """Return the next point to try, or None when the search is over.
+
+        Args:
+            context: The space, and the task where there is one.
+            state: What `init` returned; it may change.
+        """
         ...
 
     def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
-        """Learn the score of a point; larger is better."""
+        """Learn the score of a proposal.
+
+        Args:
+            context: The space, and the task where there is one.
+            state: What `init` returned; it changes.
+            proposal: What `ask` returned.
+            score: Larger is better; -inf where the training failed.
+        """
         ...
 
     def describe(self) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Screen(Budgeted):
     papers: tuple[Paper, ...] = (PAPER,)
 
     def __post_init__(self) -> None:
-        """Refuse counts below their least, and unknown proxies."""
+        """Check the settings: counts below their least, and unknown proxies, are errors."""
         super().__post_init__()
         make_proxy(self.proxy)
 

@@ -42,9 +42,14 @@ class Entrant:
     made: AnyStrategy | None = None
 
     def strategy(self, trials: int | None = None, gradient: Gradient | None = None) -> AnyStrategy:
-        """Return the strategy; a multi-trial strategy gets the budget `trials` where it knows one and none was set.
+        """Return the strategy.
 
-        `gradient` is how trials learn a point's continuous parameters. Raises `StrategyError` for unknown settings.
+        Args:
+            trials: Budget of a multi-trial strategy, where it knows one and none was set.
+            gradient: How trials learn a point's continuous parameters; None: as the strategy does.
+
+        Raises:
+            StrategyError: Settings are unknown.
         """
         strategy = self.made or self._made(trials)
         if gradient is not None and not isinstance(strategy, Strategy) and is_dataclass(strategy):
@@ -76,11 +81,15 @@ def strategy_settings(changes: Sequence[str]) -> tuple[dict[str, dict[str, Any]]
 
 
 def entrants_of(names: Sequence[Any], settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Entrant]:
-    """Return the strategies of a race, each once, random search with them; `all` stands for all there are.
+    """Return the strategies of a race, each once, random search with them.
 
-    `names` are names, `package.module:object` among them, or strategies themselves. Raises `RaceError` listing all
-    unknown names, each with the nearest that there is, and `RecipeError` or `StrategyError` for settings that a
-    strategy does not take.
+    Args:
+        names: Names, `package.module:object` among them, or strategies themselves; `all` stands for all there are.
+        settings: Settings by the strategy's name.
+
+    Raises:
+        RaceError: Names are unknown; each with the nearest that there is.
+        StrategyError: A strategy does not take a setting.
     """
     given, known = settings or {}, names_of("strategy", STRATEGIES)
     entrants: dict[str, Entrant] = {}
@@ -118,10 +127,10 @@ def refused(strategy: AnyStrategy, space: Space, task: Task | None, *, shares: b
             return "it trains a network, and this table has results of finished trainings alone"
         known = task
         return unsupported_reason(strategy, Case(space.name, lambda: space, lambda: known, lambda a, b, c: None))
-    arena = SearchContext(space, task)
+    context = SearchContext(space, task)
     try:
-        state = strategy.init(arena, torch.Generator().manual_seed(0))
-        first = strategy.ask(arena, state) if task is None else None  # on a table that costs nothing
+        state = strategy.init(context, torch.Generator().manual_seed(0))
+        first = strategy.ask(context, state) if task is None else None  # on a table that costs nothing
     except SearchError as error:
         return str(error)
     if first is not None and first.fidelity < 1 and not shares:

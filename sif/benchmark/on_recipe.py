@@ -1,4 +1,4 @@
-"""The race on data: a recipe's data and split, a budget for each search, the recipe's final training for each find."""
+"""The race on data: a recipe's data and split, a budget for each search, its final training for what is found."""
 
 import math
 from typing import Any, Literal
@@ -7,21 +7,21 @@ from nasp_core.network import Network
 from nasp_core.search import Found, search, train_genotype
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TrialStrategy
-from sif.benchmark.arena import RacePlan
 from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
+from sif.benchmark.problem import RacePlan
 from sif.benchmark.results import Column, RaceRun
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget, TimeBudget
 from sif.problems.base import Instance
 
-__all__ = ["RecipeArena"]
+__all__ = ["RecipeBenchmark"]
 
 _PILOTS = 3
 
 
-class RecipeArena:
-    """Strategies search the space of a recipe on its data; validation chooses, and test is read once for each find.
+class RecipeBenchmark:
+    """Strategies search the space of a recipe on its data; validation chooses, and test is read once for each found.
 
     All runs have one split, that of the recipe; a run's seed decides weights, batches and what the strategy draws. A
     point that is trained by the recipe's final schedule has one outcome for each seed, whoever trains it.
@@ -47,7 +47,7 @@ class RecipeArena:
 
     @property
     def columns(self) -> list[Column]:
-        """Validation and test metric of the find trained anew, regret among all points trained so, and seconds."""
+        """Validation and test metric of what was found, trained anew; regret among all points trained so; seconds."""
         better: Literal["more", "less"] = "more" if self.task.maximise else "less"
         metrics = [f"valid {self.task.metric}", f"test {self.task.metric}"] if self.instance.has("test") else []
         metrics = metrics or [f"valid {self.task.metric}"]
@@ -71,7 +71,7 @@ class RecipeArena:
             "maximise": self.task.maximise,
         }
 
-    def refusal(self, entrant: Entrant) -> str | None:
+    def unsupported_reason(self, entrant: Entrant) -> str | None:
         """Return why a strategy does not fit the space."""
         return refused(entrant.strategy(gradient=self._gradient), self.instance.space(), self.task)
 
@@ -87,7 +87,7 @@ class RecipeArena:
         return self._one_shot.note(plan)
 
     def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
-        """Search under the budget, train the find by the recipe's final schedule, and read its test metric."""
+        """Search under the budget, train what is found by the recipe's final schedule, and read its test metric."""
         trials = int(plan["trials"]) if "trials" in plan else None
         strategy = entrant.strategy(trials, self._gradient)
         if isinstance(strategy, Strategy):
@@ -112,7 +112,7 @@ class RecipeArena:
         )
 
     def finish(self, runs: list[RaceRun]) -> None:
-        """Add the regret: how much worse a find is than the best point that any run of its seed trained in full."""
+        """Add the regret: how much worse it is than the best point that any run of its seed trained in full."""
         for seed in {run.seed for run in runs}:
             done = [run for run in runs if run.seed == seed and run.status == "done"]
             known = [value for run in done for value in run.whole.values() if math.isfinite(value)]
@@ -143,7 +143,7 @@ class RecipeArena:
         return max(1, math.ceil(self.budget.amount / self._training_seconds))
 
     def _final(self, found: Found, seed: int) -> dict[str, float]:
-        """Return the metrics of the find, trained by the final schedule; the same find is trained and tested once."""
+        """Return the metrics of an architecture trained by the final schedule; each is trained and tested once."""
         key = f"{seed} {found.genotype.to_json()}"
         if key not in self._finals:
             began = self.clock()

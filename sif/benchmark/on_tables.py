@@ -16,10 +16,10 @@ from nasp_core.network import Space
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Proposal, SearchContext, TrialStrategy, explore
 from nasp_core.types import Active
-from sif.benchmark.arena import RacePlan as Sized
 from sif.benchmark.budget import Budget, clock_of
 from sif.benchmark.entrants import Entrant, refused
 from sif.benchmark.one_shot import OneShot
+from sif.benchmark.problem import RacePlan
 from sif.benchmark.results import Column, RaceRun
 from sif.benchmark.spending import BudgetedStrategy, EvaluationBudget
 from sif.cells.networks import CELL_KINDS, CELL_TABLES
@@ -29,34 +29,34 @@ from sif.errors import DataError, RaceError
 from sif.problems import problem
 from sif.spaces.build import make_space
 from sif.spaces.wide_settings import NAME
-from sif.tabular import InteractionTable, TablePlan, arena_of
+from sif.tabular import InteractionTable, TablePlan, task_and_space
 
-__all__ = ["CellTableArena", "InteractionTableArena"]
+__all__ = ["CellTableBenchmark", "InteractionTableBenchmark"]
 
 
 def _found(
-    arena: SearchContext,
+    context: SearchContext,
     strategy: TrialStrategy,
     judge: Callable[[Proposal], float],
     budget_left: EvaluationBudget,
     seed: int,
 ) -> tuple[Active, int]:
-    """Return the best point of a search on a table, of those that were tried with the largest share; and how many were.
+    """Return the best point of a search on a table, of those tried with the largest fidelity; and how many were.
 
     Of equals the first wins. Raises `SearchError` where no point was tried, or none with success.
     """
-    results = explore(arena, BudgetedStrategy(strategy, budget_left), judge, seed=seed)
+    results = explore(context, BudgetedStrategy(strategy, budget_left), judge, seed=seed)
     best = max(results, key=lambda each: (each.proposal.fidelity, each.score), default=None)
     if best is None or best.score == -math.inf:
         raise SearchError(f"{strategy.name} tried {len(results)} points, none of them with success")
     return best.proposal.active, len(results)
 
 
-class CellTableArena:
-    """Multi-trial strategies on a space whose cells were all trained: they are told the true accuracy, in percent."""
+class CellTableBenchmark:
+    """Multi-trial strategies on a space whose cells were all trained: their judge is the true accuracy, in percent."""
 
     def __init__(self, space: str, table: Path, task: str, budget: Budget) -> None:
-        """Read the table of a space of cells; `task` is the data set whose accuracy is told."""
+        """Read the table of a space of cells; `task` is the data set whose accuracy judges."""
         known = CELL_TABLES[space]
         self.truth, self.budget = known.read(table), budget
         self.task, self.best = task or self.truth.names[0], self.truth.best()
@@ -69,7 +69,7 @@ class CellTableArena:
 
     @property
     def columns(self) -> list[Column]:
-        """True accuracies of the find, and the regret on the data set that was told."""
+        """True accuracies of the best architecture, and the regret on the data set that judges."""
         accuracies = [self.task, *(name for name in self.best if name != self.task)]
         return [
             *(Column(name=name, better="more", digits=2) for name in accuracies),
@@ -81,19 +81,19 @@ class CellTableArena:
         facts = {"kind": self.space.name, "task": self.task, "table": self.fingerprint}
         return facts | {"best": self.best, "mean": self.truth.mean()}
 
-    def refusal(self, entrant: Entrant) -> str | None:
+    def unsupported_reason(self, entrant: Entrant) -> str | None:
         """Return why a strategy does not fit the table."""
         return refused(entrant.strategy(), self.space, None, shares=False)
 
-    def plan(self, entrant: Entrant) -> Sized:
+    def plan(self, entrant: Entrant) -> RacePlan:
         """Return the number of evaluations."""
         return {"trials": self.budget.amount}
 
-    def note(self, plan: Sized) -> str | None:
+    def note(self, plan: RacePlan) -> str | None:
         """Say nothing: on a table all stay within the budget."""
         return None
 
-    def run(self, entrant: Entrant, seed: int, plan: Sized) -> RaceRun:
+    def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
         """Search on the table."""
         strategy = entrant.strategy(int(plan["trials"]))
         assert not isinstance(strategy, Strategy)
@@ -127,10 +127,10 @@ class CellTableArena:
         return self._accuracies(proposal.active)[self.task]
 
 
-class InteractionTableArena:
-    """All strategies on a table of trained interaction functions: their finds have a true rank and a regret.
+class InteractionTableBenchmark:
+    """All strategies on a table of trained interaction functions: what they find has a true rank and a regret.
 
-    Multi-trial strategies are told the validation metric of one training (a run's seed picks which); a budget of
+    Multi-trial strategies learn from the validation metric of one training (a run's seed picks which); a budget of
     seconds is spent at the rate that the table notes for each training. One-shot strategies train a supernet on the
     table's data, with its space and schedule, under the same budget in real seconds of one processor core.
     """
@@ -148,7 +148,7 @@ class InteractionTableArena:
 
     @property
     def columns(self) -> list[Column]:
-        """Regret, rank and metric of the find: means over the table's seeds, on the test part."""
+        """Regret, rank and metric of the best architecture: means over the table's seeds, on the test part."""
         metric, more = self.table.metrics(self.task)[0], self.table.maximise(self.task)
         return [
             Column(name="regret", better="less", digits=4),
@@ -162,35 +162,35 @@ class InteractionTableArena:
         facts = {"kind": "interaction-table", "task": self.task, "points": len(self.table.points)}
         return facts | {"made": self.table.made}
 
-    def refusal(self, entrant: Entrant) -> str | None:
+    def unsupported_reason(self, entrant: Entrant) -> str | None:
         """Return why a strategy does not fit the space of the table."""
         strategy = entrant.strategy()
         if isinstance(strategy, Strategy):
-            ground = self._ground()
-            return refused(strategy, ground.space(), ground.task)
-        arena = self._arena(strategy)
-        return refused(strategy, arena.space, arena.task)
+            one_shot = self._one_shot()
+            return refused(strategy, one_shot.space(), one_shot.task)
+        context = self._context(strategy)
+        return refused(strategy, context.space, context.task)
 
-    def plan(self, entrant: Entrant) -> Sized:
+    def plan(self, entrant: Entrant) -> RacePlan:
         """Size a one-shot search to the budget; for trials, count what it pays for on the mean."""
         strategy = entrant.strategy()
         if isinstance(strategy, Strategy):
-            return self._ground().plan(strategy)
+            return self._one_shot().plan(strategy)
         if self.budget.unit != "seconds":
             return {"trials": max(1.0, float(math.floor(self.budget.evaluations(self.trained.training.epochs))))}
         seconds = [self.table.seconds(self.task, point) for point in self.table.points]
         return {"trials": max(1.0, float(math.ceil(self.budget.amount * len(seconds) / sum(seconds))))}
 
-    def note(self, plan: Sized) -> str | None:
+    def note(self, plan: RacePlan) -> str | None:
         """Say when a one-shot search cannot stay within the budget."""
-        return None if "trials" in plan else self._ground().note(plan)
+        return None if "trials" in plan else self._one_shot().note(plan)
 
-    def run(self, entrant: Entrant, seed: int, plan: Sized) -> RaceRun:
-        """Search, and look the find up."""
+    def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
+        """Search, and look the best architecture up."""
         strategy = entrant.strategy(int(plan.get("trials", 1)))
         if isinstance(strategy, Strategy):
-            ground = self._ground()
-            found, seconds = ground.run(strategy, int(plan["epochs"]), seed)
+            one_shot = self._one_shot()
+            found, seconds = one_shot.run(strategy, int(plan["epochs"]), seed)
             point: Active | Genotype = found.genotype
             key, effort = found.genotype.key(), {"epochs": plan["epochs"]}
         else:
@@ -206,7 +206,7 @@ class InteractionTableArena:
                 spent += seconds_of(proposal)
                 return judge(proposal)
 
-            point, count = _found(self._arena(strategy), strategy, score, budget_left, seed)
+            point, count = _found(self._context(strategy), strategy, score, budget_left, seed)
             key, effort, seconds = self.table.space().genotype(point).key(), {"points": float(count)}, spent
         return RaceRun(
             strategy=entrant.name,
@@ -221,13 +221,13 @@ class InteractionTableArena:
     def finish(self, runs: list[RaceRun]) -> None:
         """Add nothing: the table knows the best point."""
 
-    def _arena(self, strategy: TrialStrategy) -> SearchContext:
+    def _context(self, strategy: TrialStrategy) -> SearchContext:
         """Return where a multi-trial strategy proposes: the table alone, with its data for one that asks them too."""
         bare = SearchContext(self.table.space())
         if refused(strategy, *bare) is None:
             return bare
-        ground = self._ground()
-        return SearchContext(ground.space(), ground.task)
+        one_shot = self._one_shot()
+        return SearchContext(one_shot.space(), one_shot.task)
 
     def _evaluations(self) -> float:
         return max(1.0, self.budget.evaluations(self.trained.training.epochs))
@@ -238,12 +238,12 @@ class InteractionTableArena:
     def _truth(self, point: Active | Genotype) -> dict[str, float]:
         regret = self.table.regret(self.task, point)
         if not math.isfinite(regret):
-            raise SearchError("its find diverges when it is trained")
+            raise SearchError("its best architecture diverges when it is trained")
         metric = f"test {self.table.metrics(self.task)[0]}"
         rank = float(self.table.rank(self.task, point))
         return {"regret": regret, "rank": rank, metric: self.table.metric(self.task, point)}
 
-    def _ground(self) -> OneShot:
+    def _one_shot(self) -> OneShot:
         """Return the table's data, space and schedule, for one-shot strategies; `DataError` where data differ."""
         if self._loaded is None:
             made = self.table.made
@@ -253,7 +253,7 @@ class InteractionTableArena:
                     f"{data.source} is not what the table was made on: fingerprint {data.fingerprint()}, "
                     f"there {made['fingerprint']}"
                 )
-            task, _ = arena_of(data, self.trained)
+            task, _ = task_and_space(data, self.trained)
             clock = clock_of(torch.device("cpu"))
             settings, training = self.trained.settings, self.trained.training
             self._loaded = OneShot(

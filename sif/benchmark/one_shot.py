@@ -10,8 +10,8 @@ from nasp_core.optimise import Training
 from nasp_core.search import Found, search
 from nasp_core.strategy import Strategy
 from nasp_core.types import Task
-from sif.benchmark.arena import RacePlan
 from sif.benchmark.budget import Budget, Clock, Sizing
+from sif.benchmark.problem import RacePlan
 
 __all__ = ["OneShot", "passes_of"]
 
@@ -80,7 +80,7 @@ class OneShot:
         return f"beyond the budget: its least search, one epoch and the selection after it, takes {least:.1f} {unit}"
 
     def run(self, strategy: Strategy, epochs: int, seed: int) -> tuple[Found, float]:
-        """Return the find of a search of that many epochs, and the seconds it took."""
+        """Return what a search of that many epochs found, and the seconds it took."""
         began = self.clock()
         found = search(self.space(), self.task, strategy, self._of(epochs), final=self.final, seed=seed)
         return found, self.clock() - began

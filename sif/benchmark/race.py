@@ -13,9 +13,9 @@ import torch
 from nasp_core.errors import NaspError
 from nasp_core.loop import Observer
 from nasp_core.strategy import Strategy
-from sif.benchmark.arena import BenchmarkProblem, RacePlan
 from sif.benchmark.budget import Budget
 from sif.benchmark.entrants import Entrant
+from sif.benchmark.problem import BenchmarkProblem, RacePlan
 from sif.benchmark.results import RACE_SCHEMA_VERSION, Race, RaceRow, RaceRun, ordered, spread
 from sif.benchmark.scores import ScoreRace
 from sif.checkpoint import write_atomically
@@ -32,7 +32,7 @@ _FAILURES = (NaspError, ArithmeticError, RuntimeError, ValueError, LookupError)
 
 @shielded(draws=True)
 def race(
-    arena: BenchmarkProblem,
+    problem: BenchmarkProblem,
     entrants: Sequence[Entrant],
     *,
     seeds: int,
@@ -45,54 +45,69 @@ def race(
     """Let every entrant search with the seeds 0 to `seeds` - 1; write `results.json` into `out`, and return it.
 
     A finished run is kept in `out` at once, and read back when the same race is asked for again: after a kill, with
-    more seeds or with other entrants. Raises `RaceError` where `out` holds another race. `scores` are raced beside.
+    more seeds or with other entrants.
+
+    Args:
+        problem: Data or a table.
+        entrants: The strategies.
+        seeds: How often each searches.
+        budget: Of each search.
+        out: The folder of the race.
+        scores: Training-free scores, which are raced beside.
+        device: Whose name the results note; None: the CPU.
+        progress: Shows how many runs are done.
+
+    Raises:
+        RaceError: `out` holds another race, or `seeds` is below 1.
     """
     if seeds < 1:
         raise RaceError(f"--seeds {seeds}; run every strategy once or more")
     journal = Journal(out, "race", "give another --out", RaceError)
-    with journal.opened({"arena": arena.describe(), "budget": _plain(budget), "versions": versions()}, "racing"):
-        rows = _rows(arena, entrants, seeds, journal, progress or Observer())
-        told = Race(
+    with journal.opened({"benchmark": problem.describe(), "budget": _plain(budget), "versions": versions()}, "racing"):
+        rows = _rows(problem, entrants, seeds, journal, progress or Observer())
+        result = Race(
             schema_version=RACE_SCHEMA_VERSION,
-            arena=arena.describe(),
+            benchmark=problem.describe(),
             budget=_plain(budget),
             seeds=list(range(seeds)),
-            columns=arena.columns,
-            rows=ordered(rows, arena.columns[0]),
+            columns=problem.columns,
+            rows=ordered(rows, problem.columns[0]),
             scores=[] if scores is None else scores.rows(seeds, journal),
             versions=versions(),
             hardware=hardware(device or torch.device("cpu")),
         ).model_dump(mode="json")
-        write_atomically(out / "results.json", json.dumps(told, indent=2) + "\n")
-    return told
+        write_atomically(out / "results.json", json.dumps(result, indent=2) + "\n")
+    return result
 
 
 def _rows(
-    arena: BenchmarkProblem, entrants: Sequence[Entrant], seeds: int, journal: Journal, progress: Observer
+    problem: BenchmarkProblem, entrants: Sequence[Entrant], seeds: int, journal: Journal, progress: Observer
 ) -> list[RaceRow]:
     """Run all that is not refused, and return a row for each entrant."""
-    refusals = {entrant.name: arena.refusal(entrant) for entrant in entrants}
+    unsupported = {entrant.name: problem.unsupported_reason(entrant) for entrant in entrants}
     progress.stage("race")
-    progress.started("runs", sum(reason is None for reason in refusals.values()) * seeds, 0)
+    progress.started("runs", sum(reason is None for reason in unsupported.values()) * seeds, 0)
     notes: dict[str, str | None] = {}
     runs: dict[str, list[RaceRun]] = {entrant.name: [] for entrant in entrants}
-    for entrant in (entrant for entrant in entrants if refusals[entrant.name] is None):
+    for entrant in (entrant for entrant in entrants if unsupported[entrant.name] is None):
         for seed in range(seeds):
-            runs[entrant.name].append(_run(arena, entrant, seed, journal))
+            runs[entrant.name].append(_run(problem, entrant, seed, journal))
             progress.stepped()
             progress.logged({})
         if any(run.status == "done" for run in runs[entrant.name]):
-            notes[entrant.name] = arena.note(_plan(arena, entrant, journal))
-    arena.finish([run for own in runs.values() for run in own])
-    return [_row(entrant, refusals[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants]
+            notes[entrant.name] = problem.note(_plan(problem, entrant, journal))
+    problem.finish([run for own in runs.values() for run in own])
+    return [
+        _row(entrant, unsupported[entrant.name], notes.get(entrant.name), runs[entrant.name]) for entrant in entrants
+    ]
 
 
-def _run(arena: BenchmarkProblem, entrant: Entrant, seed: int, journal: Journal) -> RaceRun:
+def _run(problem: BenchmarkProblem, entrant: Entrant, seed: int, journal: Journal) -> RaceRun:
     """Return a run: as it is kept, or done now."""
 
     def make() -> dict[str, Any]:
         try:
-            run = arena.run(entrant, seed, _plan(arena, entrant, journal))
+            run = problem.run(entrant, seed, _plan(problem, entrant, journal))
         except _FAILURES as error:
             reason = f"{type(error).__name__}: {str(error).strip()}"
             parts = entrant.strategy().describe()
@@ -102,9 +117,9 @@ def _run(arena: BenchmarkProblem, entrant: Entrant, seed: int, journal: Journal)
     return RaceRun(**journal.once(f"{entrant.name} seed {seed}", make, _settings(entrant)))
 
 
-def _plan(arena: BenchmarkProblem, entrant: Entrant, journal: Journal) -> RacePlan:
+def _plan(problem: BenchmarkProblem, entrant: Entrant, journal: Journal) -> RacePlan:
     """Return the plan of an entrant: as it is kept, or made now."""
-    plan: RacePlan = journal.once(f"{entrant.name} plan", lambda: arena.plan(entrant), _settings(entrant))
+    plan: RacePlan = journal.once(f"{entrant.name} plan", lambda: problem.plan(entrant), _settings(entrant))
     return plan
 
 
@@ -113,21 +128,21 @@ def _settings(entrant: Entrant) -> list[Any]:
     return [entrant.strategy().describe(), {key: repr(value) for key, value in entrant.settings.items()}]
 
 
-def _row(entrant: Entrant, refusal: str | None, note: str | None, runs: list[RaceRun]) -> RaceRow:
+def _row(entrant: Entrant, unsupported: str | None, note: str | None, runs: list[RaceRun]) -> RaceRow:
     strategy = entrant.strategy()
     done = [run for run in runs if run.status == "done"]
-    finds = Counter(str(run.found) for run in done)
+    best = Counter(str(run.found) for run in done)
     failures = list(dict.fromkeys(str(run.reason) for run in runs if run.status == "failed"))
     first = done[0] if done else RaceRun(strategy=entrant.name, seed=0, parts=strategy.describe(), status="failed")
     return RaceRow(
         strategy=entrant.name,
         kind="one-shot" if isinstance(strategy, Strategy) else "multi-trial",
         parts=first.parts,
-        status="refused" if refusal is not None else "done" if done else "failed",
-        reason=refusal or "; ".join(failures) or None,
+        status="refused" if unsupported is not None else "done" if done else "failed",
+        reason=unsupported or "; ".join(failures) or None,
         note=note,
         figures={name: spread([run.figures[name] for run in done]) for name in first.figures},
-        finds=dict(finds.most_common()),
+        best_architectures=dict(best.most_common()),
         effort={name: spread([run.effort[name] for run in done]) for name in first.effort},
         runs=runs,
     )

@@ -11,7 +11,7 @@ from sif.results import StrictModel
 
 __all__ = ["RACE_SCHEMA_VERSION", "Column", "Race", "RaceRow", "RaceRun", "RaceSpread", "ScoreRow", "ordered", "spread"]
 
-RACE_SCHEMA_VERSION = 1
+RACE_SCHEMA_VERSION = 2
 
 
 class RaceSpread(StrictModel):
@@ -51,7 +51,8 @@ class RaceRun(StrictModel):
 class RaceRow(StrictModel):
     """A strategy over all seeds; `refused` with the reason where it cannot search the space.
 
-    `finds` counts the genotypes found, `note` says what a reader must know (that it went beyond the budget).
+    `best_architectures` counts the genotypes found, `note` says what a reader must know (such as that it exceeded
+    the budget).
     """
 
     strategy: str
@@ -61,7 +62,7 @@ class RaceRow(StrictModel):
     reason: str | None
     note: str | None
     figures: dict[str, RaceSpread]
-    finds: dict[str, int]
+    best_architectures: dict[str, int]
     effort: dict[str, RaceSpread]
     runs: list[RaceRun]
 
@@ -77,10 +78,10 @@ class ScoreRow(StrictModel):
 
 
 class Race(StrictModel):
-    """All that a race told."""
+    """The outcome of a race."""
 
     schema_version: int
-    arena: dict[str, Any]
+    benchmark: dict[str, Any]
     budget: dict[str, Any]
     seeds: list[int]
     columns: list[Column]

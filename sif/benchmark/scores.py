@@ -42,14 +42,19 @@ class ScoreRace:
             raise RaceError(f"--cells {self.cells}; an order needs 2 or more")
 
     def rows(self, seeds: int, journal: Journal) -> list[ScoreRow]:
-        """Return a row for each score: mean and deviation of its rank correlations over the seeds."""
+        """Return a row for each score: mean and deviation of its rank correlations over the seeds.
+
+        Args:
+            seeds: How many batches and drawings of cells.
+            journal: Keeps what a seed gave, and reads it back.
+        """
         depends = [self.names, self.table, self.cells, self.batch_size, list(map(str, self.changes))]
-        told = [journal.once(f"scores seed {seed}", partial(self._scored, seed), depends) for seed in range(seeds)]
+        results = [journal.once(f"scores seed {seed}", partial(self._scored, seed), depends) for seed in range(seeds)]
         rows = []
         for name in self.names:
-            found = [one["correlations"][name] for one in told if name in one["correlations"]]
+            found = [one["correlations"][name] for one in results if name in one["correlations"]]
             found = [each for each in found if all(map(math.isfinite, each.values()))]
-            reasons = dict.fromkeys(one["reasons"][name] for one in told if name in one["reasons"])
+            reasons = dict.fromkeys(one["reasons"][name] for one in results if name in one["reasons"])
             rows.append(
                 ScoreRow(
                     score=name,
@@ -64,7 +69,7 @@ class ScoreRace:
     def _scored(self, seed: int) -> dict[str, Any]:
         from sif.scoring import score_points
 
-        told = score_points(
+        results = score_points(
             CELL_TABLES[self.space].recipe,
             scores=self.names,
             points=self.cells,
@@ -76,4 +81,4 @@ class ScoreRace:
             device=self.device,
             root=self.root,
         )
-        return {"correlations": told.correlations, "reasons": told.reasons}
+        return {"correlations": results.correlations, "reasons": results.reasons}

@@ -54,7 +54,7 @@ class CellProblem(Problem):
     def check(self, recipe: CellRecipe, facts: dict[str, int] | None = None) -> None:
         """Build everything a recipe names, without data; raises `RecipeError` listing all that does not fit."""
         guess = facts or self.least_facts
-        problems = recipe.tried(
+        problems = recipe.build_problems(
             {
                 "space": lambda: make_supernet(recipe, guess),
                 "network": lambda: _network_alone(recipe, guess),
@@ -62,7 +62,7 @@ class CellProblem(Problem):
                 "train": lambda: recipe.training("train"),
             }
         )
-        problems += recipe.misplaced()
+        problems += recipe.misplaced_settings()
         train, pictures = recipe.train, getattr(recipe, "pictures", None)
         if pictures is not None and not pictures.holdout and (train.evaluate_every or train.keep_best):
             why = "there is nothing to validate on with pictures.holdout = 0; set it to 0, or hold some pictures out"
@@ -182,7 +182,7 @@ class CellInstance(Instance):
         }
 
     def random(self, engine: Searches, found: State) -> dict[str, ComparedModel]:
-        """Random search that takes as long as the search, or as many trials as given; then the same final training.
+        """Search at random for as long as the search took, or as many trials as given; then train its best.
 
         How many trials fit is told by the seconds of the first ones.
         """
@@ -196,7 +196,7 @@ class CellInstance(Instance):
             trials = max(_PROBES, round(_PROBES * found["seconds"] / probe["seconds"]))
         drawn = engine.search(Random(trials=trials), "random search", short)
         genotype = Genotype.from_json(drawn["genotype"])
-        trained = engine.train("train random search's find", genotype) if self.retrains else None
+        trained = engine.train("train random search's best", genotype) if self.retrains else None
         network = self.build(genotype)
         if trained is not None:
             network.load_state_dict(trained["weights"])

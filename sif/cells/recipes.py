@@ -56,7 +56,7 @@ class TextRecipe(StrictTable):
 
 
 class CompareRecipe(StrictTable):
-    """Random search beside the find, under the same budget; both end in the same final training.
+    """Random search beside the best cell, under the same budget; both end in the same final training.
 
     It trains random cells for `random_epochs` each and keeps the best on validation: as many as take the seconds of the
     search, or `random_trials` (which makes two runs alike to the bit). With random_epochs none it is left out.
@@ -69,7 +69,7 @@ class CompareRecipe(StrictTable):
 class CellRecipe(BaseRecipe):
     """What the recipes of cells share: budgets, the final network, the cells to compare with.
 
-    `retrain`: whether the search ends with the final training of the find (else `sif train RUN` does it).
+    `retrain`: whether the search ends with the final training of the best cell (else `sif train RUN` does it).
     """
 
     budget: str = "full"

@@ -13,9 +13,9 @@ from sif.benchmark import (
     entrants_of,
     folder_of,
     race,
-    recipe_arena,
+    recipe_benchmark,
     strategy_settings,
-    table_arena,
+    table_benchmark,
 )
 from sif.cells.networks import CELL_TABLES
 from sif.cli.app import console, data_root, emit, guarded, remark
@@ -27,7 +27,7 @@ from sif.sheet import Line, Table
 __all__ = ["benchmark", "print_race"]
 
 _LONGEST = 40
-"""How long a find may be to stand in the table."""
+"""How long the key of an architecture may be to stand in the table."""
 
 
 @guarded
@@ -69,16 +69,17 @@ def benchmark(
     if recipe:
         if table or task:
             raise RaceError("--table and --task are for a race on a table (--space), not on a recipe; leave them out")
-        arena: Any = recipe_arena(recipe, amount, data=data, changes=others, device=device, root=data_root())
-        entrants = arena.with_own_settings(entrants)
-        threads: Any = arena.instance.threads()
+        problem: Any = recipe_benchmark(recipe, amount, data=data, changes=others, device=device, root=data_root())
+        entrants = problem.with_own_settings(entrants)
+        threads: Any = problem.instance.threads()
     else:
         if others:
             raise RaceError(f"--set {others[0]} changes a recipe, and --space {space} is a table; leave it out")
-        arena, threads = table_arena(space, amount, table=table, task=task, data=data, root=data_root()), nullcontext()
-    folder = out or folder_of(Path(recipe).stem or space, arena, amount)
+        problem = table_benchmark(space, amount, table=table, task=task, data=data, root=data_root())
+        threads = nullcontext()
+    folder = out or folder_of(Path(recipe).stem or space, problem, amount)
     with TerminalProgress() as progress, threads:
-        told = race(arena, entrants, seeds=seeds, budget=amount, out=folder, scores=ranked, progress=progress)
+        told = race(problem, entrants, seeds=seeds, budget=amount, out=folder, scores=ranked, progress=progress)
     if as_json:
         emit(told | {"race": str(folder)})
     else:
@@ -98,22 +99,22 @@ def _score_race(scores: str, space: str, table: str, cells: int, device: str) ->
 def print_race(told: dict[str, Any], folder: Path) -> None:
     """Print a race: a row a strategy, best first, the best mean of each column in bold; then what must be known."""
     columns = told["columns"]
-    finds = [next(iter(row["finds"].items())) for row in told["rows"] if row["finds"]]
-    short = all(len(find) <= _LONGEST for find, _ in finds)
+    found = [next(iter(row["best_architectures"].items())) for row in told["rows"] if row["best_architectures"]]
+    short = all(len(key) <= _LONGEST for key, _ in found)
     best = [_best(told["rows"], column) for column in columns]
     lines = []
     for row in (row for row in told["rows"] if row["status"] == "done"):
         spreads = [row["figures"].get(column["name"]) for column in columns]
-        find, times = next(iter(row["finds"].items()))
+        key, times = next(iter(row["best_architectures"].items()))
         effort = ", ".join(f"{spread['mean']:.0f} {name}" for name, spread in row["effort"].items())
-        after = (effort, f"{find} ({times})") if short else (effort,)
+        after = (effort, f"{key} ({times})") if short else (effort,)
         lines.append(_line(row["strategy"], spreads, [column["digits"] for column in columns], best, after))
     lines += [Line((row["strategy"], row["status"])) for row in told["rows"] if row["status"] != "done"]
     heads = ("strategy", *(column["name"] for column in columns), "effort", *(["found most"] if short else []))
     print_table(Table(heads, tuple(lines), text=(0, len(columns) + 1, len(columns) + 2)))
     unit = "s" if told["budget"]["unit"] == "seconds" else told["budget"]["unit"]
     console.print(
-        f"{_where(told['arena'])}; budget {told['budget']['amount']:g} {unit} a search; "
+        f"{_where(told['benchmark'])}; budget {told['budget']['amount']:g} {unit} a search; "
         f"mean ± sample standard deviation over {len(told['seeds'])} seeds",
     )
     _print_scores(told["scores"])
@@ -180,13 +181,14 @@ def _best(rows: list[dict[str, Any]], column: dict[str, Any]) -> float | None:
     return found
 
 
-def _where(arena: dict[str, Any]) -> str:
+def _where(problem: dict[str, Any]) -> str:
     """Return in a few words where a race was run."""
-    if arena["kind"] == "recipe":
-        data, split = arena["dataset"], arena["split"]
+    if problem["kind"] == "recipe":
+        data, split = problem["dataset"], problem["split"]
         return f"{data['name']}, split {split['kind']} {split['fingerprint']}"
-    if arena["kind"] in CELL_TABLES:
-        best = ", ".join(f"{name} {value:.2f}" for name, value in arena["best"].items())
-        return f"{CELL_TABLES[arena['kind']].benchmark}, told the accuracy on {arena['task']}, best of each {best}"
-    made = arena["made"]
-    return f"table of {arena['points']} interaction functions on {made['data']}, task {arena['task']}"
+    if problem["kind"] in CELL_TABLES:
+        best = ", ".join(f"{name} {value:.2f}" for name, value in problem["best"].items())
+        name = CELL_TABLES[problem["kind"]].benchmark
+        return f"{name}, judged by the accuracy on {problem['task']}, best of each {best}"
+    made = problem["made"]
+    return f"table of {problem['points']} interaction functions on {made['data']}, task {problem['task']}"

@@ -1,4 +1,4 @@
-"""`sif score`: points of a space, or a find, ranked without training."""
+"""`sif score`: points of a space, or the best architecture of a run, ranked without training."""
 
 import math
 from dataclasses import asdict
@@ -18,7 +18,9 @@ __all__ = ["print_scores", "score"]
 
 @guarded
 def score(
-    target: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or the run whose find is scored.")],
+    target: Annotated[
+        str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or the run whose best architecture is scored.")
+    ],
     scores: Annotated[
         str, typer.Option("--score", metavar="NAME,...", help=f"Scores, the first ranks: {', '.join(PROXIES)}.")
     ] = "",

@@ -52,7 +52,7 @@ def isolated(job: dict[str, Any], config: ComparisonConfig, table: Path, observe
             try:
                 process.stdin.write(json.dumps(given))
                 process.stdin.close()
-                refusal = _listened(process.stdout, observer or Observer())
+                reason = _listened(process.stdout, observer or Observer())
             except BaseException:
                 process.kill()
                 raise
@@ -60,7 +60,7 @@ def isolated(job: dict[str, Any], config: ComparisonConfig, table: Path, observe
             state: State = load_tree(outcome)
             return state
         said.seek(0)
-        raise NotRun(refusal or _reason(process.returncode, said.read().decode(errors="replace")))
+        raise NotRun(reason or _reason(process.returncode, said.read().decode(errors="replace")))
 
 
 def in_this_process(method: Method, table: PairTable, config: ComparisonConfig, observer: Observer) -> State:
@@ -79,17 +79,17 @@ def in_this_process(method: Method, table: PairTable, config: ComparisonConfig, 
 
 def _listened(lines: Any, observer: Observer) -> str:
     """Pass the progress on; return what the process gave as its reason to stop, if anything."""
-    refusal = ""
+    reason = ""
     for line in lines:
         message = json.loads(line)
         if "refused" in message:
-            refusal = message["refused"]
+            reason = message["refused"]
         elif "started" in message:
             observer.started(*message["started"])
         else:
             observer.stepped()
             observer.logged({})
-    return refusal
+    return reason
 
 
 def _reason(code: int, said: str) -> str:

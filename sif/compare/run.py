@@ -61,7 +61,7 @@ def compare_run(
         budget: seconds of tuning for each.
         seeds: how often each chosen method is trained.
         root: folder of data sets.
-        progress: told of trainings.
+        progress: shows the trainings.
 
     Returns:
         What `compare.json` holds (docs/compare.md).

@@ -30,7 +30,7 @@ class Paired:
 def paired(
     ours: FloatArray, theirs: FloatArray, *, flips: int = 9_999, resamples: int = 4_999, seed: int = 0
 ) -> list[Paired]:
-    """Compare a method with others, user by user: `ours` `[users]`, `theirs` `[methods, users]`, of the same users.
+    """Compare a method with others, user by user.
 
     The test is the two-sided sign-flip (randomisation) test of the mean difference. Under the null hypothesis the two
     methods are exchangeable for each user, so that a user's difference is as likely with either sign; p is the share of
@@ -39,10 +39,18 @@ def paired(
     distributed like. It tests the figure that the table shows, which Wilcoxon's signed-rank test does not: that one
     tests a centre of ranks, and leaves out users without a difference, of whom a ranking metric has many.
 
-    The interval is the percentile bootstrap's, `resamples` drawings of users with replacement. Both speak of other
-    users of the same kind, on this split; other splits and seeds are not in them. All methods share the drawings.
+    The interval is the percentile bootstrap's. Both speak of other users of the same kind, on this split; other splits
+    and seeds are not in them. All methods share the drawings.
 
-    Raises DataError for shapes that disagree, values that are not finite, and fewer than 2 users.
+    Args:
+        ours: Metric of each user, `[users]`.
+        theirs: The same of the others, `[methods, users]`.
+        flips: Random choices of signs.
+        resamples: Drawings of users with replacement.
+        seed: Of both.
+
+    Raises:
+        DataError: Shapes disagree, values are not finite, or there are fewer than 2 users.
     """
     others = np.atleast_2d(theirs)
     if ours.ndim != 1 or others.shape[1:] != ours.shape:

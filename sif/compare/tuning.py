@@ -24,7 +24,7 @@ _SCORES = 1 << 19  # made at once in an evaluation, of one user at least: what a
 
 @dataclass(frozen=True, slots=True)
 class ComparisonConfig:
-    """On what terms methods are compared.
+    """How methods are compared.
 
     - `metric`, `k`: what chooses on validation and is tested, over the first k places.
     - `budget`: seconds of tuning for each method; a point is begun when the longest so far would still fit, the first
@@ -93,13 +93,19 @@ class _Tuned:
 def run_method(method: Method, table: PairTable, config: ComparisonConfig, observer: Observer | None = None) -> State:
     """Tune a method, train it with every seed, judge it; return plain data and tensors.
 
-    The first seed tunes; its model at the chosen point is the first that is judged. Methods see the table without its
-    test part. `observer` is shown every training; those that the budget leaves out count as done.
+    The first seed tunes; its model at the chosen point is the first that is judged.
 
-    The outcome: `settings`, `valid` (all metrics at the choice), `trials` (settings, metric, seconds), `points`,
-    `tuning_seconds`, `seeds`, `fit_seconds` (for each seed), `test` (all metrics for each seed), `users` int64 `[n]`,
-    `values` float64 `[seeds, n]` (the config's metric), `parameters`, `test_reads`, `read_back` (whether the method
-    only read what was trained before).
+    Args:
+        method: What is trained.
+        table: The pairs; methods see them without the test part.
+        config: Metric, budget and seeds.
+        observer: Is shown every training; those that the budget leaves out count as done.
+
+    Returns:
+        `settings`, `valid` (all metrics at the choice), `trials` (settings, metric, seconds), `points`,
+        `tuning_seconds`, `seeds`, `fit_seconds` (for each seed), `test` (all metrics for each seed), `users` int64
+        `[n]`, `values` float64 `[seeds, n]` (the config's metric), `parameters`, `test_reads`, `read_back` (whether the
+        method only read what was trained before).
     """
     judge, hidden = Judge(table, config), table.without_test()
     seeds = config.seeds[:1] if method.deterministic else config.seeds

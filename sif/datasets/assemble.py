@@ -106,9 +106,9 @@ def _met(
     """The rows of all tables, one after the other, that a rule says were met."""
     found, starts = [], np.searchsorted(label, np.arange(len(tables) + 1))
     for place, (table, said) in enumerate(zip(tables, notes, strict=True)):
-        rows, told = rule(values[starts[place] : starts[place + 1]], table.origin.name)
+        rows, remarks = rule(values[starts[place] : starts[place + 1]], table.origin.name)
         found.append(rows + starts[place])
-        said += told
+        said += remarks
     return np.concatenate(found)
 
 

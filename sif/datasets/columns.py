@@ -101,13 +101,13 @@ class ColumnNames:
 
 
 def position(name: str) -> int | None:
-    """The 0-based place that a number names; None for what is no position."""
+    """Return the 0-based place that a number names; None for what is no position."""
     number = name.removesuffix(REST)
     return int(number) - 1 if re.fullmatch(r"[1-9]\d{0,5}", number) else None
 
 
 def plain(name: str) -> str:
-    """A column's name without the type that RecBole's atomic files write after it."""
+    """Return a column's name without the type that RecBole's atomic files write after it."""
     return re.sub(r":(token|float)(_seq)?$", "", name.strip())
 
 
@@ -228,23 +228,23 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def spelled(name: str) -> list[str]:
-    """The roles that a column's name gives away."""
+    """Return the roles that a column's name gives away."""
     return [role for role in ROLES if normal(name) in _SPELLINGS[role]]
 
 
 def spelt(role: str) -> tuple[str, ...]:
-    """The spellings of a role, as `normal` gives them, the likeliest first."""
+    """Return the spellings of a role, as `normal` gives them, the likeliest first."""
     return _SPELLINGS[role]
 
 
 def recognised(names: Sequence[str]) -> int:
-    """How many of user and item these column names give away; 2 is a header."""
+    """Return how many of user and item these column names give away; 2 is a header."""
     known = {normal(name) for name in names}
     return sum(bool(known & set(_SPELLINGS[role])) for role in ("user", "item"))
 
 
 def naming(names: dict[str, str], file: bool, head: str = "Name columns so") -> list[str]:
-    """How to name columns, in the words of each door: what to type, and what to write in Python."""
+    """Return how to name columns, in the words of each door: what to type, and what to write in Python."""
     if not names:
         return []
     typed = " ".join("--set " + shlex.quote(f"columns.{role}={name}") for role, name in names.items())
@@ -255,7 +255,7 @@ def naming(names: dict[str, str], file: bool, head: str = "Name columns so") -> 
 
 
 def short(text: str, most: int = 60) -> str:
-    """A value as an error shows it: never as long as the file."""
+    """Return a value as an error shows it: never as long as the file."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

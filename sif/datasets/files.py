@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 
-from sif.checkpoint import writing
 from sif.datasets.entries import Download, Entry, PicturesEntry, RatingsEntry
 from sif.errors import DataError, WriteError
 
@@ -30,6 +29,10 @@ def locate(entry: Entry, root: Path | None = None) -> Path | None:
 
     The first of: the unpacked folder under the root, the archive under the root (whole, by its checksum), the folder
     of another package (RecBole's copy, Debian's dataset-fashion-mnist). None when there is none of them.
+
+    Args:
+        entry: The catalogued data set.
+        root: Folder of data sets; None: `data_root()`.
     """
     base = data_root(root)
     if _holds(base / entry.folder, entry):
@@ -44,10 +47,16 @@ def locate(entry: Entry, root: Path | None = None) -> Path | None:
 
 
 def fetch(entry: Entry, root: Path | None = None) -> Path:
-    """Return the folder that holds the data, or the archive that is read as it is: found, or downloaded and checked.
+    """Return the folder that holds a data set, or the archive that is read as it is: found, or downloaded and checked.
 
-    Ratings are unpacked. Raises DataError, with what to fetch and where to put it, when there is no copy and the
-    download fails.
+    Ratings are unpacked.
+
+    Args:
+        entry: The catalogued data set.
+        root: Folder of data sets; None: `data_root()`.
+
+    Raises:
+        DataError: There is no copy and the download fails; with what to fetch and where to put it.
     """
     base = data_root(root)
     found = locate(entry, root)
@@ -91,7 +100,7 @@ def _holds(folder: Path, entry: Entry) -> bool:
 
 
 def digest_of(path: Path) -> str | None:
-    """The SHA-256 of a file in hex; None where there is none."""
+    """Return the SHA-256 of a file in hex; None where there is none."""
     return _digest(path, "sha256") if path.is_file() else None
 
 
@@ -183,6 +192,8 @@ def _use(entry: Entry) -> str:
 
 def _unpack(archive: Path, entry: RatingsEntry, base: Path) -> Path:
     """Take the few files that are read out of the archive, to names of our own choice; the ratings come last."""
+    from sif.checkpoint import writing  # brings torch, which naming and finding data sets does without
+
     folder = base / entry.folder
     wanted = ("README", "README.txt", "README.html", entry.titles.file, entry.ratings.file)
     try:

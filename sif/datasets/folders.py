@@ -26,7 +26,7 @@ _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def is_glob(source: str) -> bool:
-    """Whether a source that is no path stands for files by its pattern."""
+    """Return whether a source that is no path stands for files by its pattern."""
     return glob.has_magic(source) and not Path(source).exists()
 
 

@@ -20,7 +20,7 @@ __all__ = ["from_pandas", "from_polars", "is_pandas", "read_parquet", "refuse_se
 
 
 def is_pandas(source: object) -> bool:
-    """Whether this is a pandas DataFrame, without importing pandas."""
+    """Return whether this is a pandas DataFrame, without importing pandas."""
     kind = type(source)
     return kind.__module__.split(".")[0] == "pandas" and kind.__name__ == "DataFrame"
 

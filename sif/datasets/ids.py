@@ -92,7 +92,7 @@ def one_form(found: Ids) -> Ids:
 
 
 def plain_integers(texts: pl.Series) -> pl.Series:
-    """Int64 where the text is an integer as Python would write it ("7", "-7"; not "07", "7.0"), null elsewhere."""
+    """Return Int64 where the text is an integer as Python would write it ("7", "-7"; not "07", "7.0"), else null."""
     numbers = texts.cast(pl.Int64, strict=False)
     return numbers.set(numbers.cast(pl.String) != texts, None)
 
@@ -104,7 +104,7 @@ def other_form(texts: pl.Series) -> pl.Series:
 
 
 def series_of(ids: Iterable[Any]) -> pl.Series:
-    """Any sequence as a polars series; what polars would guess at stays an object."""
+    """Return any sequence as a polars series; what polars would guess at stays an object."""
     if isinstance(ids, pl.Series):
         return ids
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iuf":
@@ -113,7 +113,7 @@ def series_of(ids: Iterable[Any]) -> pl.Series:
 
 
 def objects(name: str, cells: Sequence[Any]) -> pl.Series:
-    """A series of text or integers where all are, of objects else."""
+    """Return a series of text or integers where all are, of objects else."""
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds == {str}:
         return pl.Series(name, cells, dtype=pl.String)

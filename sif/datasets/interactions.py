@@ -158,16 +158,20 @@ class Interactions:
         name: str = "matrix",
         weight: Literal["values", "repeats"] | None = None,
     ) -> "Interactions":
-        """Take a scipy sparse matrix [users, items], of any format.
+        """Take a scipy sparse matrix of any format; a boolean one is implicit feedback.
 
-        Ids are the row and column numbers, empty ones included, unless vocabularies are given. Stored zeros are
-        dropped and repeated entries keep the last one (both noted). A boolean matrix is implicit feedback.
+        Stored zeros are dropped and repeated entries keep the last one (both noted).
 
-        With `weight` the values are weights too, or each entry weighs 1 (`repeats`): the weights of repeated entries
-        are added up, and values of 0 or less are no entries where they are weights (noted).
+        Args:
+            matrix: Real, `[users, items]`.
+            users: Ids of the rows; None: their numbers, empty ones included.
+            items: Ids of the columns, likewise.
+            name: What messages call it.
+            weight: `values`: the values are weights too; `repeats`: each entry weighs 1. Weights of repeated entries
+                are added up, and values of 0 or less are no entries where they are weights (noted).
 
-        Raises DataError for what is not two-dimensional and real, for values that are not finite, and for vocabularies
-        of another length than the matrix.
+        Raises:
+            DataError: It is not two-dimensional and real, values are not finite, or vocabularies have another length.
         """
         coo = _coo(matrix, name)
         users = users if users is not None else Vocabulary(np.arange(coo.shape[0]))
@@ -226,12 +230,12 @@ def _coo(matrix: Any, name: str) -> Any:
 
 
 def pair_key(interactions: Interactions) -> IntArray:
-    """One int64 per row that orders rows by user, then item."""
+    """Return one int64 per row that orders rows by user, then item."""
     return interactions.user * np.int64(interactions.n_items) + interactions.item
 
 
 def canonical_order(interactions: Interactions) -> Order:
-    """Row numbers sorted by user, item, context: an order that shuffling the source does not change.
+    """Return row numbers sorted by user, item, context: an order that shuffling the source does not change.
 
     Int32 where that is enough, else int64. Pairs that occur once are put in order by counting, in linear time.
     """
@@ -247,7 +251,7 @@ def canonical_order(interactions: Interactions) -> Order:
 
 
 def fingerprint_in(interactions: Interactions, order: Order) -> str:
-    """The fingerprint of interactions whose canonical order is known; reads them in blocks."""
+    """Return the fingerprint of interactions whose canonical order is known; reads them in blocks."""
     digest = hashlib.sha256()
     for vocabulary in (interactions.users, interactions.items, interactions.contexts):
         digest.update(b"null" if vocabulary is None else b"[")
@@ -272,7 +276,7 @@ def fingerprint_in(interactions: Interactions, order: Order) -> str:
 
 
 def last_of_each(key: IntArray, timestamp: NDArray[Any] | None) -> IntArray:
-    """Row numbers, ascending, of the latest row of each key: by timestamp, and by position where there is a tie."""
+    """Return the numbers, ascending, of the latest row of each key: by timestamp, and by position where times tie."""
     ordered = np.sort(key)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     del ordered
@@ -294,7 +298,7 @@ def dropped_note(count: int, timed: bool, pairs: str = "(user, item) pairs") -> 
 
 
 def added_up(key: IntArray, weight: NDArray[np.float32], kept: IntArray) -> NDArray[np.float32]:
-    """The sum of the weights of all rows of a key, float32, for the one row of each key that is kept."""
+    """Return the sum of the weights of all rows of a key, float32, for the one row of each key that is kept."""
     if len(kept) == len(key):
         return weight
     order = np.argsort(key[kept], kind="stable")

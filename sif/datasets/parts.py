@@ -31,9 +31,20 @@ def read_parts(
 ) -> tuple[Interactions, Split]:
     """Read parts from sources of their own into one Interactions with shared vocabularies, and the Split they make.
 
-    A part that is not given is cut from train at random: `fraction` of its rows, drawn with `seed` (noted). Raises
-    DataError when neither part is given, when parts do not have the same columns, and when a (user, item[, context])
-    is in more than one part; and as `read` does (`reader` too).
+    A part that is not given is cut from train at random (noted).
+
+    Args:
+        train: What `read` takes, and so are the others.
+        valid: The validation part; None: cut from train.
+        test: The test part; None: cut from train.
+        columns: Which columns are what; None: by their names.
+        seed: Of the cut.
+        fraction: Of the rows of train, for a part that is cut.
+        reader: As in `read`.
+
+    Raises:
+        DataError: Neither part is given, parts have other columns, a (user, item[, context]) is in more than one part;
+            and as `read` does.
     """
     if valid is None and test is None:
         raise DataError("no validation and no test part was given\n  Give one, or read the data and use a split.")

@@ -171,8 +171,8 @@ def read_pictures(
     if isinstance(source, Pictures):
         return source
     path, entry = located(source, PicturesEntry, root)
-    if not path.is_dir() and not is_archive(path) and (told := other_kind(path, "pictures")):
-        raise DataError(f"{path} holds no pictures{told}")
+    if not path.is_dir() and not is_archive(path) and (other := other_kind(path, "pictures")):
+        raise DataError(f"{path} holds no pictures{other}")
     with Bundle(path) as bundle:
         raw = _read(bundle, entry, seed, size)
         notes = (*raw.notes, *twins(raw)) if entry is None else altered(bundle, entry)

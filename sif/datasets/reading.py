@@ -36,17 +36,23 @@ def read(
     root: Path | None = None,
     reader: Reader | str | None = None,
 ) -> Interactions:
-    """Read interactions and check them.
+    """Read interactions and check them; the rules that were applied are in `notes`.
 
-    `source` is a path (delimited text such as CSV, TSV, `::` and RecBole's .inter, JSON Lines or a list of objects,
-    lines of a user and its items, compressed or not; Parquet; .npz of scipy.sparse; a folder or glob of part files; a
-    MovieLens folder), a pandas or polars frame or another that Arrow knows, a scipy sparse matrix, the name of a
-    catalogued data set (when no file has it; fetched if need be, under `root`), or Interactions, which come back as
-    they are. A `reader` of your own (`sif.datasets.readers.Reader`, or its name) makes a frame of any other source;
-    those that are entry points of `sif.readers` are asked before all else whether a path or text is theirs.
+    Args:
+        source: A path (delimited text such as CSV, TSV, `::` and RecBole's .inter, JSON Lines or a list of objects,
+            lines of a user and its items, compressed or not; Parquet; .npz of scipy.sparse; a folder or glob of part
+            files; a MovieLens folder), a pandas or polars frame or another that Arrow knows, a scipy sparse matrix, the
+            name of a catalogued data set (when no file has it; fetched if need be), or Interactions, which come back as
+            they are.
+        columns: Which columns are what; None: by their names.
+        name: What messages and results call it; None: after the source.
+        root: Folder of data sets; None: `data_root()`.
+        reader: What makes a frame of any other source (`sif.datasets.readers.Reader`, or its name). Those that are
+            entry points of `sif.readers` are asked before all else whether a path or text is theirs.
 
-    Raises DataError, naming file, line and fix, for anything that cannot be used: missing or unreadable values,
-    fewer than 10 rows, one user or one item alone, unknown columns. The rules that were applied are in `notes`.
+    Raises:
+        DataError: Values are missing or unreadable, there are fewer than 10 rows, one user or one item alone, unknown
+            columns; with file, line and fix.
     """
     if isinstance(source, Interactions):
         return source
@@ -69,7 +75,7 @@ def load_table(source: Any, columns: ColumnNames | None = None, reader: Reader |
 
 
 def is_path(source: object) -> bool:
-    """Whether a source names a file, a folder, a glob or what a reader from outside takes, and not a data set."""
+    """Return whether a source names a file, a folder, a glob or what a reader from outside takes, not a data set."""
     named = _existing(source) is not None or (isinstance(source, str) and is_glob(source))
     return named or claimed_by(source) is not None
 
@@ -109,8 +115,8 @@ def _load(
         if content.kind != "matrix" and path.suffix.lower() != ".npz":
             return _load_content(content, columns), None
     except DataError as error:
-        if path.is_file() and not (columns or ColumnNames()).given() and (told := other_kind(path, "ratings")):
-            raise DataError(f"{path} is no table of ratings{told}\n  As a table: {error}") from None
+        if path.is_file() and not (columns or ColumnNames()).given() and (other := other_kind(path, "ratings")):
+            raise DataError(f"{path} is no table of ratings{other}\n  As a table: {error}") from None
         raise
     return _of_matrix(_load_npz(content), columns, name or str(path)), None
 
@@ -214,11 +220,11 @@ def _load_folder(path: Path, columns: ColumnNames | None) -> tuple[RawTable, Rat
     other = entry_at(path, Entry)  # type: ignore[type-abstract]
     if other is not None and not isinstance(other, RatingsEntry):
         raise wrong_kind(other, RatingsEntry)
-    told = other_kind(path, "ratings")
-    if not told and (files := part_files(path)):
+    hint = other_kind(path, "ratings")
+    if not hint and (files := part_files(path)):
         return _load_parts(path, files, columns), None
     raise DataError(
-        f"{path} is a folder, and not one of a data set that is known here{told}\n"
+        f"{path} is a folder, and not one of a data set that is known here{hint}\n"
         "  Give the file of ratings in it, or a glob of the part files of one table."
     )
 

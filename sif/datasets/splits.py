@@ -58,13 +58,20 @@ def split(
 ) -> Split:
     """Cut into train, validation and test.
 
-    random: rows at random. user: the same shares of each user's rows at random, at least one in train.
-    leave-last-out: each user's last row to test, the one before to validation; users with fewer than 3 rows stay in
-    train; fractions are not used. temporal: by time over all users, the oldest rows train; equal times are ordered by
-    user and item. The draws are raw 64-bit words of PCG64, whose stream numpy fixes for good.
+    The draws are raw 64-bit words of PCG64, whose stream numpy fixes for good.
 
-    Raises DataError for an unknown kind, fractions that do not sum to 1, missing timestamps, and parts that are
-    empty although their fraction is not 0.
+    Args:
+        interactions: The rows.
+        kind: `random`: rows at random. `user`: the same shares of each user's rows at random, at least one in train.
+            `leave-last-out`: each user's last row to test, the one before to validation; users with fewer than 3 rows
+            stay in train. `temporal`: by time over all users, the oldest rows train; equal times are ordered by user
+            and item.
+        fractions: Of train, validation and test; not used by `leave-last-out`.
+        seed: Of the draws.
+
+    Raises:
+        DataError: The kind is unknown, fractions do not sum to 1, timestamps are missing, or a part is empty although
+            its fraction is not 0.
     """
     if kind not in SPLIT_KINDS:
         raise DataError(f'split kind "{kind}" is unknown\n  Use one of {", ".join(SPLIT_KINDS)}.')

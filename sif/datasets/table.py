@@ -70,7 +70,7 @@ class RawTable:
 
 
 def listing(origin: Origin, problems: Sequence[tuple[LinePlace, str]], total: int) -> DataError:
-    """The error that lists places with what is wrong there."""
+    """Return the error that lists places with what is wrong there."""
     lines = [f"{origin.name} has {total} problem{'s' if total != 1 else ''}"]
     for place, text in problems:
         if len(text) > 500:  # a value that it quotes is long

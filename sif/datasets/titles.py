@@ -28,8 +28,10 @@ _TITLES = (
 def item_titles(source: Entry | str | Path, root: Path | None = None) -> Titles | None:
     """Return raw item id -> title of a data set that is known, or None: what lies beside other data may be of others.
 
-    `source` is a catalogued data set (looked up, never fetched), or a path. Of paths those are known that have the
-    published name of folder and file, and the published layout; and RecBole's copy, by its checksum.
+    Args:
+        source: A catalogued data set (looked up, never fetched), or a path. Of paths those are known that have the
+            published name of folder and file, and the published layout; and RecBole's copy, by its checksum.
+        root: Folder of data sets; None: `data_root()`.
     """
     if isinstance(source, Entry):
         if not isinstance(source, RatingsEntry):

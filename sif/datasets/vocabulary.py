@@ -92,9 +92,14 @@ class Vocabulary:
         return found
 
     def find(self, text: str, what: str = "id") -> int:
-        """Return the number of the id typed as `text` ("42" finds the integer 42).
+        """Return the number of an id ("42" finds the integer 42).
 
-        Raises DataError that names the nearest ids when there is none; `what` ("user", "item") words it.
+        Args:
+            text: The id as typed.
+            what: `user` or `item`, for the message.
+
+        Raises:
+            DataError: There is none; with the nearest ids.
         """
         for form in (text, text.strip()):
             if (number := int(self.encode([form])[0])) >= 0:

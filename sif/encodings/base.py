@@ -93,9 +93,19 @@ class Encoding:
     """
 
     def rows(self, table: Tensor, lookup: Lookup, known: Known) -> tuple[Rows, Tensor | None]:
-        """Return the vectors of a lookup, and the penalty on the rows of the table that are its own (without l2)."""
+        """Return the vectors of a lookup, and the penalty on the rows of the table that are its own (without l2).
+
+        Args:
+            table: Embeddings of the other side, float `[others, dim]`.
+            lookup: Which rows are encoded, and what is left out of their lists.
+            known: The lists of the side.
+        """
         return Rows(self.encode(table, *known.left(lookup), known.power)), None
 
     def penalty(self, table: Tensor) -> Tensor | None:
-        """Return the penalty of the whole table (without l2), which counts once a batch: the mean of ||row||^2."""
+        """Return the penalty of the whole table (without l2), which counts once a batch: the mean of ||row||^2.
+
+        Args:
+            table: Embeddings, float `[others, dim]`.
+        """
         return table.square().sum() / max(1, len(table))

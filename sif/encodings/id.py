@@ -27,4 +27,4 @@ class Id(Encoding):
         return None if lookup.share is None else row_penalty(Rows(table, lookup.ids), lookup.share)
 
     def penalty(self, table: Tensor) -> None:
-        """Rows are weighed by lookup alone."""
+        """Return none: rows are weighed by lookup alone."""

@@ -136,11 +136,21 @@ class SidedNetwork(Network):
             self.offset.zero_()
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
-        """Return the score `[batch]` of embeddings `[modes, batch, dim]`, without biases."""
+        """Return the score `[batch]`, without biases.
+
+        Args:
+            rows: Embeddings float `[modes, batch, dim]`.
+            mixture: What a space runs; None of a plain network.
+        """
         raise NotImplementedError
 
     def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Return predictions float32 `[batch]` for ids int64 `[modes, batch]`."""
+        """Return predictions float32 `[batch]`.
+
+        Args:
+            inputs: Ids int64 `[modes, batch]`.
+            mixture: What a space runs; None of a plain network.
+        """
         index = inputs + self.starts
         rows, _ = gather(self.embedding, index)
         score = self.join(rows, mixture)
@@ -157,7 +167,12 @@ class SidedNetwork(Network):
         return StepLoss(loss(scores, batch.target), penalty)
 
     def penalised(self, inputs: Tensor, mixture: Mixture | None) -> tuple[Tensor, Tensor]:
-        """Return predictions and the penalty on the batch's rows (see `SideSettings`)."""
+        """Return predictions and the penalty on the batch's rows (see `SideSettings`).
+
+        Args:
+            inputs: Ids int64 `[modes, batch]`.
+            mixture: What a space runs; None of a plain network.
+        """
         index = inputs + self.starts
         if self.settings.penalty == "frobenius":
             share, frobenius = None, self.settings.l2

@@ -75,7 +75,15 @@ class FoldedModel(MatrixFactorizationBase):  # type: ignore[misc]
         return self._without_biases
 
     def recalculate_user(self, userid: Any, user_items: Any) -> Any:
-        """Refuse: implicit solves least squares here, and this function was not trained by them."""
+        """Raise: implicit solves least squares here, and this function was not trained by them.
+
+        Args:
+            userid: Not used.
+            user_items: Not used.
+
+        Raises:
+            IntegrationError: Always; with what to use instead.
+        """
         raise IntegrationError(
             "a model of implicit cannot solve for users of another function\n"
             "  Use sif.Recommender.recommend(..., recalculate_user=True)."
@@ -115,10 +123,16 @@ class FoldedModel(MatrixFactorizationBase):  # type: ignore[misc]
 
 
 def factors_model(users: Floats, items: Floats, *, vectors: int | None = None, num_threads: int = 0) -> FoldedModel:
-    """Return a model of implicit with user and item factors `[users, d]`, `[items, d]` whose products are the scores.
+    """Return a model of implicit whose scores are the products of factors.
 
-    `vectors`: how many columns come before the biases (all). `num_threads`: implicit's; 0 is all cores. Raises
-    DataError for factors that do not fit each other.
+    Args:
+        users: Floats `[users, d]`.
+        items: Floats `[items, d]`.
+        vectors: How many columns come before the biases; None: all.
+        num_threads: implicit's; 0 is all cores.
+
+    Raises:
+        DataError: The factors do not fit each other.
     """
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
         raise DataError(f"factors of shape {users.shape} and {items.shape}; both are [number, d], with one d")
@@ -146,19 +160,25 @@ class Trained(Protocol):
 def to_implicit(source: Trained | Folded, *, num_threads: int = 0) -> FoldedModel:
     """Return a trained function as a model of implicit whose `recommend` gives its ids and scores (to 1e-5).
 
-    A Recommender's scores are in the unit of its ratings, those of `Folded` in standard units. All items are ranked,
-    those that training never met too; give `filter_items` to leave them out. The function must fold
-    to an inner product: any number of `multiply` with `sum` or `linear` (or `distance`), of `plus`, `minus` and
-    `concat` with these, and of `distance` of `plus` or `minus`, with any encodings and with biases, which become
-    columns. Raises IntegrationError with the reason for `max` and `min` and for an MLP.
+    The function must fold to an inner product: any number of `multiply` with `sum` or `linear` (or `distance`), of
+    `plus`, `minus` and `concat` with these, and of `distance` of `plus` or `minus`, with any encodings and with biases,
+    which become columns. All items are ranked, those that training never met too; give `filter_items` to leave them
+    out.
+
+    Args:
+        source: A Recommender, whose scores are in the unit of its ratings, or `Folded`, in standard units.
+        num_threads: implicit's; 0 is all cores.
+
+    Raises:
+        IntegrationError: The function is no inner product (`max`, `min`, an MLP); with the reason.
     """
     folded = source if isinstance(source, Folded) else source.folded
     factors = folded.inner_product()
     if factors is None:
         tables = folded.tables.users
-        part = "an MLP" if folded.tables.deep else "max or min, or an MLP on a sum,"
+        part = "an MLP" if folded.tables.mlps else "max or min, or an MLP on a sum,"
         columns = tables.l1_plus.shape[1] + tables.l1_minus.shape[1]
-        why = "no table replaces it" if folded.tables.deep else f"it is L1 distances of {columns} columns"
+        why = "no table replaces it" if folded.tables.mlps else f"it is L1 distances of {columns} columns"
         raise IntegrationError(
             f"the function is no inner product, and implicit knows nothing else: {part} is in it, and {why}\n"
             "  Recommend with sif.Recommender, or export it: sif export RUN --to npz."

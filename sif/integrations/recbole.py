@@ -96,7 +96,12 @@ class SIF(GeneralRecommender):  # type: ignore[misc]
         return self._loss(self.network, interaction[self.USER_ID], interaction[self.ITEM_ID], negatives)
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Return scores float32 `[n]` of pairs; a training pair is left out of the histories that score it."""
+        """Return scores float32 `[n]` of pairs; a training pair is left out of the histories that score it.
+
+        Args:
+            user: RecBole's numbers of users, int64 `[n]`.
+            item: RecBole's numbers of items, int64 `[n]`.
+        """
         scores: Tensor = self.network(torch.stack([user, item]))
         return scores
 
@@ -127,9 +132,9 @@ def _pairs(dataset: Any) -> tuple[Tensor, Tensor]:
 def _genotype(config: Any) -> Genotype:
     given, point = config["sif_genotype"], config["sif_point"]
     if given is None:
-        told: Mapping[str, Any] = config["sif_settings"] or {}
+        settings: Mapping[str, Any] = config["sif_settings"] or {}
         values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
+            key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
         }
         return named(point or "mf", WideSettings(**values))
     if point is not None or config["sif_settings"] is not None:

@@ -54,13 +54,20 @@ def to_recbole(
 ) -> RecBoleData:
     """Return RecBole's data set and loaders, in memory: with exactly `split`, or cut by RecBole's own `eval_args`.
 
-    `model` is a name of RecBole (general models) or a class, such as `SIF`; `settings` are keys of RecBole's Config.
     Raw ids become RecBole's tokens (text), ratings and times its float columns `rating` and `timestamp`. All users and
     items of the vocabularies are known to RecBole, those without interactions too. Rows that RecBole's filters drop
     (`user_inter_num_interval` and the like) are dropped only where it splits itself, as is its way.
 
-    Raises DataError for interactions with contexts, and IntegrationError for an unknown model or setting, for a user
-    who has all items (RecBole then has no negative to draw), and where RecBole is missing.
+    Args:
+        interactions: The rows.
+        split: The parts; None: RecBole cuts.
+        model: A name of RecBole (general models) or a class, such as `SIF`.
+        settings: Keys of RecBole's Config.
+
+    Raises:
+        DataError: The interactions have contexts.
+        IntegrationError: A model or setting is unknown, a user has all items (RecBole then has no negative to draw), or
+            RecBole is missing.
     """
     recbole_ready()
     config = config_of(model, settings)
@@ -86,7 +93,13 @@ def _loaders(config: Any, dataset: Any, built: Any) -> list[Any]:
 
 
 def given_dataset(config: Any, interactions: Interactions, split: Split | None = None) -> Any:
-    """Return a RecBole Dataset of these interactions; its `build()` gives the parts of `split` where there is one."""
+    """Return a RecBole Dataset of these interactions; its `build()` gives the parts of `split` where there is one.
+
+    Args:
+        config: RecBole's Config.
+        interactions: The rows.
+        split: The parts that `build()` gives; None: RecBole cuts.
+    """
     base = module("data.dataset").Dataset
     frame, sizes = _frame(config, interactions, split)
     types, sources = module("utils").FeatureType, module("utils").FeatureSource
@@ -138,11 +151,18 @@ def _check_two_modes(interactions: Interactions) -> None:
 
 
 def write_atomic(interactions: Interactions, folder: str | Path, split: Split | None = None) -> dict[str, Any]:
-    """Write RecBole's atomic files below `folder` and return the settings with which RecBole reads them.
+    """Write RecBole's atomic files and return the settings with which RecBole reads them; needs no RecBole.
 
-    One file `NAME.inter`, or with a split `NAME.train.inter`, `NAME.valid.inter` and `NAME.test.inter`, NAME being the
-    folder's; needs no RecBole. Its ids come from the order of the rows there, and only what occurs in a row is known.
-    The settings are `dataset`, `data_path`, and `benchmark_filename` where there is a split.
+    Its ids come from the order of the rows there, and only what occurs in a row is known.
+
+    Args:
+        interactions: The rows.
+        folder: Gets `NAME.inter`, or with a split `NAME.train.inter`, `NAME.valid.inter` and `NAME.test.inter`; NAME is
+            the folder's.
+        split: The parts; None: one file.
+
+    Returns:
+        `dataset`, `data_path`, and `benchmark_filename` where there is a split.
     """
     _check_two_modes(interactions)
     target = Path(folder).resolve()
@@ -164,19 +184,25 @@ def write_atomic(interactions: Interactions, folder: str | Path, split: Split | 
             if bad := texts.filter(texts.str.contains(r"[\t\n\r\"]")).to_list()[:1]:
                 raise DataError(f"the id {bad[0]!r} has a tab, quote or line break, which an atomic file cannot hold")
         frame.write_csv(target / f"{target.name}{name}.inter", separator="\t", quote_style="never")
-    told: dict[str, Any] = {"dataset": target.name, "data_path": str(target.parent)}
-    return told if split is None else told | {"benchmark_filename": list(PARTS)}
+    settings: dict[str, Any] = {"dataset": target.name, "data_path": str(target.parent)}
+    return settings if split is None else settings | {"benchmark_filename": list(PARTS)}
 
 
 def from_recbole(source: Any, *, name: str | None = None) -> Interactions:
-    """Return the interactions of a RecBole Dataset (built or not) or data loader, or of an atomic file or its folder.
+    """Return the interactions of RecBole's data.
 
-    Tokens come back as raw ids, typed as a text file's are (integers where all are plainly written ones); padding is
-    no id. A path needs no RecBole. RecBole keeps the floats of a built data set in 32 bits, so times that passed
-    through one are exact to about two minutes only; values that it normalised (`normalize_all`, its own default for
-    ml-100k) stay so, which is noted. Repeated pairs keep the last, as in any table.
+    Tokens come back as raw ids, typed as a text file's are (integers where all are plainly written ones); padding is no
+    id. RecBole keeps the floats of a built data set in 32 bits, so times that passed through one are exact to about two
+    minutes only; values that it normalised (`normalize_all`, its own default for ml-100k) stay so, which is noted.
+    Repeated pairs keep the last, as in any table.
 
-    Raises DataError for rows without a user or an item (RecBole fills them with padding).
+    Args:
+        source: A Dataset (built or not) or data loader of RecBole, or an atomic file or its folder, which need no
+            RecBole.
+        name: What messages call it; None: RecBole's name.
+
+    Raises:
+        DataError: Rows lack a user or an item (RecBole fills them with padding).
     """
     if isinstance(source, str | Path):
         return read(source, name=name)
@@ -187,7 +213,14 @@ def from_recbole(source: Any, *, name: str | None = None) -> Interactions:
 def split_from_recbole(train: Any, valid: Any, test: Any, *, name: str | None = None) -> tuple[Interactions, Split]:
     """Return all interactions, and the split of them that three loaders or built data sets of RecBole stand for.
 
-    Raises DataError as `from_recbole` does, and where a pair is in two parts.
+    Args:
+        train: A loader or a built data set.
+        valid: The same of the validation part.
+        test: The same of the test part.
+        name: What messages call it; None: RecBole's name.
+
+    Raises:
+        DataError: As `from_recbole`, and where a pair is in two parts.
     """
     parts = [_dataset(part) for part in (train, valid, test)]
     made, part_of = _joined(parts, name or str(parts[0].dataset_name))

@@ -147,10 +147,10 @@ def _tensors_alone(collect: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def collected(collector: Any) -> Any:
         held = collector.data_struct._data_dict
         plain = {name: held.pop(name) for name in list(held) if not isinstance(held[name], torch.Tensor)}
-        told = collect(collector)
-        for struct in (collector.data_struct, told):
+        gathered = collect(collector)
+        for struct in (collector.data_struct, gathered):
             struct._data_dict.update(plain)
-        return told
+        return gathered
 
     return collected
 

@@ -37,13 +37,22 @@ def train_model(
 ) -> Callable[[Tensor], Tensor]:
     """Train a general model of RecBole by its trainer, and return its scores of all items.
 
-    `train` and `valid` are CSR `[users, items]`, whose stored entries are the positives. `settings` are keys of
-    RecBole's Config; what is not given is RecBole's default, but for the CPU (`gpu_id` "0" is the first GPU) and
-    early stopping by NDCG@10 on `valid` (RecBole: MRR@10). The best epoch on `valid` is kept; with an empty `valid`
-    the last one. The result takes users int64 `[B]` and gives float32 `[B, items]`, the items that are in no row too.
+    The best epoch on `valid` is kept; with an empty `valid` the last one. Random states, environment and working
+    directory are as before when it returns; nothing is left on the disk.
 
-    Random states, environment and working directory are as before when it returns; nothing is left on the disk.
-    Raises IntegrationError with the reason where RecBole is missing, or cannot run the model or a setting here.
+    Args:
+        name: RecBole's name of the model.
+        train: CSR `[users, items]`, whose stored entries are the positives.
+        valid: The same of the validation part.
+        settings: Keys of RecBole's Config. What is not given is RecBole's default, but for the CPU (`gpu_id` "0" is the
+            first GPU) and early stopping by NDCG@10 on `valid` (RecBole: MRR@10).
+        seed: Of RecBole.
+
+    Returns:
+        Takes users int64 `[B]` and gives float32 `[B, items]`, the items that are in no row too.
+
+    Raises:
+        IntegrationError: RecBole is missing, or cannot run the model or a setting here; with the reason.
     """
     recbole_ready()
     if train.shape != valid.shape:
@@ -81,8 +90,13 @@ def _train(config: Any, dataset: Any) -> Callable[[Tensor], Tensor]:
 def scores_from(model: Any, dataset: Any, rows: int = 1 << 17) -> Callable[[Tensor], Tensor]:
     """Return the scores of a general model of RecBole as `rank_metrics` takes them, by the numbers of sif.
 
-    The result takes users int64 `[B]` (RecBole's id less 1) and gives float32 `[B, items]` on the CPU, without the
-    padding. A model without `full_sort_predict` is asked pair by pair, `rows` of them at once.
+    Args:
+        model: The trained model; one without `full_sort_predict` is asked pair by pair.
+        dataset: RecBole's, which it was trained on.
+        rows: Pairs at once.
+
+    Returns:
+        Takes users int64 `[B]` (RecBole's id less 1) and gives float32 `[B, items]` on the CPU, without the padding.
     """
     interaction = module("data.interaction").Interaction
     user, item, n_items = dataset.uid_field, dataset.iid_field, dataset.item_num

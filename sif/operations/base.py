@@ -44,7 +44,13 @@ class Operation:
     """Join float tensors `[..., dim]`, one a mode, broadcast against each other, to `[..., width * dim]`."""
 
     def gradient(self, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of u and v (or ones that sum to them when broadcast) from that of the result."""
+        """Return the gradients of u and v (or ones that sum to them when broadcast).
+
+        Args:
+            grad: Gradient of the result, float `[..., width * dim]`.
+            u: What `forward` got, float `[..., dim]`.
+            v: The same of the other side, float `[..., dim]`.
+        """
         with torch.enable_grad():
             a, b = u.detach().requires_grad_(), v.detach().requires_grad_()
             out = self.forward(a, b)
@@ -54,19 +60,34 @@ class Operation:
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
         """Return another (operation, predictor) that spans the same set of functions; None where there is none.
 
-        Tables and predictors are free. `networks`: with element-wise networks, which can be negated (their outer
-        layer) but not scaled entry by entry.
+        Tables and predictors are free.
+
+        Args:
+            predictor: Name of the predictor.
+            networks: Whether there are element-wise networks, which can be negated (their outer layer) but not scaled
+                entry by entry.
         """
         return None
 
     def halves(self, weight: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return what w . o(u, v) weighs u and v by, for weights `[..., width * dim]`; None where it is no such sum."""
+        """Return what w . o(u, v) weighs u and v by; None where it is no such sum.
+
+        Args:
+            weight: The predictor's weights, float `[..., width * dim]`.
+        """
         return None
 
     def weighted(self, u: Rows, v: Rows, width: int, weight: Tensor | None = None) -> Tensor:
-        """Return w . o(u, v) (None: the sum of entries) `[n, width]` of n users with `width` items each.
+        """Return w . o(u, v) of many pairs.
 
-        With width 0 `[n, m]` of all n users with all m items; so in the methods below.
+        Args:
+            u: Vectors of n users, `[n, dim]`.
+            v: Vectors of items, `[n * width, dim]` or, with width 0, `[m, dim]`.
+            width: Items of each user; 0: all m items for all users.
+            weight: float `[width * dim]`, by the operation's width; None: the sum of the entries.
+
+        Returns:
+            Scores float `[n, width]`, or with width 0 `[n, m]`; so in `distance` and `mlp`.
         """
         weight = self._ones(u.values) if weight is None else weight
         halves = self.halves(weight)
@@ -76,11 +97,24 @@ class Operation:
         return broadcast(Rows(u.values @ halves[0], u.index), of_items, width)
 
     def distance(self, u: Rows, v: Rows, width: int) -> Tensor:
-        """Return -||o(u, v)||^2."""
+        """Return -||o(u, v)||^2.
+
+        Args:
+            u: As in `weighted`.
+            v: As in `weighted`.
+            width: As in `weighted`.
+        """
         return read_pairs(self, Distance(), u, v, width)
 
     def mlp(self, u: Rows, v: Rows, width: int, parameters: Sequence[Tensor]) -> Tensor:
-        """Return an MLP of o(u, v), its first layer applied to each side's table where it splits (see `Tower`)."""
+        """Return an MLP of o(u, v), its first layer applied to each side's table where it splits (see `Tower`).
+
+        Args:
+            u: As in `weighted`.
+            v: As in `weighted`.
+            width: As in `weighted`.
+            parameters: Weights `[out, in]` and biases `[out]` of the layers, in turn.
+        """
         weight, bias, *rest = parameters
         halves = self.halves(weight)
         if halves is None:
@@ -92,19 +126,33 @@ class Operation:
         return read_pairs(HINGE, Tower(), a, b, width, rest)
 
     def fold_weighted(self, weight: Tensor, mode: int, x: Tensor) -> FoldedSide | None:
-        """Return what vectors `[n, dim]` of mode 0 (users) or 1 (items) bring to w . o(u, v).
+        """Return what vectors bring to w . o(u, v); None: no tables give it, and `forward` runs when it is served.
 
-        None: no tables give it, and `forward` runs when it is served.
+        Args:
+            weight: The predictor's weights, float `[width * dim]`.
+            mode: 0 for users, 1 for items.
+            x: Their vectors, float `[n, dim]`.
         """
         halves = self.halves(weight)
         return None if halves is None else FoldedSide.of(x @ halves[mode])
 
     def fold_distance(self, mode: int, x: Tensor) -> FoldedSide | None:
-        """Return the same for -||o(u, v)||^2."""
+        """Return the same for -||o(u, v)||^2.
+
+        Args:
+            mode: 0 for users, 1 for items.
+            x: Their vectors, float `[n, dim]`.
+        """
         return None
 
     def onnx(self, node: Node, user: str, item: str) -> str | None:
-        """Add nodes that join one user `[dim]` with items `[m, dim]`, and return their output; None: it cannot."""
+        """Add nodes that join one user with items, and return their output; None: it cannot.
+
+        Args:
+            node: Adds a node to the graph.
+            user: Name of the user's vector `[dim]`.
+            item: Name of the items' vectors `[m, dim]`.
+        """
         return node(self.onnx_kind, user, item) if self.onnx_kind else None
 
     def _ones(self, values: Tensor) -> Tensor:

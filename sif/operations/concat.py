@@ -24,7 +24,7 @@ class Concat(Operation):
         return torch.cat(vectors, dim=-1)
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
-        """The sum of all entries is that of `plus`; without networks each half's weights go into its side's tables."""
+        """Return `plus` for the sum of all entries; without networks each half's weights go into its side's tables."""
         return ("plus", "sum") if predictor == "sum" or (predictor == "linear" and not networks) else None
 
     def halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,9 +29,14 @@ def _known(modes: int) -> Mapping[str, Operation]:
 
 @cache
 def operation(name: str, modes: int = 2) -> Operation:
-    """Return the operation of a name: built in, or `package.module:object`.
+    """Return the operation of a name.
 
-    Raises `SpaceError` where there is none, and where the object cannot join vectors.
+    Args:
+        name: Built in, or `package.module:object`.
+        modes: How many vectors it must join.
+
+    Raises:
+        SpaceError: There is none, or the object cannot join vectors.
     """
     return checked(name, found("operation", name, _known(modes)), modes)
 
@@ -42,7 +47,13 @@ def operation_names(operations: tuple[str | Operation, ...]) -> tuple[str, ...]:
 
 
 def canonical(name: str, predictor: str, *, networks: bool) -> tuple[str, str]:
-    """Return the operation and predictor that stand for all that span the same set of functions."""
+    """Return the operation and predictor that stand for all that span the same set of functions.
+
+    Args:
+        name: The operation.
+        predictor: The predictor on it.
+        networks: Whether there are element-wise networks.
+    """
     now, then = (name, predictor), operation(name).canonical(predictor, networks=networks)
     while then is not None and then != now:
         now, then = then, operation(then[0]).canonical(then[1], networks=networks)
@@ -93,7 +104,7 @@ def _disagreement(made: Operation) -> str | None:
         if not torch.allclose(reader.scores(made, Rows(u), Rows(v), 0, parameters), wanted):
             return f"the scores of many pairs under {name}"
         users, items = (reader.fold(made, mode, x, parameters) for mode, x in enumerate((u, v)))
-        if not users.deep and not torch.allclose(score_tables(users, items), wanted):
+        if not users.mlps and not torch.allclose(score_tables(users, items), wanted):
             return f"the tables under {name}"
     grad = made.forward(v, u)
     pairs = zip(made.gradient(grad, u, v), Operation.gradient(made, grad, u, v), strict=True)
@@ -105,6 +116,11 @@ def additive(name: str, predictor: str, modes: int = 2) -> bool:
     """Return whether a score is f(user) + g(item) (+ h(context)), which ranks the items alike for every user.
 
     So it is whatever encodes the sides. Seen from drawn vectors: what the means of rows and columns leave is nothing.
+
+    Args:
+        name: The operation.
+        predictor: The predictor on it.
+        modes: 2, or 3 with a context.
     """
     joins, reader, dim = operation(name, modes), PREDICTORS[predictor], 5
     shapes = [(*(6 if mode == side else 1 for side in range(modes)), dim) for mode in range(modes)]

@@ -15,8 +15,9 @@ class Min(Max):
     sign = -1.0
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
-        """min(u, v) = -max(-u, -v): the sign goes into the weights of `linear` or of an MLP's first layer.
+        """Return `max`, as min(u, v) = -max(-u, -v).
 
-        In `distance` it is lost; the sum of the entries has no weight to take it.
+        The sign goes into the weights of `linear` or of an MLP's first layer, in `distance` it is lost; the
+        sum of the entries has no weight to take it.
         """
         return None if predictor == "sum" else ("max", predictor)

@@ -17,7 +17,7 @@ class Minus(Plus):
     twice = 2.0
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str]:
-        """It is `plus` with the item's tables (or the outer layer of its network) negated, under every predictor."""
+        """Return `plus`, which it is with the item's tables (or the outer layer of its network) negated."""
         return "plus", predictor
 
     def weighted(self, u: Rows, v: Rows, width: int, weight: Tensor | None = None) -> Tensor:
@@ -27,5 +27,5 @@ class Minus(Plus):
         return broadcast(Rows(u.values @ weight, u.index), Rows(-of_items, v.index), width)
 
     def halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The item's weights are turned round."""
+        """Return the weights, the item's turned round."""
         return weight, -weight

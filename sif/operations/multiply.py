@@ -26,7 +26,7 @@ class Multiply(Operation):
         return grad * v, grad * u
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
-        """Without networks the weights go into the user's tables: `linear` is the `sum`, which trains faster."""
+        """Return the `sum` for `linear` without networks: weights go into the user's tables, and it trains faster."""
         return ("multiply", "sum") if predictor == "linear" and not networks else None
 
     def weighted(self, u: Rows, v: Rows, width: int, weight: Tensor | None = None) -> Tensor:

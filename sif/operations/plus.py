@@ -19,11 +19,11 @@ class Plus(Operation):
     """The factor of <u, v> in -||o(u, v)||^2."""
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
-        """Without networks the weights go into the tables: `linear` is the `sum`."""
+        """Return the `sum` for `linear` without networks: its weights go into the tables."""
         return ("plus", "sum") if predictor == "linear" and not networks else None
 
     def halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Both are weighted alike."""
+        """Return the weights, alike for both."""
         return weight, weight
 
     def distance(self, u: Rows, v: Rows, width: int) -> Tensor:

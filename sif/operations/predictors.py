@@ -12,7 +12,7 @@ from torch import Tensor
 from sif.encodings.rows import Rows
 from sif.operations.hinge import HINGE
 from sif.operations.kernels import Tower
-from sif.operations.tables import Deep, FoldedSide
+from sif.operations.tables import FoldedSide, MlpFactor
 
 if TYPE_CHECKING:
     from sif.operations.base import Operation
@@ -40,13 +40,13 @@ class Predictor:
     def fold(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide:
         """Return what vectors `[n, dim]` bring to the score, as users (mode 0) or items (1)."""
         side = self.tables(operation, mode, x, parameters)
-        return FoldedSide.of(x.new_zeros(len(x)), deep=(x,)) if side is None else side
+        return FoldedSide.of(x.new_zeros(len(x)), mlps=(x,)) if side is None else side
 
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         """Return the same where the operation has a rule for it."""
         raise NotImplementedError
 
-    def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
+    def mlp_factor(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> MlpFactor:
         """Return what is served where no tables replace the operation of that name."""
         raise NotImplementedError
 
@@ -68,8 +68,8 @@ class _Sum(Predictor):
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         return operation.fold_weighted(x.new_ones(operation.width * x.shape[1]), mode, x)
 
-    def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
-        return Deep(name, ((torch.ones(1, operation.width * dim), torch.zeros(1)),))
+    def mlp_factor(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> MlpFactor:
+        return MlpFactor(name, ((torch.ones(1, operation.width * dim), torch.zeros(1)),))
 
     def formula(self, joined: str, mark: str) -> str:
         return f"sum({_bare(joined)})"
@@ -91,8 +91,8 @@ class _Linear(Predictor):
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         return operation.fold_weighted(parameters[0].to(x), mode, x)
 
-    def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
-        return Deep(name, ((parameters[0].unsqueeze(0), parameters[0].new_zeros(1)),))
+    def mlp_factor(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> MlpFactor:
+        return MlpFactor(name, ((parameters[0].unsqueeze(0), parameters[0].new_zeros(1)),))
 
     def formula(self, joined: str, mark: str) -> str:
         return f"w{mark} . {joined if joined.startswith(('(', '[')) or '(' in joined else f'({joined})'}"
@@ -120,14 +120,14 @@ class _Mlp(Predictor):
         hidden = x @ halves[mode].T + (0.0 if mode else bias)
         if len(rest) == 1:
             return HINGE.fold_weighted(rest[0][0], mode, hidden)
-        return FoldedSide.of(x.new_zeros(len(x)), deep=(hidden,))
+        return FoldedSide.of(x.new_zeros(len(x)), mlps=(hidden,))
 
-    def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
+    def mlp_factor(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> MlpFactor:
         *layers, last = parameters
         pairs = [*zip(layers[::2], layers[1::2], strict=True), (last, last.new_zeros(1))]
         if operation.halves(parameters[0]) is None:
-            return Deep(name, tuple(pairs))
-        return Deep(HINGE.name, tuple(pairs[1:]))
+            return MlpFactor(name, tuple(pairs))
+        return MlpFactor(HINGE.name, tuple(pairs[1:]))
 
     def formula(self, joined: str, mark: str) -> str:
         return f"mlp{mark}{joined}" if joined.startswith("[") else f"mlp{mark}({_bare(joined)})"
@@ -145,8 +145,8 @@ class _Distance(Predictor):
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         return operation.fold_distance(mode, x)
 
-    def deep(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> Deep:
-        return Deep(name, ())
+    def mlp_factor(self, operation: Operation, name: str, parameters: Parameters, dim: int) -> MlpFactor:
+        return MlpFactor(name, ())
 
     def formula(self, joined: str, mark: str) -> str:
         return f"-||{_bare(joined)}||^2"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-__all__ = ["Deep", "FoldedSide", "Tables", "extremum", "score_tables"]
+__all__ = ["FoldedSide", "MlpFactor", "Tables", "extremum", "score_tables"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class FoldedSide:
     """What one side, n users or n items, brings to a score; all float32.
 
     The score of user u and item i is u.bias + i.bias + <u.product, i.product> + ||u.l1_plus - i.l1_plus||_1
-    - ||u.l1_minus - i.l1_minus||_1 + sum over t of MLP_t(u.deep[t], i.deep[t]).
+    - ||u.l1_minus - i.l1_minus||_1 + sum over t of MLP_t(u.mlps[t], i.mlps[t]).
     Shapes: `bias` `[n]`, the others `[n, columns]`, where `columns` may be 0.
     """
 
@@ -22,15 +22,15 @@ class FoldedSide:
     product: Tensor
     l1_plus: Tensor
     l1_minus: Tensor
-    deep: tuple[Tensor, ...] = ()
+    mlps: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.bias)
 
     def rows(self, ids: Tensor | slice) -> "FoldedSide":
         """Return the rows `ids`, int64 or a slice."""
-        deep = tuple(table[ids] for table in self.deep)
-        return FoldedSide(self.bias[ids], self.product[ids], self.l1_plus[ids], self.l1_minus[ids], deep)
+        mlps = tuple(table[ids] for table in self.mlps)
+        return FoldedSide(self.bias[ids], self.product[ids], self.l1_plus[ids], self.l1_minus[ids], mlps)
 
     @staticmethod
     def of(
@@ -38,26 +38,26 @@ class FoldedSide:
         product: Tensor | None = None,
         l1_plus: Tensor | None = None,
         l1_minus: Tensor | None = None,
-        deep: tuple[Tensor, ...] = (),
+        mlps: tuple[Tensor, ...] = (),
     ) -> "FoldedSide":
         """Return a side with the tables that are given; the others have no columns."""
         product, l1_plus, l1_minus = (
             bias.new_zeros(len(bias), 0) if table is None else table for table in (product, l1_plus, l1_minus)
         )
-        return FoldedSide(bias, product, l1_plus, l1_minus, deep)
+        return FoldedSide(bias, product, l1_plus, l1_minus, mlps)
 
     @staticmethod
     def joined(parts: "Sequence[FoldedSide]") -> "FoldedSide":
         """Return the side whose score is the sum of those of the parts."""
         tables = {name: torch.cat([getattr(part, name) for part in parts], dim=1) for name in _TABLES}
         bias = torch.stack([part.bias for part in parts]).sum(0)
-        return FoldedSide.of(bias, **tables, deep=tuple(table for part in parts for table in part.deep))
+        return FoldedSide.of(bias, **tables, mlps=tuple(table for part in parts for table in part.mlps))
 
     def float(self) -> "FoldedSide":
         """Return the same in float32, contiguous."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        deep = tuple(table.float().contiguous() for table in plain.pop("deep"))
-        return FoldedSide(**{name: table.float().contiguous() for name, table in plain.items()}, deep=deep)
+        mlps = tuple(table.float().contiguous() for table in plain.pop("mlps"))
+        return FoldedSide(**{name: table.float().contiguous() for name, table in plain.items()}, mlps=mlps)
 
 
 _TABLES = ("product", "l1_plus", "l1_minus")
@@ -71,7 +71,7 @@ def extremum(sign: float, weight: Tensor, x: Tensor) -> FoldedSide:
 
 
 def score_tables(users: FoldedSide, items: FoldedSide) -> Tensor:
-    """Return the scores `[users, items]` of all tables but the deep ones."""
+    """Return the scores `[users, items]` of all tables but those of MLPs."""
     out = torch.addmm(items.bias, users.product, items.product.T)
     if users.l1_plus.shape[1]:
         out += torch.cdist(users.l1_plus, items.l1_plus, p=1.0)
@@ -81,7 +81,7 @@ def score_tables(users: FoldedSide, items: FoldedSide) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Deep:
+class MlpFactor:
     """A score of two joined vectors that no table replaces.
 
     `join`: the operation's name, or `relu` of their sum (a first layer that was applied to either side). `layers`:
@@ -95,8 +95,8 @@ class Deep:
 
 @dataclass(frozen=True)
 class Tables:
-    """A folded function: a side each, and one `Deep` for each of their `deep` tables."""
+    """A folded function: a side each, and one `MlpFactor` for each of their `mlps` tables."""
 
     users: FoldedSide
     items: FoldedSide
-    deep: tuple[Deep, ...] = ()
+    mlps: tuple[MlpFactor, ...] = ()

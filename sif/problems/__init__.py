@@ -21,7 +21,14 @@ def check_recipe(recipe: BaseRecipe) -> None:
 
 
 def open_recipe(recipe: BaseRecipe, *, source: Any = None, device: str = "auto", root: Path | None = None) -> Instance:
-    """Check a recipe, then read, check and cut its data (see `Problem.open`)."""
+    """Check a recipe, then read, check and cut its data (see `Problem.open`).
+
+    Args:
+        recipe: The recipe.
+        source: Data in memory, instead of those that the recipe names.
+        device: `auto`, `cpu` or `cuda`.
+        root: Folder of data sets.
+    """
     chosen = problem_of(recipe)
     chosen.check(recipe)
     opened: Instance = chosen.open(recipe, source=source, device=device, root=root)

@@ -67,11 +67,22 @@ class Searches(Protocol):
     """What an instance may ask of the engine for the searches that stand beside the run's own."""
 
     def search(self, strategy: Strategy | TrialStrategy, name: str, final: Training | None = None) -> State:
-        """Return the outcome of a search as a stage of its own."""
+        """Return the outcome of a search as a stage of its own.
+
+        Args:
+            strategy: What searches.
+            name: Of the stage.
+            final: Schedule of a network trained alone; None: the recipe's.
+        """
         ...
 
     def train(self, name: str, genotype: Genotype) -> State:
-        """Return the outcome of the final training of an architecture as a stage of its own."""
+        """Return the outcome of the final training of an architecture as a stage of its own.
+
+        Args:
+            name: Of the stage.
+            genotype: The architecture.
+        """
         ...
 
 
@@ -117,7 +128,13 @@ class Instance(ABC):
 
     @abstractmethod
     def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:
-        """Write genotype.json, model.safetensors and what serving needs; `trained` has `weights` and `epoch`."""
+        """Write genotype.json, model.safetensors and what serving needs.
+
+        Args:
+            directory: Of the run.
+            genotype: The architecture.
+            trained: Has `weights` and `epoch`.
+        """
 
     @abstractmethod
     def load_model(self, directory: RunDirectory) -> Network:
@@ -128,7 +145,12 @@ class Instance(ABC):
         return [{}]
 
     def configured(self, genotype: Genotype, changes: Changes) -> Genotype:
-        """Return the architecture under changed settings."""
+        """Return the architecture under changed settings.
+
+        Args:
+            genotype: The architecture.
+            changes: What tuning tries.
+        """
         return genotype
 
     def training(self, changes: Changes) -> Training:
@@ -141,7 +163,12 @@ class Instance(ABC):
         return {}
 
     def random(self, engine: Searches, found: State) -> dict[str, ComparedModel]:
-        """Return what random search finds with the budget of the search, by row; empty where the recipe has none."""
+        """Return what random search finds with the budget of the search, by row; empty where the recipe has none.
+
+        Args:
+            engine: Searches and trains, each as a stage of its own.
+            found: The outcome of the run's own search.
+        """
         return {}
 
     def enumeration(self) -> TrialStrategy | None:
@@ -166,7 +193,12 @@ class Instance(ABC):
         return True
 
     def evaluate(self, network: Network, part: Literal["valid", "test"]) -> dict[str, float] | None:
-        """Return the metrics of a trained network on a part; None where there is none."""
+        """Return the metrics of a trained network on a part; None where there is none.
+
+        Args:
+            network: The trained network, on the device.
+            part: `valid` or `test`, whose reads are counted.
+        """
         if not self.has(part):
             return None
         return evaluate(network, self.final_task, split=part, precision=self.recipe.training("train").precision)
@@ -217,10 +249,26 @@ class Problem(ABC):
 
     @abstractmethod
     def open(self, recipe: Any, *, source: Any = None, device: str = "auto", root: Path | None = None) -> Instance:
-        """Read, check and cut the data a recipe names; `source` stands in for them. Raises `DataError`."""
+        """Read, check and cut the data a recipe names.
+
+        Args:
+            recipe: A checked recipe.
+            source: Data in memory, instead of those that the recipe names.
+            device: `auto`, `cpu` or `cuda`.
+            root: Folder of data sets.
+
+        Raises:
+            DataError: The data cannot be used.
+        """
 
     def reopen(self, recipe: Any, *, device: str = "auto", root: Path | None = None) -> Instance:
-        """Open the recipe of a finished run to train or judge its model."""
+        """Open the recipe of a finished run to train or judge its model.
+
+        Args:
+            recipe: The recipe of the run.
+            device: `auto`, `cpu` or `cuda`.
+            root: Folder of data sets.
+        """
         return self.open(recipe, device=device, root=root)
 
     @abstractmethod
@@ -229,13 +277,25 @@ class Problem(ABC):
 
     @abstractmethod
     def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
-        """Write the model of a run for other programs; return `path`, `bytes`, `format`, `formula` and more facts."""
+        """Write the model of a run for other programs; return `path`, `bytes`, `format`, `formula` and more facts.
+
+        Args:
+            run: The run directory.
+            to: The format.
+            out: The file; None: one named after the run.
+            force: Whether to replace a file.
+        """
 
     def figures(self, result: Mapping[str, Any]) -> str:
         """Return pictures for the report's page, as HTML; none by default."""
         return ""
 
     def run(self, directory: RunDirectory, keep: Any = None) -> FinishedRun:
-        """Return a finished run of this problem: an object of the class that `opens` names."""
+        """Return a finished run of this problem: an object of the class that `opens` names.
+
+        Args:
+            directory: Of the run.
+            keep: A temporary folder that is to live as long as the run.
+        """
         found: FinishedRun = resolve("run", self.opens)(directory, keep)
         return found

@@ -43,7 +43,7 @@ class Prepared:
     @property
     def scale(self) -> dict[str, float] | None:
         """Mean, deviation and range of the training ratings; None where nothing is rated."""
-        units = self.task.goal.units
+        units = self.task.objective.units
         return None if units is None else asdict(units)
 
 

@@ -36,7 +36,15 @@ class TablePlan(ABC):
 
     @abstractmethod
     def task(self, data: Interactions, cut: Split) -> TableTask:
-        """Return the task on data that are cut; raises `DataError` for data that it cannot use."""
+        """Return the task on data that are cut.
+
+        Args:
+            data: All rows.
+            cut: Their parts.
+
+        Raises:
+            DataError: The task cannot use the data.
+        """
 
     def without(self, names: Collection[str]) -> Self:
         """Return this plan in a smaller space, which does not offer the candidates `names`.

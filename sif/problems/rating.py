@@ -63,7 +63,15 @@ class RatingProblem(TableProblem):
         return {"interaction": Recipe, "tensor-interaction": Recipe, "interaction-wide": WideRecipe}
 
     def taken(self, recipe: Recipe, interactions: Interactions) -> Interactions:
-        """Return all rows; raises `DataError` where there are no ratings, or all are equal."""
+        """Return all rows.
+
+        Args:
+            recipe: The recipe.
+            interactions: All rows.
+
+        Raises:
+            DataError: There are no ratings, or all are equal.
+        """
         check_rating_task(interactions)
         return interactions
 

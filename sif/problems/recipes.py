@@ -40,7 +40,7 @@ class SpaceRecipe(_SettingsModel):  # type: ignore[misc, valid-type]
 
 
 class BaselineRecipe(StrictTable):
-    """Which baselines stand beside the find: fixed models by name, all points (`enumerate`), random search."""
+    """Which baselines stand beside the best architecture: models by name, all points (`enumerate`), random search."""
 
     names: tuple[str, ...] = ()
     enumerate: bool = True
@@ -48,10 +48,10 @@ class BaselineRecipe(StrictTable):
 
 
 class TuneRecipe(StrictTable):
-    """The grid on which the find and the baselines choose by validation; the recipe's own values are always in it.
+    """The grid on which all models choose by validation; the recipe's own values are always in it.
 
-    `l2` and `learning_rate` (of the final training) hold for all that have embeddings; `embedding_dim` for the find and
-    the baselines that are tuned so (biased-mf, named points).
+    `l2` and `learning_rate` (of the final training) hold for all that have embeddings; `embedding_dim` for the best
+    architecture and the baselines that are tuned so (biased-mf, named points).
     """
 
     l2: tuple[Size, ...] = ()
@@ -83,7 +83,7 @@ class Recipe(BaseRecipe):
         return "triples" if self.space.name == "tensor-interaction" else "pairs"
 
     def final_training(self, tuned: Mapping[str, Any]) -> Training:
-        """Return the final training of a find with what tuning chose for it (`result.json`, key `tuned`)."""
+        """Return the final training of an architecture with what tuning chose for it (`result.json`, key `tuned`)."""
         training = self.training("train")
         rate = tuned.get("learning_rate", training.optimiser.learning_rate)
         return replace(training, optimiser=replace(training.optimiser, learning_rate=rate))

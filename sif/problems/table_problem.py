@@ -46,7 +46,14 @@ class TableProblem(Problem):
 
     @abstractmethod
     def make_task(self, recipe: Any, interactions: Interactions, cut: Split, device: torch.device) -> TableTask:
-        """Return the task on data that are cut: batches, loss and metrics."""
+        """Return the task on data that are cut: batches, loss and metrics.
+
+        Args:
+            recipe: The recipe.
+            interactions: All rows.
+            cut: Their parts.
+            device: Where the task's tensors are to lie.
+        """
 
     @abstractmethod
     def columns(self, result: Mapping[str, Any]) -> tuple[SheetColumn, ...]:
@@ -61,7 +68,15 @@ class TableProblem(Problem):
         return False
 
     def taken(self, recipe: Any, interactions: Interactions) -> Interactions:
-        """Return the rows that the task learns from; raises `DataError` where it cannot learn."""
+        """Return the rows that the task learns from.
+
+        Args:
+            recipe: The recipe.
+            interactions: All rows.
+
+        Raises:
+            DataError: The task cannot learn from them.
+        """
         return interactions
 
     def places(self, recipe: Any) -> tuple[int, float | None]:
@@ -83,7 +98,7 @@ class TableProblem(Problem):
         if not given and recipe.split.fractions[1] == 0:
             why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
             problems.append(recipe.problem("split.fractions", why))
-        problems += recipe.misplaced()
+        problems += recipe.misplaced_settings()
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
@@ -93,7 +108,7 @@ class TableProblem(Problem):
                 baseline_of(recipe, name)
             except RecipeError as error:
                 problems.append(recipe.problem("baselines.names", str(error)))
-        problems += recipe.tried(
+        problems += recipe.build_problems(
             {
                 "space.operations": lambda: small_space(recipe.space.name, recipe.settings()),
                 "search": lambda: recipe.training("search"),

@@ -130,7 +130,7 @@ class TableInstance(Instance):
         return Enumerate(gradient=self._pinned()) if self.recipe.baselines.enumerate else None
 
     def random(self, engine: Searches, found: State) -> dict[str, ComparedModel]:
-        """Random search with the budget of the search, counted in passes over the training part."""
+        """Search at random with the budget of the search, counted in passes over the training part."""
         if not self.recipe.baselines.random:
             return {}
         a_trial = self.most_epochs()

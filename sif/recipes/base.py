@@ -58,7 +58,12 @@ class BaseRecipe(StrictTable):
         return self._source.origin
 
     def problem(self, key: str, text: str) -> str:
-        """Return a problem with `key` as one line of a message: place, key with its value, text."""
+        """Return a problem with `key` as one line of a message: place, key with its value, text.
+
+        Args:
+            key: Dotted key of the value.
+            text: What is wrong with it.
+        """
         value: Any = self
         for part in key.split("."):
             value = value[part] if isinstance(value, dict) else getattr(value, part)
@@ -77,7 +82,7 @@ class BaseRecipe(StrictTable):
         if problems:
             raise build_errors(self.origin, problems)
 
-    def tried(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
+    def build_problems(self, steps: Mapping[str, Callable[[], object]]) -> list[str]:
         """Make what the recipe says, and return the problems: `steps` maps keys of the recipe to what they make."""
         own = (
             self.strategy.name in STRATEGIES or (not self.strategy.forgotten and ":" in self.strategy.name)
@@ -93,7 +98,7 @@ class BaseRecipe(StrictTable):
                 problems.append(self.problem(at, str(error)))
         return problems
 
-    def misplaced(self) -> list[str]:
+    def misplaced_settings(self) -> list[str]:
         """Return the problems of settings that belong to the final training, but are given for the search."""
         keys = [
             key for key in ("keep_best", "compile", "average_after") if getattr(self.search, key) not in (False, None)

@@ -51,10 +51,15 @@ class Change(NamedTuple):
 
 
 def changes_of(settings: Mapping[str, Any] | None, strategy: Any = None, seed: Any = None) -> list[Change]:
-    """Return what a caller in Python changes: settings by dotted key or in tables, the strategy, the seed.
+    """Return what a caller in Python changes.
 
-    `strategy` is a name, `package.module:object`, or the object itself. Raises `RecipeError` with all values that
-    cannot be a setting.
+    Args:
+        settings: By dotted key or in tables.
+        strategy: A name, `package.module:object`, or the object itself.
+        seed: Of the recipe.
+
+    Raises:
+        RecipeError: Values cannot be a setting; all of them.
     """
     given = {} if settings is None else settings
     if not isinstance(given, Mapping):
@@ -117,9 +122,9 @@ def _value(key: str, value: Any) -> Any:
 
 def _strategy(given: Any) -> list[Change]:
     name, fields, made = named_strategy(given)
-    told = [Change("strategy.name", name, _IN_PYTHON)]
-    told += [Change(f"strategy.settings.{key}", value, _IN_PYTHON) for key, value in fields.items()]
-    return [*told, *([Change(IN_MEMORY, made, _IN_PYTHON)] if made is not None else [])]
+    changes = [Change("strategy.name", name, _IN_PYTHON)]
+    changes += [Change(f"strategy.settings.{key}", value, _IN_PYTHON) for key, value in fields.items()]
+    return [*changes, *([Change(IN_MEMORY, made, _IN_PYTHON)] if made is not None else [])]
 
 
 def read_changes(overrides: Sequence[str | Change]) -> list[Change]:

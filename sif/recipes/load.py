@@ -26,10 +26,15 @@ __all__ = [
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
-    """Return the recipe of a file, or a shipped one by name, with `key=value` overrides (dotted keys).
+    """Return a recipe.
 
-    `budget` names one of the recipe's budgets (default: the one that the recipe names itself). Raises `RecipeError`
-    listing all problems, each with its line or override.
+    Args:
+        source: A file, or the name of a shipped one.
+        overrides: `key=value` each (dotted keys), or what `changes_of` returned.
+        budget: One of the recipe's budgets; by default the one that the recipe names itself.
+
+    Raises:
+        RecipeError: The recipe has problems; all of them, each with its line or override.
     """
     path = Path(source)
     if str(source) not in recipe_names() and (path.suffix == ".toml" or path.is_file()):
@@ -44,7 +49,14 @@ def load_recipe(source: str | Path, overrides: Sequence[str | Change] = (), budg
 
 
 def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
-    """Return the recipe that `text` holds; see `load_recipe`."""
+    """Return the recipe that `text` holds; see `load_recipe`.
+
+    Args:
+        text: The recipe as TOML.
+        origin: What messages call it.
+        overrides: As in `load_recipe`.
+        budget: As in `load_recipe`.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -94,15 +106,15 @@ def _name_in(table: Any) -> str:
 def _validated(data: dict[str, Any], origin: str, places: Mapping[str, str]) -> Any:
     """Return the recipe that plain data hold; raises `RecipeError` with all problems of its values."""
     kind = recipe_class(data, origin, places)
-    told = [
+    problems = [
         f"{place(places, key)}{key} = {value!r}: give a number, not true or false" for key, value in misread(data, kind)
     ]
     try:
         recipe = kind.model_validate(data)
     except ValidationError as error:
-        told += [_explain(kind, places, problem) for problem in error.errors()]
-    if told:
-        raise build_errors(origin, sorted(dict.fromkeys(told), key=_line_number))
+        problems += [_explain(kind, places, problem) for problem in error.errors()]
+    if problems:
+        raise build_errors(origin, sorted(dict.fromkeys(problems), key=_line_number))
     return recipe
 
 

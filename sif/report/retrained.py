@@ -17,5 +17,5 @@ def retrained_remark(result: Mapping[str, Any]) -> list[str]:
     parts = ((part, (result["metrics"][part] or {}).get(metric)) for part in ("valid", "test"))
     figures = ", ".join(f"{part} {metric} {value:.4f}" for part, value in parts if value is not None)
     budget = f" (budget {facts['budget']})" if facts.get("budget") else ""
-    told = figures or "not evaluated yet"
-    return [f"the model has since been trained again for {facts['epochs']} epochs{budget}: {told}"]
+    text = figures or "not evaluated yet"
+    return [f"the model has since been trained again for {facts['epochs']} epochs{budget}: {text}"]

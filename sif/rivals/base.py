@@ -45,7 +45,14 @@ class Baseline:
     def build(
         self, sizes: tuple[int, ...], settings: Settings, counts: Tensor | None, histories: Histories | None = None
     ) -> Network:
-        """Return the network under the given settings."""
+        """Return the network under the given settings.
+
+        Args:
+            sizes: How many users and items there are (and contexts).
+            settings: Of the space: embedding size, penalties, start.
+            counts: Training pairs of each user and item, int64 `[users + items]`.
+            histories: What each side knows of the other, of a network that reads them.
+        """
         return self.make(sizes, settings, counts, histories)
 
     def fits(self, settings: Settings) -> bool:

@@ -76,6 +76,10 @@ def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
 
     Far is a point by the number of steps along all axes, whose values are given in their natural order: what a budget
     cuts off are the corners.
+
+    Args:
+        centre: The settings that are tried first.
+        **axes: The values of each setting.
     """
     points: list[tuple[int, dict[str, Any]]] = [(0, {})]
     for name, values in axes.items():
@@ -89,9 +93,12 @@ def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
 
 
 def by_products(table: PairTable, weights: Any, *, confident: bool = False) -> ScoresOf:
-    """Return scores that are sums of the rows of `weights`, an array `[items, items]` or CSR, of what a user has.
+    """Return scores that are sums of rows of weights of what a user has.
 
-    `confident`: each row times the confidence of its pair, where there are some.
+    Args:
+        table: The training pairs.
+        weights: An array or CSR `[items, items]`.
+        confident: Whether each pair counts by its confidence, where there are some.
     """
     train = table.weights(weights.dtype.type, confident=confident)
 

@@ -79,7 +79,12 @@ class PairTable:
     def weights(self, dtype: type = np.float32, *, confident: bool = False) -> Any:
         """Return the training pairs in a CSR matrix with 32-bit indices, as other libraries take them.
 
-        They are ones; `confident`: their confidences, where there are some.
+        Args:
+            dtype: Of the values.
+            confident: Whether the values are the pairs' confidences, where there are some, and not ones.
+
+        Returns:
+            CSR `[users, items]`.
         """
         weighed = confident and self.confidence is not None
         values = np.asarray(self.confidence, dtype) if weighed else np.ones(self.train.nnz, dtype)

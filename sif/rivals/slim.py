@@ -20,7 +20,7 @@ def slim_weights(together: Tensor, *, l1: float, l2: float, tolerance: float = 1
         1/2 ||x_j - X w||^2 + l1 sum(w) + l2/2 ||w||^2.
 
     Ning and Karypis 2011, equation 5. `together` is X^T X float32, of non-negative X; it is overwritten. At the end
-    the slope at a zero weight is at most `tolerance` below zero, in units of pairs, and the others solve their own
+    the gradient at a zero weight is at most `tolerance` below zero, in units of pairs, and the others solve their own
     equations.
 
     Weights only take away from correlations here (X and w are not negative), so an item that no other item meets more
@@ -103,8 +103,8 @@ class _Net:
     def _contradictions(self, weights: Tensor, positive: Tensor, columns: Tensor) -> Tensor:
         """Return bool `[n, columns]`: weights below zero, and zero weights that would grow."""
         some, mask = weights[:, columns], positive[:, columns]
-        slope = self.pairs[:, columns] - self.pairs @ some - self.l1
-        wrong = torch.where(mask, some < 0, slope > self.tolerance)
+        gradient = self.pairs[:, columns] - self.pairs @ some - self.l1
+        wrong = torch.where(mask, some < 0, gradient > self.tolerance)
         wrong[columns, torch.arange(len(columns))] = False  # the diagonal stays zero
         return wrong
 

@@ -104,7 +104,7 @@ def retrain(
         changes: of the training, as `train.KEY=VALUE` or by `sif.recipes.changes_of`; they win over what tuning chose.
         device: `auto`, `cpu` or `cuda`.
         root: folder of data sets.
-        progress: told how the training goes on.
+        progress: shows how the training goes on.
         checkpoint_seconds: how much work a kill may cost.
 
     Returns:
@@ -168,12 +168,17 @@ def _retrained(
 def score(run: str | Path, *, device: str = "auto", root: Path | None = None) -> dict[str, Any]:
     """Return the metrics of a run's model on validation and test; fills them in where retraining left them open.
 
+    Args:
+        run: The run directory.
+        device: `auto`, `cpu` or `cuda`.
+        root: Folder of data sets.
+
     Returns:
         `metric` (that selects), `valid` and `test` metrics (None where there is no such part), and what the network
         costs (`parameters`; of cells `multiply_adds`).
 
     Raises:
-        RunError: the model was trained on all data, or is not trained yet, or the data have changed.
+        RunError: The model was trained on all data, or is not trained yet, or the data have changed.
     """
     directory = RunDirectory.open(run, needs="result.json")
     result, instance = directory.result(), judged(directory, device, root)

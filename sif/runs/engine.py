@@ -132,7 +132,7 @@ def execute(
     Args:
         instance: the recipe on its data (`Problem.open`).
         directory: a new run directory, or that of an interrupted run of the same recipe and data.
-        progress: told of stages, steps and lines of the trace.
+        progress: shows stages, steps and lines of the trace.
         checkpoint_seconds: how much work a kill may cost; by default the problem's own.
 
     Raises:

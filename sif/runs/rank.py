@@ -33,14 +33,24 @@ def rank_run(
 ) -> dict[str, Any]:
     """Return how a run's model ranks the full catalogue for each user, on validation and test.
 
-    Relevant are a part's pairs rated `threshold` or more (default: what the run's own ranking task says, else all).
     Training pairs are not ranked, and for the test part those of validation neither. Popularity ranks the items by
     their number of training pairs (of a ranking run: positives).
 
-    The result: `task`, `k`, `threshold`, `items`, `additive` (whether the model ranks the items alike for all), and
-    `parts`: for `valid` and `test` the number of `users` with a relevant pair, and `rank_metrics` of `model` and of
-    `popularity`; None for a part without pairs. Raises `RunError` for runs of cells, with a context mode, or trained
-    on all data, and `DataError` for k below 1 and for a threshold that no rating of a part reaches.
+    Args:
+        run: The run directory.
+        k: Lengths of the rankings; empty: the run's own, or 10.
+        threshold: A part's pairs rated so or more are relevant; None: what the run's own ranking task says, else all.
+        device: `auto`, `cpu` or `cuda`.
+        root: Folder of data sets.
+
+    Returns:
+        `task`, `k`, `threshold`, `items`, `additive` (whether the model ranks the items alike for all), and `parts`:
+        for `valid` and `test` the number of `users` with a relevant pair, and `rank_metrics` of `model` and of
+        `popularity`; None for a part without pairs.
+
+    Raises:
+        RunError: The run is of cells, has a context mode, or was trained on all data.
+        DataError: k is below 1, or no rating of a part reaches the threshold.
     """
     directory = RunDirectory.open(run, needs="result.json")
     recipe = load_recipe(directory.file("recipe.toml"))

@@ -63,8 +63,8 @@ class Stages:
 def searched(found: Found) -> State:
     """Return the outcome of a search as a stage keeps it.
 
-    `weights` are those of a find that the search trained; `trained` the outcome of its final training, where the search
-    went through with it (see `trained_stage`).
+    `weights` are those of an architecture that the search trained; `trained` the outcome of its final training, where
+    the search went through with it (see `trained_stage`).
     """
     return {
         "genotype": found.genotype.to_json(),

@@ -221,7 +221,16 @@ def matrix_of(matrix: Any) -> Any:
 
 
 def in_a_list(ids: Any, what: str, name: str) -> list[Any]:
-    """Return raw ids as a list; raises `DataError` for a single one, a mask, and what is no list of ids."""
+    """Return raw ids as a list.
+
+    Args:
+        ids: A list, column or array.
+        what: `user` or `item`, for messages.
+        name: The argument's name, for messages.
+
+    Raises:
+        DataError: It is a single id, a mask, or no list of ids.
+    """
     if isinstance(ids, str | bytes | Mapping) or not isinstance(ids, Iterable):
         raise DataError(f"{name} is {ids!r}; give a list of {what}s, such as [{ids!r}]")
     listed = list(ids)

@@ -23,7 +23,7 @@ from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, 
 from sif.serve.export_onnx import onnx_file
 from sif.serve.folding import Folded
 from sif.spaces.known import SPACES
-from sif.spaces.saved import goal_of, network_of
+from sif.spaces.saved import network_of, objective_of
 
 __all__ = ["FORMATS", "Export", "export_run", "load_export", "write_export"]
 
@@ -62,7 +62,7 @@ class Export:
         if len(tree["sizes"]) != 2:
             raise RunError(f"run {run} has a context mode, which does not fold; search without a context to export")
         ids = json.loads(directory.file("ids.json").read_text())
-        units = goal_of(tree).units
+        units = objective_of(tree).units
         facts = {
             "genotype": json.loads(tree["genotype"]),
             "formula": result["formula"],
@@ -76,19 +76,29 @@ class Export:
 
     @shielded()
     def scores(self, users: Iterable[RawId], items: Iterable[RawId] | None = None) -> Tensor:
-        """Return scores float32 `[users, items]` (all items by default) of raw ids, in the order of `items`.
+        """Return the model's own scores float32 `[users, items]`; `ratings = scores * std + mean` of `facts["scale"]`.
 
-        They are the model's own; `ratings = scores * std + mean` of `facts["scale"]`. Raises `DataError` for
-        unknown ids.
+        Args:
+            users: Raw ids.
+            items: Raw ids, in the order of the columns; None: all.
+
+        Raises:
+            DataError: An id is unknown.
         """
         wanted = None if items is None else self._numbers(self.items, items, "item")
         return self.folded.scores(self._numbers(self.users, users, "user"), wanted)
 
     @shielded()
     def recommend(self, user: RawId, k: int = 10, *, seen: Iterable[RawId] = ()) -> list[dict[str, Any]]:
-        """Return the k best items that are not among `seen`: item (raw id), score (a rating where there are), title.
+        """Return the k best items: item (raw id), score (a rating where there are), title.
 
-        Unknown items in `seen` are ignored. Raises `DataError` for an unknown user, and for k below 1.
+        Args:
+            user: The raw id.
+            k: How many items, at most.
+            seen: Raw ids to leave out; unknown ones are ignored.
+
+        Raises:
+            DataError: The user is unknown, or k is below 1.
         """
         k = count_of(k, "k", len(self.items))
         row = torch.tensor([self.users.find(str(user), "user")])
@@ -107,10 +117,16 @@ class Export:
 
     @shielded()
     def write(self, path: str | Path, to: str, *, force: bool = False) -> Path:
-        """Write the model as `to`, one of `FORMATS`, whole or not at all; return the path.
+        """Write the model, whole or not at all; return the path.
 
-        Raises `RunError` where the file is there already (unless `force`), where it cannot be written, where `implicit`
-        is asked of a function that is no inner product, and where `onnx` lacks its package.
+        Args:
+            path: The file.
+            to: One of `FORMATS`.
+            force: Whether to replace a file.
+
+        Raises:
+            RunError: The file is there already, cannot be written, `implicit` is asked of a function that is no inner
+                product, or `onnx` lacks its package.
         """
         if to not in FORMATS:
             raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
@@ -132,7 +148,16 @@ class Export:
 
 
 def write_export(path: Path, make: Callable[[], bytes], force: bool) -> Path:
-    """Write what `make` returns, whole or not at all; `RunError` where the file is there already or cannot be."""
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file.
+        make: Returns its bytes.
+        force: Whether to replace a file.
+
+    Raises:
+        RunError: The file is there already, or cannot be written.
+    """
     if path.is_dir():
         raise RunError(f"{path} is a folder; give the name of a file")
     if path.exists() and not force:
@@ -142,9 +167,16 @@ def write_export(path: Path, make: Callable[[], bytes], force: bool) -> Path:
 
 
 def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, Export]:
-    """Write the model of a run as `to` to `out`, by default a file named after the run in the working directory.
+    """Write the model of a run; return the path and what was written.
 
-    Returns the path and what was written. Raises `RunError` as `Export.of` and `Export.write` do.
+    Args:
+        run: The run directory.
+        to: One of `FORMATS`.
+        out: The file; None: one named after the run in the working directory.
+        force: Whether to replace a file.
+
+    Raises:
+        RunError: As `Export.of` and `Export.write`.
     """
     if to not in FORMATS:
         raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
@@ -159,10 +191,10 @@ def load_export(path: str | Path) -> Export:
     if not path.is_file():
         raise RunError(f"no file {path}; `sif export RUN --to npz` writes one")
     tables, meta = (read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
-    for deep in tables.deep:
-        if ":" in deep.join:
+    for factor in tables.mlps:
+        if ":" in factor.join:
             try:
-                operation(deep.join)
+                operation(factor.join)
             except SpaceError as error:
                 raise RunError(f"{path} is served by an operation of one's own: {error}") from None
     users, items = Vocabulary.from_list(meta.pop("users")), Vocabulary.from_list(meta.pop("items"))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sif.errors import RunError
-from sif.operations.tables import Deep, FoldedSide, Tables
+from sif.operations.tables import FoldedSide, MlpFactor, Tables
 from sif.serve.folding import Folded
 
 __all__ = [
@@ -28,42 +29,42 @@ __all__ = [
     "tables_of",
 ]
 
-FORMAT = "sif-folded-1"
+FORMAT, _BEFORE = "sif-folded-2", "sif-folded-1"
 
 Meta = dict[str, Any]
 
 
 def arrays_of(tables: Tables) -> dict[str, Tensor]:
-    """Return the tables by name: `users.bias`, `items.product`, ..., and `deep0.weight0` of the first MLP's layers."""
+    """Return the tables by name: `users.bias`, `items.product`, ..., and `mlp0.weight0` of the first MLP's layers."""
     arrays: dict[str, Tensor] = {}
     for name, side in (("users", tables.users), ("items", tables.items)):
-        parts = {"bias": side.bias, "product": side.product, "apart": side.l1_plus, "near": side.l1_minus}
-        parts |= {f"deep{number}": table for number, table in enumerate(side.deep)}
+        parts = {"bias": side.bias, "product": side.product, "l1_plus": side.l1_plus, "l1_minus": side.l1_minus}
+        parts |= {f"mlp{number}": table for number, table in enumerate(side.mlps)}
         arrays |= {f"{name}.{part}": table.cpu().contiguous() for part, table in parts.items()}
-    for number, deep in enumerate(tables.deep):
-        for layer, (weight, bias) in enumerate(deep.layers):
-            arrays |= {f"deep{number}.weight{layer}": weight.cpu(), f"deep{number}.bias{layer}": bias.cpu()}
+    for number, factor in enumerate(tables.mlps):
+        for layer, (weight, bias) in enumerate(factor.layers):
+            arrays |= {f"mlp{number}.weight{layer}": weight.cpu(), f"mlp{number}.bias{layer}": bias.cpu()}
     return arrays
 
 
 def tables_of(arrays: dict[str, Tensor], joins: list[str]) -> Tables:
     """Return the tables of `arrays_of`; `joins` are those of the MLPs. Raises `KeyError` where one is missing."""
-    deep = []
+    mlps = []
     for number, join in enumerate(joins):
-        count = sum(name.startswith(f"deep{number}.weight") for name in arrays)
-        layers = [(arrays[f"deep{number}.weight{i}"], arrays[f"deep{number}.bias{i}"]) for i in range(count)]
-        deep.append(Deep(join, tuple(layers)))
+        count = sum(name.startswith(f"mlp{number}.weight") for name in arrays)
+        layers = [(arrays[f"mlp{number}.weight{i}"], arrays[f"mlp{number}.bias{i}"]) for i in range(count)]
+        mlps.append(MlpFactor(join, tuple(layers)))
     users, items = (
         FoldedSide.of(
             arrays[f"{side}.bias"],
             product=arrays[f"{side}.product"],
-            l1_plus=arrays[f"{side}.apart"],
-            l1_minus=arrays[f"{side}.near"],
-            deep=tuple(arrays[f"{side}.deep{number}"] for number in range(len(joins))),
+            l1_plus=arrays[f"{side}.l1_plus"],
+            l1_minus=arrays[f"{side}.l1_minus"],
+            mlps=tuple(arrays[f"{side}.mlp{number}"] for number in range(len(joins))),
         )
         for side in ("users", "items")
     )
-    return Tables(users, items, tuple(deep))
+    return Tables(users, items, tuple(mlps))
 
 
 def npz_file(folded: Folded, meta: Meta) -> bytes:
@@ -71,7 +72,7 @@ def npz_file(folded: Folded, meta: Meta) -> bytes:
     arrays: dict[str, Any] = {name: table.numpy() for name, table in arrays_of(folded.tables).items()}
     arrays |= _ids(meta)
     rest = {key: value for key, value in meta.items() if key not in ("users", "items", "titles")}
-    arrays["meta"] = np.array(json.dumps(rest | {"deep": [deep.join for deep in folded.tables.deep]}))
+    arrays["meta"] = np.array(json.dumps(rest | {"mlps": [factor.join for factor in folded.tables.mlps]}))
     return _npz(arrays)
 
 
@@ -90,7 +91,7 @@ def read_npz(path: Path) -> tuple[Tables, Meta]:
 
 def safetensors_file(folded: Folded, meta: Meta) -> bytes:
     """Return the tables as safetensors, with `meta` (ids and titles in it) as JSON in the header."""
-    text = json.dumps(meta | {"deep": [deep.join for deep in folded.tables.deep]})
+    text = json.dumps(meta | {"mlps": [factor.join for factor in folded.tables.mlps]})
     return bytes(save(arrays_of(folded.tables), metadata={"meta": text}))
 
 
@@ -125,9 +126,13 @@ def implicit_file(folded: Folded, meta: Meta) -> bytes:
 
 
 def _read(path: Path, arrays: dict[str, Tensor], meta: Meta, titles: Any) -> tuple[Tables, Meta]:
+    if meta.get("format") == _BEFORE:
+        now = {"apart": "l1_plus", "near": "l1_minus", "deep": "mlp"}
+        arrays = {re.sub("apart|near|deep", lambda old: now[old[0]], name): array for name, array in arrays.items()}
+        meta |= {"format": FORMAT, "mlps": meta.pop("deep")}
     if meta.get("format") != FORMAT:
         raise RunError(f"{path} has format {meta.get('format')!r}; this sif reads {FORMAT}")
-    return tables_of(arrays, meta.pop("deep")), meta | {"titles": titles}
+    return tables_of(arrays, meta.pop("mlps")), meta | {"titles": titles}
 
 
 def _unreadable(path: Path, error: Exception) -> RunError:

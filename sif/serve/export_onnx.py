@@ -11,7 +11,7 @@ from torch import Tensor
 from sif.errors import RunError
 from sif.operations import operation
 from sif.operations.hinge import HINGE
-from sif.operations.tables import Deep
+from sif.operations.tables import MlpFactor
 from sif.serve.folding import Folded
 
 __all__ = ["onnx_file"]
@@ -40,7 +40,7 @@ def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
         left = graph.rows("users.product", users.product)
         product = graph.node("MatMul", left, graph.table("items.product", items.product.T))
         total = graph.node("Add", total, product)
-    if users.l1_plus.shape[1] or users.l1_minus.shape[1] or tables.deep:
+    if users.l1_plus.shape[1] or users.l1_minus.shape[1] or tables.mlps:
         total = graph.node("Add", total, _one_by_one(graph, folded))
     graph.node("Identity", total, name="scores")
     if graph.size > _LIMIT:
@@ -106,10 +106,10 @@ def _one_by_one(graph: _Graph, folded: Folded) -> str:
             apart = body.node("Sub", graph.table(f"items.{name}", right), scanned(name, left))
             distance = body.node("ReduceSum", body.node("Abs", apart), last, keepdims=0)
             terms.append(distance if name == "l1_plus" else body.node("Neg", distance))
-    for number, deep in enumerate(tables.deep):
-        user = scanned(f"deep{number}", tables.users.deep[number])
-        item = graph.table(f"items.deep{number}", tables.items.deep[number])
-        terms.append(_mlp(graph, body, deep, f"deep{number}", user, item))
+    for number, factor in enumerate(tables.mlps):
+        user = scanned(f"mlp{number}", tables.users.mlps[number])
+        item = graph.table(f"items.mlp{number}", tables.items.mlps[number])
+        terms.append(_mlp(graph, body, factor, f"mlp{number}", user, item))
     total = terms[0]
     for term in terms[1:]:
         total = body.node("Add", total, term)
@@ -119,21 +119,21 @@ def _one_by_one(graph: _Graph, folded: Folded) -> str:
     return graph.node("Scan", *rows, body=inner, num_scan_inputs=len(rows))
 
 
-def _mlp(graph: _Graph, body: _Graph, deep: Deep, name: str, user: str, item: str) -> str:
+def _mlp(graph: _Graph, body: _Graph, factor: MlpFactor, name: str, user: str, item: str) -> str:
     """Add the score of joined vectors to the body and return it, `[items]`; its tables stand outside."""
-    if deep.join == HINGE.name:
+    if factor.join == HINGE.name:
         hidden = body.node("Relu", body.node("Add", item, user))
     else:
-        made = operation(deep.join).onnx(body.node, user, item)
+        made = operation(factor.join).onnx(body.node, user, item)
         if made is None:
             raise RunError(
-                f"operation {deep.join} has no ONNX form: give it a method onnx, or export to npz or safetensors"
+                f"operation {factor.join} has no ONNX form: give it a method onnx, or export to npz or safetensors"
             )
         hidden = made
     last = body.table(f"{name}.last", _LAST)
-    if not deep.layers:
+    if not factor.layers:
         return body.node("Neg", body.node("ReduceSum", body.node("Mul", hidden, hidden), last, keepdims=0))
-    for layer, (weight, bias) in enumerate(deep.layers):
+    for layer, (weight, bias) in enumerate(factor.layers):
         if layer:
             hidden = body.node("Relu", hidden)
         product = body.node("MatMul", hidden, graph.table(f"{name}.weight{layer}", weight.T))

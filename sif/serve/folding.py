@@ -13,7 +13,7 @@ from sif.encodings.side import SIDES
 from sif.encodings.side import Side as Of
 from sif.operations import additive, operation
 from sif.operations.hinge import HINGE
-from sif.operations.tables import Deep, FoldedSide, Tables, score_tables
+from sif.operations.tables import FoldedSide, MlpFactor, Tables, score_tables
 from sif.serve.topk import Ranked, top_k_of
 from sif.spaces.known import FunctionNetwork
 
@@ -42,7 +42,9 @@ class Folded:
     def additive(self) -> bool:
         """Whether the score is f(user) + g(item), which ranks the items alike for every user."""
         side = self.tables.items
-        reads = [(deep.join, ("distance", "linear", "mlp")[min(2, len(deep.layers))]) for deep in self.tables.deep]
+        reads = [
+            (factor.join, ("distance", "linear", "mlp")[min(2, len(factor.layers))]) for factor in self.tables.mlps
+        ]
         sums = all(join != HINGE.name and additive(join, read) for join, read in reads)
         return sums and not any(t.shape[1] for t in (side.product, side.l1_plus, side.l1_minus))
 
@@ -52,9 +54,9 @@ class Folded:
         parts = [f"an inner product of {side.product.shape[1]} dimensions"] if side.product.shape[1] else []
         distance = side.l1_plus.shape[1] + side.l1_minus.shape[1]
         parts += [f"L1 distances in {distance} dimensions"] if distance else []
-        for deep, table in zip(self.tables.deep, side.deep, strict=True):
-            read = _READ[len(deep.layers)] if len(deep.layers) < 2 else "an MLP"
-            parts.append(f"{read} on {_JOINED.get(deep.join, deep.join)} of {table.shape[1]} dimensions")
+        for factor, table in zip(self.tables.mlps, side.mlps, strict=True):
+            read = _READ[len(factor.layers)] if len(factor.layers) < 2 else "an MLP"
+            parts.append(f"{read} on {_JOINED.get(factor.join, factor.join)} of {table.shape[1]} dimensions")
         parts += ["biases"] if side.bias.any() or self.tables.users.bias.any() else []
         return ", ".join(parts) or "zero"
 
@@ -64,7 +66,7 @@ class Folded:
         Biases are dimensions of their own, one a side where any is not 0. None where the function is no inner product.
         """
         users, items = self.tables.users, self.tables.items
-        if self.tables.deep or users.l1_plus.shape[1] or users.l1_minus.shape[1]:
+        if self.tables.mlps or users.l1_plus.shape[1] or users.l1_minus.shape[1]:
             return None
         left, right = [users.product], [items.product]
         for bias, own, other in ((users.bias, left, right), (items.bias, right, left)):
@@ -74,12 +76,22 @@ class Folded:
         return torch.cat(left, 1), torch.cat(right, 1)
 
     def scores(self, users: Tensor, items: Tensor | None = None) -> Tensor:
-        """Return scores float32 `[len(users), n_items]` (or of the given items) of users int64, by their numbers."""
+        """Return scores float32 `[users, items]`.
+
+        Args:
+            users: Their numbers, int64 `[users]`.
+            items: Numbers int64 `[items]`; None: all.
+        """
         return self.scores_of(self.tables.users.rows(users), items)
 
     @torch.no_grad()
     def scores_of(self, users: FoldedSide, items: Tensor | None = None) -> Tensor:
-        """Return the scores of users given by their tables (`fold_side`), such as new ones."""
+        """Return scores float32 `[users, items]` of users given by their tables, such as new ones.
+
+        Args:
+            users: What `fold_side` or `solve_users` returned.
+            items: Numbers int64 `[items]`; None: all.
+        """
         return self._scores(users, self.tables.items if items is None else self.tables.items.rows(items))
 
     @torch.no_grad()
@@ -92,10 +104,16 @@ class Folded:
         seen: sparse.csr_array | None = None,
         excluded: NDArray[np.int64] | None = None,
     ) -> Ranked:
-        """Return ids int32 and scores float32 `[len(users), n]` of the best items, best first (see `topk.top_k`).
+        """Return ids int32 and scores float32 `[users, n]` of the best items, best first (see `topk.top_k`).
 
-        `users`: their numbers int64, or their tables. `items`: rank only these, ascending. `seen`: CSR
-        `[len(users), n_items]` whose entries are left out. Scores are made a block of users at a time.
+        Scores are made a block of users at a time.
+
+        Args:
+            users: Their numbers int64 `[users]`, or their tables.
+            n: How many items.
+            items: Rank only these, int64 `[items]` ascending.
+            seen: CSR `[users, n_items]`, whose entries are left out.
+            excluded: Items left out for all, int64 `[m]`.
         """
         asked = users if isinstance(users, FoldedSide) else self.tables.users.rows(users)
         targets = self.tables.items if items is None else self.tables.items.rows(torch.from_numpy(items))
@@ -107,34 +125,34 @@ class Folded:
 
     def _scores(self, users: FoldedSide, items: FoldedSide) -> Tensor:
         out = score_tables(users, items)
-        for deep, left, right in zip(self.tables.deep, users.deep, items.deep, strict=True):
-            _add(out, deep, left, right)
+        for factor, left, right in zip(self.tables.mlps, users.mlps, items.mlps, strict=True):
+            _add(out, factor, left, right)
         return out
 
 
-def _add(out: Tensor, deep: Deep, users: Tensor, items: Tensor) -> None:
+def _add(out: Tensor, factor: MlpFactor, users: Tensor, items: Tensor) -> None:
     """Add the scores of joined vectors to `out` `[users, items]`, a block of both at a time."""
-    width = max([2 * users.shape[1], *(max(weight.shape) for weight, _ in deep.layers)])
+    width = max([2 * users.shape[1], *(max(weight.shape) for weight, _ in factor.layers)])
     across = max(1, min(len(items), _BLOCK // width))
     down = max(1, _BLOCK // (width * across))
     for top in range(0, len(users), down):
         for left in range(0, len(items), across):
             block = slice(top, top + down), slice(left, left + across)
-            out[block] += _grid(deep, users[block[0]], items[block[1]])
+            out[block] += _grid(factor, users[block[0]], items[block[1]])
 
 
-def _grid(deep: Deep, users: Tensor, items: Tensor) -> Tensor:
+def _grid(factor: MlpFactor, users: Tensor, items: Tensor) -> Tensor:
     """Return scores `[users, items]`; the users of a product go into the first layer's weights."""
-    if deep.layers and deep.join == "multiply":
-        (weight, bias), *rest = deep.layers
+    if factor.layers and factor.join == "multiply":
+        (weight, bias), *rest = factor.layers
         weights = (users.unsqueeze(1) * weight).flatten(0, 1)  # [users * out, dim]
         hidden = (items @ weights.T).view(len(items), len(users), len(weight)).add_(bias)
         return _after(hidden, rest).T
-    joins = HINGE if deep.join == HINGE.name else operation(deep.join)
+    joins = HINGE if factor.join == HINGE.name else operation(factor.join)
     joined = joins.forward(users.unsqueeze(1), items)
-    if not deep.layers:
+    if not factor.layers:
         return -joined.square().sum(-1)
-    (weight, bias), *rest = deep.layers
+    (weight, bias), *rest = factor.layers
     return _after(torch.nn.functional.linear(joined, weight, bias), rest)
 
 
@@ -156,17 +174,24 @@ def fold(network: FunctionNetwork) -> Tables:
         bias[:n_users] += network.offset
     users = fold_side(network, "user", of_users, bias[:n_users])
     items = fold_side(network, "item", of_items, bias[n_users:])
-    deep = tuple(
-        branch.deep(rows.shape[1])
+    mlps = tuple(
+        branch.mlp_factor(rows.shape[1])
         for branch, rows in zip(network.branches, of_items, strict=True)
-        if branch.fold(1, rows[:1].double()).deep
+        if branch.fold(1, rows[:1].double()).mlps
     )
-    return Tables(users, items, deep)
+    return Tables(users, items, mlps)
 
 
 @torch.no_grad()
 def fold_side(network: FunctionNetwork, side: Of, vectors: Sequence[Tensor], bias: Tensor) -> FoldedSide:
-    """Return what vectors, one tensor `[n, dim]` a branch, and biases `[n]` bring to a score, as users or as items."""
+    """Return what vectors and biases bring to a score, as users or as items.
+
+    Args:
+        network: The trained network.
+        side: `user` or `item`.
+        vectors: One tensor `[n, dim]` a branch.
+        bias: `[n]`.
+    """
     mode = SIDES.index(side)
     branches = zip(network.branches, vectors, strict=True)
     return FoldedSide.joined(

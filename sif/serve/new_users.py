@@ -28,20 +28,25 @@ _STEPS, _LEARNING_RATE = 100, 0.05
 
 
 @shielded()
-def solve_users(network: FunctionNetwork, rows: sparse.csr_array, goal: Scale | RankingSettings) -> FoldedSide:
-    """Return the tables (for `Folded.scores_of`) of the users of `rows`, CSR `[users, items]`, none trained on.
+def solve_users(network: FunctionNetwork, rows: sparse.csr_array, objective: Scale | RankingSettings) -> FoldedSide:
+    """Return the tables (for `Folded.scores_of`) of users that were not trained on.
 
     What a user's encoding takes from their history is computed from the row. An embedding of their own, where the
     encoding has one, starts at the mean user's and is solved for by Adam on the row, with training's penalty on the
     embedding of a user with as many entries:
 
-    - for ratings (`goal` says how they are standardised), by their mean squared error, the bias too; each is predicted
-      from the history without it, as in training;
+    - for ratings, by their mean squared error, the bias too; each is predicted from the history without it, as in
+      training;
     - for a ranking, by the mean over the row's items (its values are not read) of training's loss, over the whole
       catalogue instead of drawn items. Where a history is encoded beside the embedding, a part of the row at a time
       is predicted from the rest: as much as training hid of it, an eighth where it hid one item.
 
     A user with an empty row is the mean user. Users do not depend on each other; deterministic.
+
+    Args:
+        network: The trained network.
+        rows: CSR `[users, items]`.
+        objective: How ratings are standardised, or the settings of the ranking.
     """
     if not rows.has_canonical_format:
         rows = rows.copy()
@@ -49,7 +54,7 @@ def solve_users(network: FunctionNetwork, rows: sparse.csr_array, goal: Scale | 
     branches = _branches(network)
     step = max(1, _BLOCK // (_FOLDS * network.sizes[1]))
     blocks = [slice(start, start + step) for start in range(0, rows.shape[0], step)] or [slice(0, 0)]
-    solved = [_solve(network, branches, UserRows.of(rows[block]), goal) for block in blocks]
+    solved = [_solve(network, branches, UserRows.of(rows[block]), objective) for block in blocks]
     vectors = [torch.cat(parts) for parts in zip(*(vectors for vectors, _ in solved), strict=True)]
     return fold_side(network, "user", vectors, torch.cat([bias for _, bias in solved]))
 
@@ -111,7 +116,7 @@ def _asks(branches: list[_Branch], rows: UserRows, folds: int | None) -> Asks:
 
 
 def _solve(
-    network: FunctionNetwork, branches: list[_Branch], rows: UserRows, goal: Scale | RankingSettings
+    network: FunctionNetwork, branches: list[_Branch], rows: UserRows, objective: Scale | RankingSettings
 ) -> tuple[list[Tensor], Tensor]:
     """Return the vectors `[n, dim]` of each branch and the biases `[n]`, the global one in them."""
     n, n_users = len(rows.starts) - 1, network.sizes[0]
@@ -121,10 +126,10 @@ def _solve(
     own = [None if b.start is None else b.start.repeat(n, 1).requires_grad_() for b in branches]
     bias = biases[:n_users].mean().repeat(n)
     learn = [vectors for vectors in own if vectors is not None]
-    if network.bias is not None and (isinstance(goal, Scale) or goal.loss == "bce"):  # others do not see it
+    if network.bias is not None and (isinstance(objective, Scale) or objective.loss == "bce"):  # others do not see it
         learn.append(bias.requires_grad_())
     if learn:
-        _descend(learn, _objective(network, branches, rows, goal, own, bias))
+        _descend(learn, _objective(network, branches, rows, objective, own, bias))
     with torch.no_grad():
         whole = [branch.history(rows, Lookup(torch.arange(n))) for branch in branches]
         final = [_vectors(b, o, None, h) for b, o, h in zip(branches, own, whole, strict=True)]
@@ -143,13 +148,13 @@ def _objective(
     network: FunctionNetwork,
     branches: list[_Branch],
     rows: UserRows,
-    goal: Scale | RankingSettings,
+    objective: Scale | RankingSettings,
     own: list[Tensor | None],
     bias: Tensor,
 ) -> Callable[[int], Tensor]:
     """Return the sum over users of their loss and penalty, as a function of the step."""
     l2, bias_l2 = _penalties(network, rows.counts)
-    asks = _asks(branches, rows, None if isinstance(goal, Scale) else _folds(goal))
+    asks = _asks(branches, rows, None if isinstance(objective, Scale) else _folds(objective))
     known = bias.new_zeros(network.sizes[1]) if network.bias is None else network.bias.detach()[network.sizes[0] :, 0]
     offset = 0.0 if network.offset is None else network.offset.detach()
 
@@ -160,8 +165,8 @@ def _objective(
         parts = [(l2 * each.square().sum(1)).sum() for each in own if each is not None]
         return torch.stack([*parts, (bias_l2 * bias.square()).sum()]).sum()
 
-    if isinstance(goal, Scale):
-        wanted = goal.standardise(rows.value) - known[rows.item] - offset
+    if isinstance(objective, Scale):
+        wanted = objective.standardise(rows.value) - known[rows.item] - offset
 
         def squared(step: int) -> Tensor:
             score = bias[rows.user]
@@ -170,7 +175,7 @@ def _objective(
             return ((score - wanted).square() * rows.share).sum() + penalty()
 
         return squared
-    ranking = RowRanking(goal, rows, asks, _drawn(network, goal))
+    ranking = RowRanking(objective, rows, asks, _drawn(network, objective))
 
     def ranked(step: int) -> Tensor:
         scores = bias[asks.user].unsqueeze(1) + known + offset
@@ -190,17 +195,17 @@ def _vectors(branch: _Branch, own: Tensor | None, user: Tensor | None, history: 
     return branch.lift(picked if history is None else picked + history)
 
 
-def _folds(goal: RankingSettings) -> int:
+def _folds(objective: RankingSettings) -> int:
     """Return in how many parts a row is predicted, each from the others."""
-    return min(_FOLDS, max(2, round(1 / goal.hidden_share))) if goal.loss == "softmax" else _FOLDS
+    return min(_FOLDS, max(2, round(1 / objective.hidden_share))) if objective.loss == "softmax" else _FOLDS
 
 
-def _drawn(network: FunctionNetwork, goal: RankingSettings) -> Tensor:
+def _drawn(network: FunctionNetwork, objective: RankingSettings) -> Tensor:
     """Return with which probability training drew each item, float32 `[items]`."""
     n_users, n_items = network.sizes
-    if not goal.negative_power or network.histories is None:
+    if not objective.negative_power or network.histories is None:
         return torch.full((n_items,), 1.0 / n_items)
-    weights = network.histories.counts()[n_users:].double() ** goal.negative_power
+    weights = network.histories.counts()[n_users:].double() ** objective.negative_power
     return (weights / weights.sum()).float()
 
 

@@ -23,7 +23,7 @@ from sif.run_directory import RunDirectory
 from sif.serve.folding import Folded
 from sif.serve.topk import Ranked, top_k_of
 from sif.spaces.build import build_network
-from sif.spaces.saved import goal_of, network_of
+from sif.spaces.saved import network_of, objective_of
 from sif.tasks import Scale
 
 __all__ = ["Opened", "Opener"]
@@ -68,7 +68,14 @@ class Opened:
         return self.users.find(text, "user")
 
     def best(self, rows: IntArray, k: int, context: Any, cold_items: bool) -> Ranked:
-        """Return ids int32 and scores float32 `[len(rows), k]` of the best items that the users do not have."""
+        """Return ids int32 and scores float32 `[users, k]` of the best items that the users do not have.
+
+        Args:
+            rows: Numbers of the users, int64 `[users]`.
+            k: How many items.
+            context: The context; None: the last.
+            cold_items: Whether to rank items that training never met.
+        """
         excluded = None if cold_items else np.flatnonzero(self.cold)
         if len(rows) == 1:  # slicing the matrix would take longer than the rest
             start, end = self.seen.indptr[rows[0]], self.seen.indptr[rows[0] + 1]
@@ -136,8 +143,8 @@ def _open(path: Path, stamp: tuple[tuple[int, int, int], ...]) -> Opened:
         raise RunError(
             f"ids.json or seen.npz of run {path} is damaged: {error}; bring it back, or search again"
         ) from None
-    sizes, titles, goal = tree["sizes"], ids.get("titles") or {}, goal_of(tree)
-    scale = goal.units or Scale(0.0, 1.0, -np.inf, np.inf)
+    sizes, titles, objective = tree["sizes"], ids.get("titles") or {}, objective_of(tree)
+    scale = objective.units or Scale(0.0, 1.0, -np.inf, np.inf)
     item_ids, folded, scores = items.to_list(), None, None
     if contexts is None:
         folded = Folded(network_of(tree))

@@ -26,9 +26,14 @@ def top_k(
 ) -> Ranked:
     """Return ids int32 and scores float32 `[rows, n]` of the largest scores, best first; ties go to the lower id.
 
-    Shapes: `scores` `[rows, items]`, or `[rows, len(within)]` when its columns are the items `within` (ascending);
-    `seen` CSR `[rows, items]`: its stored entries are left out; `excluded`: item ids left out for all rows. Places that
-    no item is left for hold -1 and -inf. `scores` stay as they are.
+    Places that no item is left for hold -1 and -inf.
+
+    Args:
+        scores: Floats `[rows, items]`, or `[rows, len(within)]`; they stay as they are.
+        n: How many items.
+        within: The items of the columns, int64 `[m]` ascending; None: all.
+        seen: CSR `[rows, items]`, whose stored entries are left out.
+        excluded: Items left out for all rows, int64 `[m]`.
     """
 
     def block(rows: slice) -> Tensor:
@@ -50,7 +55,14 @@ def top_k_of(
 ) -> Ranked:
     """Do as `top_k` with scores that are made a block of rows at a time and never held all at once.
 
-    `scores_of(rows)` returns the scores `[rows, columns]` of a slice of the rows; what it returns is overwritten.
+    Args:
+        scores_of: Returns the scores `[rows, columns]` of a slice of the rows; what it returns is overwritten.
+        rows: How many rows there are.
+        columns: How many columns the scores have.
+        n: How many items.
+        within: The items of the columns, int64 `[m]` ascending; None: all.
+        seen: CSR `[rows, items]`, whose stored entries are left out.
+        excluded: Items left out for all rows, int64 `[m]`.
     """
     ids = np.full((rows, n), -1, np.int32)
     found = np.full((rows, n), -np.inf, np.float32)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sif.encodings.rows import Rows
 from sif.operations import PREDICTORS, Operation, operation
-from sif.operations.tables import Deep, FoldedSide
+from sif.operations.tables import FoldedSide, MlpFactor
 from sif.spaces.wide_settings import WideSettings
 
 __all__ = ["FunctionBranch", "WideBranch"]
@@ -41,10 +41,10 @@ class FunctionBranch(nn.Module):
         """Return what vectors `[n, dim]` bring to the score, as users (mode 0) or items (1)."""
         return self.reads.fold(self.joins, mode, x, [each.detach() for each in self.values()])
 
-    def deep(self, dim: int) -> Deep:
+    def mlp_factor(self, dim: int) -> MlpFactor:
         """Return what is served where no tables replace the function of vectors of `dim` entries."""
         values = [each.detach().clone() for each in self.values()]
-        return self.reads.deep(self.joins, self.operation, values, dim)
+        return self.reads.mlp_factor(self.joins, self.operation, values, dim)
 
 
 def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:

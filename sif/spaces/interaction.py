@@ -286,14 +286,28 @@ class InteractionSpace(_Interaction, Space):
     def make(
         cls, sizes: tuple[int, ...], settings: InteractionSettings, histories: Histories | None, counts: Tensor | None
     ) -> "InteractionSpace":
-        """Return the space; it reads no histories."""
+        """Return the space.
+
+        Args:
+            sizes: How many users and items there are (and contexts).
+            settings: Of the space.
+            histories: Not used: the space reads none.
+            counts: Not used, of any shape.
+        """
         return cls(sizes, settings, counts)
 
     @classmethod
     def network(
         cls, sizes: tuple[int, ...], genotype: Genotype, histories: Histories | None, counts: Tensor | None
     ) -> InteractionNetwork:
-        """Return the plain network of a genotype, to be served."""
+        """Return the plain network of a genotype, to be served.
+
+        Args:
+            sizes: How many users and items there are (and contexts).
+            genotype: The architecture.
+            histories: Not used.
+            counts: Not used, of any shape.
+        """
         return cls(sizes, cls.settings_of(genotype), counts).build(genotype)
 
     @classmethod

@@ -13,19 +13,19 @@ from sif.encodings.histories import Histories
 from sif.errors import RunError
 from sif.spaces.build import build_network
 from sif.spaces.known import SPACES, FunctionNetwork
-from sif.tasks import GOALS, Goal, TableTask
+from sif.tasks import OBJECTIVES, Objective, TableTask
 
-__all__ = ["MODEL_FORMAT", "goal_of", "model_tree", "network_of", "task_tree"]
+__all__ = ["MODEL_FORMAT", "model_tree", "network_of", "objective_of", "task_tree"]
 
 MODEL_FORMAT = "sif-recommender-1"
 
 
-def model_tree(network: FunctionNetwork, genotype: Genotype, goal: Goal, counts: Tensor | None) -> State:
+def model_tree(network: FunctionNetwork, genotype: Genotype, objective: Objective, counts: Tensor | None) -> State:
     """Return everything that serving a trained network needs, for `save_tree`.
 
     `counts` int64 `[users + items]`: how often each id occurs in training.
     """
-    return _tree(genotype, dict(network.state_dict()), goal, network.histories) | {
+    return _tree(genotype, dict(network.state_dict()), objective, network.histories) | {
         "sizes": network.sizes,
         "counts": counts,
     }
@@ -35,14 +35,14 @@ def task_tree(genotype: Genotype, weights: Mapping[str, Tensor], task: TableTask
     """Return the same of the trained weights of a task's network."""
     histories = task.histories() if SPACES[genotype.space].reads_histories else None
     facts = {"sizes": task.sizes, "counts": task.counts()}
-    return _tree(genotype, dict(weights), task.goal, histories) | facts
+    return _tree(genotype, dict(weights), task.objective, histories) | facts
 
 
-def _tree(genotype: Genotype, weights: dict[str, Tensor], goal: Goal, histories: Histories | None) -> State:
+def _tree(genotype: Genotype, weights: dict[str, Tensor], objective: Objective, histories: Histories | None) -> State:
     return {
         "format": MODEL_FORMAT,
         "genotype": genotype.to_json(),
-        **{kind.key: goal.plain() if kind.key == goal.key else None for kind in GOALS},
+        **{kind.key: objective.plain() if kind.key == objective.key else None for kind in OBJECTIVES},
         "weights": weights,
         "histories": None if histories is None else histories._asdict(),
     }
@@ -62,11 +62,11 @@ def network_of(tree: State) -> FunctionNetwork:
     return network.eval()
 
 
-def goal_of(tree: State) -> Goal:
+def objective_of(tree: State) -> Objective:
     """Return what the network of a tree was trained for; raises `RunError` for what `model_tree` did not make."""
     if not isinstance(tree, dict) or tree.get("format") != MODEL_FORMAT:
         raise RunError(f"not a saved Recommender (expected format {MODEL_FORMAT})")
-    for kind in GOALS:
+    for kind in OBJECTIVES:
         if tree.get(kind.key):
             return kind.of_plain(tree[kind.key])
     raise RunError("a saved Recommender that does not say what it was trained for; save it again")

@@ -1,6 +1,6 @@
-"""Tables of trained interaction functions: any search is judged on them in milliseconds, any find by its true rank."""
+"""Tables of trained interaction functions: any search is judged on them in milliseconds, and has a true rank."""
 
-from sif.tabular.build import arena_of, build_table, journal_path
+from sif.tabular.build import build_table, journal_path, task_and_space
 from sif.tabular.measures import kendall_tau, spearman
 from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
 from sif.tabular.summary import summary
@@ -12,10 +12,10 @@ __all__ = [
     "InteractionTable",
     "TablePlan",
     "TaskName",
-    "arena_of",
     "build_table",
     "journal_path",
     "kendall_tau",
     "spearman",
     "summary",
+    "task_and_space",
 ]

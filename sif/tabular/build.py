@@ -28,7 +28,7 @@ from sif.tabular.keys import Key, table_key_of
 from sif.tabular.plans import PLANS, TASKS, TablePlan, TaskName
 from sif.tasks import TableTask
 
-__all__ = ["arena_of", "build_table", "journal_path"]
+__all__ = ["build_table", "journal_path", "task_and_space"]
 
 _SPLIT_SEED = 0
 _LAST = ("minus", "mlp")
@@ -45,7 +45,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class _Ground(NamedTuple):
+class _Problem(NamedTuple):
     """What the trainings of one task share."""
 
     plan: TablePlan
@@ -72,32 +72,41 @@ def build_table(
 ) -> Path:
     """Train each point with `seeds` seeds on each task and write the table `out` (Parquet); return `out`.
 
-    Every training is kept beside `out` (`journal_path`) as soon as it has ended: a build that was stopped goes on
-    where it was when it is called again with the same arguments, and comes to the same table but for `seconds`.
-    `progress` is shown the trainings, those that were done before too.
-    `points` trains that many, drawn at random; by default all. The split is that of seed 0 for all; a training's seed
-    varies the first weights and the order of batches. Everything runs on one thread of the CPU. The test part is read
-    once a training, after it has ended, and decides nothing. Raises `DataError` for data that a task cannot use, and
-    for trainings of another table.
+    Every training is kept beside `out` (`journal_path`) as soon as it has ended: a build that was stopped goes on where
+    it was when it is called again with the same arguments, and comes to the same table but for `seconds`. The split is
+    that of seed 0 for all; a training's seed varies the first weights and the order of batches. Everything runs on one
+    thread of the CPU. The test part is read once a training, after it has ended, and decides nothing.
+
+    Args:
+        data: The ratings.
+        out: The file of the table.
+        seeds: Trainings of each point on each task.
+        tasks: Names of the tasks.
+        points: How many points, drawn at random; None: all.
+        plans: Space and schedule by task.
+        progress: Is shown the trainings, those that were done before too.
+
+    Raises:
+        DataError: A task cannot use the data, or the journal is of another table.
     """
     if seeds < 1 or (points is not None and points < 1):
         raise DataError(f"seeds = {seeds}, points = {points}\n  A table needs 1 or more of each.")
     if not tasks:
         raise DataError(f"a table of no task\n  Give {' or '.join(TASKS)}, or both.")
-    grounds = {name: _ground(data, plans[name], points) for name in tasks}
-    header, progress = _header(data, grounds, seeds), progress or Observer()
+    problems = {name: _problem_of(data, plans[name], points) for name in tasks}
+    header, progress = _header(data, problems, seeds), progress or Observer()
     fix = "give another --out, or remove the folder to begin again"
     journal = Journal(journal_path(out), "table", fix, DataError)
     with journal.opened(header, "building a table"), _one_thread():
         records = dict[tuple[Any, ...], dict[str, Any]]()
-        wanted = list(_order(grounds, seeds))
+        wanted = list(_order(problems, seeds))
         progress.stage("table")
         progress.started("trainings", len(wanted), 0)
         for name, seed, active in wanted:
-            ground = grounds[name]
-            key = table_key_of(ground.space, active)
+            problem = problems[name]
+            key = table_key_of(problem.space, active)
             twin = records.get((name, seed, *_twin(key)))
-            made = twin or journal.once(f"{name} {seed} {' '.join(key)}", partial(_trained, ground, active, seed))
+            made = twin or journal.once(f"{name} {seed} {' '.join(key)}", partial(_trained, problem, active, seed))
             records[name, seed, *key] = made | {"task": name, "seed": seed, "point": list(key)}
             progress.stepped()
             progress.logged({})
@@ -105,10 +114,17 @@ def build_table(
     return out
 
 
-def arena_of(data: Interactions, plan: TablePlan) -> tuple[TableTask, WideSpace]:
+def task_and_space(data: Interactions, plan: TablePlan) -> tuple[TableTask, WideSpace]:
     """Return the task and the space in which a table's points are trained: what a one-shot strategy searches.
 
-    The find of a search there is looked up in the table. Raises `DataError` for data that the task cannot use.
+    What a search there finds is looked up in the table.
+
+    Args:
+        data: The ratings.
+        plan: Space and schedule.
+
+    Raises:
+        DataError: The task cannot use the data.
     """
     data = data.without_context()
     task = plan.task(data, split(data, "random", plan.fractions, _SPLIT_SEED))
@@ -116,25 +132,25 @@ def arena_of(data: Interactions, plan: TablePlan) -> tuple[TableTask, WideSpace]
     return task, space.to(task.device)
 
 
-def _ground(data: Interactions, plan: TablePlan, points: int | None) -> _Ground:
-    task, space = arena_of(data, plan)
+def _problem_of(data: Interactions, plan: TablePlan, points: int | None) -> _Problem:
+    task, space = task_and_space(data, plan)
     offered = list(space.points())
     if points is not None and points < len(offered):
         drawn = torch.randperm(len(offered), generator=torch.Generator().manual_seed(0))[:points]
         offered = [offered[index] for index in sorted(drawn.tolist())]
-    return _Ground(plan, task, space, offered)
+    return _Problem(plan, task, space, offered)
 
 
-def _order(grounds: Mapping[TaskName, _Ground], seeds: int) -> Iterator[tuple[TaskName, int, Active]]:
+def _order(problems: Mapping[TaskName, _Problem], seeds: int) -> Iterator[tuple[TaskName, int, Active]]:
     """Yield all trainings: what can be missed comes last, and before that whole seeds, so that a part is of use early.
 
     Last but one is `minus`, which is `plus` with the sign in the weights, and last what costs most, `mlp`.
     """
     for late in range(len(_LAST) + 1):
         for seed in range(seeds):
-            for name, ground in grounds.items():
-                for active in ground.points:
-                    key = table_key_of(ground.space, active)
+            for name, problem in problems.items():
+                for active in problem.points:
+                    key = table_key_of(problem.space, active)
                     if max((place for place, each in enumerate(_LAST, 1) if each in key), default=0) == late:
                         yield name, seed, active
 
@@ -144,20 +160,20 @@ def _twin(key: Key) -> Key:
     return tuple("plus" if name == "concat" and "sum" in key else name for name in key)
 
 
-def _trained(ground: _Ground, active: Active, seed: int) -> dict[str, Any]:
+def _trained(problem: _Problem, active: Active, seed: int) -> dict[str, Any]:
     """Train one point and judge it; a training that diverged has no metrics and `failed`."""
-    network = ground.space.build(ground.space.genotype(active))
+    network = problem.space.build(problem.space.genotype(active))
     record: dict[str, Any] = {"parameters": parameters_of(network)}
     began = time.process_time()
     try:
-        trained = train(network, ground.task, ground.plan.training, seed=seed)
+        trained = train(network, problem.task, problem.plan.training, seed=seed)
     except SearchError:
         return record | _failed(time.process_time() - began)
     seconds = time.process_time() - began
-    if not math.isfinite(trained.metrics[ground.plan.metric]):
+    if not math.isfinite(trained.metrics[problem.plan.metric]):
         return record | _failed(seconds)
-    curve = [line["valid"][ground.plan.metric] for line in trained.trace if line.get("valid")]
-    test = evaluate(trained.network, ground.task, split="test")
+    curve = [line["valid"][problem.plan.metric] for line in trained.trace if line.get("valid")]
+    test = evaluate(trained.network, problem.task, split="test")
     return record | {
         "failed": False,
         "seconds": seconds,
@@ -172,18 +188,18 @@ def _failed(seconds: float) -> dict[str, Any]:
     return {"failed": True, "seconds": seconds, "epoch": 0, "curve": [], "valid": {}, "test": {}}
 
 
-def _header(data: Interactions, grounds: Mapping[TaskName, _Ground], seeds: int) -> dict[str, Any]:
+def _header(data: Interactions, problems: Mapping[TaskName, _Problem], seeds: int) -> dict[str, Any]:
     """Return what the records are of: data, plans, splits and versions, as plain data."""
     return {
         "data": data.name,
         "fingerprint": data.fingerprint(),
         "sizes": [data.n_users, data.n_items],
         "seeds": seeds,
-        "points": {name: len(ground.points) for name, ground in grounds.items()},
-        "plans": {name: ground.plan.describe() for name, ground in grounds.items()},
+        "points": {name: len(problem.points) for name, problem in problems.items()},
+        "plans": {name: problem.plan.describe() for name, problem in problems.items()},
         "splits": {
-            name: split(data, "random", ground.plan.fractions, _SPLIT_SEED).fingerprint
-            for name, ground in grounds.items()
+            name: split(data, "random", problem.plan.fractions, _SPLIT_SEED).fingerprint
+            for name, problem in problems.items()
         },
         "versions": {"sif": sif.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }

@@ -14,18 +14,28 @@ Figures = Sequence[float] | NDArray[np.float64]
 
 
 def kendall_tau(first: Figures, second: Figures) -> float:
-    """Return Kendall's tau-b of two lists of n figures each, in [-1, 1]; ties count half a step on either side.
+    """Return Kendall's tau-b in [-1, 1]; ties count half a step on either side. NaN where one list is all equal.
 
-    NaN where one list is all equal. Raises `DataError` for lists of different lengths or of fewer than two figures.
+    Args:
+        first: n figures.
+        second: n figures of the same things.
+
+    Raises:
+        DataError: The lists have different lengths, or fewer than two figures.
     """
     _check(first, second)
     return float(stats.kendalltau(first, second).statistic)
 
 
 def spearman(first: Figures, second: Figures) -> float:
-    """Return Spearman's rho of two lists of n figures each, in [-1, 1]; tied figures share their mean rank.
+    """Return Spearman's rho in [-1, 1]; tied figures share their mean rank. NaN where one list is all equal.
 
-    NaN where one list is all equal. Raises `DataError` for lists of different lengths or of fewer than two figures.
+    Args:
+        first: n figures.
+        second: n figures of the same things.
+
+    Raises:
+        DataError: The lists have different lengths, or fewer than two figures.
     """
     _check(first, second)
     return float(stats.pearsonr(stats.rankdata(first), stats.rankdata(second)).statistic)

@@ -58,6 +58,10 @@ def summary(table: InteractionTable, best: int = 10) -> dict[str, Any]:
     - `failed`: points with a training that diverged, which all the rest leaves out; `seconds`: of all trainings.
 
     `between` is Spearman's rho of the mean test metrics of each pair of tasks, better being better in both.
+
+    Args:
+        table: The table.
+        best: How many of the best points to list.
     """
     tasks = {task: _of_task(table, task, best) for task in table.tasks}
     between = {}

@@ -111,9 +111,14 @@ class InteractionTable:
         *,
         name: str | None = None,
     ) -> float:
-        """Return a metric of a point: of one training seed, or the mean over all (None).
+        """Return a metric of a point.
 
-        `name` is by default the one that judges the task (`rmse` in rating units, `ndcg@10`); others are in `metrics`.
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+            split: `valid` or `test`.
+            seed: Of one training; None: the mean over all.
+            name: One of `metrics`; None: the one that judges the task (`rmse` in rating units, `ndcg@10`).
         """
         table = self._of(task)
         wanted = f"{_part(split)}_{name or table.metric}"
@@ -135,10 +140,13 @@ class InteractionTable:
     def judge(self, task: TaskName, seed: int = 0) -> Callable[[Proposal], float]:
         """Return what multi-trial strategies ask: a proposal's validation metric, turned so that larger is better.
 
-        The metric is that of one training: of seed `seed` modulo the number of seeds that the table holds. A share
-        below 1 gets the best validation of that share of the epochs (of the first validation at least) - of the very
-        training that share 1 gets whole, whose learning rate was meant for all epochs. A training that diverged is
-        -inf. Raises `DataError` where the proposal's point is not in the table.
+        A fidelity below 1 gets the best validation of that share of the epochs (of the first validation at least) - of
+        the very training that fidelity 1 gets whole, whose learning rate was meant for all epochs. A training that
+        diverged is -inf. What is returned raises `DataError` where the proposal's point is not in the table.
+
+        Args:
+            task: `rating` or `ranking`.
+            seed: Of the training, modulo the number of seeds that the table holds.
         """
         table, column = self._of(task), seed % len(self.seeds)
         whole = table.metrics[f"valid_{table.metric}"][:, column]
@@ -150,47 +158,91 @@ class InteractionTable:
                 return -math.inf
             if proposal.fidelity >= 1.0:
                 return sign * float(whole[place])
-            looks = max(1, math.floor(proposal.fidelity * table.epochs / table.every + 1e-9))
-            known = [value for value in table.curves[place][column][:looks] if not math.isnan(value)]
+            evals = max(1, math.floor(proposal.fidelity * table.epochs / table.every + 1e-9))
+            known = [value for value in table.curves[place][column][:evals] if not math.isnan(value)]
             return sign * best(known) if known else -math.inf
 
         return score
 
     def curve(self, task: TaskName, point: Active | Genotype, seed: int = 0) -> dict[int, float]:
-        """Return the validation metric of one training by the epochs after which it was taken."""
+        """Return the validation metric of one training by the epochs after which it was taken.
+
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+            seed: Of the training.
+        """
         table = self._of(task)
         values = table.curves[self._place(point)][self._seed(seed)]
         return {min((index + 1) * table.every, table.epochs): value for index, value in enumerate(values)}
 
     def seconds(self, task: TaskName, point: Active | Genotype) -> float:
-        """Return the seconds of one processor core that a training of a point took, mean over seeds."""
+        """Return the seconds of one processor core that a training of a point took, mean over seeds.
+
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+        """
         return float(self._of(task).seconds[self._place(point)].mean())
 
     def parameters(self, task: TaskName, point: Active | Genotype) -> int:
-        """Return the number of parameters of a point's network."""
+        """Return the number of parameters of a point's network.
+
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+        """
         return int(self._of(task).parameters[self._place(point)])
 
     def rank(self, task: TaskName, point: Active | Genotype, split: TablePart = "test") -> int:
-        """Return the true rank of a point, 1 is the best: one more than how many have a better mean over seeds."""
+        """Return the true rank of a point, 1 is the best: one more than how many have a better mean over seeds.
+
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+            split: `valid` or `test`.
+        """
         losses = self._of(task).losses(_part(split))
         return 1 + int((losses < losses[self._place(point)]).sum())
 
     def regret(self, task: TaskName, point: Active | Genotype, split: TablePart = "test") -> float:
-        """Return how much worse a point's mean over seeds is than that of the best point: 0 or more, in the metric."""
+        """Return how much worse a point's mean over seeds is than that of the best point: 0 or more, in the metric.
+
+        Args:
+            task: `rating` or `ranking`.
+            point: The live candidates, or a genotype.
+            split: `valid` or `test`.
+        """
         losses = self._of(task).losses(_part(split))
         own = losses[self._place(point)]
         return math.inf if math.isinf(own) else float(own - losses.min())
 
     def best(self, task: TaskName, split: TablePart = "test") -> Active:
-        """Return the point of the best mean over seeds; of equals the first."""
+        """Return the point of the best mean over seeds; of equals the first.
+
+        Args:
+            task: `rating` or `ranking`.
+            split: `valid` or `test`.
+        """
         return self.points[int(self._of(task).losses(_part(split)).argmin())]
 
     def mean(self, task: TaskName, split: TablePart = "test") -> float:
-        """Return the mean over all points that did not diverge: what drawing one blindly gives."""
+        """Return the mean over all points that did not diverge: what drawing one blindly gives.
+
+        Args:
+            task: `rating` or `ranking`.
+            split: `valid` or `test`.
+        """
         return float(np.nanmean(self._of(task).means(_part(split))))
 
     def values(self, task: TaskName, split: TablePart = "test", name: str | None = None) -> NDArray[np.float64]:
-        """Return a metric of all points and seeds, float64 `[points, seeds]`; NaN where a training diverged."""
+        """Return a metric of all points and seeds, float64 `[points, seeds]`; NaN where a training diverged.
+
+        Args:
+            task: `rating` or `ranking`.
+            split: `valid` or `test`.
+            name: One of `metrics`; None: the one that judges the task.
+        """
         table = self._of(task)
         return table.metrics[f"{_part(split)}_{name or table.metric}"].copy()
 

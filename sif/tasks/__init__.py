@@ -11,11 +11,11 @@ from sif.tasks.ranking import RankingTask
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.rating import RatingTask, Scale
 
-__all__ = ["GOALS", "Goal", "RankingSettings", "RankingTask", "RatingTask", "Scale", "TableTask"]
+__all__ = ["OBJECTIVES", "Objective", "RankingSettings", "RankingTask", "RatingTask", "Scale", "TableTask"]
 
-Goal = Scale | RankingSettings
+Objective = Scale | RankingSettings
 """What a network was trained for: ratings, standardised so, or a ranking."""
-GOALS: tuple[type[Goal], ...] = (Scale, RankingSettings)
+OBJECTIVES: tuple[type[Objective], ...] = (Scale, RankingSettings)
 """Each says its `key` in saved models, its `plain` form, and its `units`: from scores to ratings, or None."""
 
 
@@ -31,7 +31,7 @@ class TableTask(Task, Protocol):
         ...
 
     @property
-    def goal(self) -> Goal:
+    def objective(self) -> Objective:
         """What its networks are trained for, which serving goes by."""
         ...
 

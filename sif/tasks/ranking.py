@@ -81,7 +81,7 @@ class RankingTask:
         self._pairs = {"train": self._weighted("train")}
 
     @property
-    def goal(self) -> RankingSettings:
+    def objective(self) -> RankingSettings:
         """What its networks are trained for."""
         return self.settings
 
@@ -115,7 +115,15 @@ class RankingTask:
         """Return the batches of the training or validation part: positive pairs, or users with `softmax`.
 
         In those of the validation part, histories are whole, and what was seen in training is neither predicted nor
-        drawn. Raises DataError for batches of too many scores (`ranking_streams.MOST_SCORES`).
+        drawn.
+
+        Args:
+            split: The part.
+            batch_size: Pairs or users of a batch.
+            seed: Of the order, and of what is drawn.
+
+        Raises:
+            DataError: Batches have too many scores (`ranking_streams.MOST_SCORES`).
         """
         if split not in ("train", "valid"):
             raise ValueError(f"no batches are made of the {split} part")
@@ -129,9 +137,14 @@ class RankingTask:
         return LOSSES[self.settings.loss](output.float() if output.dtype == torch.bfloat16 else output, target)
 
     def evaluate(self, predict: Callable[[Any], Tensor], split: str = "valid") -> dict[str, float]:
-        """Return every metric at k, as `ndcg@10`, of `predict`, which takes `Queries` of users and all items.
+        """Return every metric at k, as `ndcg@10`. Memory is O(users at once x items).
 
-        Raises DataError where the part has no positives. Memory is O(users at once x items).
+        Args:
+            predict: Takes `Queries` of users and all items, and gives scores `[users, items]`.
+            split: The part.
+
+        Raises:
+            DataError: The part has no positives.
         """
         if split == "test":
             self.test_reads += 1

@@ -107,9 +107,9 @@ class _Softmax(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         powers, factor, place, wins = ctx.saved_tensors
-        slope = powers * (factor * grads[0]).unsqueeze(1)
-        slope.view(-1).index_add_(0, place, wins * -grads[0])
-        return slope, None, None, None, None, None
+        gradient = powers * (factor * grads[0]).unsqueeze(1)
+        gradient.view(-1).index_add_(0, place, wins * -grads[0])
+        return gradient, None, None, None, None, None
 
 
 LOSSES: Mapping[RankingLoss, Callable[[Tensor, Any], Tensor]] = {

@@ -1,4 +1,4 @@
-"""What the ranking task is told: which pairs count, what is minimised, which metric says better."""
+"""Settings of the ranking task: which pairs count, what is minimised, which metric says better."""
 
 import math
 from collections.abc import Mapping

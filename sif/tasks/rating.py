@@ -71,7 +71,14 @@ class Scale:
 
     @classmethod
     def of(cls, ratings: Tensor) -> "Scale":
-        """Measure training ratings `[n]`; raises `DataError` when they do not vary."""
+        """Measure training ratings.
+
+        Args:
+            ratings: Floats `[n]`, in the ratings' own unit.
+
+        Raises:
+            DataError: They do not vary.
+        """
         values = ratings.double()
         std = float(values.std(unbiased=False))
         if std == 0.0:
@@ -82,11 +89,19 @@ class Scale:
         return cls(float(values.mean()), std, float(values.min()), float(values.max()))
 
     def standardise(self, ratings: Tensor) -> Tensor:
-        """Return ratings in standard units, float32."""
+        """Return ratings in standard units, float32.
+
+        Args:
+            ratings: Floats of any shape, in their own unit.
+        """
         return ((ratings.double() - self.mean) / self.std).float()
 
     def restore(self, predictions: Tensor) -> Tensor:
-        """Return predictions in the ratings' own unit, clipped to the range seen in training."""
+        """Return predictions in the ratings' own unit, clipped to the range seen in training.
+
+        Args:
+            predictions: Floats of any shape, in standard units.
+        """
         return (predictions * self.std + self.mean).clamp(self.low, self.high)
 
 
@@ -125,7 +140,7 @@ class RatingTask:
         self.test_reads = 0
 
     @property
-    def goal(self) -> Scale:
+    def objective(self) -> Scale:
         """What its networks are trained for."""
         return self.scale
 
@@ -152,7 +167,12 @@ class RatingTask:
         return TensorStream(*self._parts[split], batch_size, seed)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared error in squared standard units."""
+        """Return the mean squared error in squared standard units.
+
+        Args:
+            output: Predictions float32 `[batch]`, in standard units.
+            target: Ratings float32 `[batch]`, in standard units.
+        """
         return functional.mse_loss(output, target)
 
     def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:

@@ -149,9 +149,9 @@ def _folded_by_forward(network: WideNetwork) -> Folded:
     assert network.offset is not None
     of_users, of_items = torch.split(network.bias.detach().squeeze(1), list(_SIZES))
     values = [value.detach() for value in branch.values()]
-    deep = branch.reads.deep(Operation(), branch.operation, values, branch.joins.width * _DIM)
-    sides = FoldedSide.of(of_users + network.offset.detach(), deep=(u,)), FoldedSide.of(of_items, deep=(v,))
-    return Folded(Tables(*sides, (deep,)))
+    factor = branch.reads.mlp_factor(Operation(), branch.operation, values, branch.joins.width * _DIM)
+    sides = FoldedSide.of(of_users + network.offset.detach(), mlps=(u,)), FoldedSide.of(of_items, mlps=(v,))
+    return Folded(Tables(*sides, (factor,)))
 
 
 def _check_exports(folded: Folded, wanted: Tensor, where: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+from docstrings import missing
 from files_to_touch import PARTS, ROOT, touched
 from public_names import clashes
 
@@ -47,6 +48,10 @@ def test_no_more_names_have_two_meanings():
     assert set(found) <= CLASHES, found
 
 
+def test_public_functions_describe_their_arguments():
+    assert not missing()
+
+
 @pytest.mark.parametrize("module", ["nasp_core.search", "nasp_core.methods", "nasp_core.trials", "nasp_core.proxies"])
 def test_the_core_imports_torch_and_the_standard_library_alone(module: str):
     script = (
@@ -55,12 +60,12 @@ def test_the_core_imports_torch_and_the_standard_library_alone(module: str):
         "rooms = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)\n"
         "print(*sorted(rooms))"
     )
-    told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(told.stdout.split()) <= {"nasp_core", "torch"}
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(result.stdout.split()) <= {"nasp_core", "torch"}
 
 
 def test_the_scripts_say_what_is_counted():
     for script in ("files_to_touch.py", "public_names.py"):
-        told = subprocess.run([sys.executable, script], cwd=Path(__file__).parent, capture_output=True, text=True)
-        assert told.returncode == 0
-        assert told.stdout
+        result = subprocess.run([sys.executable, script], cwd=Path(__file__).parent, capture_output=True, text=True)
+        assert result.returncode == 0
+        assert result.stdout

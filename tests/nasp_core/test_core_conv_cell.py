@@ -307,7 +307,7 @@ def test_edges_of_a_source_share_what_they_make_of_it_alike() -> None:
     assert CONV_OPERATIONS["max_pool_3x3"](EdgePlace(4, 2))(source).shape[-1] == 4
 
 
-def test_the_burden_is_that_of_nasp() -> None:
+def test_relative_parameters_are_those_of_nasp() -> None:
     space = ConvCellSpace(replace(NASP, channels=12))
     counts = {"skip_connect": 0, "conv_3x1_1x3": 864, "dil_conv_3x3": 252, "conv_1x1": 144, "conv_3x3": 1296}
     counts |= {"sep_conv_3x3": 504, "sep_conv_5x5": 888, "sep_conv_7x7": 1464}

@@ -1,4 +1,4 @@
-"""Planted truth: the default strategy finds the operation that made the ratings (or one of its family)."""
+"""Planted truth: the default strategy finds the operation that made the ratings (or one of its equivalence class)."""
 
 import math
 
@@ -50,7 +50,7 @@ def assert_found(operation: str, found: Found) -> None:
     (chosen,) = found.genotype.choices["operation"]
     assert chosen is not None
     assert equivalence_class(chosen) == equivalence_class(operation), finals
-    assert len(finals) == 3, "one finalist of each family"
+    assert len(finals) == 3, "one finalist of each equivalence class"
 
 
 @pytest.mark.parametrize(

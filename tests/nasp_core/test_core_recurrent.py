@@ -183,7 +183,7 @@ def test_the_published_form_is_read_and_written() -> None:
 
 
 def test_cells_that_differ_in_the_order_of_their_nodes_are_one_family() -> None:
-    """With the matrices in that order too, they are the same function; other cells are of other families."""
+    """With the matrices in that order too, they are the same function; other cells are of other equivalence classes."""
     first = RecurrentNetwork((("tanh", 0), ("relu", 0), ("identity", 1)), PLAIN).double()
     second = RecurrentNetwork((("relu", 0), ("tanh", 0), ("identity", 2)), PLAIN).double()
     first.reset(torch.Generator().manual_seed(0))
@@ -191,8 +191,8 @@ def test_cells_that_differ_in_the_order_of_their_nodes_are_one_family() -> None:
     second.load_state_dict(state | {"nodes.0": state["nodes.1"], "nodes.1": state["nodes.0"]})
     torch.testing.assert_close(first(words())[0], second(words())[0])
     space = RecurrentCellSpace(PLAIN)
-    families = [space.equivalence_class(space.selection(from_pairs(n.pairs, PLAIN))) for n in (first, second)]
-    assert families == ["relu tanh(identity)"] * 2
+    classes = [space.equivalence_class(space.selection(from_pairs(n.pairs, PLAIN))) for n in (first, second)]
+    assert classes == ["relu tanh(identity)"] * 2
     other = from_pairs((("relu", 0), ("tanh", 0), ("identity", 1)), PLAIN)
     assert space.equivalence_class(space.selection(other)) == "relu(identity) tanh"
     # in four colours: 4^3 paths, 4 * 10 forks, 16 * 4 of a pair beside one alone, 20 of three alone

@@ -250,7 +250,7 @@ def test_dots_keeps_the_best_of_each_group_and_then_weighs_pairs() -> None:
     alive = state.alive
     assert alive is not None
     assert alive["normal"][:, big].sum(-1).tolist() == [1] * 5
-    assert alive["normal"][:, ~big].sum(-1).max() <= 2, "the best without parameters, and never the last audible one"
+    assert alive["normal"][:, ~big].sum(-1).max() <= 2, "the best without parameters, never the last with a gradient"
     second = relax.shares(alpha, space, state)["normal"]
     living = torch.softmax(alpha["normal"].detach().masked_fill(~alive["normal"], -torch.inf), -1)
     torch.testing.assert_close(second.detach() / second.detach().sum(-1, keepdim=True), living)
@@ -271,7 +271,7 @@ def test_pruning_never_resurrects_and_never_takes_the_last() -> None:
             assert not bool((alive[group.name] & dead[group.name]).any()), "a dead candidate lives"
             dead[group.name] |= ~alive[group.name]
             receiving = [i for i, name in enumerate(group.candidates) if name not in space.zero_operations]
-            assert bool(alive[group.name][:, receiving].any(-1).all()), "a choice has nothing left to be heard"
+            assert bool(alive[group.name][:, receiving].any(-1).all()), "a choice has no gradient left"
     assert {name: tuple(map(len, rows)) for name, rows in (state.kept() or {}).items()} == {
         name: tuple(row) for name, row in ((k, v.sum(-1).tolist()) for k, v in alive.items())
     }
@@ -421,11 +421,11 @@ def test_the_size_of_a_drawn_point_is_a_cost() -> None:
     )
     assert price is not None
     assert float(price) == pytest.approx(3.0 * total)
-    finds = [
+    found = [
         search(drawn("conv-cell"), CASES["conv-cell"].task(), make_strategy("tnd-nas", eta=eta), TRAINING).trace[-1]
         for eta in (0.0, 1000.0)
     ]
-    assert finds[0]["alpha"] != finds[1]["alpha"]
+    assert found[0]["alpha"] != found[1]["alpha"]
 
 
 def test_central_differences_draw_the_same_noise_at_both_ends() -> None:

@@ -67,7 +67,7 @@ def test_candidates_are_drawn_with_the_frequencies_of_the_softmax():
     drawn: Counter[int] = Counter()
     for seed in range(600):
         pool = ByProxy(pool=2)._pool(context(scores, seed=seed))
-        drawn[next(iter(pool[1].values()))[0]] += 1  # the second family: 2 comes first, then 0 or 1
+        drawn[next(iter(pool[1].values()))[0]] += 1  # the second equivalence class: 2 comes first, then 0 or 1
     share = scores[1] / (scores[0] + scores[1])
     assert drawn[2] == 0
     assert drawn[1] / 600 == pytest.approx(float(share), abs=4 * (0.25 / 600) ** 0.5)

@@ -172,16 +172,16 @@ def test_a_trial_strategy_finds_the_point_that_scores_best():
     case = CASES["interaction"]
     space, task = fresh_space(case), case.task()
     judge = proxy_judge(make_proxy("grad-norm"), space, task, batch_size=12, seed=3)
-    told = explore(SearchContext(space), Enumerate(), judge, seed=0)
-    assert len(told) == sum(1 for _ in space.points())
+    result = explore(SearchContext(space), Enumerate(), judge, seed=0)
+    assert len(result) == sum(1 for _ in space.points())
     batch = task.stream("train", 12, derive_seed(3, "score-judge", "batch")).batch(0)
     seed = derive_seed(3, "score-judge", "weights")
-    for each in told:
+    for each in result:
         active = each.proposal.active
         assert each.score == proxy_score(make_proxy("grad-norm"), space, active, batch, task.loss, seed=seed)
-    assert judge(told[0].proposal) == told[0].score
+    assert judge(result[0].proposal) == result[0].score
     with pytest.raises(ProxyError, match=NO_RELU):
-        proxy_judge(make_proxy("naswot"), space, task)(told[0].proposal)
+        proxy_judge(make_proxy("naswot"), space, task)(result[0].proposal)
 
 
 def test_freedarts_of_a_plain_network_says_what_to_do():

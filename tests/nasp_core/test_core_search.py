@@ -107,7 +107,7 @@ def test_trials_learn_the_continuous_parameters_and_freeze_them_in_the_final_tra
         assert torch.equal(dict(found.network.elementwise.named_parameters())[name], learned)  # type: ignore
 
 
-def test_the_supernets_metric_is_that_of_the_find() -> None:
+def test_the_supernets_metric_is_that_of_the_best_architecture() -> None:
     built = space()
     found = search(built, task(), nasp(alpha_lr=0.1), SHORT)
     assert found.network is None

@@ -79,7 +79,7 @@ def test_the_supernet_is_asked_no_more_than_it_may_be_and_never_twice() -> None:
     assert len(looked) == len(set(looked)) == 40
 
 
-def test_a_space_smaller_than_the_looks_is_seen_whole() -> None:
+def test_a_space_smaller_than_the_evaluations_is_seen_whole() -> None:
     built = space(encodings=("id",), elementwise=("identity",), operations=("multiply", "max"), biases=("on",))
     made, looked, _ = context(built, {}, {})
     Shortlist(n_supernet_evals=500, count=3, keep=1).select(made)
@@ -122,16 +122,16 @@ def test_one_of_a_family_stands_for_it() -> None:
     built = space(encodings=("id",), elementwise=("identity",), biases=("on",), operations=("plus", "minus", "concat"))
     made, _, asked = context(built, {}, {})
     Shortlist(n_supernet_evals=500, count=50, trainings=50, keep=1).select(made)
-    families = {built.equivalence_class(point) for point in built.points()}
-    assert len(asked) == len(families) < sum(1 for _ in built.points())
+    classes = {built.equivalence_class(point) for point in built.points()}
+    assert len(asked) == len(classes) < sum(1 for _ in built.points())
 
 
 def test_what_is_not_a_number_comes_last() -> None:
     built = space(encodings=("id",), elementwise=("identity",), biases=("on",), operations=("max", "multiply"))
     made, _, asked = context(built, {}, {})
     keys = [built.genotype(point).key() for point in built.points()]
-    looks = dict(zip(keys, [math.nan, 0.2, *([0.5] * (len(keys) - 2))], strict=True))
-    made = dataclasses.replace(made, supernet_metric=lambda point: looks[built.genotype(point).key()])
+    metrics = dict(zip(keys, [math.nan, 0.2, *([0.5] * (len(keys) - 2))], strict=True))
+    made = dataclasses.replace(made, supernet_metric=lambda point: metrics[built.genotype(point).key()])
     Shortlist(n_supernet_evals=500, count=2, trainings=2, keep=1).select(made)
     assert asked[0][0] == keys[1]
     assert keys[0] not in {key for key, _ in asked}

@@ -104,7 +104,7 @@ def test_an_alpha_of_another_shape_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "more", "told"),
+    ("strategy", "more", "result"),
     [
         (darts(), {}, "Softmax(temperature=1.0)"),
         (nasp(alpha_lr=0.5), {}, "FirstOrder(lr=0.5, "),
@@ -115,7 +115,7 @@ def test_an_alpha_of_another_shape_is_refused() -> None:
         (nasp(), {"batch_size": 8}, "batch_size=8, "),
     ],
 )
-def test_a_state_of_another_search_is_refused(strategy: Strategy | None, more: dict[str, Any], told: str) -> None:
+def test_a_state_of_another_search_is_refused(strategy: Strategy | None, more: dict[str, Any], result: str) -> None:
     packed, other = saved(loop(nasp())), loop(strategy, **more)
     before = pack(other.state)
     with pytest.raises(ResumeError) as error:
@@ -124,8 +124,8 @@ def test_a_state_of_another_search_is_refused(strategy: Strategy | None, more: d
         "the saved state is of another search; start afresh, or give its own settings\n"
         f"  saved: {packed['made_by']}\n  now:   {other.state['made_by']}"
     )
-    assert told in other.state["made_by"]
-    assert told not in packed["made_by"]
+    assert result in other.state["made_by"]
+    assert result not in packed["made_by"]
     assert same(before, pack(other.state)), "a refused state changed the search"
 
 

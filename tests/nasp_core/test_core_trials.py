@@ -39,17 +39,17 @@ class Script:
     name: str = "script"
     papers: tuple[Paper, ...] = ()
 
-    def init(self, arena: SearchContext, generator: torch.Generator) -> State:
-        return {"results": [], "task": arena.task is not None, "draw": float(torch.rand((), generator=generator))}
+    def init(self, context: SearchContext, generator: torch.Generator) -> State:
+        return {"results": [], "task": context.task is not None, "draw": float(torch.rand((), generator=generator))}
 
-    def ask(self, arena: SearchContext, state: State) -> Proposal | None:
+    def ask(self, context: SearchContext, state: State) -> Proposal | None:
         at = len(state["results"])
         if at >= len(self.script):
             return None
         pick, share = self.script[at]
         return Proposal({"operation": (pick,)}, share)
 
-    def tell(self, arena: SearchContext, state: State, proposal: Proposal, score: float) -> None:
+    def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
         state["results"].append([list(proposal.active["operation"]), proposal.fidelity, score])
 
     def describe(self) -> dict[str, str]:
@@ -104,8 +104,8 @@ def test_a_trial_that_diverges_is_one_point_less() -> None:
     class Keeps(Script):
         seen: list[float]
 
-        def tell(self, arena: SearchContext, state: State, proposal: Proposal, score: float) -> None:
-            super().tell(arena, state, proposal, score)
+        def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
+            super().tell(context, state, proposal, score)
             receiving.append(score)
 
     receiving: list[float] = []
@@ -126,8 +126,8 @@ def test_scores_are_oriented() -> None:
     for name, given in (("falling", task()), ("rising", Rising("max", (9, 8), density=0.9))):
 
         class Hears(Script):
-            def tell(self, arena: SearchContext, state: State, proposal: Proposal, score: float) -> None:
-                super().tell(arena, state, proposal, score)
+            def tell(self, context: SearchContext, state: State, proposal: Proposal, score: float) -> None:
+                super().tell(context, state, proposal, score)
                 receiving.setdefault(name, []).append(score)  # noqa: B023
 
         search(space(), given, Hears([(0, 1.0), (1, 1.0)]), SHORT)
@@ -144,24 +144,24 @@ def test_explore_tells_what_the_judge_says() -> None:
             raise SearchError("it diverged")
         return scores[pick]
 
-    arena = SearchContext(space())
-    results = explore(arena, Enumerate(), judge, seed=0)
+    context = SearchContext(space())
+    results = explore(context, Enumerate(), judge, seed=0)
     assert [each.score for each in results] == [1.0, -math.inf, -math.inf, 2.0, -math.inf]
     assert [each.proposal.active["operation"][0] for each in results] == [0, 1, 2, 3, 4]
-    assert explore(arena, Random(trials=4), judge, seed=1) == explore(arena, Random(trials=4), judge, seed=1)
-    assert explore(arena, Random(trials=4), judge, seed=1) != explore(arena, Random(trials=4), judge, seed=2)
+    assert explore(context, Random(trials=4), judge, seed=1) == explore(context, Random(trials=4), judge, seed=1)
+    assert explore(context, Random(trials=4), judge, seed=1) != explore(context, Random(trials=4), judge, seed=2)
 
 
 def test_explore_counts_shares_and_stops_in_time() -> None:
     script = Script([(0, 0.5), (1, 0.5), (2, 0.5), (3, 1.0)])
-    arena = SearchContext(space())
-    assert [each.proposal.fidelity for each in explore(arena, script, lambda _: 0.0, seed=0, evaluations=1.7)] == [
+    context = SearchContext(space())
+    assert [each.proposal.fidelity for each in explore(context, script, lambda _: 0.0, seed=0, evaluations=1.7)] == [
         0.5,
         0.5,
         0.5,
     ]
-    assert len(explore(arena, script, lambda _: 0.0, seed=0, evaluations=1)) == 2
-    assert explore(arena, script, lambda _: 0.0, seed=0, seconds=0.0) == []
+    assert len(explore(context, script, lambda _: 0.0, seed=0, evaluations=1)) == 2
+    assert explore(context, script, lambda _: 0.0, seed=0, seconds=0.0) == []
 
 
 def test_a_script_meets_the_protocol_and_its_state_is_plain() -> None:

@@ -42,14 +42,14 @@ def test_every_strategy_that_learns_is_planted() -> None:
 @pytest.mark.parametrize("name", [name for name in TRIALS if name != "enumerate"])
 def test_proposals_are_points_of_the_space_and_new(name: str, case: str) -> None:
     space = CASES[case].space()
-    arena = SearchContext(space, CASES[case].task() if name == "screen" else None)
+    context = SearchContext(space, CASES[case].task() if name == "screen" else None)
     draw = torch.Generator().manual_seed(4)
 
     def judge(proposal: Proposal) -> float:
         score = float(torch.randn((), generator=draw))
         return -math.inf if score < -1 else score
 
-    results = explore(arena, quick(name), judge, seed=1)
+    results = explore(context, quick(name), judge, seed=1)
     assert results
     for proposal, _ in results:
         assert valid(space, proposal.active), proposal
@@ -61,34 +61,34 @@ def test_proposals_are_points_of_the_space_and_new(name: str, case: str) -> None
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_order_is_the_seeds_and_torchs_global_generator_stays(name: str) -> None:
-    arena = SearchContext(bench_space())
+    context = SearchContext(bench_space())
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    first = explore(arena, learner(name, 14), TABLE.judge, seed=5)
+    first = explore(context, learner(name, 14), TABLE.judge, seed=5)
     assert torch.equal(before, torch.get_rng_state())
     torch.manual_seed(2)
-    assert explore(arena, learner(name, 14), TABLE.judge, seed=5) == first
-    assert explore(arena, learner(name, 14), TABLE.judge, seed=6) != first
+    assert explore(context, learner(name, 14), TABLE.judge, seed=5) == first
+    assert explore(context, learner(name, 14), TABLE.judge, seed=6) != first
 
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_resuming_at_any_score_proposes_what_would_have_been_proposed(name: str) -> None:
     """A state saved after any score, put into a new strategy, goes on to the same states, bit for bit."""
-    arena, strategy = SearchContext(bench_space()), learner(name, 13)
-    state = strategy.init(arena, torch.Generator().manual_seed(3))
+    context, strategy = SearchContext(bench_space()), learner(name, 13)
+    state = strategy.init(context, torch.Generator().manual_seed(3))
     saved, asked = [pack(state)], list[Proposal]()
-    while (proposal := strategy.ask(arena, state)) is not None:
-        strategy.tell(arena, state, proposal, TABLE.judge(proposal))
+    while (proposal := strategy.ask(context, state)) is not None:
+        strategy.tell(context, state, proposal, TABLE.judge(proposal))
         saved.append(pack(state))
         asked.append(proposal)
     assert len(asked) >= 13
     for at in range(0, len(asked), 1 if len(asked) < 20 else 3):
         anew = learner(name, 13)
-        again: Any = restore(anew.init(arena, torch.Generator().manual_seed(3)), saved[at])
+        again: Any = restore(anew.init(context, torch.Generator().manual_seed(3)), saved[at])
         for number in range(at, min(at + 3, len(asked))):
-            proposal = anew.ask(arena, again)
+            proposal = anew.ask(context, again)
             assert proposal == asked[number], f"saved after {at}, proposal {number}"
-            anew.tell(arena, again, proposal, TABLE.judge(proposal))
+            anew.tell(context, again, proposal, TABLE.judge(proposal))
             assert same(pack(again), saved[number + 1]), f"saved after {at}, state {number + 1}"
 
 
@@ -100,17 +100,17 @@ COSTLY = {"nao", "reinforce", "weak-predictor", "anasod", "bayes-wl", "tpe"}
 )
 def test_learning_beats_drawing_on_a_planted_table(name: str) -> None:
     """Mean regret over 10 seeds at 40 trainings is at most 0.8 of that of random search (over 60 seeds)."""
-    arena = SearchContext(bench_space())
-    drawn = [TABLE.regret(explore(arena, STRATEGIES["random"](trials=40), TABLE.judge, seed=s)) for s in range(60)]
-    found = [TABLE.regret(explore(arena, learner(name, 40), TABLE.judge, seed=s)) for s in range(10)]
+    context = SearchContext(bench_space())
+    drawn = [TABLE.regret(explore(context, STRATEGIES["random"](trials=40), TABLE.judge, seed=s)) for s in range(60)]
+    found = [TABLE.regret(explore(context, learner(name, 40), TABLE.judge, seed=s)) for s in range(10)]
     assert statistics.mean(found) <= 0.8 * statistics.mean(drawn), (statistics.mean(found), statistics.mean(drawn))
 
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_failures_and_a_space_walked_through_are_no_end(name: str) -> None:
     """Where every score is -inf, and where a space has five points alone, a strategy goes on until it is told all."""
-    arena = SearchContext(bench_space())
-    results = explore(arena, learner(name, 12), lambda _: -math.inf, seed=0)
+    context = SearchContext(bench_space())
+    results = explore(context, learner(name, 12), lambda _: -math.inf, seed=0)
     assert sum(each.proposal.fidelity for each in results) > 11
     small = SearchContext(CASES["interaction"].space())
     tried = explore(small, learner(name, 50), lambda p: float(p.active["operation"][0]), seed=0)
@@ -162,16 +162,16 @@ def test_screen_needs_a_task_and_takes_the_best_scored_first() -> None:
     with pytest.raises(SearchError, match="scores networks on a batch of the task, and a table of results has none"):
         explore(SearchContext(bench_space()), make_strategy("screen", **SCREEN), TABLE.judge, seed=0)  # type: ignore[arg-type]
     case = CASES["nas-bench-201"]
-    arena = SearchContext(case.space(), case.task())
+    context = SearchContext(case.space(), case.task())
     strategy = STRATEGIES["screen"](trials=3, proxy="grad-norm", **SCREEN)
-    state = strategy.init(arena, torch.Generator().manual_seed(0))
+    state = strategy.init(context, torch.Generator().manual_seed(0))
     asked = []
-    while (proposal := strategy.ask(arena, state)) is not None:
+    while (proposal := strategy.ask(context, state)) is not None:
         asked.append(key_of(proposal.active))
-        strategy.tell(arena, state, proposal, 0.0)
+        strategy.tell(context, state, proposal, 0.0)
     from nasp_core.proxies import make_proxy, proxy_judge
 
-    judge = proxy_judge(make_proxy("grad-norm"), *arena, batch_size=8, seed=state["seed"])  # type: ignore[arg-type]
+    judge = proxy_judge(make_proxy("grad-norm"), *context, batch_size=8, seed=state["seed"])  # type: ignore[arg-type]
     values = {key_of(point): judge(Proposal(point)) for point in map(_tuples, state["ranked"])}
     assert len(values) == 6
     assert asked == sorted(values, key=lambda key: -values[key])[:3]

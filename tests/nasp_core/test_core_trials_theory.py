@@ -82,11 +82,11 @@ def test_ageing_drops_the_oldest_even_if_it_is_the_best() -> None:
     """The first point is the best of all; once it is too old, no child is a change of it any more."""
     assert [list(alive(born, 3)) for born in (0, 2, 3, 4, 7)] == [[], [0, 1], [0, 1, 2], [1, 2, 3], [4, 5, 6]]
     space, strategy = bench_space(), Evolution(trials=30, population=4, sample=40)  # so many, that the best is in
-    arena = SearchContext(space)
-    state = strategy.init(arena, torch.Generator().manual_seed(0))
+    context = SearchContext(space)
+    state = strategy.init(context, torch.Generator().manual_seed(0))
     asked: list[Active] = []
-    while (proposal := strategy.ask(arena, state)) is not None:
-        strategy.tell(arena, state, proposal, -float(len(asked)))  # each is worse than all before
+    while (proposal := strategy.ask(context, state)) is not None:
+        strategy.tell(context, state, proposal, -float(len(asked)))  # each is worse than all before
         asked.append(proposal.active)
     for born in range(4, 30):
         oldest = asked[born - 4]  # the best of the four that live, though worse than all that died
@@ -320,15 +320,15 @@ def test_halving_spends_shares_and_lets_the_best_third_go_on() -> None:
 
 def test_tpe_without_its_memory_draws_the_same() -> None:
     """What Optuna remembers is made from the history: thrown away between two asks, it changes nothing."""
-    arena, table = SearchContext(bench_space()), PlantedTable()
+    context, table = SearchContext(bench_space()), PlantedTable()
     strategy = STRATEGIES["tpe"](trials=16, startup=6)
-    kept, forgetful = (strategy.init(arena, torch.Generator().manual_seed(0)) for _ in range(2))
+    kept, forgetful = (strategy.init(context, torch.Generator().manual_seed(0)) for _ in range(2))
     for _ in range(16):
         forgetful["study"].value = None
-        first, second = strategy.ask(arena, kept), strategy.ask(arena, forgetful)
+        first, second = strategy.ask(context, kept), strategy.ask(context, forgetful)
         assert isinstance(first, Proposal)
         assert first == second
         for state in (kept, forgetful):
-            strategy.tell(arena, state, first, table.judge(first))
+            strategy.tell(context, state, first, table.judge(first))
     assert pack(kept)["results"] == pack(forgetful)["results"]
     assert pack(kept)["study"] == {}

@@ -29,7 +29,7 @@ from nasp_core.loop import Observer
 from nasp_core.parts import ByProxy
 from nasp_core.trials.screen import Screen
 from sif.api import retrain, score
-from sif.benchmark import Budget, ScoreRace, entrants_of, race, recipe_arena
+from sif.benchmark import Budget, ScoreRace, entrants_of, race, recipe_benchmark
 from sif.cli import app
 from sif.compare import PairTable, compare_run, run_method
 from sif.compare import run as running
@@ -73,9 +73,9 @@ def database(ratings: str) -> str:
 
 
 def command(*words: str) -> Any:
-    told = CliRunner().invoke(app, [*words, "--json"])
-    assert told.exit_code == 0, (words, told.output)
-    return json.loads(told.stdout)
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 0, (words, result.output)
+    return json.loads(result.stdout)
 
 
 def test_each_part_is_one_short_file_that_sif_does_not_know():
@@ -124,8 +124,8 @@ STRATEGIES = [
 def test_a_strategy(given: Any, name: str, ratings: str):
     settings = QUICK if isinstance(given, Climb) else QUICK | {"strategy.settings.trials": 3}
     run = sif.search(ratings, given, settings=settings, out="run", device="cpu")
-    told = run.result["strategy"]
-    assert (told["name"], told["settings"]["trials"]) == (name, 3)
+    result = run.result["strategy"]
+    assert (result["name"], result["settings"]["trials"]) == (name, 3)
     again = sif.search(recipe="run/recipe.toml", out="again", device="cpu")
     assert again.result["genotype"] == run.result["genotype"]
     assert len([line for line in (run.path / "trace.jsonl").read_text().splitlines() if '"genotype"' in line]) >= 3
@@ -171,18 +171,20 @@ def test_a_killed_run_of_all_parts_goes_on_as_if_it_had_not_been(step: int, data
 def test_what_is_in_the_package_races(ratings: str):
     words = ["--strategies", "climb,sif_plugin_sample.strategy:Climb,random", "--seeds", "1", "--budget", "6epochs"]
     changes = QUICK | {"task": "near", "space.operations": ["multiply", "gap"]}
-    told = command("benchmark", "--recipe", "ratings", "--data", ratings, *words, *sets(changes), "--out", "race")
-    names = {row["strategy"]: row["status"] for row in told["rows"]}
+    result = command("benchmark", "--recipe", "ratings", "--data", ratings, *words, *sets(changes), "--out", "race")
+    names = {row["strategy"]: row["status"] for row in result["rows"]}
     assert names == dict.fromkeys(("climb", "sif_plugin_sample.strategy:Climb", "random"), "done")
-    assert told["columns"][0]["name"] == "valid near"
-    assert told["arena"]["recipe"]["space"]["operations"] == ["multiply", "gap"]
+    assert result["columns"][0]["name"] == "valid near"
+    assert result["benchmark"]["recipe"]["space"]["operations"] == ["multiply", "gap"]
 
 
 def test_a_strategy_object_races(ratings: str):
     budget = Budget.parse("3epochs")
-    arena = recipe_arena("ratings", budget, data=ratings, changes=[f"{k}={json.dumps(v)}" for k, v in QUICK.items()])
-    told = race(arena, entrants_of([Climb(trials=1)]), seeds=1, budget=budget, out=Path("race"))
-    assert [(row["strategy"], row["status"]) for row in told["rows"] if row["strategy"] != "random"] == [
+    problem = recipe_benchmark(
+        "ratings", budget, data=ratings, changes=[f"{k}={json.dumps(v)}" for k, v in QUICK.items()]
+    )
+    result = race(problem, entrants_of([Climb(trials=1)]), seeds=1, budget=budget, out=Path("race"))
+    assert [(row["strategy"], row["status"]) for row in result["rows"] if row["strategy"] != "random"] == [
         ("climb (own)", "done")
     ]
 
@@ -277,8 +279,8 @@ def test_an_encoding(given: Any, name: str, ratings: str):
 
 def test_a_proxy_scores(ratings: str):
     named = ("size", "sif_plugin_sample.proxy:Size")
-    told = command("score", "ratings", "--data", ratings, "--score", ",".join(named), "--points", "3")
-    assert all(set(point["scores"]) == set(named) for point in told["points"])
+    result = command("score", "ratings", "--data", ratings, "--score", ",".join(named), "--points", "3")
+    assert all(set(point["scores"]) == set(named) for point in result["points"])
     own = score_points("ratings", data=ratings, scores=[Size(power=2.0), named[1]], points=3, device="cpu")
     for point in own.points:
         assert point["scores"]["size"] == point["scores"][named[1]] ** 2
@@ -293,8 +295,8 @@ def test_a_proxy_scores(ratings: str):
 def test_a_proxy_in_strategies(given: Any, ratings: str):
     settings = QUICK | {"strategy.settings.trials": 1, "strategy.settings.pool": 3}
     run = sif.search(ratings, "screen", settings=settings | {"strategy.settings.proxy": given}, device="cpu", out="run")
-    told = run.result["strategy"]["settings"]["proxy"]
-    assert told == (given if isinstance(given, str) else {"object": "sif_plugin_sample.proxy:Size", "power": 2.0})
+    result = run.result["strategy"]["settings"]["proxy"]
+    assert result == (given if isinstance(given, str) else {"object": "sif_plugin_sample.proxy:Size", "power": 2.0})
     again = load_recipe("run/recipe.toml")
     assert again.make_strategy() == Screen(trials=1, pool=3, proxy=given)
     part = dataclasses.replace(load_recipe("ratings").make_strategy(), select=ByProxy(given, pool=2))
@@ -307,9 +309,9 @@ def test_a_proxy_in_strategies(given: Any, ratings: str):
     ids=["found", "object", "class", "path", "name"],
 )
 def test_a_reader(given: Any, database: str):
-    told, plain = sif.read(database, reader=given), sif.read("mine.csv")
-    assert told.fingerprint() == plain.fingerprint()
-    assert told.source == database
+    result, plain = sif.read(database, reader=given), sif.read("mine.csv")
+    assert result.fingerprint() == plain.fingerprint()
+    assert result.source == database
 
 
 def test_a_reader_in_searches(database: str):
@@ -317,8 +319,8 @@ def test_a_reader_in_searches(database: str):
     assert 'reader = "sif_plugin_sample.reader:SQLite"' in (found.path / "recipe.toml").read_text()
     retrain("run", epochs=1, device="cpu")
     assert score("run", device="cpu")["test"] is not None
-    told = command("search", database, *sets(QUICK), "--device", "cpu")
-    assert told["fingerprint"] == found.result["fingerprint"]
+    result = command("search", database, *sets(QUICK), "--device", "cpu")
+    assert result["fingerprint"] == found.result["fingerprint"]
     with closing(sqlite3.connect("mine.sqlite")) as file:
         file.execute("DELETE FROM ratings WHERE rowid > 200")
         file.commit()

@@ -74,11 +74,11 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     ran: list[str] = []
 
-    def run(job: dict[str, Any], config: Any, table: Path, told: Any) -> Any:
+    def run(job: dict[str, Any], config: Any, table: Path, result: Any) -> Any:
         ran.append(job.get("rival", "found"))
         method = rival(job["rival"]).method if "rival" in job else best_of(job["run"])
         assert method is not None
-        return run_method(method, PairTable.load(table), config, told) | {"peak_memory_mb": 1.0}
+        return run_method(method, PairTable.load(table), config, result) | {"peak_memory_mb": 1.0}
 
     monkeypatch.setattr(running, "isolated", run)
     return ran

@@ -26,7 +26,7 @@ import torch._dynamo
 import sif.cells.problems
 import sif.problems.tables  # noqa: F401 (in the forks it is there)
 from nasp_core.types import State
-from sif.benchmark import Budget, entrants_of, race, recipe_arena
+from sif.benchmark import Budget, entrants_of, race, recipe_benchmark
 from sif.cli.app import app
 from sif.compare import METHODS, ComparisonConfig, PairTable, compare_run, run_method
 from sif.compare import run as comparing
@@ -75,8 +75,8 @@ def compare(path: Path, job: Job) -> None:
 
 def run_race(path: Path, job: Job) -> None:
     budget = Budget.parse("2evaluations")
-    arena = recipe_arena(job["recipe"], budget, data=job["data"], changes=job["changes"], device="cpu")
-    race(arena, entrants_of(["nasp", "random"], {}), seeds=2, budget=budget, out=path)
+    problem = recipe_benchmark(job["recipe"], budget, data=job["data"], changes=job["changes"], device="cpu")
+    race(problem, entrants_of(["nasp", "random"], {}), seeds=2, budget=budget, out=path)
 
 
 def table(path: Path, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""`sif benchmark`: budgets, the table of a race, what is kept after a kill, and the arenas against brute force."""
+"""`sif benchmark`: budgets, the table of a race, what is kept after a kill, and the problems against brute force."""
 
 import json
 import lzma
@@ -17,7 +17,15 @@ from nasp_core.errors import SearchError
 from nasp_core.methods import STRATEGIES, make_strategy
 from nasp_core.strategy import Strategy
 from nasp_core.trials import TRIALS, Proposal, Random, SearchContext, explore
-from sif.benchmark import Budget, CellTableArena, Entrant, InteractionTableArena, entrants_of, race, strategy_settings
+from sif.benchmark import (
+    Budget,
+    CellTableBenchmark,
+    Entrant,
+    InteractionTableBenchmark,
+    entrants_of,
+    race,
+    strategy_settings,
+)
 from sif.benchmark import entrants as entrants_module
 from sif.benchmark.budget import Sizing
 from sif.benchmark.one_shot import OneShot, passes_of
@@ -46,7 +54,7 @@ def done(*arguments: object) -> str:
     return result.stdout
 
 
-def told(*arguments: object) -> dict[str, Any]:
+def answer_of(*arguments: object) -> dict[str, Any]:
     line = done(*arguments, "--json")
     assert line.count("\n") == 1
     outcome: dict[str, Any] = json.loads(line)
@@ -193,19 +201,19 @@ def test_a_one_shot_search_is_sized_by_what_an_epoch_and_its_selection_take():
 
 
 def test_finalists_are_paid_for_before_the_search():
-    """Six finalists of five families on a fourth of eight epochs: 5 x 2 epochs x 2 batches by this clock, 10 passes."""
+    """Six finalists of five equivalence classes on a fourth of eight epochs: 5 x 2 epochs x 2 batches, 10 passes."""
     ranked = make_strategy("nasp-ranked")
     assert isinstance(ranked, Strategy)
     shot, _ = _one_shot(Budget(50.0, "seconds"))
-    families = shot.sized(ranked).fixed / 4.0
-    assert families == int(families) > 1
+    classes = shot.sized(ranked).fixed / 4.0
+    assert classes == int(classes) > 1
     in_passes, _ = _one_shot(Budget(5, "evaluations"))
-    assert in_passes.sized(ranked) == Sizing(each=2.0, fixed=2.0 * families)
-    assert in_passes.plan(ranked)["epochs"] == (5 * 8 - 2 * families) // 2
+    assert in_passes.sized(ranked) == Sizing(each=2.0, fixed=2.0 * classes)
+    assert in_passes.plan(ranked)["epochs"] == (5 * 8 - 2 * classes) // 2
     tight, _ = _one_shot(Budget(5, "epochs"))
     plan = tight.plan(ranked)
     assert plan["epochs"] == 1.0
-    assert f"takes {2 + 2 * families:.1f} passes" in str(tight.note(plan))
+    assert f"takes {2 + 2 * classes:.1f} passes" in str(tight.note(plan))
 
 
 def test_passes_of_a_trace():
@@ -247,12 +255,12 @@ def test_settings_of_strategies_are_told_from_those_of_the_recipe():
     assert "no setting 'alpha'" in result.stderr
 
 
-# --- the race itself, on an arena of plain numbers ---
+# --- the race itself, on a problem of plain numbers ---
 
 
 @dataclass
 class _Numbers:
-    """An arena whose runs are given: (strategy, seed) -> figure, or the error that the search ends with."""
+    """A problem whose runs are given: (strategy, seed) -> figure, or the error that the search ends with."""
 
     outcomes: Mapping[tuple[str, int], float | Exception]
     refused: Mapping[str, str]
@@ -263,7 +271,7 @@ class _Numbers:
     def describe(self) -> dict[str, Any]:
         return {"kind": "numbers"}
 
-    def refusal(self, entrant: Entrant) -> str | None:
+    def unsupported_reason(self, entrant: Entrant) -> str | None:
         return self.refused.get(entrant.name)
 
     def plan(self, entrant: Entrant) -> dict[str, float]:
@@ -306,8 +314,8 @@ VALUES: dict[tuple[str, int], float | Exception] = {
 NAMES = ["nasp", "darts", "darts-2nd"]
 
 
-def _race(arena: _Numbers, out: Path, names: list[str] = NAMES, seeds: int = 3) -> dict[str, Any]:
-    return race(arena, entrants_of(names, {}), seeds=seeds, budget=Budget(1, "seconds"), out=out)
+def _race(problem: _Numbers, out: Path, names: list[str] = NAMES, seeds: int = 3) -> dict[str, Any]:
+    return race(problem, entrants_of(names, {}), seeds=seeds, budget=Budget(1, "seconds"), out=out)
 
 
 def _numbers(**changes: Any) -> _Numbers:
@@ -318,7 +326,7 @@ def test_means_and_deviations_are_over_the_seeds_that_did_not_fail(tmp_path: Pat
     rows = rows_of(_race(_numbers(), tmp_path / "race"))
     assert rows["nasp"]["figures"]["value"] == {"mean": 3.0, "std": pytest.approx(statistics.stdev([1, 2, 6]))}
     assert rows["darts"]["figures"]["value"] == {"mean": 7.0, "std": pytest.approx(math.sqrt(8.0))}
-    assert rows["nasp"]["finds"] == {"point 1": 1, "point 2": 1, "point 6": 1}
+    assert rows["nasp"]["best_architectures"] == {"point 1": 1, "point 2": 1, "point 6": 1}
     assert spread([4.0]).std is None
     assert spread([]).mean is None
 
@@ -366,10 +374,10 @@ def test_more_seeds_and_strategies_add_to_what_is_there(tmp_path: Path):
 
 
 def test_settings_of_a_strategy_are_another_run(tmp_path: Path):
-    arena = _numbers()
+    problem = _numbers()
     for settings in ({}, {"nasp": {"alpha_lr": 0.5}}):
-        race(arena, entrants_of(["nasp"], settings), seeds=1, budget=Budget(1, "seconds"), out=tmp_path / "race")
-    assert arena.calls == [("nasp", 0), ("random", 0), ("nasp", 0)]
+        race(problem, entrants_of(["nasp"], settings), seeds=1, budget=Budget(1, "seconds"), out=tmp_path / "race")
+    assert problem.calls == [("nasp", 0), ("random", 0), ("nasp", 0)]
 
 
 def test_another_race_does_not_enter_the_folder(tmp_path: Path):
@@ -394,7 +402,7 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pat
     data = write_ratings(folder / "mine.csv")
     words = ["--recipe", "ratings", "--data", str(data), "--strategies", "nasp-ranked,darts,evolution,enumerate"]
     words += ["--seeds", "2", "--budget", "3evaluations", *sets(TINY), "--device", "cpu", "--out", str(folder / "race")]
-    return told(*words), folder / "race", words
+    return answer_of(*words), folder / "race", words
 
 
 def test_a_race_on_data_trains_each_find_alike(raced: tuple[dict[str, Any], Path, list[str]]):
@@ -402,13 +410,13 @@ def test_a_race_on_data_trains_each_find_alike(raced: tuple[dict[str, Any], Path
     rows = rows_of(outcome)
     assert set(rows) == {"nasp-ranked", "darts", "evolution", "enumerate", "random"}
     assert all(row["status"] == "done" for row in rows.values())
-    of_find: dict[tuple[int, str], set[tuple[float, float]]] = {}
+    of_architecture: dict[tuple[int, str], set[tuple[float, float]]] = {}
     for row in rows.values():
         assert [run["seed"] for run in row["runs"]] == [0, 1]
         for run in row["runs"]:
             metrics = run["figures"]["valid rmse_standardised"], run["figures"]["test rmse_standardised"]
-            of_find.setdefault((run["seed"], run["found"]), set()).add(metrics)
-    assert all(len(metrics) == 1 for metrics in of_find.values()), "one find, two outcomes"
+            of_architecture.setdefault((run["seed"], run["found"]), set()).add(metrics)
+    assert all(len(metrics) == 1 for metrics in of_architecture.values()), "one architecture, two outcomes"
     stored = json.loads((folder / "results.json").read_text())
     assert stored == {key: value for key, value in outcome.items() if key != "race"}
 
@@ -435,7 +443,7 @@ def test_budgets_of_trainings_are_kept(raced: tuple[dict[str, Any], Path, list[s
 def test_a_finished_race_is_read_back(raced: tuple[dict[str, Any], Path, list[str]], monkeypatch: pytest.MonkeyPatch):
     outcome, _, words = raced
     monkeypatch.setattr("sif.benchmark.on_recipe.search", None)  # a search would fail
-    assert told(*words) == outcome
+    assert answer_of(*words) == outcome
 
 
 def test_the_table_shows_random_search_and_the_best_in_bold(
@@ -461,7 +469,7 @@ def test_the_table_shows_random_search_and_the_best_in_bold(
 def test_seconds_are_kept_by_one_shot_and_trial_strategies(tmp_path: Path):
     data = write_ratings(tmp_path / "mine.csv")
     words = ["--recipe", "ratings", "--data", data, "--strategies", "nasp", "--seeds", 1, "--budget", "1s"]
-    rows = rows_of(told(*words, *sets(TINY), "--device", "cpu", "--out", tmp_path / "race"))
+    rows = rows_of(answer_of(*words, *sets(TINY), "--device", "cpu", "--out", tmp_path / "race"))
     assert rows["nasp"]["effort"]["epochs"]["mean"] > 3  # far more than the recipe's two epochs fit into a second
     assert rows["random"]["effort"]["points"]["mean"] > 1
     assert {row["figures"]["search s"]["std"] for row in rows.values()} == {None}
@@ -509,20 +517,20 @@ def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_table_of_cells_against_brute_force(accuracies: Path, tmp_path: Path):
-    arena = CellTableArena("nas-bench-201", accuracies, "", Budget(40, "evaluations"))
-    found = arena.run(Entrant("random"), 3, {"trials": 40.0})
-    generator_told = explore(SearchContext(arena.space), Random(trials=40), arena._score, seed=3)
+    problem = CellTableBenchmark("nas-bench-201", accuracies, "", Budget(40, "evaluations"))
+    found = problem.run(Entrant("random"), 3, {"trials": 40.0})
+    generator_told = explore(SearchContext(problem.space), Random(trials=40), problem._score, seed=3)
     best = max(generator_told, key=lambda each: each.score)
-    cell = arena.space.arch_string(best.proposal.active)
+    cell = problem.space.arch_string(best.proposal.active)
     assert (found.found, found.figures["cifar10"]) == (cell, best.score)
     assert found.figures["cifar100"] == pytest.approx(best.score - 20)
-    assert arena.best["cifar10"] == pytest.approx(50 + 18 + 1e-5 * 15624, abs=0.2)
-    assert found.figures["regret"] == pytest.approx(arena.best["cifar10"] - best.score)
+    assert problem.best["cifar10"] == pytest.approx(50 + 18 + 1e-5 * 15624, abs=0.2)
+    assert found.figures["regret"] == pytest.approx(problem.best["cifar10"] - best.score)
 
 
 def test_a_race_on_the_table_of_cells(accuracies: Path, tmp_path: Path):
     words = ["--space", "nas-bench-201", "--table", accuracies, "--seeds", 3, "--budget", "60evaluations"]
-    outcome = told(*words, "--strategies", "evolution,enumerate,nasp", "--out", tmp_path / "race")
+    outcome = answer_of(*words, "--strategies", "evolution,enumerate,nasp", "--out", tmp_path / "race")
     rows = rows_of(outcome)
     assert rows["evolution"]["effort"]["points"]["mean"] == 60
     assert (rows["nasp"]["status"], rows["enumerate"]["status"]) == ("refused", "refused")
@@ -537,14 +545,14 @@ def test_a_race_on_the_table_of_cells(accuracies: Path, tmp_path: Path):
 def test_a_strategy_of_shares_is_refused_by_a_table_without_them(accuracies: Path, monkeypatch: pytest.MonkeyPatch):
     @dataclass(frozen=True)
     class Halves(Random):
-        def ask(self, arena: SearchContext, state: Any) -> Proposal | None:
-            proposal = super().ask(arena, state)
+        def ask(self, context: SearchContext, state: Any) -> Proposal | None:
+            proposal = super().ask(context, state)
             return proposal and Proposal(proposal.active, 0.5)
 
-    arena = CellTableArena("nas-bench-201", accuracies, "", Budget(4, "evaluations"))
-    reason = entrants_module.refused(Halves(), arena.space, None, shares=False)
+    problem = CellTableBenchmark("nas-bench-201", accuracies, "", Budget(4, "evaluations"))
+    reason = entrants_module.refused(Halves(), problem.space, None, shares=False)
     assert "whole trainings alone" in str(reason)
-    assert entrants_module.refused(Halves(), arena.space, None) is None
+    assert entrants_module.refused(Halves(), problem.space, None) is None
 
 
 @pytest.fixture(scope="module")
@@ -575,9 +583,9 @@ def _looked_up(table: InteractionTable, order: list[Any], judge: Callable[[Propo
 
 def test_enumerating_the_table_of_functions_finds_what_the_seed_says_is_best(functions: tuple[InteractionTable, Path]):
     table, _ = functions
-    arena = InteractionTableArena(table, "rating", Budget(8, "evaluations"))
+    problem = InteractionTableBenchmark(table, "rating", Budget(8, "evaluations"))
     for seed in (0, 1, 2):
-        found = arena.run(Entrant("enumerate"), seed, arena.plan(Entrant("enumerate")))
+        found = problem.run(Entrant("enumerate"), seed, problem.plan(Entrant("enumerate")))
         point = _looked_up(table, list(table.points), table.judge("rating", seed))
         assert found.found == table.space().genotype(point).key()
         assert found.figures["rank"] == table.rank("rating", point)
@@ -593,18 +601,18 @@ def test_seconds_on_a_table_are_those_of_its_trainings(functions: tuple[Interact
     table, _ = functions
     seconds = [table.seconds("rating", point) for point in table.points]
     budget = sum(seconds[:5]) + 0.5 * seconds[5]
-    arena = InteractionTableArena(table, "rating", Budget(budget, "seconds"))
-    found = arena.run(Entrant("enumerate"), 0, {})
+    problem = InteractionTableBenchmark(table, "rating", Budget(budget, "seconds"))
+    found = problem.run(Entrant("enumerate"), 0, {})
     assert found.effort == {"points": 5.0}
     assert found.figures["search s"] == pytest.approx(sum(seconds[:5]))
-    assert arena.plan(Entrant("random"))["trials"] == math.ceil(budget * 8 / sum(seconds))
+    assert problem.plan(Entrant("random"))["trials"] == math.ceil(budget * 8 / sum(seconds))
 
 
-def test_one_shot_finds_have_a_true_rank(functions: tuple[InteractionTable, Path], tmp_path: Path):
+def test_one_shot_searches_have_a_true_rank(functions: tuple[InteractionTable, Path], tmp_path: Path):
     table, data = functions
     words = ["--space", "interaction-table", "--table", table.source, "--data", data, "--seeds", 2]
     words += ["--budget", "6evaluations", "--strategies", "nasp,nasp-ranked", "--out", tmp_path / "race"]
-    rows = rows_of(told(*words))
+    rows = rows_of(answer_of(*words))
     ranks = {table.space().genotype(point).key(): table.rank("rating", point) for point in table.points}
     for name in ("nasp", "nasp-ranked", "random"):
         for one in rows[name]["runs"]:

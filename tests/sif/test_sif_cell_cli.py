@@ -17,10 +17,10 @@ def sif(*words: str) -> Result:
 
 
 def fails(*words: str) -> str:
-    told = sif(*words)
-    assert told.exit_code == 2, told.output
+    result = sif(*words)
+    assert result.exit_code == 2, result.output
     assert not [path for path in Path().iterdir() if path.name in ("run", "runs")], "something was left"
-    return told.stderr
+    return result.stderr
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def search(recipe: str, settings: dict[str, Any], *more: str, data: str = "mine"
 
 
 def test_search_train_and_evaluate(here: Path):
-    told = sif(*search("cifar10", CONV | {"compare.random_epochs": 1}))
-    assert told.exit_code == 0, told.output
+    outcome = sif(*search("cifar10", CONV | {"compare.random_epochs": 1}))
+    assert outcome.exit_code == 0, outcome.output
     for words in ("normal: ", "reduce: ", "random search (2 cells)", "valid top1", "next    sif train run"):
-        assert words in told.stdout
-    told = sif("train", "run", "--epochs", "2")
-    assert told.exit_code == 0, told.output
-    assert told.stdout.startswith("trained 2 epochs (budget full) in ")
-    told = sif("evaluate", "run", "--json")
-    scored = json.loads(told.stdout)
+        assert words in outcome.stdout
+    outcome = sif("train", "run", "--epochs", "2")
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.stdout.startswith("trained 2 epochs (budget full) in ")
+    outcome = sif("evaluate", "run", "--json")
+    scored = json.loads(outcome.stdout)
     assert scored["metric"] == "top1"
     assert 0 <= scored["test"]["top1"] <= 1
     result = json.loads(Path("run/result.json").read_text())
@@ -59,21 +59,21 @@ def test_search_train_and_evaluate(here: Path):
 def test_true_accuracies_are_printed(here: Path):
     table = write_table(here / "table.csv.xz")
     settings = BENCH | {"retrain": False, "compare.random_epochs": 1}
-    told = sif(*search("cifar10-nb201", settings, "--table", "table.csv.xz"))
-    assert told.exit_code == 0, told.output
+    outcome = sif(*search("cifar10-nb201", settings, "--table", "table.csv.xz"))
+    assert outcome.exit_code == 0, outcome.output
     result = json.loads(Path("run/result.json").read_text())
     best = [f"{max(column):.2f}" for column in zip(*table.values(), strict=True)]
     for text in (*best, *(f"{value:.2f}" for value in table[result["formula"]]), "the best of each"):
-        assert text in told.stdout
+        assert text in outcome.stdout
         assert text in Path("run/report.html").read_text()
-    assert "valid top1" not in told.stdout, "a column without a figure is left out"
+    assert "valid top1" not in outcome.stdout, "a column without a figure is left out"
 
 
 def test_text(here: Path):
     write_text(here / "words")
-    told = sif(*search("ptb", RECURRENT, data="words"))
-    assert told.exit_code == 0, told.output
-    assert "valid perplexity" in told.stdout
+    result = sif(*search("ptb", RECURRENT, data="words"))
+    assert result.exit_code == 0, result.output
+    assert "valid perplexity" in result.stdout
     assert sif("evaluate", "run").exit_code == 0
 
 
@@ -95,13 +95,13 @@ def test_what_is_refused_leaves_nothing(here: Path):
 
 def test_what_a_run_cannot_do(here: Path):
     assert sif(*search("cifar10", CONV | {"retrain": False})).exit_code == 0
-    told = sif("evaluate", "run")
-    assert (told.exit_code, told.stderr.count("sif train run")) == (2, 1)
+    result = sif("evaluate", "run")
+    assert (result.exit_code, result.stderr.count("sif train run")) == (2, 1)
     assert "and --all-data is for ratings; leave it out" in sif("train", "run", "--all-data").stderr
     assert "has no budget 'huge'" in sif("train", "run", "--budget", "huge").stderr
-    told = sif("recommend", "run", "--user", "3")
-    assert told.exit_code == 2
-    assert "is of cells" in told.stderr
+    result = sif("recommend", "run", "--user", "3")
+    assert result.exit_code == 2
+    assert "is of cells" in result.stderr
 
 
 def test_describing_and_validating(here: Path):

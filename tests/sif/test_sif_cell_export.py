@@ -89,16 +89,16 @@ def test_the_command_and_what_it_refuses(runs: dict[str, Path], tmp_path: Path, 
     def export(*words: str) -> Any:
         return CliRunner().invoke(app, ["export", run, *words])
 
-    told = export()
-    assert told.exit_code == 2
-    assert f"which export to onnx and safetensors, not 'npz'\n  sif export {run} --to onnx" in told.stderr
-    told = export("--to", "onnx")
-    assert told.exit_code == 0, told.output
-    assert "cifar10.onnx: onnx, " in told.stdout
-    assert "normal: " in told.stdout
+    result = export()
+    assert result.exit_code == 2
+    assert f"which export to onnx and safetensors, not 'npz'\n  sif export {run} --to onnx" in result.stderr
+    result = export("--to", "onnx")
+    assert result.exit_code == 0, result.output
+    assert "cifar10.onnx: onnx, " in result.stdout
+    assert "normal: " in result.stdout
     assert "exists; give another --out, or --force" in export("--to", "onnx").stderr
-    told = export("--to", "safetensors", "--json")
-    assert json.loads(told.stdout)["bytes"] == Path("cifar10.safetensors").stat().st_size
+    result = export("--to", "safetensors", "--json")
+    assert json.loads(result.stdout)["bytes"] == Path("cifar10.safetensors").stat().st_size
     assert set(CELL_FORMATS) == {"onnx", "safetensors"}
 
 

@@ -138,7 +138,7 @@ def test_without_a_final_training_there_is_a_cell_but_no_network(pictures: Path)
         run.network()
 
 
-def test_true_accuracies_stand_beside_the_find(pictures: Path, tmp_path: Path):
+def test_true_accuracies_stand_beside_the_best_cell(pictures: Path, tmp_path: Path):
     table = write_table(tmp_path / "table.csv.xz")
     settings = BENCH | {"table": str(tmp_path / "table.csv.xz"), "retrain": False, "compare.random_epochs": 1}
     run = searched("cifar10-nb201", pictures, settings)

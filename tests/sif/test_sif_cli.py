@@ -36,13 +36,13 @@ def test_a_headered_file_works_with_no_flag(ratings: str):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "sif", "search", ratings, *sets(TINY)]
     for number in (1, 2):
-        told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-        assert told.returncode == 0, told.stderr
-        assert told.stderr == ""
-        assert "24 users, 18 items, 300 ratings" in told.stdout
-        assert f"run     runs/mine-{number}\n" in told.stdout
-        assert f"sif recommend runs/mine-{number} --user ID -k 10" in told.stdout
-        assert "\x1b" not in told.stdout
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        assert "24 users, 18 items, 300 ratings" in result.stdout
+        assert f"run     runs/mine-{number}\n" in result.stdout
+        assert f"sif recommend runs/mine-{number} --user ID -k 10" in result.stdout
+        assert "\x1b" not in result.stdout
     files = sorted(path.name for path in Path("runs/mine-1").iterdir())
     expected = "genotype.json ids.json model.safetensors recipe.toml report.html result.json seen.npz trace.jsonl"
     assert files == expected.split()
@@ -52,19 +52,19 @@ def test_search_prints_one_line_of_json(ratings: str):
     line = done("search", ratings, *sets(TINY), "--out", "run", "--json", "--seed", 3)
     assert line.count("\n") == 1
     assert line.endswith("\n")
-    told = json.loads(line)
-    assert told.pop("run") == "run"
-    assert told == json.loads(Path("run/result.json").read_text())
-    assert (told["schema_version"], told["seed"], told["task"]) == (SCHEMA_VERSION, 3, "rating")
+    result = json.loads(line)
+    assert result.pop("run") == "run"
+    assert result == json.loads(Path("run/result.json").read_text())
+    assert (result["schema_version"], result["seed"], result["task"]) == (SCHEMA_VERSION, 3, "rating")
 
 
 def test_every_option_of_search_is_read(ratings: str):
     recipe = Path("own.toml")
     recipe.write_text(recipe_text("ratings").replace("seed = 0", "seed = 7", 1))
     options = ["--strategy", "darts", *sets(TINY), "--device", "cpu", "--out", "a/b", "--json"]
-    told = json.loads(done("search", "--recipe", recipe, "--data", ratings, *options))
-    assert (told["seed"], told["strategy"]["name"], told["run"]) == (7, "darts", "a/b")
-    assert told["hardware"]["device"] == "cpu"
+    result = json.loads(done("search", "--recipe", recipe, "--data", ratings, *options))
+    assert (result["seed"], result["strategy"]["name"], result["run"]) == (7, "darts", "a/b")
+    assert result["hardware"]["device"] == "cpu"
 
 
 def test_parts_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -73,10 +73,10 @@ def test_parts_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name, part in {"train": rows[:200], "valid": rows[200:250], "test": rows[250:]}.items():
         Path(f"{name}.csv").write_text(text_of(part))
     parts = ["--valid", "valid.csv", "--test", "test.csv"]
-    told = json.loads(done("search", "train.csv", *parts, *sets(TINY), "--out", "run", "--json"))
-    assert told["split"]["kind"] == "files"
-    assert told["split"]["sizes"] == {"train": 200, "valid": 50, "test": 50}
-    assert json.loads(done("evaluate", "run", "--json"))["test"] == pytest.approx(told["metrics"]["test"])
+    result = json.loads(done("search", "train.csv", *parts, *sets(TINY), "--out", "run", "--json"))
+    assert result["split"]["kind"] == "files"
+    assert result["split"]["sizes"] == {"train": 200, "valid": 50, "test": 50}
+    assert json.loads(done("evaluate", "run", "--json"))["test"] == pytest.approx(result["metrics"]["test"])
 
 
 def test_a_recipe_of_a_run_makes_the_run_again(ratings: str):
@@ -104,20 +104,20 @@ def test_resuming_a_finished_run_shows_it(run_copy: Path):
     + [["--seed", "1"], ["--set", "seed=1"]],
 )
 def test_resume_ignores_no_option(run_copy: Path, options: list[str]):
-    told = run("search", "--resume", run_copy, *options)
-    assert told.exit_code == 2
-    assert "goes on with that run's own recipe" in told.stderr
+    result = run("search", "--resume", run_copy, *options)
+    assert result.exit_code == 2
+    assert "goes on with that run's own recipe" in result.stderr
 
 
 def test_recommend_leaves_out_what_the_user_has(finished: sif.Run):
     has = {item for user, item, *_ in planted_rows() if user == "u03"}
-    told = json.loads(done("recommend", finished.path, "--user", "u03", "-k", 30, "--json"))
-    items = [row["item"] for row in told["items"]]
-    assert told["user"] == "u03"
+    result = json.loads(done("recommend", finished.path, "--user", "u03", "-k", 30, "--json"))
+    items = [row["item"] for row in result["items"]]
+    assert result["user"] == "u03"
     assert set(items) == {f"m{n:02d}" for n in range(18)} - has
-    scores = [row["score"] for row in told["items"]]
+    scores = [row["score"] for row in result["items"]]
     assert scores == sorted(scores, reverse=True)
-    assert all(row["title"] is None for row in told["items"])
+    assert all(row["title"] is None for row in result["items"])
     table = run("recommend", finished.path, "--user", "u03", "-k", 30)
     assert table.exit_code == 0
     assert all(item in table.stdout for item in items)
@@ -142,18 +142,18 @@ def test_recommend_scores_are_predicted_ratings(finished: sif.Run):
 
 
 def test_recommend_says_so_for_an_unknown_user(finished: sif.Run):
-    told = run("recommend", finished.path, "--user", "u3")
-    assert told.exit_code == 2
-    assert told.stdout == ""
-    assert told.stderr.startswith('DataError: user "u3" is unknown\n  Did you mean u')
+    result = run("recommend", finished.path, "--user", "u3")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith('DataError: user "u3" is unknown\n  Did you mean u')
 
 
 def test_train_and_evaluate(run_copy: Path):
     result = json.loads((run_copy / "result.json").read_text())
     again = json.loads(done("train", run_copy, "--json"))
     assert again["valid"] == result["metrics"]["valid"]  # the same seed: the same model
-    told = json.loads(done("evaluate", run_copy, "--json"))
-    assert told["test"] == result["metrics"]["test"]
+    outcome = json.loads(done("evaluate", run_copy, "--json"))
+    assert outcome["test"] == result["metrics"]["test"]
     other = json.loads(done("train", run_copy, "--seed", 9, "--epochs", 2, "--json"))
     assert (other["seed"], other["epochs"]) == (9, 2)
     assert other["valid"] != again["valid"]
@@ -167,9 +167,9 @@ def test_train_on_all_data(run_copy: Path):
     assert result["metrics"] == {"valid": None, "test": None}
     ratings = np.array([row[2] for row in planted_rows()])
     assert (result["scale"]["mean"], result["scale"]["std"]) == pytest.approx((ratings.mean(), ratings.std()))
-    told = run("evaluate", run_copy)
-    assert told.exit_code == 2
-    assert "was trained on every rating; nothing is left to evaluate it on" in told.stderr
+    outcome = run("evaluate", run_copy)
+    assert outcome.exit_code == 2
+    assert "was trained on every rating; nothing is left to evaluate it on" in outcome.stderr
     assert "found: " in done("search", "--resume", run_copy)
     assert len(json.loads(done("recommend", run_copy, "--user", "u03", "--json"))["items"]) > 0
 
@@ -290,26 +290,26 @@ def test_two_searches_never_share_a_directory(tmp_path: Path, monkeypatch: pytes
 
 def test_a_file_here_goes_before_a_recipe_of_its_name_and_a_note_says_so(ratings: str):
     Path("movielens").write_text(Path(ratings).read_text())
-    told = run("search", "movielens", *sets(TINY), "--out", "run")
-    assert told.exit_code == 0
-    assert told.stderr == (
+    result = run("search", "movielens", *sets(TINY), "--out", "run")
+    assert result.exit_code == 0
+    assert result.stderr == (
         "note: movielens is read as the file of that name here; for the recipe: sif search --recipe movielens\n"
     )
-    assert "24 users" in told.stdout
+    assert "24 users" in result.stdout
     fixed = run("search", "--recipe", "movielens", "--data", ratings, *sets(TINY), "--out", "again")
     assert (fixed.exit_code, fixed.stderr) == (0, "")
     assert 'dataset = "' in Path("again/recipe.toml").read_text()
     Path("ml-1m").mkdir()
-    told = run("search", "ml-1m")
-    assert "note: ml-1m is read as the folder of that name here; for the data set: " in told.stderr
+    result = run("search", "ml-1m")
+    assert "note: ml-1m is read as the folder of that name here; for the data set: " in result.stderr
     assert "note: " in run("datasets", "describe", "movielens").stderr
 
 
 def test_train_takes_settings_of_the_training(run_copy: Path):
-    told = json.loads(done("train", run_copy, "--set", "train.epochs=2", "--set", "train.batch_size=32", "--json"))
-    assert (told["epochs"], told["settings"]) == (2, {"train.epochs": 2, "train.batch_size": 32})
+    outcome = json.loads(done("train", run_copy, "--set", "train.epochs=2", "--set", "train.batch_size=32", "--json"))
+    assert (outcome["epochs"], outcome["settings"]) == (2, {"train.epochs": 2, "train.batch_size": 32})
     result = json.loads((run_copy / "result.json").read_text())
-    assert result["retrained"]["settings"] == told["settings"]
+    assert result["retrained"]["settings"] == outcome["settings"]
     assert "train.epochs" not in (run_copy / "recipe.toml").read_text()
     json.loads(done("train", run_copy, "--set", "train={epochs=1}", "--json"))
     whole = json.loads(done("train", run_copy, "--all-data", "--set", "train.epochs=2", "--json"))
@@ -333,9 +333,9 @@ def test_train_takes_settings_of_the_training(run_copy: Path):
 )
 def test_train_refuses_what_does_not_concern_it(options: list[str], words: str, run_copy: Path):
     before = {path.name: path.read_bytes() for path in run_copy.iterdir()}
-    told = run("train", run_copy, *options)
-    assert told.exit_code == 2
-    assert words in told.stderr
+    result = run("train", run_copy, *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
     assert {path.name: path.read_bytes() for path in run_copy.iterdir()} == before
 
 
@@ -343,9 +343,9 @@ def test_two_processes_in_one_run_are_told_of_each_other(run_copy: Path, ratings
     from sif.lock import alone
 
     with alone(run_copy, "searching"):
-        told = run("train", run_copy)
-        assert told.exit_code == 2
-        assert f"another process (number {os.getpid()}) is at work in {run_copy}, and training now" in told.stderr
+        result = run("train", run_copy)
+        assert result.exit_code == 2
+        assert f"another process (number {os.getpid()}) is at work in {run_copy}, and training now" in result.stderr
     assert not (run_copy / ".lock").exists()
     (run_copy / ".lock").write_text("1")  # of a process that was killed: it holds nobody up
     done("train", run_copy)

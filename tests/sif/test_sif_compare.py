@@ -75,9 +75,9 @@ def planned(values: dict[int, float], clock: list[float] | None = None, **change
 
 
 def test_the_best_point_on_validation_is_trained_with_every_seed_and_judged_once():
-    table, terms = groups(), ComparisonConfig(k=5, seeds=(3, 4, 5))
+    table, config = groups(), ComparisonConfig(k=5, seeds=(3, 4, 5))
     heard = Heard()
-    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, terms, heard)
+    state = run_method(planned({0: 0.1, 1: 0.9, 2: 0.4}), table, config, heard)
     assert state["settings"] == {"point": 1}
     assert [trial["settings"]["point"] for trial in state["trials"]] == [0, 1, 2]
     assert state["valid"]["ndcg@5"] == max(trial["metric"] for trial in state["trials"])
@@ -151,10 +151,10 @@ def test_a_table_comes_back_from_its_file_and_its_fingerprint_sees_a_pair(tmp_pa
 
 @pytest.mark.parametrize("threshold", [None, 3.5])
 def test_a_run_of_ratings_is_compared_as_it_is_ranked(run_copy: Path, in_process: list[str], threshold: float | None):
-    """The rows are those of `rank_run`: of the find, and without a threshold of popularity, which else counts likes."""
-    told = compare_run(run_copy, QUICK, k=5, threshold=threshold, budget=1.0, seeds=2)
+    """The rows are those of `rank_run`; without a threshold also that of popularity, which else counts likes."""
+    outcome = compare_run(run_copy, QUICK, k=5, threshold=threshold, budget=1.0, seeds=2)
     alone = rank_run(run_copy, k=(5,), threshold=threshold, device="cpu")["parts"]
-    rows = {row["name"]: row for row in told["rows"]}
+    rows = {row["name"]: row for row in outcome["rows"]}
     for name, its in (("found", "model"), ("popularity", "popularity"))[: 1 if threshold else 2]:
         assert rows[name]["valid"] == pytest.approx(alone["valid"][its])
         assert {key: one["mean"] for key, one in rows[name]["test"].items()} == pytest.approx(alone["test"][its])
@@ -164,16 +164,21 @@ def test_a_run_of_ratings_is_compared_as_it_is_ranked(run_copy: Path, in_process
     } | {"tuning": 0.0}
     assert (rows["found"]["peak_memory_mb"], rows["found"]["seeds"]) == (None, [0])
     assert rows["found"]["note"].startswith("the model of the run as it stands, of one seed")
-    assert (told["metric"], told["threshold"], told["items"], told["seeds"]) == ("ndcg@5", threshold, 18, [0, 1])
-    assert told["users"]["test"] == alone["test"]["users"]
+    assert (outcome["metric"], outcome["threshold"], outcome["items"], outcome["seeds"]) == (
+        "ndcg@5",
+        threshold,
+        18,
+        [0, 1],
+    )
+    assert outcome["users"]["test"] == alone["test"]["users"]
 
 
 def test_a_ranking_run_is_trained_with_each_seed_and_the_first_is_its_own(
     ranked: sif.Run, in_process: list[str], tmp_path: Path
 ):
     run = ranked.save(tmp_path / "run")
-    told = compare_run(run, QUICK, budget=1.0, seeds=3)
-    found = told["rows"][0]
+    result = compare_run(run, QUICK, budget=1.0, seeds=3)
+    found = result["rows"][0]
     assert found["test_by_seed"][0] == pytest.approx(ranked.result["metrics"]["test"], abs=1e-6)
     assert found["valid"] == pytest.approx(ranked.result["metrics"]["valid"], abs=1e-6)
     assert (found["seeds"], found["test_reads"]) == ([0, 1, 2], 3)
@@ -182,32 +187,32 @@ def test_a_ranking_run_is_trained_with_each_seed_and_the_first_is_its_own(
     spent = ranked.result["seconds"]
     assert found["seconds"]["search"] == pytest.approx(spent["search"] + spent["train"])
     baseline = ranked.result["rows"]["popularity"]["test"]
-    assert told["rows"][1]["test_by_seed"][0] == pytest.approx(baseline)
+    assert result["rows"][1]["test_by_seed"][0] == pytest.approx(baseline)
 
 
 def test_the_tests_are_of_users_means_over_seeds(ranked: sif.Run, in_process: list[str], tmp_path: Path):
     run = ranked.save(tmp_path / "run")
-    told = compare_run(run, QUICK, budget=1.0, seeds=2)
-    table, terms = open_run(run).table, ComparisonConfig(budget=1.0, seeds=(0, 1))
+    result = compare_run(run, QUICK, budget=1.0, seeds=2)
+    table, config = open_run(run).table, ComparisonConfig(budget=1.0, seeds=(0, 1))
     values = [
-        run_method(method, table, terms)["values"].mean(0).numpy()
+        run_method(method, table, config)["values"].mean(0).numpy()
         for method in (best_of(run), *map(METHODS.get, QUICK))
     ]
     wanted = paired(values[0], np.stack(values[1:]))
-    for row, one in zip(told["rows"][1:], wanted, strict=True):
+    for row, one in zip(result["rows"][1:], wanted, strict=True):
         assert (row["versus"]["difference"], row["versus"]["p"]) == pytest.approx((one.difference, one.p))
-        difference = told["rows"][0]["test"]["ndcg@10"]["mean"] - row["test"]["ndcg@10"]["mean"]
+        difference = result["rows"][0]["test"]["ndcg@10"]["mean"] - row["test"]["ndcg@10"]["mean"]
         assert row["versus"]["difference"] == pytest.approx(difference)
         assert row["versus"]["p"] <= row["versus"]["p_holm"] <= 2 * row["versus"]["p"] + 1e-12
-    assert told["rows"][0]["versus"] is None
+    assert result["rows"][0]["versus"] is None
 
 
 def test_the_result_is_a_closed_model_on_disk(run_copy: Path, in_process: list[str]):
-    told = compare_run(run_copy, QUICK, budget=1.0, seeds=1)
-    assert json.loads((run_copy / "compare.json").read_text()) == told
-    assert Comparison(**told).model_dump() == told
+    result = compare_run(run_copy, QUICK, budget=1.0, seeds=1)
+    assert json.loads((run_copy / "compare.json").read_text()) == result
+    assert Comparison(**result).model_dump() == result
     with pytest.raises(ValueError, match="extra"):
-        Comparison(**told, extra=1)
+        Comparison(**result, extra=1)
 
 
 def test_finished_methods_are_read_back_and_other_terms_are_not(run_copy: Path, in_process: list[str]):
@@ -218,15 +223,15 @@ def test_finished_methods_are_read_back_and_other_terms_are_not(run_copy: Path, 
     assert again == first
     compare_run(run_copy, [*QUICK, "slim"], budget=1.0, seeds=2)
     assert in_process == ["found", *QUICK, "slim"]
-    for terms in (
+    for config in (
         {"budget": 2.0, "seeds": 2},
         {"budget": 1.0, "seeds": 3},
         {"budget": 1.0, "seeds": 2, "k": 5},
         {"budget": 1.0, "seeds": 2, "threshold": 3.0},
     ):
         before = len(in_process)
-        compare_run(run_copy, ["popularity"], **terms)
-        assert len(in_process) == before + 2, terms
+        compare_run(run_copy, ["popularity"], **config)
+        assert len(in_process) == before + 2, config
     retrain(run_copy, seed=9, epochs=2, device="cpu")
     compare_run(run_copy, QUICK, budget=1.0, seeds=2)
     assert in_process[-1:] == ["found"]  # another model; the methods are as they were
@@ -244,8 +249,8 @@ def test_a_stop_between_methods_loses_nothing_finished(
 
     with monkeypatch.context() as patch:
         patch.setattr(running, "isolated", stop)
-        told = command("compare", run_copy, "--with", "popularity,ease", "--budget", 1)
-    assert (told.exit_code, told.stderr) == (130, "the same command goes on where this stopped\nstopped\n")
+        result = command("compare", run_copy, "--with", "popularity,ease", "--budget", 1)
+    assert (result.exit_code, result.stderr) == (130, "the same command goes on where this stopped\nstopped\n")
     assert not (run_copy / "compare.json").exists()
     assert command("compare", run_copy, "--with", "popularity,ease", "--budget", 1).exit_code == 0
     assert in_process == ["found", "popularity", "ease"]
@@ -266,13 +271,13 @@ def test_a_method_without_its_package_has_a_row_that_says_so(
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name, *rest: None if name == "implicit" else find_spec(name, *rest)
     )
-    told = command("compare", run_copy, "--with", "als,popularity", "--budget", 1)
-    assert told.exit_code == 0, told.output
+    result = command("compare", run_copy, "--with", "als,popularity", "--budget", 1)
+    assert result.exit_code == 0, result.output
     row = json.loads((run_copy / "compare.json").read_text())["rows"][1]
     assert (row["name"], row["status"]) == ("als", "not run")
     assert row["reason"] == "implicit is not installed: pip install 'sif-nas[implicit]'"
     assert (row["trials"], row["test"], row["versus"], row["peak_memory_mb"]) == ([], {}, None, None)
-    assert "als did not run: implicit is not installed: pip install 'sif-nas[implicit]'" in told.stdout
+    assert "als did not run: implicit is not installed: pip install 'sif-nas[implicit]'" in result.stdout
     assert in_process == ["found", "popularity"]
     monkeypatch.undo()  # installed now: its row is made
 
@@ -289,12 +294,12 @@ def test_a_method_that_refuses_or_fails_has_a_row_that_says_why(
 
     monkeypatch.setattr(running, "isolated", fail)
     monkeypatch.setattr("sif.rivals.linear.available", lambda device: 1)
-    told = compare_run(run_copy, ["ease", "popularity"], budget=1.0, seeds=1)
-    assert told["rows"][1]["reason"].startswith("it needs about 0 GiB for matrices of items x items")
+    result = compare_run(run_copy, ["ease", "popularity"], budget=1.0, seeds=1)
+    assert result["rows"][1]["reason"].startswith("it needs about 0 GiB for matrices of items x items")
     monkeypatch.setattr("sif.rivals.linear.available", lambda device: None)
-    told = compare_run(run_copy, ["slim", "popularity"], budget=1.0, seeds=1)
-    assert told["rows"][1]["reason"] == "its process was killed by SIGKILL: out of memory, most likely"
-    assert told["rows"][2]["status"] == "done"
+    result = compare_run(run_copy, ["slim", "popularity"], budget=1.0, seeds=1)
+    assert result["rows"][1]["reason"] == "its process was killed by SIGKILL: out of memory, most likely"
+    assert result["rows"][2]["status"] == "done"
 
 
 def test_the_command_line_prints_a_table_or_json(run_copy: Path, in_process: list[str]):
@@ -315,13 +320,13 @@ def test_the_command_line_prints_a_table_or_json(run_copy: Path, in_process: lis
     )
     assert line.exit_code == 0, line.output
     assert line.stdout.count("\n") == 1
-    told = json.loads(line.stdout)
-    assert told == json.loads((run_copy / "compare.json").read_text())
+    result = json.loads(line.stdout)
+    assert result == json.loads((run_copy / "compare.json").read_text())
     table = command(
         "compare", run_copy, "--with", "popularity,slim", "--budget", 0, "--seeds", 2, "-k", 5, "--threshold", 3.5
     )
     assert table.exit_code == 0, table.output
-    for row in told["rows"]:
+    for row in result["rows"]:
         (shown,) = [text for text in table.stdout.splitlines() if text.startswith(f"│ {row['name']} ")]
         assert f"{row['valid']['ndcg@5']:.4f}" in shown
         assert f"{row['test']['ndcg@5']['mean']:.4f}" in shown
@@ -337,20 +342,20 @@ def test_the_command_line_prints_a_table_or_json(run_copy: Path, in_process: lis
     assert f"written {run_copy}/compare.json" in table.stdout
 
 
-def test_the_best_method_is_named_where_it_beats_the_find(
+def test_the_best_method_is_named_where_it_beats_the_architecture(
     capsys: pytest.CaptureFixture[str], run_copy: Path, in_process: list[str]
 ):
     from sif.cli.compare import print_comparison
 
-    told = compare_run(run_copy, QUICK, budget=1.0, seeds=1)
-    for row, mean, p in zip(told["rows"], (0.3, 0.2, 0.4), (None, 0.01, 0.01), strict=True):
+    result = compare_run(run_copy, QUICK, budget=1.0, seeds=1)
+    for row, mean, p in zip(result["rows"], (0.3, 0.2, 0.4), (None, 0.01, 0.01), strict=True):
         row["test"]["ndcg@10"]["mean"] = mean
         if p is not None:
             row["versus"] |= {"difference": 0.3 - mean, "p_holm": p}
-    print_comparison(told, run_copy)
+    print_comparison(result, run_copy)
     assert "note: ease does better than what was found, by 0.1000 on test\n" in capsys.readouterr().out
-    told["rows"][2]["versus"]["p_holm"] = 0.31
-    print_comparison(told, run_copy)
+    result["rows"][2]["versus"]["p_holm"] = 0.31
+    print_comparison(result, run_copy)
     assert "by 0.1000 on test, which may be chance (p = 0.31)\n" in capsys.readouterr().out
 
 
@@ -380,9 +385,9 @@ def test_all_problems_are_told_before_anything_runs(
     run_copy: Path, words: list[object], message: str, in_process: list[str]
 ):
     before = sorted(run_copy.rglob("*"))
-    told = command("compare", run_copy, *words)
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert told.stderr.startswith(message.replace("planted: ", "mine: "))
+    result = command("compare", run_copy, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(message.replace("planted: ", "mine: "))
     assert in_process == []
     assert sorted(run_copy.rglob("*")) == before
 
@@ -401,12 +406,12 @@ def test_runs_that_cannot_be_compared_say_why(ratings: str, tmp_path: Path, run_
         "gone": "no run directory gone",
         run_copy: "was trained on every rating; nothing is left to evaluate it on",
     }.items():
-        told = command("compare", run)
-        assert told.exit_code == 2
-        assert words in told.stderr
-    told = command("compare", ranked.path, "-k", 5, "--threshold", 3)
-    assert told.exit_code == 2
-    assert "is compared on its own ndcg@10 and threshold; leave out k, threshold" in told.stderr
+        result = command("compare", run)
+        assert result.exit_code == 2
+        assert words in result.stderr
+    result = command("compare", ranked.path, "-k", 5, "--threshold", 3)
+    assert result.exit_code == 2
+    assert "is compared on its own ndcg@10 and threshold; leave out k, threshold" in result.stderr
 
 
 def test_a_find_without_an_outcome_is_an_error(run_copy: Path, monkeypatch: pytest.MonkeyPatch):
@@ -422,11 +427,11 @@ def test_a_find_without_an_outcome_is_an_error(run_copy: Path, monkeypatch: pyte
 
 def test_a_process_of_its_own_gives_the_same_outcome_with_its_memory(tmp_path: Path):
     """Same figures as here, to the last bit; the memory is that of three matrices of items x items and some."""
-    table, terms = groups(items=1200), ComparisonConfig(budget=0.0, seeds=(0,))
+    table, config = groups(items=1200), ComparisonConfig(budget=0.0, seeds=(0,))
     table.save(tmp_path / "table.npz")
     heard = Heard()
-    state = isolated({"rival": "ease"}, terms, tmp_path / "table.npz", heard)
-    here = run_method(METHODS["ease"], table, terms)
+    state = isolated({"rival": "ease"}, config, tmp_path / "table.npz", heard)
+    here = run_method(METHODS["ease"], table, config)
     assert torch.equal(state["values"], here["values"])
     assert state["valid"] == here["valid"]
     assert (heard.steps, heard.done) == (8, 8)
@@ -472,8 +477,10 @@ def test_seconds_and_memory_of_an_allocation_are_seen():
         "from sif.compare.worker import peak_mb, resident_mb\n"
         "before = resident_mb(); held = bytearray(b'x') * (200 << 20); del held; print(peak_mb() - before)"
     )
-    told = subprocess.run([sys.executable, "-c", code, str(Path(__file__).parents[2])], capture_output=True, text=True)
-    assert 195 < float(told.stdout) < 260
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parents[2])], capture_output=True, text=True
+    )
+    assert 195 < float(result.stdout) < 260
 
 
 @pytest.mark.realdata

@@ -44,20 +44,20 @@ def scores(method: Method, table: PairTable, point: dict[str, Any], seed: int = 
 
 def test_popularity_counts_training_pairs():
     table = groups()
-    told = scores(METHODS["popularity"], table, {})
-    assert np.array_equal(told.numpy(), np.tile(dense(table.train).sum(0), (table.n_users, 1)))
+    result = scores(METHODS["popularity"], table, {})
+    assert np.array_equal(result.numpy(), np.tile(dense(table.train).sum(0), (table.n_users, 1)))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 1000))
 @settings(deadline=None, max_examples=40)
 def test_ease_is_the_minimum_of_its_problem(seed: int, penalty: float):
-    """Zero diagonal; no slope of ||X - XB||^2 / 2 + penalty ||B||^2 / 2 in any other entry (it is convex)."""
+    """Zero diagonal; no gradient of ||X - XB||^2 / 2 + penalty ||B||^2 / 2 in any other entry (it is convex)."""
     draw = np.random.default_rng(seed)
     has = (draw.random((30, 12)) < 0.4).astype(np.float64)
     weights = ease_weights(torch.from_numpy(has.T @ has), penalty).numpy()
-    slope = has.T @ (has @ weights - has) + penalty * weights
-    np.fill_diagonal(slope, 0.0)
-    assert np.abs(slope).max() < 1e-8 * (1 + penalty)
+    gradient = has.T @ (has @ weights - has) + penalty * weights
+    np.fill_diagonal(gradient, 0.0)
+    assert np.abs(gradient).max() < 1e-8 * (1 + penalty)
     assert (np.diag(weights) == 0).all()
 
 
@@ -65,18 +65,18 @@ def test_ease_scores_are_sums_over_what_a_user_has():
     table = groups()
     has = dense(table.train)
     weights = ease_weights(torch.from_numpy(has.T @ has), 20.0).numpy()
-    told = scores(METHODS["ease"], table, {"penalty": 20.0})
-    assert told.dtype == torch.float64
-    assert told.numpy() == pytest.approx(has @ weights, abs=1e-12)
+    result = scores(METHODS["ease"], table, {"penalty": 20.0})
+    assert result.dtype == torch.float64
+    assert result.numpy() == pytest.approx(has @ weights, abs=1e-12)
 
 
 def contradiction(has: np.ndarray, weights: np.ndarray, l1: float, l2: float) -> float:
     """How far weights are from the conditions of optimality of SLIM's problem, in units of pairs."""
     assert (weights >= 0).all()
     assert (np.diag(weights) == 0).all()
-    slope = has.T @ (has - has @ weights) - l1 - l2 * weights  # minus the gradient
-    np.fill_diagonal(slope, -np.inf)
-    return float(max(slope.max(), np.abs(slope[weights > 0]).max(initial=0.0)))
+    gradient = has.T @ (has - has @ weights) - l1 - l2 * weights  # minus the gradient
+    np.fill_diagonal(gradient, -np.inf)
+    return float(max(gradient.max(), np.abs(gradient[weights > 0]).max(initial=0.0)))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.0, 8.0), st.floats(0.05, 50.0), st.floats(0.05, 0.8))
@@ -122,15 +122,15 @@ def test_item_knn_sums_cosines_of_each_items_nearest(neighbours: int):
     has = dense(table.train)
     cosine = has.T @ has / np.sqrt(np.outer(has.sum(0), has.sum(0)))
     np.fill_diagonal(cosine, 0.0)
-    told = scores(METHODS["itemknn"], table, {"similarity": "cosine", "neighbours": neighbours}).numpy()
+    result = scores(METHODS["itemknn"], table, {"similarity": "cosine", "neighbours": neighbours}).numpy()
     if neighbours == 39:  # all of them
-        assert told == pytest.approx(has @ cosine, abs=1e-5)
+        assert result == pytest.approx(has @ cosine, abs=1e-5)
         return
     for item in range(table.n_items):
         order = np.argsort(-cosine[:, item], kind="stable")
         last = cosine[order[neighbours - 1], item]
         if (cosine[:, item] == last).sum() == 1 or last > cosine[order[neighbours], item]:  # no tie at the end
-            assert told[:, item] == pytest.approx(
+            assert result[:, item] == pytest.approx(
                 has[:, order[:neighbours]] @ cosine[order[:neighbours], item], abs=1e-5
             )
 
@@ -149,8 +149,8 @@ def test_a_method_finds_planted_tastes(name: str):
     point = dict(method.grid[0]) | changes.get(name, {})
 
     def judged(each: Method, at: dict[str, Any]) -> float:
-        told = scores(each, table, at)
-        return rank_metrics(lambda users: told[users], table.seen_test, table.test)["ndcg@10"]
+        result = scores(each, table, at)
+        return rank_metrics(lambda users: result[users], table.seen_test, table.test)["ndcg@10"]
 
     assert judged(method, point) > judged(METHODS["popularity"], {}) + 0.15
 

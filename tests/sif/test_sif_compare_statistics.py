@@ -30,9 +30,9 @@ def test_a_planted_difference_is_found():
     generator = np.random.default_rng(2)
     for number in range(10):
         ours, theirs = two_methods(generator, 900)
-        told = paired(ours + 0.2 * (ours - theirs).std(), theirs, flips=999, resamples=999, seed=number)[0]
-        assert told.p < 0.05
-        assert told.low > 0
+        result = paired(ours + 0.2 * (ours - theirs).std(), theirs, flips=999, resamples=999, seed=number)[0]
+        assert result.p < 0.05
+        assert result.low > 0
 
 
 def test_few_users_have_the_p_value_of_all_their_signs():
@@ -41,16 +41,16 @@ def test_few_users_have_the_p_value_of_all_their_signs():
     differences = generator.normal(0.4, 1.0, 8)
     every = np.array([np.mean(differences * signs) for signs in product([-1, 1], repeat=8)])
     exact = np.mean(np.abs(every) >= abs(differences.mean()) - 1e-12)
-    told = paired(differences, np.zeros(8), flips=20_000, resamples=10)[0]
-    assert told.p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
-    assert told.difference == pytest.approx(differences.mean())
+    result = paired(differences, np.zeros(8), flips=20_000, resamples=10)[0]
+    assert result.p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
+    assert result.difference == pytest.approx(differences.mean())
 
 
 def test_the_interval_is_that_of_the_mean_over_users():
     ours, theirs = two_methods(np.random.default_rng(4), 3000)
-    told = paired(ours, theirs, flips=99)[0]
+    result = paired(ours, theirs, flips=99)[0]
     mean, error = (ours - theirs).mean(), (ours - theirs).std(ddof=1) / np.sqrt(3000)
-    assert (told.low, told.high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.1 * error)
+    assert (result.low, result.high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.1 * error)
 
 
 def test_equal_methods_have_p_1_and_the_least_p_is_one_of_all_flips():

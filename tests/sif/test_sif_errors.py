@@ -50,16 +50,16 @@ FINE = {
 
 def fails(arguments: list[str]) -> str:
     before = sorted(Path().rglob("*"))
-    told = CliRunner().invoke(app, arguments)
-    assert told.exit_code == 2, told.output + repr(told.exception)
-    assert told.stdout == ""
-    assert "Traceback" not in told.stderr
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2, result.output + repr(result.exception)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
     assert sorted(Path().rglob("*")) == before, "something was left behind"
     as_json = CliRunner().invoke(app, [*arguments, "--json"])
     assert as_json.exit_code == 2
     error = json.loads(as_json.stdout)
-    assert told.stderr == f"{error['error']}: {error['message']}\n"
-    return told.stderr
+    assert result.stderr == f"{error['error']}: {error['message']}\n"
+    return result.stderr
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ def test_a_bad_file(what: str, write: Callable[[str | bytes], str]):
 
 @pytest.mark.parametrize("what", FINE)
 def test_an_odd_but_sound_file(what: str, write: Callable[[str | bytes], str]):
-    told = CliRunner().invoke(app, ["search", write(FINE[what]), *sets(TINY), "--json", "--out", "run"])
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["dataset"]["users"] == 24
+    result = CliRunner().invoke(app, ["search", write(FINE[what]), *sets(TINY), "--json", "--out", "run"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["dataset"]["users"] == 24
 
 
 def problem(place: str, text: str) -> str:
@@ -201,9 +201,9 @@ def test_recipe_verbs(ratings: str):
         ("recipes", "validate", "mine.csv"): "mine.csv is not TOML",
         ("datasets", "fetch", "movielens-2m"): 'no data set is called "movielens-2m"',
     }.items():
-        told = CliRunner().invoke(app, list(arguments))
-        assert told.exit_code == 2
-        assert words in told.stderr
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == 2
+        assert words in result.stderr
 
 
 def test_cuda_without_cuda(ratings: str, monkeypatch: pytest.MonkeyPatch):
@@ -213,10 +213,10 @@ def test_cuda_without_cuda(ratings: str, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_diverging_training_says_what_to_do(ratings: str):
     settings = TINY | {"train.optimiser.learning_rate": 1e30}
-    told = CliRunner().invoke(app, ["search", ratings, *sets(settings), "--out", "run"])
-    assert told.exit_code == 2
-    assert "stopped being finite" in told.stderr
-    assert "lower the learning rate" in told.stderr
+    result = CliRunner().invoke(app, ["search", ratings, *sets(settings), "--out", "run"])
+    assert result.exit_code == 2
+    assert "stopped being finite" in result.stderr
+    assert "lower the learning rate" in result.stderr
 
 
 def test_an_interrupt_has_its_own_exit_code(ratings: str, monkeypatch: pytest.MonkeyPatch):
@@ -224,7 +224,7 @@ def test_an_interrupt_has_its_own_exit_code(ratings: str, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sif.cli.search.execute", interrupt)
-    told = CliRunner().invoke(app, ["search", ratings, "--out", "run"])
-    assert told.exit_code == 130
-    assert told.stderr == "go on with: sif search --resume run\nstopped\n"
-    assert "Traceback" not in told.output
+    result = CliRunner().invoke(app, ["search", ratings, "--out", "run"])
+    assert result.exit_code == 130
+    assert result.stderr == "go on with: sif search --resume run\nstopped\n"
+    assert "Traceback" not in result.output

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,19 @@ def test_where_nothing_can_be_written(name: str, to: str, words: str, tmp_path: 
         export_of(INNER)[0].write(tmp_path / name, to)
 
 
+@pytest.mark.parametrize("point", POINTS, ids=name_of)
+def test_a_file_of_before(point: Any, tmp_path: Path):
+    """Formats of before name some tables otherwise."""
+    before = {"l1_plus": "apart", "l1_minus": "near", "mlp": "deep"}
+    made, wanted = export_of(point)
+    with np.load(made.write(tmp_path / "model.npz", "npz")) as file:
+        arrays = {re.sub("|".join(before), lambda new: before[new[0]], name): file[name] for name in file.files}
+    meta = json.loads(str(arrays["meta"]))
+    meta |= {"format": "sif-folded-1", "deep": meta.pop("mlps")}
+    np.savez(tmp_path / "before.npz", **arrays | {"meta": np.array(json.dumps(meta))})
+    assert (load_export(tmp_path / "before.npz").scores(USERS) - wanted).abs().max() < 1e-5
+
+
 def other_npz(path: Path) -> None:
     np.savez(path, a=np.zeros(3))
 
@@ -161,7 +175,7 @@ def later_npz(path: Path) -> None:
     export_of(INNER)[0].write(path, "npz")
     with np.load(path) as file:
         arrays = dict(file)
-    np.savez(path, **arrays | {"meta": np.array(json.dumps({"format": "sif-folded-9", "deep": []}))})
+    np.savez(path, **arrays | {"meta": np.array(json.dumps({"format": "sif-folded-9", "mlps": []}))})
 
 
 def half_npz(path: Path) -> None:
@@ -176,7 +190,7 @@ def half_npz(path: Path) -> None:
         (".npz", other_npz, "is not a model that `sif export` wrote .*: it lacks 'meta"),
         (".npz", half_npz, "is not a model that `sif export` wrote"),
         (".npz", lambda path: path.write_text("text"), "is not a model that `sif export` wrote"),
-        (".npz", later_npz, "has format 'sif-folded-9'; this sif reads sif-folded-1"),
+        (".npz", later_npz, "has format 'sif-folded-9'; this sif reads sif-folded-2"),
         (".safetensors", lambda path: path.write_text("text"), "is not a model that `sif export` wrote"),
     ],
 )
@@ -225,8 +239,8 @@ def test_the_command(finished: sif.Run, tmp_path: Path, monkeypatch: pytest.Monk
     again = CliRunner().invoke(*called)
     assert again.exit_code == 2
     assert "--force to replace it" in again.output
-    told = CliRunner().invoke(app, [*called[1], "--force", "--json"])
-    facts = json.loads(told.stdout)
+    result = CliRunner().invoke(app, [*called[1], "--force", "--json"])
+    facts = json.loads(result.stdout)
     assert facts["bytes"] == (tmp_path / "model.safetensors").stat().st_size
     assert (facts["users"], facts["items"], facts["format"]) == (24, 18, "safetensors")
     assert not list(tmp_path.glob(".*"))

@@ -18,7 +18,7 @@ from nasp_core.methods.nasp import nasp
 from nasp_core.parts import Argmax, FirstOrder, Logits, Softmax
 from nasp_core.strategy import Strategy
 from nasp_core.trials import Random
-from sif.benchmark import Budget, entrants_of, race, recipe_arena
+from sif.benchmark import Budget, entrants_of, race, recipe_benchmark
 from sif.cli import app
 from sif.errors import RecipeError
 from sif.extend import from_plain, names_of, resolve, to_plain
@@ -86,10 +86,10 @@ def test_a_strategy_is_made_again_from_its_recipe(given: Any, made: Any):
 
 def test_a_run_says_what_its_strategy_was_made_of(ratings: str):
     run = sif.search(ratings, MINE, settings=TINY, out="run", device="cpu")
-    told = run.result["strategy"]
-    assert told["name"] == "nasp_core.strategy:Strategy"
-    assert told["parts"] == MINE.describe()
-    assert told["settings"]["gradient"] == {"object": "nasp_core.parts.gradients:FirstOrder", **_fields()}
+    result = run.result["strategy"]
+    assert result["name"] == "nasp_core.strategy:Strategy"
+    assert result["parts"] == MINE.describe()
+    assert result["settings"]["gradient"] == {"object": "nasp_core.parts.gradients:FirstOrder", **_fields()}
     again = sif.search(ratings, recipe="run/recipe.toml", out="again", device="cpu")
     assert (again.path / "trace.jsonl").read_text() == (run.path / "trace.jsonl").read_text()
 
@@ -102,9 +102,9 @@ def test_a_strategy_that_no_import_finds_runs_and_says_so_when_it_is_asked_for_a
     run = sif.search(ratings, UNWRITABLE, settings=TINY, out="run", device="cpu")
     assert run.result["strategy"]["parts"] == UNWRITABLE.describe()
     assert sif.load("run").recommend("u03", 2)
-    told = CliRunner().invoke(app, ["search", "--recipe", "run/recipe.toml"])
-    assert told.exit_code == 2
-    assert "'local' was an object in memory, which no import finds again; put it into a module" in told.stderr
+    result = CliRunner().invoke(app, ["search", "--recipe", "run/recipe.toml"])
+    assert result.exit_code == 2
+    assert "'local' was an object in memory, which no import finds again; put it into a module" in result.stderr
     assert CliRunner().invoke(app, ["train", "run"]).exit_code == 0
 
 
@@ -117,9 +117,9 @@ def test_a_module_of_ones_own_on_the_command_line(ratings: str, plugin: str):
         "--set",
         "strategy.settings.label=7",
     ]
-    told = CliRunner().invoke(app, ["search", ratings, *sets(TINY), *options, "--out", "run", "--json"])
-    assert told.exit_code == 0, told.output
-    strategy = json.loads(told.stdout)["strategy"]
+    result = CliRunner().invoke(app, ["search", ratings, *sets(TINY), *options, "--out", "run", "--json"])
+    assert result.exit_code == 0, result.output
+    strategy = json.loads(result.stdout)["strategy"]
     assert (strategy["name"], strategy["settings"]) == (f"{plugin}:slow", {"lr": 0.01, "label": "7"})
     ready = recipe_of(f"{plugin}:ready").make_strategy()
     assert ready.name == "slow"
@@ -131,9 +131,9 @@ def test_a_module_beside_the_data_is_found_from_the_folder_it_lies_in(tmp_path: 
     script = "import sys; sys.path[:] = [p for p in sys.path if p]; sys.argv = ['sif', *sys.argv[1:]]; "
     script += "from sif.cli import main; main()"
     command = [sys.executable, "-c", script, "strategies", "show", "own_beside:slow"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_environment())
-    assert told.returncode == 0, told.stderr
-    assert "Return softmax with a slow alpha" in told.stdout
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_environment())
+    assert result.returncode == 0, result.stderr
+    assert "Return softmax with a slow alpha" in result.stdout
 
 
 def _environment() -> dict[str, str]:
@@ -183,9 +183,9 @@ def test_own_strategies_race(ratings: str, plugin: str, tmp_path: Path):
     assert [entrant.strategy() for entrant in entrants[:2]] == [MINE, UNWRITABLE]
     changes = [f"{key}={json.dumps(value)}" for key, value in TINY.items()]
     budget = Budget.parse("3epochs")
-    arena = recipe_arena("ratings", budget, data=ratings, changes=changes, device="cpu")
-    told = race(arena, entrants[:4], seeds=1, budget=budget, out=tmp_path / "race")
-    assert {row["strategy"]: row["status"] for row in told["rows"]} == {each.name: "done" for each in entrants[:4]}
+    problem = recipe_benchmark("ratings", budget, data=ratings, changes=changes, device="cpu")
+    result = race(problem, entrants[:4], seeds=1, budget=budget, out=tmp_path / "race")
+    assert {row["strategy"]: row["status"] for row in result["rows"]} == {each.name: "done" for each in entrants[:4]}
 
 
 def test_entry_points_are_names(monkeypatch: pytest.MonkeyPatch, plugin: str):

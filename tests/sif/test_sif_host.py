@@ -144,8 +144,8 @@ def test_doors_of_serving_and_fit(
 ):
     threads = torch.get_num_threads()
     with STATES[state]():
-        told = served(fitted, rows), of_run(finished.path), served(fit(rows), rows)
-    for mine, yours in zip(told, clean, strict=True):
+        result = served(fitted, rows), of_run(finished.path), served(fit(rows), rows)
+    for mine, yours in zip(result, clean, strict=True):
         same(list(mine), yours)
     assert torch.get_num_threads() == threads
     assert torch.is_grad_enabled()

@@ -200,12 +200,12 @@ def test_max_and_min_are_refused_with_the_reason(operation: str):
 
 
 def test_an_mlp_is_refused_with_the_reason():
-    from sif.operations.tables import Deep
+    from sif.operations.tables import MlpFactor
 
-    deep = Deep("multiply", ((torch.ones(2, 3), torch.zeros(2)), (torch.ones(1, 2), torch.zeros(1))))
-    sides = (FoldedSide.of(torch.zeros(n), deep=(torch.ones(n, 3),)) for n in (2, 4))
+    factor = MlpFactor("multiply", ((torch.ones(2, 3), torch.zeros(2)), (torch.ones(1, 2), torch.zeros(1))))
+    sides = (FoldedSide.of(torch.zeros(n), mlps=(torch.ones(n, 3),)) for n in (2, 4))
     with pytest.raises(IntegrationError, match="an MLP is in it, and no table replaces it"):
-        to_implicit(Folded(Tables(*sides, (deep,))))
+        to_implicit(Folded(Tables(*sides, (factor,))))
 
 
 def test_what_it_cannot_do_is_said():

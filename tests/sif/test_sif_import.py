@@ -47,8 +47,8 @@ def imported(module: str, folder: Path) -> dict[str, list[str]]:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert list(folder.iterdir()) == []
-    told: dict[str, list[str]] = json.loads(done.stdout)
-    return told
+    result: dict[str, list[str]] = json.loads(done.stdout)
+    return result
 
 
 def test_importing_the_library_has_no_side_effects(tmp_path: Path):
@@ -85,9 +85,9 @@ def test_the_help_says_of_every_verb_what_the_verb_says():
     from sif.cli.verbs import VERBS
 
     for name, verb in VERBS.items():
-        told = CliRunner().invoke(app, [name, "--help"])
-        assert told.exit_code == 0
-        assert " ".join(verb.help.split()[:2]) in " ".join(told.output.split()), name
+        result = CliRunner().invoke(app, [name, "--help"])
+        assert result.exit_code == 0
+        assert " ".join(verb.help.split()[:2]) in " ".join(result.output.split()), name
 
 
 def test_the_face_of_the_library():

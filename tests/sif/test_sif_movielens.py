@@ -26,11 +26,11 @@ SMALL = {
 @pytest.fixture(scope="module")
 def run(movielens: str, tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
     out = tmp_path_factory.mktemp("movielens") / "run"
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["search", "movielens", *sets(SMALL), "--out", str(out), "--device", "cpu", "--json"]
     )
-    assert told.exit_code == 0, told.output
-    return sif.load(json.loads(told.stdout)["run"])
+    assert result.exit_code == 0, result.output
+    return sif.load(json.loads(result.stdout)["run"])
 
 
 def test_the_find_beats_what_knows_less(run: sif.Run):

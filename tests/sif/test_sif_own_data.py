@@ -64,16 +64,16 @@ def test_batches_too_large_for_a_text_are_all_told_with_what_fits(tmp_path: Path
     command = ["search", "ptb", "--data", "book.txt", "--budget", "smoke", "--out", "run"]
     for key, value in (RECURRENT | FAST | {"search.batch_size": 20, "train.batch_size": 30}).items():
         command += ["--set", f"{key}={value!r}".replace("False", "false").replace("'", '"')]
-    told = sif(*command)
-    assert told.exit_code == 2
-    assert "search.batch_size = 20" in told.stderr
-    assert "train.batch_size = 30" in told.stderr
-    fixes = re.findall(r"--set \S+ fits", told.stderr)
+    result = sif(*command)
+    assert result.exit_code == 2
+    assert "search.batch_size = 20" in result.stderr
+    assert "train.batch_size = 30" in result.stderr
+    fixes = re.findall(r"--set \S+ fits", result.stderr)
     assert len(fixes) == 2
-    told = sif(*command, *(word for fix in fixes for word in fix.split()[:2]))
-    assert told.exit_code == 0, told.output
-    assert "note: one text: " in told.stderr
-    assert "evaluate" not in told.stderr
+    result = sif(*command, *(word for fix in fixes for word in fix.split()[:2]))
+    assert result.exit_code == 0, result.output
+    assert "note: one text: " in result.stderr
+    assert "evaluate" not in result.stderr
 
 
 def test_the_command_that_an_error_of_ratings_names_reads_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -82,15 +82,15 @@ def test_the_command_that_an_error_of_ratings_names_reads_the_data(tmp_path: Pat
     np.savez("my series.npz", x=x, y=np.arange(60) % 2)
     Path("book.txt").write_text("a rose is a rose is a rose\n" * 100)
     for name in ("my series.npz", "book.txt"):
-        told = sif("search", name)
-        assert told.exit_code == 2
-        command = next(line for line in told.stderr.splitlines() if line.startswith("  sif search "))
+        result = sif("search", name)
+        assert result.exit_code == 2
+        command = next(line for line in result.stderr.splitlines() if line.startswith("  sif search "))
         words = shlex.split(command)[1:]
         settings = (CONV if "cifar10" in words else RECURRENT) | FAST | {"search.epochs": 1}
         settings.pop("pictures.holdout", None)
         more = [f"--set={k}={v!r}".replace("False", "false").replace("'", '"') for k, v in settings.items()]
-        told = sif(*words, "--budget", "smoke", "--out", f"run-{words[1]}", *more)
-        assert told.exit_code == 0, told.output
+        result = sif(*words, "--budget", "smoke", "--out", f"run-{words[1]}", *more)
+        assert result.exit_code == 0, result.output
 
 
 def test_series_are_standardised_shifted_in_time_and_not_mirrored():

@@ -13,7 +13,7 @@ from sif.datasets import Vocabulary
 from sif.encodings import ENCODINGS
 from sif.errors import RunError
 from sif.operations import OPERATIONS, PREDICTORS, additive, operation_names
-from sif.operations.tables import Deep, FoldedSide, Tables
+from sif.operations.tables import FoldedSide, MlpFactor, Tables
 from sif.serve.export import Export, load_export
 from sif.serve.folding import Folded
 from sif.spaces.interaction import InteractionSettings, InteractionSpace
@@ -75,7 +75,7 @@ def test_an_object_that_no_name_finds_is_refused():
 def test_an_export_whose_operation_is_gone_says_so(tmp_path: Path):
     nothing = torch.zeros(2, 0)
     side = FoldedSide(torch.zeros(2), nothing, nothing, nothing, (torch.ones(2, 3),))
-    tables = Tables(side, side, (Deep("own_gone:Gap", ()),))
+    tables = Tables(side, side, (MlpFactor("own_gone:Gap", ()),))
     path = Export(Folded(tables), Vocabulary(range(2)), Vocabulary(range(2)), {}, {}).write(tmp_path / "m.npz", "npz")
     with pytest.raises(RunError, match="there is no module own_gone; install its package"):
         load_export(path)

@@ -68,7 +68,7 @@ def test_no_test_part_no_test_reads(planted: Interactions):
 
 
 def test_test_ratings_change_nothing_but_test_metrics(planted: Interactions, monkeypatch: pytest.MonkeyPatch):
-    """Not the scale, the trace, the find, its weights, nor any choice: only what is read at the very end."""
+    """Not the scale, the trace, the best architecture, its weights, nor any choice: only what is read at the end."""
     rows = split(planted, "random", (0.8, 0.1, 0.1), 0)
     rating = planted.rating.copy()
     rating[rows.test] = 5.5 - rating[rows.test] + 40.0
@@ -102,7 +102,7 @@ def test_regret_is_the_distance_to_the_best_point(finished: sif.Run):
 
 
 def test_the_find_is_chosen_by_validation_on_the_grid(finished: sif.Run):
-    """The recipe's own l2 is in the grid, so that tuning never makes the find worse on validation."""
+    """The recipe's own l2 is in the grid, so that tuning never makes the best architecture worse on validation."""
     (operation,) = finished.genotype.choices["operation"]
     own = finished.result["enumeration"][f"operation={operation}"]
     assert finished.result["metrics"]["valid"]["rmse_standardised"] <= own

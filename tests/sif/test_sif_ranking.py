@@ -87,8 +87,8 @@ def test_metrics_are_means_over_all_orders_of_ties(seed: int, k: int, levels: in
     scores[draw.random(scores.shape) < 0.1] = -np.inf
     seen, relevant = draw.random((5, 6)) < 0.2, draw.random((5, 6)) < 0.35
     relevant[0, 0] = True
-    told = rank_metrics(scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant), k=(k,), batch=batch)
-    assert told == pytest.approx(expected(scores.tolist(), seen, relevant, k), abs=1e-12)
+    result = rank_metrics(scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant), k=(k,), batch=batch)
+    assert result == pytest.approx(expected(scores.tolist(), seen, relevant, k), abs=1e-12)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 8), st.integers(1, 4), st.integers(1, 5))
@@ -98,15 +98,15 @@ def test_each_user_has_the_metrics_that_it_would_have_alone(seed: int, k: int, l
     seen, relevant = draw.random((5, 6)) < 0.2, draw.random((5, 6)) < 0.35
     relevant[1, 0] = True
     given_ = scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant)
-    users, told = rank_per_user(*given_, k=(k, 2), batch=batch)
+    users, result = rank_per_user(*given_, k=(k, 2), batch=batch)
     assert users.tolist() == np.flatnonzero(relevant.any(1)).tolist()
     for place, user in enumerate(users):
         alone = expected([scores[user].tolist()], seen[[user]], relevant[[user]], k)
         del alone[f"coverage@{k}"]
-        assert {name: told[name][place] for name in alone} == pytest.approx(alone, abs=1e-12)
+        assert {name: result[name][place] for name in alone} == pytest.approx(alone, abs=1e-12)
     means = rank_metrics(*given_, k=(k, 2), batch=batch)
-    assert told.keys() == {name for name in means if not name.startswith("coverage")}
-    assert {name: values.mean() for name, values in told.items()} == pytest.approx({n: means[n] for n in told})
+    assert result.keys() == {name for name in means if not name.startswith("coverage")}
+    assert {name: values.mean() for name, values in result.items()} == pytest.approx({n: means[n] for n in result})
 
 
 def test_coverage_is_of_users_whose_orders_are_independent():
@@ -115,8 +115,8 @@ def test_coverage_is_of_users_whose_orders_are_independent():
     pairs = product(*(list(orders(row, set())) for row in scores))
     covered = [len({*first[:3], *second[:3]}) / 4 for first, second in pairs]
     ones = sparse.csr_array(np.eye(2, 4))
-    told = rank_metrics(scorer(scores), sparse.csr_array((2, 4)), ones, k=(3,))
-    assert told["coverage@3"] == pytest.approx(np.mean(covered), abs=1e-12)
+    result = rank_metrics(scorer(scores), sparse.csr_array((2, 4)), ones, k=(3,))
+    assert result["coverage@3"] == pytest.approx(np.mean(covered), abs=1e-12)
 
 
 def without_ties(seed: int = 1, users: int = 60, items: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -128,11 +128,11 @@ def without_ties(seed: int = 1, users: int = 60, items: int = 90) -> tuple[np.nd
 
 def test_metrics_without_ties_are_those_of_a_sort():
     scores, seen, relevant = without_ties()
-    told = rank_metrics(scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant), k=(1, 5, 20))
-    assert [name.split("@")[0] for name in told] == 3 * list(METRICS)
+    result = rank_metrics(scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant), k=(1, 5, 20))
+    assert [name.split("@")[0] for name in result] == 3 * list(METRICS)
     for k in (1, 5, 20):
         for name, value in expected(scores.tolist(), seen, relevant, k).items():
-            assert told[name] == pytest.approx(value, abs=1e-12), name
+            assert result[name] == pytest.approx(value, abs=1e-12), name
 
 
 @pytest.fixture
@@ -177,10 +177,10 @@ def test_metrics_without_ties_are_recboles(recbole: Any):
         "MAP": "map",
         "MRR": "mrr",
     }
-    told = rank_metrics(scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant), k=(1, 5, 20))
+    result = rank_metrics(scorer(scores), sparse.csr_array(seen), sparse.csr_array(relevant), k=(1, 5, 20))
     for theirs, ours in (names | {"ItemCoverage": "coverage"}).items():
         values = getattr(recbole, theirs)(config).calculate_metric(collected).values()
-        assert [told[f"{ours}@{k}"] for k in (1, 5, 20)] == pytest.approx(list(values), abs=1e-11), theirs
+        assert [result[f"{ours}@{k}"] for k in (1, 5, 20)] == pytest.approx(list(values), abs=1e-11), theirs
 
 
 @pytest.mark.parametrize("batch", [1, 7, 60])
@@ -221,10 +221,10 @@ def test_a_relevant_item_is_ranked_although_it_is_seen():
     ],
 )
 def test_what_cannot_be_ranked_is_refused(changed: dict[str, Any], message: str):
-    told: dict[str, Any] = {"scores_of": scorer(np.zeros((2, 3))), "seen": sparse.csr_array((2, 3))}
-    told |= {"relevant": sparse.csr_array(np.ones((2, 3)))} | changed
+    result: dict[str, Any] = {"scores_of": scorer(np.zeros((2, 3))), "seen": sparse.csr_array((2, 3))}
+    result |= {"relevant": sparse.csr_array(np.ones((2, 3)))} | changed
     with pytest.raises(DataError, match=message):
-        rank_metrics(told.pop("scores_of"), told.pop("seen"), told.pop("relevant"), **told)
+        rank_metrics(result.pop("scores_of"), result.pop("seen"), result.pop("relevant"), **result)
 
 
 def run(*words: object) -> Any:
@@ -249,18 +249,18 @@ def parts_of(finished: sif.Run) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 @pytest.mark.parametrize("threshold", [None, 3.5])
 def test_a_run_is_ranked_on_both_parts_beside_popularity(finished: sif.Run, threshold: float | None):
-    told = rank_run(finished.path, k=(3, 5), threshold=threshold, device="cpu")
+    result = rank_run(finished.path, k=(3, 5), threshold=threshold, device="cpu")
     tables, scores = parts_of(finished)
     popular = np.tile((tables["train"] > 0).sum(0).astype(np.float32), (24, 1))
     before = tables["train"] > 0
     for part in ("valid", "test"):
         relevant = tables[part] >= (threshold or 0.5)
-        assert told["parts"][part]["users"] == relevant.any(1).sum()
+        assert result["parts"][part]["users"] == relevant.any(1).sum()
         for name, table in (("model", scores), ("popularity", popular)):
             given_ = scorer(table), sparse.csr_array(before), sparse.csr_array(relevant)
-            assert told["parts"][part][name] == pytest.approx(rank_metrics(*given_, k=(3, 5)), abs=1e-9)
+            assert result["parts"][part][name] == pytest.approx(rank_metrics(*given_, k=(3, 5)), abs=1e-9)
         before = before | (tables[part] > 0)
-    facts = (told["k"], told["threshold"], told["items"], told["additive"])
+    facts = (result["k"], result["threshold"], result["items"], result["additive"])
     assert facts == ([3, 5], threshold, 18, finished.additive)
 
 
@@ -295,8 +295,8 @@ def test_a_model_that_popularity_beats_is_told_so(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("operation", ["plus", "multiply"])
 def test_an_additive_find_is_noted(ratings: str, operation: str):
     sif.search(ratings, settings=TINY | {"space.operations": [operation]}, out="run", device="cpu")
-    told = run("evaluate", "run", "--ranking")
-    assert ("it ranks the items alike for every user" in told.stderr) == (operation == "plus")
+    result = run("evaluate", "run", "--ranking")
+    assert ("it ranks the items alike for every user" in result.stderr) == (operation == "plus")
     assert json.loads(run("evaluate", "run", "--ranking", "--json").stdout)["additive"] == (operation == "plus")
 
 
@@ -311,22 +311,22 @@ def test_an_additive_find_is_noted(ratings: str, operation: str):
     ],
 )
 def test_options_that_make_no_sense_get_one_message(finished: sif.Run, words: list[object], message: str):
-    told = run("evaluate", finished.path, *words)
-    assert (told.exit_code, told.stdout, told.stderr) == (2, "", message)
+    result = run("evaluate", finished.path, *words)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
 
 
 def test_runs_that_cannot_be_ranked_say_why(ratings: str, tmp_path: Path):
     sif.search(ratings, settings=MONTHS, out="months", device="cpu")
-    told = run("evaluate", "months", "--ranking")
-    assert told.exit_code == 2
-    assert told.stderr == (
+    result = run("evaluate", "months", "--ranking")
+    assert result.exit_code == 2
+    assert result.stderr == (
         "RunError: run months has a context mode, and rankings are of two modes; evaluate it without them\n"
     )
     write_pictures(tmp_path / "pictures")
     sif.search_cells("cifar10", data="pictures", budget="full", settings=CONV, out="cells", device="cpu")
-    told = run("evaluate", "cells", "--ranking")
-    assert told.exit_code == 2
-    assert told.stderr == "RunError: run cells is of cells, and rankings are of ratings; evaluate it without them\n"
+    result = run("evaluate", "cells", "--ranking")
+    assert result.exit_code == 2
+    assert result.stderr == "RunError: run cells is of cells, and rankings are of ratings; evaluate it without them\n"
 
 
 def test_a_model_of_all_data_is_not_ranked(run_copy: Path):

@@ -58,9 +58,9 @@ def test_a_ranking_run_has_rankings_in_its_result(run: sif.Run):
     assert (result["task"], result["metric"], result["maximise"], result["scale"]) == ("ranking", "ndcg@10", True, None)
     assert set(result["rows"]) == {"found", "popularity", "mf"}
     for part in ("valid", "test"):
-        told = [result["metrics"][part], *(row[part] for row in result["rows"].values())]
-        assert all({"ndcg@10", "recall@10", "mrr@10", "coverage@10"} <= set(metrics) for metrics in told)
-        assert all(0 <= value <= 1 for metrics in told for value in metrics.values())
+        outcome = [result["metrics"][part], *(row[part] for row in result["rows"].values())]
+        assert all({"ndcg@10", "recall@10", "mrr@10", "coverage@10"} <= set(metrics) for metrics in outcome)
+        assert all(0 <= value <= 1 for metrics in outcome for value in metrics.values())
     assert result["test_reads"] == len(result["rows"])
     assert not run.additive
 
@@ -73,10 +73,10 @@ def test_the_find_learns_what_popularity_cannot(tmp_path: Path):
 
 def test_a_ranking_run_recommends_what_the_user_does_not_have(run: sif.Run):
     had = {line.split(",")[1] for line in (run.path.parent / "clicks.csv").read_text().splitlines() if "u03" in line}
-    told = run.recommend("u03", k=5)
-    assert len(told) == 5
-    assert not had & {entry["item"] for entry in told}
-    scores = [entry["score"] for entry in told]
+    result = run.recommend("u03", k=5)
+    assert len(result) == 5
+    assert not had & {entry["item"] for entry in result}
+    scores = [entry["score"] for entry in result]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -149,9 +149,9 @@ def test_cold_items_are_told_and_can_be_left_out(tmp_path: Path):
     (tmp_path / "train.csv").write_text("\n".join(kept) + "\n")
     settings = SMALL | {"valid": str(tmp_path / "valid.csv"), "test": str(tmp_path / "test.csv")}
     found = sif.search(tmp_path / "train.csv", recipe="clicks", settings=settings, device="cpu")
-    told = {entry["item"]: entry["cold"] for entry in found.recommend("u07", k=30)}
-    assert told.pop("new") is True
-    assert not any(told.values())
+    result = {entry["item"]: entry["cold"] for entry in found.recommend("u07", k=30)}
+    assert result.pop("new") is True
+    assert not any(result.values())
     assert "new" not in {entry["item"] for entry in found.recommend("u07", k=30, cold_items=False)}
 
 
@@ -171,6 +171,6 @@ def test_a_threshold_needs_ratings(run: sif.Run):
 def test_ranking_a_run_again_judges_as_the_run_did(tmp_path: Path, ratings: str):
     settings = SMALL | {"ranking.threshold": 3.0, "ranking.k": 4}
     found = sif.search(ratings, recipe="clicks", settings=settings, out=tmp_path / "r", device="cpu")
-    told = rank_run(tmp_path / "r")
-    assert (told["task"], told["k"], told["threshold"]) == ("ranking", [4], 3.0)
-    assert told["parts"]["test"]["model"]["ndcg@4"] == pytest.approx(found.result["metrics"]["test"]["ndcg@4"])
+    result = rank_run(tmp_path / "r")
+    assert (result["task"], result["k"], result["threshold"]) == ("ranking", [4], 3.0)
+    assert result["parts"]["test"]["model"]["ndcg@4"] == pytest.approx(found.result["metrics"]["test"]["ndcg@4"])

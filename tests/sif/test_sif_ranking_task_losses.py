@@ -151,9 +151,9 @@ def mean_gradient(scores: Tensor, positive: int, m: int, log_q: Tensor, repeats:
     correction = -(log_q + math.log(m))
     weights.scatter_add_(1, items, (scores + correction).exp()[items])
     weights[:, positive] = (scores[positive] + own).exp()
-    slope = weights / weights.sum(1, keepdim=True)
-    slope[:, positive] -= 1
-    return slope.mean(0)
+    gradient = weights / weights.sum(1, keepdim=True)
+    gradient[:, positive] -= 1
+    return gradient.mean(0)
 
 
 def test_sampled_softmax_tends_to_the_softmax():
@@ -186,6 +186,6 @@ def test_the_closed_form_is_the_loss():
     output = scores[row].unsqueeze(0).requires_grad_()
     target = torch.cat([torch.zeros(1).double(), -(log_q[items] + math.log(m))]).unsqueeze(0)
     target[0, 1:][items == positive] = -math.inf
-    slope = torch.autograd.grad(loss_of("sampled-softmax", output, target), output)[0][0]
-    by_item = torch.zeros(5, dtype=torch.float64).index_add_(0, row, slope)
+    gradient = torch.autograd.grad(loss_of("sampled-softmax", output, target), output)[0][0]
+    by_item = torch.zeros(5, dtype=torch.float64).index_add_(0, row, gradient)
     assert torch.allclose(by_item, mean_gradient(scores, positive, m, log_q, 1), atol=1e-12)

@@ -140,8 +140,8 @@ def test_atomic_files_are_read_by_sif_and_by_recbole(planted: Interactions, tmp_
     assert whole == {"dataset": "whole", "data_path": str(tmp_path)}
     assert back.fingerprint() == planted.fingerprint()
     cut = split(planted, "random", (0.8, 0.1, 0.1), seed=3)
-    told = write_atomic(planted, tmp_path / "cut", cut)
-    config = Config(model="BPR", config_dict=told | {"load_col": None, "checkpoint_dir": str(tmp_path)})
+    result = write_atomic(planted, tmp_path / "cut", cut)
+    config = Config(model="BPR", config_dict=result | {"load_col": None, "checkpoint_dir": str(tmp_path)})
     built = create_dataset(config).build()
     for part, dataset in zip(PARTS, built, strict=True):
         assert pairs(dataset) == own(planted, getattr(cut, part))
@@ -151,11 +151,11 @@ def test_a_row_without_an_item_is_an_error(planted: Interactions, tmp_path: Path
     from recbole.config import Config
     from recbole.data import create_dataset
 
-    told = write_atomic(planted, tmp_path / "cut", split(planted, "random", (0.8, 0.1, 0.1), seed=3))
+    result = write_atomic(planted, tmp_path / "cut", split(planted, "random", (0.8, 0.1, 0.1), seed=3))
     file = tmp_path / "cut" / "cut.train.inter"
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], lines[1].split("\t")[0] + "\t\t3\t1", *lines[2:]]) + "\n")
-    config = Config(model="BPR", config_dict=told | {"checkpoint_dir": str(tmp_path)})
+    config = Config(model="BPR", config_dict=result | {"checkpoint_dir": str(tmp_path)})
     with pytest.raises(DataError, match="cut has 1 rows without a user or an item"):
         split_from_recbole(*create_dataset(config).build())
 
@@ -220,10 +220,10 @@ print([(m, k) for m in before for k in set(after[m]) - set(before[m]) if not k.s
 
 def test_missing_recbole_is_said_with_the_commands(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "recbole", None)
-    with pytest.raises(IntegrationError) as told:
+    with pytest.raises(IntegrationError) as result:
         recbole_ready()
-    assert str(told.value).startswith("RecBole cannot be imported: recbole is not installed")
-    assert all(command in str(told.value) for command in COMMANDS)
+    assert str(result.value).startswith("RecBole cannot be imported: recbole is not installed")
+    assert all(command in str(result.value) for command in COMMANDS)
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -258,9 +258,9 @@ def test_missing_features_are_filled(tmp_path: Path):
     (folder / "few.inter").write_text("user_id:token\titem_id:token\n" + rows)
     features = "i0\t2\tred\ta b\ni1\t\tblue\ti2\t4\t\tc\n".replace("blue\ti2", "blue\t\ni2")
     (folder / "few.item").write_text("item_id:token\tprice:float\tcolour:token\tkinds:token_seq\n" + features)
-    told = {"dataset": "few", "data_path": str(tmp_path), "load_col": None, "checkpoint_dir": str(tmp_path)}
-    told["eval_args"] = {"split": {"RS": [1, 0, 0]}}
-    dataset = create_dataset(Config(model="BPR", config_dict=told))
+    result = {"dataset": "few", "data_path": str(tmp_path), "load_col": None, "checkpoint_dir": str(tmp_path)}
+    result["eval_args"] = {"split": {"RS": [1, 0, 0]}}
+    dataset = create_dataset(Config(model="BPR", config_dict=result))
     dataset.build()
     table = dataset.item_feat
     row = {token: number for number, token in enumerate(dataset.field2id_token["item_id"])}
@@ -290,8 +290,8 @@ def test_ratings_of_movielens_come_back_from_recboles_own_copy(movielens: str):
     from recbole.data import create_dataset
 
     ours, made = read(movielens), []
-    for told in ({"normalize_all": False}, {}):
-        made.append(from_recbole(create_dataset(Config(model="BPR", dataset="ml-100k", config_dict=told))))
+    for result in ({"normalize_all": False}, {}):
+        made.append(from_recbole(create_dataset(Config(model="BPR", dataset="ml-100k", config_dict=result))))
     assert made[0].fingerprint() == ours.fingerprint()
     assert made[0].notes == ()
     assert made[1].rating.max() == 1.0

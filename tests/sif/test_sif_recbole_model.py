@@ -39,8 +39,8 @@ METRICS = {
 
 def made(data: Interactions, **settings: Any) -> tuple[SIF, RecBoleData]:
     cut = split(data, "random", (0.6, 0.2, 0.2), seed=1)
-    told = {"sif_settings": SMALL, "gpu_id": "", "show_progress": False} | settings
-    bridge = to_recbole(data, cut, model=SIF, settings={k: v for k, v in told.items() if v is not None})
+    result = {"sif_settings": SMALL, "gpu_id": "", "show_progress": False} | settings
+    bridge = to_recbole(data, cut, model=SIF, settings={k: v for k, v in result.items() if v is not None})
     return SIF(bridge.config, bridge.train.dataset), bridge
 
 
@@ -125,7 +125,7 @@ def test_folded_tables_follow_the_weights(planted: Interactions):
 def trained(data: Interactions, model: Any, folder: Path, **settings: Any) -> tuple[Any, Any, RecBoleData, Any]:
     """A model from RecBole's trainer, with the trainer, the bridge and the split."""
     cut = split(data, "random", (0.8, 0.1, 0.1), seed=2020)
-    told = {
+    result = {
         "epochs": 2,
         "learning_rate": 0.005,
         "train_batch_size": 1024,
@@ -138,7 +138,7 @@ def trained(data: Interactions, model: Any, folder: Path, **settings: Any) -> tu
         "show_progress": False,
         "gpu_id": "",
     }
-    bridge = to_recbole(data, cut, model=model, settings=told | settings)
+    bridge = to_recbole(data, cut, model=model, settings=result | settings)
     module("utils").init_seed(1, True)
     network = bridge.config.model_class(bridge.config, bridge.train.dataset).to(bridge.config["device"])
     trainer = module("trainer").Trainer(bridge.config, network)

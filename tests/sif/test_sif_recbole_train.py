@@ -55,23 +55,23 @@ def test_models_of_each_kind_learn(name: str):
 def test_scores_of_ease_are_its_closed_form():
     """B = I - P / diag(P) with P = (X'X + lambda I)^-1 (Steck, WWW 2019, eq. 8): ids are ours, padding is gone."""
     train, valid = groups()
-    told = train_model("EASE", train, valid, {"reg_weight": 5.0}, 0)
+    result = train_model("EASE", train, valid, {"reg_weight": 5.0}, 0)
     x = train.toarray().astype(np.float64)
     p = np.linalg.inv(x.T @ x + 5.0 * np.eye(ITEMS))
     b = p / -np.diag(p)
     np.fill_diagonal(b, 0.0)
     some = torch.tensor([3, 39, 0])
-    np.testing.assert_allclose(told(some).numpy(), (x @ b)[some.numpy()], atol=1e-5)
+    np.testing.assert_allclose(result(some).numpy(), (x @ b)[some.numpy()], atol=1e-5)
 
 
 def test_the_best_epoch_on_validation_is_kept(monkeypatch: pytest.MonkeyPatch):
-    told, trainer = [], module("trainer").Trainer
+    result, trainer = [], module("trainer").Trainer
     fit = trainer.fit
-    monkeypatch.setattr(trainer, "fit", lambda self, *a, **k: told.append(fit(self, *a, **k)) or told[-1])
+    monkeypatch.setattr(trainer, "fit", lambda self, *a, **k: result.append(fit(self, *a, **k)) or result[-1])
     train, valid = groups()
     settings = {"epochs": 12, "learning_rate": 0.05, "train_batch_size": 64, "metric_decimal_place": 9}
     scores_of = train_model("BPR", train, valid, settings, 1)
-    assert told[0][0] == pytest.approx(rank_metrics(scores_of, train, valid)["ndcg@10"], abs=1e-6)
+    assert result[0][0] == pytest.approx(rank_metrics(scores_of, train, valid)["ndcg@10"], abs=1e-6)
 
 
 def test_a_setting_reaches_the_model_and_a_seed_the_draws():

@@ -208,11 +208,11 @@ def test_fit_is_deterministic_and_takes_any_sparse_format(user_items: sparse.csr
 
 
 def test_the_callback_hears_every_epoch(user_items: sparse.csr_matrix):
-    heard: list[tuple[int, float, float]] = []
-    tiny().fit(user_items, callback=lambda *told: heard.append(told))
-    assert [epoch for epoch, _, _ in heard] == list(range(len(heard)))
-    assert 1 <= len(heard) <= 3
-    assert all(seconds > 0 and np.isfinite(loss) for _, seconds, loss in heard)
+    calls: list[tuple[int, float, float]] = []
+    tiny().fit(user_items, callback=lambda *result: calls.append(result))
+    assert [epoch for epoch, _, _ in calls] == list(range(len(calls)))
+    assert 1 <= len(calls) <= 3
+    assert all(seconds > 0 and np.isfinite(loss) for _, seconds, loss in calls)
 
 
 @pytest.mark.slow

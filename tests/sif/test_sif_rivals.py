@@ -112,8 +112,8 @@ def test_ones_own_is_compared_by_name_and_as_object_and_anew_when_its_file_chang
     assert done.exit_code == 0, done.output
     row = json.loads(done.stdout)["rows"][2]
     assert (row["name"], row["status"], row["points"], row["source"]) == ("my_rivals:Mine", "done", 2, "made up")
-    told = compare_run(run_copy, ["popularity", mine.Mine], budget=5.0, seeds=1)
-    assert (told["rows"][2], in_process) == (row, ["found", "popularity", "my_rivals:Mine"])
+    result = compare_run(run_copy, ["popularity", mine.Mine], budget=5.0, seeds=1)
+    assert (result["rows"][2], in_process) == (row, ["found", "popularity", "my_rivals:Mine"])
     Path("my_rivals.py").write_text(MINE + "\n")
     compare_run(run_copy, [mine.Mine], budget=5.0, seeds=1)
     assert in_process[3:] == ["my_rivals:Mine"]
@@ -126,8 +126,8 @@ def test_an_object_that_no_module_holds_runs_in_this_process_and_its_row_says_so
         raise ValueError("no luck")
 
     free = [Rival("free", "made up", method=mine.Alone.method), Rival("broken", "made up", method=Method(fail))]
-    told = compare_run(run_copy, free, budget=5.0, seeds=1)
-    found, done, broken = told["rows"]
+    result = compare_run(run_copy, free, budget=5.0, seeds=1)
+    found, done, broken = result["rows"]
     assert (done["name"], done["status"], done["peak_memory_mb"]) == ("free", "done", None)
     assert "ran in this one" in done["note"]
     assert (broken["status"], broken["reason"]) == ("not run", "it failed: ValueError: no luck")

@@ -1,4 +1,4 @@
-"""`sif score`: points and finds ranked without training."""
+"""`sif score`: points and best architectures ranked without training."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(app, ["score", *words])
 
 
-def told(*words: str) -> dict[str, Any]:
+def answer_of(*words: str) -> dict[str, Any]:
     answer = run(*words, "--json")
     assert answer.exit_code == 0, answer.output
     return json.loads(answer.stdout)
@@ -55,7 +55,7 @@ def pictures(recipe: str, settings: dict[str, Any]) -> list[str]:
 def test_cells_beside_their_true_accuracies(here: Path):
     table = write_table(here / "table.csv")
     words = [*pictures("cifar10-nb201", BENCH), "--points", "6", "--table", "table.csv"]
-    found = told(*words)
+    found = answer_of(*words)
     points = found["points"]
     assert len(points) == 6
     assert [p["accuracy"] for p in points] == [table[p["name"]][0] for p in points]
@@ -69,13 +69,13 @@ def test_cells_beside_their_true_accuracies(here: Path):
     assert "Spearman's rho" in shown
     assert "Kendall's tau" in shown
     assert f"{points[0]['accuracy']:.2f}" in shown
-    assert told(*words) == found, "the same seed gives the same figures"
-    assert [p["name"] for p in told(*words, "--seed", "5")["points"]] != [p["name"] for p in points]
+    assert answer_of(*words) == found, "the same seed gives the same figures"
+    assert [p["name"] for p in answer_of(*words, "--seed", "5")["points"]] != [p["name"] for p in points]
 
 
 def test_every_score_on_cells(here: Path):
     names = "grasp,fisher,jacob-cov,ntk,linear-regions,snip,freedarts"
-    found = told(*pictures("cifar10", CONV), "--score", names, "--points", "2")
+    found = answer_of(*pictures("cifar10", CONV), "--score", names, "--points", "2")
     assert list(found["points"][0]["scores"]) == names.split(",")
     assert all(value is not None for point in found["points"] for value in point["scores"].values())
     assert found["correlations"] == {}
@@ -83,7 +83,7 @@ def test_every_score_on_cells(here: Path):
 
 
 def test_interaction_functions(ratings: str):
-    found = told("ratings", "--data", ratings, "--points", "50", *sets(TINY))
+    found = answer_of("ratings", "--data", ratings, "--points", "50", *sets(TINY))
     assert sorted(found["points"][0]["scores"]) == ["grad-norm", "synflow"]
     assert 2 <= len(found["points"]) < 50, "a small space has fewer points"
     assert len({point["name"] for point in found["points"]}) == len(found["points"])
@@ -94,7 +94,7 @@ def test_a_wide_space_of_clicks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     lines = [f"u{user},i{item}" for user in range(20) for item in range(16) if (user + item) % 3]
     Path("clicks.csv").write_text("user_id,item_id\n" + "\n".join(lines) + "\n")
-    found = told("clicks", "--data", "clicks.csv", "--points", "3", "--score", "synflow,grad-norm,snip,ntk")
+    found = answer_of("clicks", "--data", "clicks.csv", "--points", "3", "--score", "synflow,grad-norm,snip,ntk")
     assert len(found["points"]) == 3
     assert all(value is not None for point in found["points"] for value in point["scores"].values())
 
@@ -102,7 +102,7 @@ def test_a_wide_space_of_clicks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_recurrent_cells(here: Path):
     write_text(here / "words")
     settings = sets(RECURRENT)
-    found = told("ptb", "--data", "words", "--budget", "full", "--points", "2", "--batch-size", "4", *settings)
+    found = answer_of("ptb", "--data", "words", "--budget", "full", "--points", "2", "--batch-size", "4", *settings)
     assert found["space"] == "recurrent-cell"
     assert all(float(point["scores"]["grad-norm"]) > 0 for point in found["points"])
 
@@ -119,10 +119,10 @@ def test_a_score_without_a_meaning_is_a_note_and_alone_an_error(ratings: str):
 
 def test_a_run_and_genotypes_of_files(ratings: str):
     sif.search(ratings, settings=TINY, out="run", device="cpu")
-    found = told("run")
+    found = answer_of("run")
     assert len(found["points"]) == 1
     assert "note" not in run("run").stdout
-    of_file = told("ratings", "--data", ratings, "--genotype", "run/genotype.json", *sets(TINY))
+    of_file = answer_of("ratings", "--data", ratings, "--genotype", "run/genotype.json", *sets(TINY))
     assert of_file["points"] == found["points"]
     assert "leave out --data" in fails("run", "--data", ratings)
     Path("bad.json").write_text("{}")
@@ -138,7 +138,7 @@ def test_a_genotype_of_another_space(here: Path, ratings: str):
     Path("cell.json").write_text(genotype.to_json())
     message = fails("ratings", "--data", ratings, "--genotype", "cell.json", *sets(TINY))
     assert "genotype of space 'nas-bench-201'" in message
-    found = told(*pictures("cifar10-nb201", BENCH), "--genotype", "cell.json", "--score", "synflow")
+    found = answer_of(*pictures("cifar10-nb201", BENCH), "--genotype", "cell.json", "--score", "synflow")
     assert found["points"][0]["name"] == "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
 
 
@@ -170,7 +170,7 @@ def test_a_cell_without_a_path_is_ranked_last_and_printed(here: Path):
     for name, cell in cells.items():
         Path(f"{name}.json").write_text(space.from_arch_string(cell).to_json())
         words += ["--genotype", f"{name}.json"]
-    found = told(*pictures("cifar10-nb201", BENCH), *words)
+    found = answer_of(*pictures("cifar10-nb201", BENCH), *words)
     assert [point["name"] for point in found["points"]] == [cells["live"], cells["dead"]]
     assert found["points"][1]["scores"]["synflow"] == "-inf"
 

@@ -162,8 +162,8 @@ def cli(*arguments: Any) -> Any:
 def test_the_lists_as_a_file(suffix: str, finished: sif.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sif.run._BLOCK", 7)
     out = tmp_path / f"lists.{suffix}"
-    told = cli("recommend", finished.path, "--all", "-k", 3, "--out", out, "--json")
-    assert json.loads(told.stdout) | {"seconds": 0} == {"out": str(out), "users": 24, "rows": 72, "seconds": 0}
+    result = cli("recommend", finished.path, "--all", "-k", 3, "--out", out, "--json")
+    assert json.loads(result.stdout) | {"seconds": 0} == {"out": str(out), "users": 24, "rows": 72, "seconds": 0}
     read = {"csv": pl.read_csv, "jsonl": pl.read_ndjson, "parquet": pl.read_parquet}[suffix](out)
     wanted = finished.recommend_all(3)
     assert read.select("user", "rank", "item").rows() == wanted.select("user", "rank", "item").rows()
@@ -189,9 +189,9 @@ def test_what_recommend_refuses(
     arguments: list[str], words: str, finished: sif.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    told = cli("recommend", finished.path, *arguments)
-    assert told.exit_code == 2
-    assert words in told.stderr
+    result = cli("recommend", finished.path, *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -83,9 +83,9 @@ def test_an_unknown_name_gives_the_nearest():
 
 
 def test_a_step_costs_what_a_count_by_hand_says():
-    """Three choices of K maps, in products of a map: a forward pass, a slope in its input, and in its weights.
+    """Three choices of K maps, in products of a map: a forward pass, a gradient in its input, and in its weights.
 
-    NASP, architecture step: 3 live forward, 2 slopes (the first choice's input has none), 3 (K-1) dead forward;
+    NASP, architecture step: 3 live forward, 2 gradients (the first choice's input has none), 3 (K-1) dead forward;
     weight step: 3 forward, 3 in weights, 2 in inputs. DARTS runs all K in each.
     """
     for candidates in (4, 8):

@@ -39,12 +39,12 @@ from sif.tabular import (
     TASKS,
     InteractionTable,
     TablePlan,
-    arena_of,
     build_table,
     journal_path,
     kendall_tau,
     spearman,
     summary,
+    task_and_space,
 )
 from sif.tabular.assemble import TABLE_FACTS
 from sif.tabular.keys import KEY_COLUMNS, table_key_of
@@ -334,9 +334,9 @@ def test_a_share_gets_the_best_validation_of_that_share_of_the_epochs(table: Int
         for point in table.points:
             curve = table.curve(task, point, 0)
             assert set(curve) == set(epochs)
-            for share, looks in ((0.01, 1), (0.5, 1), (0.75, 1), (1.0, 2)):
-                wanted = sign * best(list(curve.values())[:looks])
-                assert table.judge(task)(Proposal(point, share)) == pytest.approx(wanted, abs=1e-6)
+            for fidelity, evals in ((0.01, 1), (0.5, 1), (0.75, 1), (1.0, 2)):
+                wanted = sign * best(list(curve.values())[:evals])
+                assert table.judge(task)(Proposal(point, fidelity)) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_a_find_of_other_sizes_and_offers_is_the_same_point(table: InteractionTable) -> None:
@@ -371,9 +371,9 @@ def test_a_point_that_is_not_held_is_refused_with_what_is(table: InteractionTabl
 
 
 def test_a_strategy_is_judged_on_a_table(table: InteractionTable) -> None:
-    told = explore(SearchContext(table.space()), Random(trials=16), table.judge("rating"), seed=0, evaluations=16)
-    assert len(told) == 16
-    best = max(told, key=lambda each: each.score)
+    result = explore(SearchContext(table.space()), Random(trials=16), table.judge("rating"), seed=0, evaluations=16)
+    assert len(result) == 16
+    best = max(result, key=lambda each: each.score)
     assert table.metric("rating", best.proposal.active, "valid", 0) == table.values("rating", "valid")[:, 0].min()
 
 
@@ -420,10 +420,10 @@ def test_variance_goes_to_the_choice_that_causes_it() -> None:
 
 
 def test_a_summary_names_the_best_points_first(table: InteractionTable) -> None:
-    told = summary(table, best=3)
-    assert json.loads(json.dumps(told))["points"] == 16
+    result = summary(table, best=3)
+    assert json.loads(json.dumps(result))["points"] == 16
     for task in TASKS:
-        facts = told["tasks"][task]
+        facts = result["tasks"][task]
         assert facts["best"][0]["point"] == list(table.key(table.best(task)))
         ranks = [
             table.rank(task, point)
@@ -478,10 +478,10 @@ def test_table_commands_make_and_show_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert runner.invoke(app, ["table", "show", "--best", "0"]).exit_code == 2
 
 
-def test_a_one_shot_find_in_the_tables_arena_has_a_rank(
+def test_a_one_shot_search_on_the_tables_data_has_a_rank(
     planted: Interactions, plans: dict[Any, TablePlan], table: InteractionTable
 ) -> None:
-    task, space = arena_of(planted, plans["rating"])
+    task, space = task_and_space(planted, plans["rating"])
     assert [table_key_of(space, point) for point in space.points()] == [table.key(point) for point in table.points]
     training = plans["rating"].training
     found = search(space, task, make_strategy("nasp"), replace(training, keep_best=False), final=training, seed=0)
@@ -558,7 +558,7 @@ def test_training_a_point_again_gives_the_shipped_figures(shipped: InteractionTa
     assert data.fingerprint() == shipped.made["fingerprint"]
     for task_name, point, tolerance in (("rating", named("biased-mf"), 0.002), ("ranking", named("mf"), 0.01)):
         plan = PLANS[task_name].without(["mlp"])
-        task, space = arena_of(data, plan)
+        task, space = task_and_space(data, plan)
         choices = {name: tuple(map(str, names)) for name, names in point.choices.items()}
         network = space.build(wide_genotype(choices, plan.settings))
         trained = train(network, task, plan.training, seed=1)

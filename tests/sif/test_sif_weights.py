@@ -273,7 +273,7 @@ def test_weights_tell_the_true_preference(loss: str):
 
 
 def test_a_search_with_weights_from_every_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The command line and Python lead to one find; without weights there is another."""
+    """The command line and Python lead to one architecture; without weights to another."""
     monkeypatch.chdir(tmp_path)
     frame = played().filter(pl.col("plays") > 0)
     frame.write_csv("plays.csv")

@@ -74,7 +74,7 @@ class NasBench201Settings:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, all at once."""
+        """Check the settings; raises `SpaceError` with all that cannot be built."""
         problems = check_least(self, channels=1, cells_per_stage=1, classes=2, in_channels=1)
         problems += unknown_names("operations", self.operations, tuple(_NAMES))
         if set(self.operations) == {NONE}:

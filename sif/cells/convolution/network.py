@@ -35,7 +35,7 @@ class Cells:
     reduce_concat: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, all at once."""
+        """Check the settings; raises `SpaceError` with all that cannot be built."""
         problems = []
         for kind in ("normal", "reduce"):
             entries, concat = getattr(self, kind), getattr(self, f"{kind}_concat")
@@ -99,7 +99,7 @@ class CellSettings:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, all at once."""
+        """Check the settings; raises `SpaceError` with all that cannot be built."""
         problems = check_least(self, channels=2, layers=1, stem_multiplier=1, classes=2, in_channels=1)
         if self.channels % 2:
             problems.append(f"channels = {self.channels}; a reduction halves them, so the number must be even")

@@ -108,7 +108,14 @@ class PictureNetwork(Network):
                         parameter.copy_((torch.rand(parameter.shape, generator=generator) * 2 - 1) * bound)
 
     def picture(self, inputs: Tensor) -> Tensor:
-        """Return the pictures in the memory layout that the settings ask for; `SpaceError` if they are none."""
+        """Return the pictures in the memory layout that the settings ask for.
+
+        Args:
+            inputs: float32 `[batch, in_channels, height, width]`.
+
+        Raises:
+            SpaceError: They are no such pictures.
+        """
         if inputs.dim() != 4:
             shape = list(inputs.shape)
             raise SpaceError(f"pictures must be [batch, channels, height, width], but the inputs are {shape}")

@@ -54,7 +54,7 @@ class ConvSettings:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, all at once."""
+        """Check the settings; raises `SpaceError` with all that cannot be built."""
         problems = check_least(self, channels=2, layers=3, nodes=1, stem_multiplier=1, classes=2, in_channels=1)
         if self.channels % 2:
             problems.append(f"channels = {self.channels}; a reduction halves them, so the number must be even")
@@ -111,7 +111,7 @@ class ConvCellSpace(PictureNetwork, Space):
     def __init__(self, settings: ConvSettings) -> None:
         super().__init__()
         self.settings, self.channels_last = settings, settings.channels_last
-        self._burden: dict[str, Tensor] = {}
+        self._relative: dict[str, Tensor] = {}
         nodes, first = settings.nodes, settings.stem_multiplier * settings.channels
         edges = nodes * (nodes + 3) // 2
         names = {False: settings.operations, True: settings.reduce_operations}
@@ -186,19 +186,19 @@ class ConvCellSpace(PictureNetwork, Space):
                 yield tuple(active)
 
     def relative_parameters(self) -> dict[str, Tensor]:
-        """Return each candidate's share of the parameters of all candidates of an edge (NASP's burden).
+        """Return each candidate's share of the parameters of all candidates of an edge (as NASP counts size).
 
         Counted at the base channels and at stride 1, without batch norm: skips, pools and `none` weigh nothing.
         """
-        if self._burden:
-            return self._burden
+        if self._relative:
+            return self._relative
         for group in self.groups:
             place = EdgePlace(self.settings.channels, affine=False)
             modules = [None if name == NONE else cell_operation(name)(place) for name in group.candidates]
             counts = [0 if m is None else sum(p.numel() for p in m.parameters()) for m in modules]
             share = torch.tensor(counts, dtype=torch.float32) / max(1, sum(counts))
-            self._burden[group.name] = share.expand(group.shape)
-        return self._burden
+            self._relative[group.name] = share.expand(group.shape)
+        return self._relative
 
     def genotype(self, active: Active) -> Genotype:
         """Return the picked operation of every edge, None where an edge is dropped, and the settings."""

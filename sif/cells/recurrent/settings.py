@@ -58,7 +58,7 @@ class RecurrentSettings:
     slowness_penalty: float = 1e-3
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, all problems at once."""
+        """Check the settings; raises `SpaceError` with all that cannot be built."""
         problems = [
             f"{name} = {getattr(self, name)}; it must be 1 or more"
             for name in ("vocabulary", "steps", "embedding_dim", "hidden")

@@ -1,4 +1,4 @@
-"""Where a race is run: what an arena must offer."""
+"""Where a race is run: what a problem must offer."""
 
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ class BenchmarkProblem(Protocol):
         """Return as plain data all that a run's outcome depends on, but the strategy and its seed."""
         ...
 
-    def refusal(self, entrant: Entrant) -> str | None:
+    def unsupported_reason(self, entrant: Entrant) -> str | None:
         """Return why an entrant cannot run here, None where it can."""
         ...
 
@@ -36,7 +36,16 @@ class BenchmarkProblem(Protocol):
         ...
 
     def run(self, entrant: Entrant, seed: int, plan: RacePlan) -> RaceRun:
-        """Search once; raises `NaspError` where the search fails."""
+        """Search once.
+
+        Args:
+            entrant: The strategy.
+            seed: Of the search.
+            plan: What `plan` returned for the entrant.
+
+        Raises:
+            NaspError: The search fails.
+        """
         ...
 
     def finish(self, runs: list[RaceRun]) -> None:

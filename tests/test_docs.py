@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import os
+import json
 import pkgutil
 import re
 import shlex
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-QUICK = ("--set", "train.epochs=3", "--set", 'baselines.names=["biases"]', "--set", "tune.l2=[]")
+QUICK = (
+    "--set",
+    "train.epochs=3",
+    "--set",
+    "train.min_steps=0",
+    "--set",
+    'baselines.names=["biases"]',
+    "--set",
+    "tune.l2=[]",
+)
 QUICK_RANKING = (
     *("--set", "train.epochs=4", "--set", 'baselines.names=["popularity"]', "--set", "baselines.random=false"),
     *("--set", "strategy.settings.finalists=2", "--set", "strategy.settings.trainings=3"),
@@ -38,12 +49,22 @@ def named(language: str) -> dict[str, object]:
     return {"argvalues": [text for _, text in pairs], "ids": [name for name, _ in pairs]}
 
 
-def python(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run this Python in a folder, with the checkout importable."""
-    known = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"PYTHONPATH": known}
-    command = [sys.executable, *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def snippets() -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Runs jobs (see `snippets.py`) in processes of their own."""
+    words = [sys.executable, str(Path(__file__).with_name("snippets.py"))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        to, by = server.stdin, server.stdout
+
+        def ran(job: dict[str, Any]) -> dict[str, Any]:
+            print(json.dumps(job), file=to, flush=True)
+            answer: dict[str, Any] = json.loads(by.readline())
+            return answer
+
+        yield ran
+        to.close()
 
 
 @pytest.fixture
@@ -65,14 +86,14 @@ def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", **named("python"))
-def test_a_python_snippet_runs(text: str, own_table: Path) -> None:
-    done = python(["-c", text], own_table)
-    assert done.returncode == 0, done.stderr
+def test_a_python_snippet_runs(text: str, own_table: Path, snippets: Any) -> None:
+    done = snippets({"code": text, "folder": str(own_table)})
+    assert done["status"] == 0, done["errors"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", **named("shell"))
-def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
+def test_a_shell_snippet_runs(text: str, own_table: Path, snippets: Any) -> None:
     """`sif` lines run in their order (searches on a small budget); `make` lines name a target of the Makefile."""
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
     lines = [shlex.split(line, comments=True) for line in text.splitlines() if line.strip()]
@@ -84,8 +105,8 @@ def test_a_shell_snippet_runs(text: str, own_table: Path) -> None:
             continue
         assert program == "sif"
         quick = (QUICK_RANKING if "clicks" in words else QUICK) if words[0] == "search" else ()
-        done = python(["-m", "sif", *words, *quick], own_table)
-        assert done.returncode == 0, (words, done.stderr)
+        done = snippets({"words": [*words, *quick], "folder": str(own_table)})
+        assert done["status"] == 0, (words, done["errors"])
 
 
 def test_the_readme_names_every_strategy_and_recipe() -> None:

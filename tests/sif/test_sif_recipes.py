@@ -123,8 +123,10 @@ def test_a_shipped_recipe_is_sound_and_says_how_to_run_it(name: str):
 TWO_STEPS: dict[str, Any] = {
     "search.epochs": 1,
     "search.batch_size": 75,
+    "search.min_steps": 0,
     "train.epochs": 1,
     "train.batch_size": 75,
+    "train.min_steps": 0,
     "space.embedding_dim": 4,
     "tune.l2": [0.1],
     "tune.embedding_dim": [],

@@ -28,6 +28,7 @@ QUICK = (
     "--set",
     "tune.l2=[]",
 )
+SHORT = ("--set", "train.min_steps=0", "--set", "search.min_steps=0")
 QUICK_RANKING = (
     *("--set", "train.epochs=4", "--set", 'baselines.names=["popularity"]', "--set", "baselines.random=false"),
     *("--set", "strategy.settings.finalists=2", "--set", "strategy.settings.trainings=3"),
@@ -104,7 +105,7 @@ def test_a_shell_snippet_runs(text: str, own_table: Path, snippets: Any) -> None
             assert set(words) <= set(targets)
             continue
         assert program == "sif"
-        quick = (QUICK_RANKING if "clicks" in words else QUICK) if words[0] == "search" else ()
+        quick = {"search": QUICK_RANKING if "clicks" in words else QUICK, "benchmark": SHORT}.get(words[0], ())
         done = snippets({"words": [*words, *quick], "folder": str(own_table)})
         assert done["status"] == 0, (words, done["errors"])
 

@@ -216,7 +216,15 @@ def test_a_high_price_finds_smaller_cells():
 def test_a_compiled_training_has_the_figures_of_a_plain_one():
     case = CASES["conv-cell"]
     space, task = case.space(), PlantedPictures()
-    genotype = space.genotype(space.random_point(torch.Generator().manual_seed(0)))
+    wanted = {
+        group.name: torch.tensor([[float(name == "skip_connect") for name in group.candidates]]).repeat(
+            group.choices, 1
+        )
+        for group in space.groups
+    }
+    wanted["normal"][0, space.groups[0].candidates.index("conv_1x1")] = 2.0
+    genotype = space.genotype(space.constrain(wanted))  # few kinds of layers: each is compiled
+    assert "conv_1x1" in genotype.key()
     figures = []
     for compiled in (False, True):
         network = space.build(genotype)

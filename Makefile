@@ -33,7 +33,7 @@ types: $(BIN)/.installed-dev
 	$(BIN)/mypy
 
 test: lint types $(BIN)/.movielens
-	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 clean:
 	rm -rf $(VENV) build dist

@@ -105,7 +105,11 @@ def test_a_shell_snippet_runs(text: str, own_table: Path, snippets: Any) -> None
             assert set(words) <= set(targets)
             continue
         assert program == "sif"
-        quick = {"search": QUICK_RANKING if "clicks" in words else QUICK, "benchmark": SHORT}.get(words[0], ())
+        quick = {
+            "search": QUICK_RANKING if "clicks" in words else QUICK,
+            "benchmark": SHORT,
+            "compare": ("--budget", "1"),
+        }.get(words[0], ())
         done = snippets({"words": [*words, *quick], "folder": str(own_table)})
         assert done["status"] == 0, (words, done["errors"])
 

@@ -85,18 +85,25 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
+@cache
+def known_by(path: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the modules that a file imports, the texts and the classes by which it decides."""
+    tree = trees()[path]
+    return set(imports(tree)), set(decided(tree)), set(asked_for(tree))
+
+
 def touched(part: Part) -> list[str]:
     """Return the files that know a part, besides its own."""
     module = part.own.removesuffix(".py").replace("/", ".")
     classes = {node.name for node in trees()[part.own].body if isinstance(node, ast.ClassDef)} | {*part.classes}
     rivals = part.own.startswith("sif/problems/")  # they say for which kinds of table they are, whatever the tasks
-    return [
-        path
-        for path, tree in trees().items()
-        if path != part.own
-        and not (rivals and path.startswith("sif/rivals/"))
-        and (module in set(imports(tree)) or part.name in set(decided(tree)) or classes & set(asked_for(tree)))
-    ]
+    others = (path for path in trees() if path != part.own and not (rivals and path.startswith("sif/rivals/")))
+    found = []
+    for path in others:
+        imported, texts, asked = known_by(path)
+        if module in imported or part.name in texts or classes & asked:
+            found.append(path)
+    return found
 
 
 def main() -> None:

@@ -267,7 +267,7 @@ def test_where_a_model_cannot_be_saved_or_read(finished: sif.Run, tmp_path: Path
         "m.pkl": "it is a pickle, which sif does not read",
         "file": "cannot read file: it is empty",
         "cut": "it is cut off, or no safetensors file; save or copy it again",
-        "torn": "torn is damaged, or of another version of sif; save it again",
+        "torn": "torn is a saved Recommender that does not say what it was trained for; save it again",
     }.items():
         with pytest.raises(RunError, match=words):
             sif.Recommender.load(path)

@@ -11,8 +11,8 @@ from sif.problems import problem as problem_named
 from sif.recipes import BaseRecipe, changes_of, load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain, score
-from sif.runs.engine import execute
 from sif.runs.rank import rank_run
+from sif.studies import execute
 
 __all__ = ["execute", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
 

@@ -17,7 +17,7 @@ from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
 from sif.recipes import load_recipe, recipe_names
 from sif.run_directory import RunDirectory
-from sif.runs.engine import execute
+from sif.studies import execute
 
 __all__ = ["search"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -15,6 +15,7 @@ from sif.problems.recipes import Recipe, WideRecipe
 from sif.problems.table_problem import TableProblem
 from sif.problems.table_sheet import SheetColumn
 from sif.recipes.base import BaseRecipe
+from sif.settings_space import Categorical, Float, SettingsSpace
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RatingTask
 
@@ -56,6 +57,15 @@ class RatingProblem(TableProblem):
             optimiser=Optimiser(kind="adam", learning_rate=0.01, betas=(0.9, 0.99), schedule="linear"),
         ),
     )
+
+    settings_space: ClassVar[SettingsSpace] = {
+        "space.l2": Float(0.003, 0.3, log=True),
+        "space.bias_l2": Float(0.003, 0.1, log=True),
+        "space.l2_frequency": Categorical((0.0, 0.5, 1.0), ordered=True),
+        "space.history_power": Categorical((0.5, 1.0), ordered=True),
+        "space.embedding_dim": Categorical((8, 16, 32, 64), ordered=True),
+        "train.optimiser.learning_rate": Float(0.001, 0.02, log=True),
+    }
 
     @property
     def recipes(self) -> Mapping[str, type[BaseRecipe]]:

@@ -47,6 +47,12 @@ class BaselineRecipe(StrictTable):
     random: bool = True
 
 
+class StudyRecipe(StrictTable):
+    """What a study may spend: `auto`, seconds (`2m`), trainings (`40trials`); `none`: the strategy searches alone."""
+
+    budget: str = "none"
+
+
 class TuneRecipe(StrictTable):
     """The grid on which all models choose by validation; the recipe's own values are always in it.
 
@@ -74,6 +80,7 @@ class Recipe(BaseRecipe):
     context: Literal["none", "month", "column"] = "none"
     split: SplitRecipe = SplitRecipe()
     space: SpaceRecipe = SpaceRecipe()
+    study: StudyRecipe = StudyRecipe()
     tune: TuneRecipe = TuneRecipe()
     baselines: BaselineRecipe = BaselineRecipe()
 

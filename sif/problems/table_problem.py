@@ -19,6 +19,7 @@ from sif.problems.recipes import Recipe
 from sif.problems.table_sheet import SheetColumn, table_sheet
 from sif.problems.tables import TableInstance, baseline_of
 from sif.serve.export import export_run
+from sif.settings_space import SettingsSpace
 from sif.sheet import Sheet
 from sif.spaces.build import small_space
 from sif.tasks import TableTask
@@ -34,6 +35,7 @@ class TableProblem(Problem):
         close: by how much a rival must lead on validation to be worth a word.
         unweighed: why weights that the data have are not used.
         ranks: whether its networks are trained to rank; its task is then a `RankingTask`, and comparisons train anew.
+        settings_space: what a study may change of a recipe, beside the architecture.
         plan: how the points of an interaction table are trained on it; None where there are no such tables.
     """
 
@@ -43,6 +45,7 @@ class TableProblem(Problem):
     unweighed: ClassVar[str] = "all pairs count alike"
     ranks: ClassVar[bool] = False
     plan: ClassVar[TablePlan | None] = None
+    settings_space: ClassVar[SettingsSpace] = {}
 
     @abstractmethod
     def make_task(self, recipe: Any, interactions: Interactions, cut: Split, device: torch.device) -> TableTask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
@@ -30,7 +30,7 @@ from sif.recipes.problems import problem_of
 from sif.rivals.base import Baseline
 from sif.rivals.known import baseline_table, rival
 from sif.run_directory import RunDirectory
-from sif.spaces.build import build_network, make_space
+from sif.spaces.build import build_network, make_space, small_space
 from sif.spaces.interaction import InteractionSpace
 from sif.spaces.known import SPACES, formula
 from sif.spaces.saved import task_tree
@@ -69,6 +69,11 @@ class TableInstance(Instance):
         self.counts = data.task.counts()
         self.histories = data.task.histories() if SPACES[recipe.space.name].reads_histories else None
 
+    @property
+    def problem(self) -> Any:
+        """The problem that the recipe names."""
+        return problem_of(self.recipe)
+
     def space(self) -> InteractionSpace | WideSpace:
         """Return a new supernet on the task's device."""
         return make_space(self.recipe.space.name, self.data.task, self.settings)
@@ -101,6 +106,26 @@ class TableInstance(Instance):
         if tune[_RATE]:
             axes[_RATE] = dict.fromkeys([self.recipe.training("train").optimiser.learning_rate, *tune[_RATE]])
         return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+    def changed(self, values: Mapping[str, Any]) -> TableInstance:
+        """Return the same table under other values of the recipe.
+
+        Args:
+            values: By dotted key: settings of the space, of the training or of the task.
+        """
+        if not values:
+            return self
+        recipe, data = self.recipe.changed(values), self.data
+        if any(key.partition(".")[0] not in ("space", "train") for key in values):
+            task = problem_of(recipe).make_task(recipe, data.interactions, data.split, self.device)
+            data = replace(data, task=task)
+        return TableInstance(recipe, data)
+
+    def genotype(self, choices: Mapping[str, tuple[str, ...]]) -> Genotype:
+        """Return the architecture of named choices under the settings of the recipe."""
+        small = small_space(self.recipe.space.name, self.settings)
+        plain = small.genotype(next(iter(small.points())))
+        return replace(plain, choices=dict(choices))
 
     def configured(self, genotype: Genotype, changes: Changes) -> Genotype:
         """Return the architecture with changed settings of its space."""

@@ -1,7 +1,7 @@
 """What every recipe has: a task, data, a strategy, two trainings, and where each value was read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, PrivateAttr
 
@@ -64,14 +64,30 @@ class BaseRecipe(StrictTable):
             key: Dotted key of the value.
             text: What is wrong with it.
         """
-        value: Any = self
-        for part in key.split("."):
-            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        value = self.value(key)
         where = place(self._source.places, key)
         if isinstance(value, BaseModel):
             return f"{where}{key}: {text}"
         shown = toml_literal(value)
         return f"{where}{key} = {shown if len(shown) <= 60 else shown[:57] + '...'}: {text}"
+
+    def value(self, key: str) -> Any:
+        """Return the value of a dotted key."""
+        value: Any = self
+        for part in key.split("."):
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        return value
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """Return the recipe with other values.
+
+        Args:
+            values: By dotted key of a table's value; they fit.
+        """
+        made = self
+        for key, value in values.items():
+            made = _with(made, key.split("."), value)
+        return made
 
     def was_set(self, key: str) -> bool:
         """Return whether the caller set a value (`--set`, `settings=`) over what the recipe states."""
@@ -113,6 +129,11 @@ class BaseRecipe(StrictTable):
     def make_strategy(self) -> Strategy | TrialStrategy:
         """Return the strategy; raises `StrategyError` for an unknown name or setting, or parts that do not fit."""
         return self.strategy.make()
+
+
+def _with(table: Any, path: list[str], value: Any) -> Any:
+    inner = value if len(path) == 1 else _with(getattr(table, path[0]), path[1:], value)
+    return table.model_copy(update={path[0]: inner})
 
 
 def build_errors(origin: str, problems: Sequence[str]) -> RecipeError:

@@ -63,6 +63,8 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
         raise RecipeError(f"{origin} is not TOML: {error}") from None
     places, read = dict(_lines(text)), read_changes(overrides)
     kind = _kind_of(data, read)
+    if budget and kind is not None and "study" in kind.model_fields:  # of a table: what a study may spend
+        read, budget = [*read, Change("study.budget", budget, "--budget")], ""
     made = [change for change in read if change.key == IN_MEMORY and not change.typed]
     changes = list(settled([each for each in read if each not in made], kind, _name_in(data.get("strategy"))))
     drop_unused(data, changes, kind, kind is not _kind_of(data, ()))

@@ -14,7 +14,7 @@ from sif.host import shielded
 from sif.problems import problem
 from sif.problems.base import Instance
 from sif.recipes.budgets import FULL
-from sif.recipes.changes import Change, training_changes
+from sif.recipes.changes import Change, changes_of, training_changes
 from sif.recipes.load import load_recipe
 from sif.recipes.strategy import StrategyRecipe
 from sif.report.html import report
@@ -45,7 +45,8 @@ def reopened(
         raise RunError(
             f"run {directory.path} is of {own.what}: its recipe has no budgets; leave out --budget, or give --epochs"
         )
-    recipe = load_recipe(directory.file("recipe.toml"), changes, budget)
+    tuned = {key: value for key, value in result["tuned"].items() if "." in key}
+    recipe = load_recipe(directory.file("recipe.toml"), [*changes_of(tuned), *changes], budget)
     if not recipe.dataset:
         raise RunError(
             f"run {directory.path} was made from data in memory, which it does not keep; "

@@ -3,6 +3,9 @@
 import json
 import time
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from nasp_core.evaluation import better
@@ -22,7 +25,7 @@ from sif.results import FOUND, SCHEMA_VERSION, Metrics, Result, Row, Seconds, ha
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages, searched, trained_stage
 
-__all__ = ["Engine", "execute", "found_row"]
+__all__ = ["Engine", "Outcome", "conclude", "execute", "found_row", "prepared"]
 
 _FREE = ("dataset", "valid", "test", "table", "titles", "baselines", "tune")
 """The keys of a recipe that may change before a run goes on: the split is checked, and stages are named by these."""
@@ -138,12 +141,21 @@ def execute(
     Raises:
         RunError: the data, or values of the recipe that a finished stage depends on, are not those of the beginning.
     """
+    with prepared(instance, directory, progress, checkpoint_seconds) as engine:
+        _execute(engine, directory)
+
+
+@contextmanager
+def prepared(
+    instance: Instance, directory: RunDirectory, progress: Observer | None, checkpoint_seconds: float | None
+) -> Iterator[Engine]:
+    """Have the directory alone for a block, with its recipe written and checked; arguments as in `execute`."""
     with directory.alone("searching"), instance.threads():
         directory.write_recipe(instance.recipe.model_dump())
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
         stages = Stages(directory, progress or Observer(), every)
         stages.journal.check({"split": instance.fingerprint, "recipe": _kept(directory)})
-        _execute(Engine(instance, stages), directory)
+        yield Engine(instance, stages)
 
 
 def _kept(directory: RunDirectory) -> dict[str, Any]:
@@ -161,26 +173,65 @@ def _execute(engine: Engine, directory: RunDirectory) -> None:
     if instance.retrains:
         genotype, trained = engine.train_found(genotype, found["trained"])
         instance.save_model(directory, genotype, trained)
-    trace = [*found["trace"], *(trained["trace"] if trained else [])]
-    directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
     others = {name: engine.rival(name, rival) for name, rival in instance.rivals().items()}
     every = instance.enumeration()
     enumerated = None if every is None else engine.search(every, "enumerate")
     others |= instance.random(engine, found)
+    conclude(engine, directory, Outcome(instance, genotype, found, trained, others, enumerated), began)
 
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search, or a study, came to before any test part is read.
+
+    Attributes:
+        instance: The table, pictures or text under the settings of the best architecture.
+        genotype: The best architecture.
+        found: The outcome of its search (`searched`).
+        trained: That of its training; None where it was not trained.
+        others: The models beside it.
+        enumerated: The outcome of the search that trained every architecture.
+        rows: Makes the rows of models that are no networks; called once the test part may be read.
+        facts: Keys of the result that stand instead of the engine's own.
+    """
+
+    instance: Instance
+    genotype: Genotype
+    found: State
+    trained: State | None
+    others: Mapping[str, ComparedModel]
+    enumerated: State | None = None
+    rows: Callable[[], Mapping[str, Row]] = dict
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def conclude(engine: Engine, directory: RunDirectory, outcome: Outcome, began: float) -> None:
+    """Read the test part once for each model, and write the result and the report: the run is finished.
+
+    Args:
+        engine: Of the run.
+        directory: Of the run, in which the model lies.
+        outcome: What there is to judge.
+        began: When the process began, by `time.perf_counter`.
+    """
+    found, trained, enumerated = outcome.found, outcome.trained, outcome.enumerated
+    trace = [*found["trace"], *(trained["trace"] if trained else [])]
+    directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
     evaluating = time.perf_counter()  # the first time that a test part is read
-    rows = {FOUND: found_row(instance, genotype, found, trained)}
-    rows |= {name: _row(instance, candidate) for name, candidate in others.items()}
+    rows = {FOUND: found_row(outcome.instance, outcome.genotype, found, trained)}
+    rows |= {name: _row(engine.instance, candidate) for name, candidate in outcome.others.items()}
+    rows |= outcome.rows()
     ended = time.perf_counter()
     seconds = Seconds(
         search=found["seconds"],
         train=trained["seconds"] if trained else 0.0,
-        rivals=sum(row.seconds for row in others.values()) + (enumerated["seconds"] if enumerated else 0.0),
+        rivals=sum(row.seconds for name, row in rows.items() if name != FOUND)
+        + (enumerated["seconds"] if enumerated else 0.0),
         evaluate=ended - evaluating,
         total=ended - began,
     )
     scores = None if enumerated is None else enumerated["scores"]
-    result = _result(engine, rows, seconds, trained, scores).model_dump()
+    result = _result(engine, rows, seconds, trained, scores).model_dump() | dict(outcome.facts)
     directory.write("report.html", report(problem_of(engine.recipe), result, trace))
     directory.write_json("result.json", result)
     directory.clear()

@@ -1,0 +1,85 @@
+"""A search of a table by a study: the budget spent, the best trained model saved, the test part read once for each."""
+
+import json
+import time
+from typing import Any
+
+from nasp_core.loop import Observer
+from sif.host import shielded
+from sif.problems.base import Instance
+from sif.problems.tables import TableInstance
+from sif.results import Row
+from sif.run_directory import RunDirectory
+from sif.runs import engine as engines
+from sif.runs.engine import Outcome, conclude, prepared
+from sif.studies.limit import NONE, Limit
+from sif.studies.study import Study
+
+__all__ = ["execute"]
+
+
+@shielded(draws=True)
+def execute(
+    instance: Instance,
+    directory: RunDirectory,
+    *,
+    progress: Observer | None = None,
+    checkpoint_seconds: float | None = None,
+) -> None:
+    """Run an opened recipe to the end: by a study where its recipe has a budget for one, else by its strategy.
+
+    Args:
+        instance: The recipe on its data (`Problem.open`).
+        directory: A new run directory, or that of an interrupted run of the same recipe and data.
+        progress: Shows stages, steps and lines of the trace.
+        checkpoint_seconds: How much work a kill may cost; by default the problem's own.
+
+    Raises:
+        RunError: The data, or values of the recipe that finished work depends on, are not those of the beginning.
+    """
+    if not isinstance(instance, TableInstance) or instance.recipe.study.budget == NONE:
+        engines.execute(instance, directory, progress=progress, checkpoint_seconds=checkpoint_seconds)
+        return
+    limit = Limit.parse(instance.recipe.study.budget, len(instance.data.interactions))
+    with prepared(instance, directory, progress, checkpoint_seconds) as engine:
+        began = time.perf_counter()
+        study = Study(instance, engine.stages, limit)
+        study.run()
+        _handed_over(engine, directory, study, began)
+
+
+def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, began: float) -> None:
+    best, genotype, trained = study.trials.model()
+    best.save_model(directory, genotype, trained)
+    done = study.trials.done
+    directory.write("trials.jsonl", "".join(json.dumps(trial.plain()) + "\n" for trial in done))
+    chosen = study.trials.best
+    assert chosen is not None
+    found = {
+        "genotype": genotype.to_json(),
+        "metric": chosen.value,
+        "scores": {trial.configuration.key: trial.value for trial in done if trial.value is not None},
+        "trace": [],
+        "seconds": max(0.0, sum(trial.seconds for trial in done) - trained["seconds"]),
+    }
+    trained = trained | {"tuned": dict(chosen.configuration.settings)}
+    others = {name: engine.rival(name, rival) for name, rival in study.instance.rivals().items() if not rival.trained}
+
+    def rows() -> dict[str, Row]:
+        classics = study.classics
+        if classics is None:
+            return {}
+        return {
+            name: Row(
+                valid=tuned.valid,
+                test=classics.tested(name),
+                seconds=tuned.seconds,
+                parameters=classics.model(name).parameters or 0,
+                settings=dict(tuned.settings),
+                trials=tuned.trials,
+            )
+            for name, tuned in classics.best.items()
+        }
+
+    facts: dict[str, Any] = {"budget": str(study.limit), "tuned": dict(chosen.configuration.settings)}
+    conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts), began)

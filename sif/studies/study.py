@@ -1,0 +1,250 @@
+"""The study: a budget spent on portfolio, supernet, rungs of rising fidelity and full trainings, the best kept."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nasp_core.loop import Observer
+from nasp_core.search import search
+from nasp_core.types import State
+from sif.problems.tables import TableInstance
+from sif.runs.stages import Stages
+from sif.studies.classics import Classics
+from sif.studies.configuration import Configuration
+from sif.studies.limit import Limit
+from sif.studies.portfolio import entries_of
+from sif.studies.proposals import Neighbours, portfolio, ranking_strategy
+from sif.studies.trials import OutOfTime, Trial, Trials
+from sif.tasks import RankingTask
+
+__all__ = ["Study"]
+
+_RUNGS = (1 / 9, 1 / 3, 1.0)
+_KEPT = 3  # one of so many goes on to the next rung
+_CLASSICS = 0.3  # of the budget at most
+_EVALUATIONS, _PROPOSED = 60, 6  # of the supernet, and how many points it proposes
+_END = 0.9  # of a budget in trials, after which what did best is trained in full
+
+
+@dataclass(frozen=True)
+class _Job:
+    configuration: Configuration
+    rung: int
+
+
+class Study:
+    """Spends a budget on one table.
+
+    Every training is a trial: a configuration at a fidelity. The first of the portfolio is trained in full at once, so
+    that there is a model; then come the other proposals on a ninth of the schedule, of which a third goes on to a third
+    of it, and a third of those to the whole. What is left of the budget in the end goes into full trainings.
+    """
+
+    def __init__(self, instance: TableInstance, stages: Stages, limit: Limit) -> None:
+        """Prepare; nothing is trained yet.
+
+        Args:
+            instance: The table, with the recipe whose values configurations change.
+            stages: Of the run: what is done is read back.
+            limit: The budget.
+        """
+        self.instance, self.stages, self.limit = instance, stages, limit
+        self.trials = Trials(instance, stages)
+        self.maximise = instance.final_task.maximise
+        task = instance.final_task
+        self.classics = Classics(task, stages, instance.recipe.seed) if isinstance(task, RankingTask) else None
+        self._began, self._carried = time.monotonic(), 0.0
+        self._neighbours = Neighbours(instance, instance.problem.settings_space)
+        self._proposals = 0
+        self._used = 0
+        self._reserve = 0.0
+
+    def run(self) -> None:
+        """Spend the budget; the best is in `trials` and `classics` afterwards."""
+        self._classic()
+        held = portfolio(self.instance, entries_of(self.instance.recipe.task))
+        queue = [_Job(each, 0) for each in held[1:]]
+        if held:
+            self._train(_Job(held[0], len(_RUNGS) - 1))
+        while self.classics is not None and self._classics_due() and self._classic():
+            pass
+        asked = False
+        while self._open():
+            if not queue and not asked:
+                queue, asked = [_Job(each, 0) for each in self._supernet()], True
+                continue
+            if self._classics_due() and self._classic():
+                continue
+            job = self._promoted() or (queue.pop(0) if queue else self._proposed())
+            if not self._fits(job):
+                break
+            self._train(job)
+        self._finish()
+
+    # what is left
+
+    def elapsed(self) -> float:
+        """Return the seconds that the study took, those of earlier processes included."""
+        return time.monotonic() - self._began + self._carried
+
+    def _remaining(self) -> float | None:
+        seconds = self.limit.seconds
+        return None if seconds is None else seconds - self.elapsed() - self._reserve
+
+    def _open(self) -> bool:
+        if self.limit.trials is not None:
+            return self._used < max(1, int(self.limit.trials * _END))
+        return (self._remaining() or 0.0) > 0
+
+    def _cost(self, job: _Job) -> float:
+        """Return the seconds that a training may take, from those before it; of the same configuration, if any."""
+        done = [trial for trial in self.trials.done if trial.value is not None and trial.epochs]
+        if not done:
+            return 0.0
+        own = [trial for trial in done if trial.configuration.key == job.configuration.key]
+        if own:
+            last = own[-1]
+            return last.seconds * _RUNGS[job.rung] / last.fidelity
+        share = sorted(trial.seconds / trial.fidelity for trial in done)
+        return share[len(share) // 2] * _RUNGS[job.rung]
+
+    def _fits(self, job: _Job) -> bool:
+        """Return whether a training fits, and after a short one a full training of the best still does."""
+        remaining = self._remaining()
+        if remaining is None:
+            return True
+        more = 0.0 if job.rung == len(_RUNGS) - 1 else self._last_cost()
+        return self._cost(job) + more <= remaining
+
+    def _last_cost(self) -> float:
+        best = self._unfinished()
+        return self._cost(_Job(best, len(_RUNGS) - 1)) if best is not None else 0.0
+
+    # what is trained
+
+    def _train(self, job: _Job) -> Trial:
+        seconds = self.limit.seconds
+        deadline = None if seconds is None else self._began - self._carried + seconds - self._reserve
+        before = time.monotonic()
+        trial = self.trials.run(job.configuration, _RUNGS[job.rung], deadline)
+        self._spent(before, trial.seconds)
+        return trial
+
+    def _classics_due(self) -> bool:
+        if self.classics is None:
+            return False
+        if self.limit.seconds is not None:
+            return (
+                self.classics.seconds < _CLASSICS * self.limit.seconds and self.classics.seconds <= self.elapsed() / 2
+            )
+        return sum(tuned.trials for tuned in self.classics.best.values()) <= self._used / 3
+
+    def _classic(self) -> bool:
+        if self.classics is None:
+            return False
+        before, spent = time.monotonic(), self.classics.seconds
+        done = self.classics.step(self._remaining())
+        if done:
+            self._spent(before, self.classics.seconds - spent)
+        return done
+
+    def _spent(self, before: float, seconds: float) -> None:
+        """Count a piece of work; what an earlier process did counts with the seconds that it took there."""
+        self._used += 1
+        self._carried += max(0.0, seconds - (time.monotonic() - before))
+
+    # what is proposed
+
+    def _at(self, rung: int) -> list[Trial]:
+        """Return the best first of a rung."""
+        sign = -1.0 if self.maximise else 1.0
+        there = [trial for trial in self.trials.done if trial.fidelity == _RUNGS[rung] and trial.value is not None]
+        return sorted(there, key=lambda trial: sign * (trial.value or 0.0))
+
+    def _promoted(self) -> _Job | None:
+        """Return the best of a rung's first third that is not on the next rung yet, of the highest such rung."""
+        for rung in (1, 0):
+            above = {trial.configuration.key for trial in self.trials.done if trial.fidelity > _RUNGS[rung]}
+            here = self._at(rung)
+            for trial in here[: len(here) // _KEPT]:
+                if trial.configuration.key not in above:
+                    return _Job(trial.configuration, rung + 1)
+        return None
+
+    def _unfinished(self) -> Configuration | None:
+        """Return the best configuration that was not trained in full, of the highest rung that has one."""
+        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1}
+        for rung in (1, 0):
+            for trial in self._at(rung):
+                if trial.configuration.key not in full:
+                    return trial.configuration
+        return None
+
+    def _proposed(self) -> _Job:
+        known = {trial.configuration.key for trial in self.trials.done}
+        self._proposals += 1
+        return _Job(self._neighbours.ask(self._proposals, self.trials.done, self.maximise, known), 0)
+
+    def _finish(self) -> None:
+        """Train the best in full, as long as the budget holds."""
+        while True:
+            best = self._unfinished()
+            if best is None or (self.limit.trials is not None and self._used >= self.limit.trials):
+                return
+            job = _Job(best, len(_RUNGS) - 1)
+            if not self._fits(job):
+                return
+            self._train(job)
+
+    def _supernet(self) -> list[Configuration]:
+        """Return the points that a supernet ranks first on this table, or none where the time is short."""
+        if self.limit.seconds is not None and self.elapsed() > 0.5 * self.limit.seconds:
+            return []
+        deadline = None if self.limit.seconds is None else self._began + 0.5 * self.limit.seconds - self._carried
+        strategy, ranked = ranking_strategy(_EVALUATIONS, _PROPOSED)
+        recipe = self.instance.recipe
+
+        def compute(observer: Observer, resume: State | None) -> State:
+            began, space = time.perf_counter(), self.instance.space()
+            watched = _Deadline(observer, deadline)
+            try:
+                search(
+                    space,
+                    self.instance.search_task,
+                    strategy,
+                    recipe.training("search"),
+                    seed=recipe.seed,
+                    observer=watched,
+                    resume=resume,
+                )
+            except OutOfTime:
+                ranked.clear()
+            found = [space.genotype(space.canonical(point)) for point in ranked]
+            choices = [{name: list(names) for name, names in genotype.choices.items()} for genotype in found]
+            return {"choices": choices, "seconds": time.perf_counter() - began}
+
+        before = time.monotonic()
+        made = self.stages.run("supernet", compute, [_EVALUATIONS, _PROPOSED])
+        self._spent(before, made["seconds"])
+        known: dict[str, Any] = {}
+        for each in made["choices"]:
+            configuration = Configuration({name: tuple(names) for name, names in each.items()}, {}, "supernet")
+            known.setdefault(configuration.key, configuration)
+        done = {trial.configuration.key for trial in self.trials.done}
+        return [each for key, each in known.items() if key not in done]
+
+
+class _Deadline(Observer):
+    """Ends a search when its share of the time is up."""
+
+    def __init__(self, outer: Observer, deadline: float | None) -> None:
+        self._outer, self._deadline = outer, deadline
+        self.checkpoint_due, self.save, self.logged = outer.checkpoint_due, outer.save, outer.logged  # type: ignore[method-assign]
+        self.started: Callable[..., None] = outer.started
+
+    def stepped(self) -> None:
+        """Pass it on; raises `OutOfTime` after the deadline."""
+        self._outer.stepped()
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise OutOfTime

@@ -1,0 +1,171 @@
+"""Trials of a study: configurations trained at a fidelity, each one piece of the run's journal."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nasp_core.evaluation import better
+from nasp_core.genotype import Genotype
+from nasp_core.loop import Observer, Passing
+from nasp_core.optimise import Training
+from nasp_core.search import train_genotype
+from nasp_core.types import State
+from sif.checkpoint import load_tree, save_tree
+from sif.errors import RunError
+from sif.problems.tables import TableInstance
+from sif.runs.stages import Stages
+from sif.studies.configuration import Configuration
+
+__all__ = ["OutOfTime", "Trial", "Trials", "at_fidelity"]
+
+
+class OutOfTime(Exception):
+    """The budget is spent in the middle of a training."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a training came to.
+
+    Attributes:
+        number: Of the trial, from 0.
+        configuration: What was trained.
+        fidelity: The share of the schedule's epochs, in (0, 1].
+        value: The task's validation metric; None where the budget ended in the middle, or the loss diverged.
+        seconds: Of the training with its evaluations.
+        epochs: That were trained.
+    """
+
+    number: int
+    configuration: Configuration
+    fidelity: float
+    value: float | None
+    seconds: float
+    epochs: int
+
+    def plain(self) -> dict[str, Any]:
+        """Return a line of trials.jsonl."""
+        return {
+            "trial": self.number,
+            **self.configuration.plain(),
+            "fidelity": self.fidelity,
+            "value": self.value,
+            "seconds": round(self.seconds, 3),
+            "epochs": self.epochs,
+        }
+
+
+class _Until(Passing):
+    """Ends a training when the time is up; saves what it is told to save."""
+
+    def __init__(self, outer: Observer, deadline: float | None) -> None:
+        super().__init__(outer)
+        self._deadline = deadline
+        self.checkpoint_due, self.save = outer.checkpoint_due, outer.save  # type: ignore[method-assign]
+
+    def stepped(self) -> None:
+        """Pass it on; raises `OutOfTime` after the deadline."""
+        super().stepped()
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise OutOfTime
+
+
+def at_fidelity(training: Training, fidelity: float) -> Training:
+    """Return the schedule in a share of its epochs, at least one."""
+    if fidelity >= 1:
+        return training
+    epochs, steps = max(1, round(training.epochs * fidelity)), round(training.min_steps * fidelity)
+    every = min(training.evaluate_every, epochs)
+    return replace(training, epochs=epochs, min_steps=steps, evaluate_every=every)
+
+
+class Trials:
+    """Trains configurations, and keeps the model of the best.
+
+    The model lies in the journal's folder beside the trials, so that a study that was killed goes on with it.
+    """
+
+    def __init__(self, instance: TableInstance, stages: Stages) -> None:
+        """Begin without any trial.
+
+        Args:
+            instance: The table with the recipe whose settings configurations change.
+            stages: Of the run.
+        """
+        self.instance, self.task = instance, instance.final_task
+        self.done: list[Trial] = []
+        self.best: Trial | None = None
+        self._stages = stages
+        self._file = stages.journal.folder / "incumbent.safetensors"
+        self._changed: dict[str, TableInstance] = {}
+
+    def run(self, configuration: Configuration, fidelity: float, deadline: float | None = None) -> Trial:
+        """Train a configuration, or read what an earlier process made of it.
+
+        Args:
+            configuration: What to train.
+            fidelity: The share of its schedule.
+            deadline: Of the monotonic clock; a training that meets it ends without a value.
+        """
+        number = len(self.done)
+
+        def compute(observer: Observer, resume: State | None) -> State:
+            began = time.perf_counter()
+            try:
+                value, epochs = self._train(number, configuration, fidelity, _Until(observer, deadline), resume)
+            except OutOfTime:
+                value, epochs = None, 0
+            return {"value": value, "epochs": epochs, "seconds": time.perf_counter() - began}
+
+        name = f"trial {number}"
+        made = self._stages.run(name, compute, [configuration.key, fidelity])
+        trial = Trial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"])
+        self.done.append(trial)
+        if trial.value is not None and (self.best is None or better(self.task, trial.value, self.best.value or 0.0)):
+            self.best = trial
+        return trial
+
+    def instance_of(self, configuration: Configuration) -> TableInstance:
+        """Return the table under the settings of a configuration."""
+        key = repr(sorted(configuration.settings.items()))
+        if key not in self._changed:
+            self._changed = {key: self.instance.changed(configuration.settings)}  # the last alone: they hold tensors
+        return self._changed[key]
+
+    def model(self) -> tuple[TableInstance, Genotype, State]:
+        """Return the best trial's table, architecture and trained state; raises `RunError` where there is none."""
+        if self.best is None or not self._file.is_file():
+            raise RunError("no training of the study came to its end; give it more time: --budget")
+        tree = load_tree(self._file)
+        configuration = self.best.configuration
+        return self.instance_of(configuration), Genotype.from_json(tree["genotype"]), tree["trained"]
+
+    def _train(
+        self, number: int, configuration: Configuration, fidelity: float, observer: Observer, resume: State | None
+    ) -> tuple[float | None, int]:
+        changed = self.instance_of(configuration)
+        genotype = changed.genotype(configuration.choices)
+        training = at_fidelity(changed.training({}), fidelity)
+        done = train_genotype(
+            changed.build(genotype),
+            changed.final_task,
+            training,
+            key=genotype.key(),
+            seed=changed.recipe.seed,
+            observer=observer,
+            resume=resume,
+        )
+        value = float(done.metrics[self.task.metric])
+        if value != value:
+            return None, len(done.trace)
+        if self.best is None or better(self.task, value, self.best.value or 0.0):
+            trained: Mapping[str, Any] = {
+                "weights": dict(done.network.state_dict()),
+                "valid": done.metrics,
+                "trace": done.trace,
+                "epoch": done.epoch,
+                "seconds": done.seconds,
+            }
+            save_tree(self._file, {"number": number, "genotype": genotype.to_json(), "trained": trained})
+        return value, len(done.trace)

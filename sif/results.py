@@ -95,6 +95,7 @@ class Result(StrictModel):
     scale: dict[str, float] | None
     test_reads: int
     retrained: dict[str, Any] | None
+    study: dict[str, Any] | None = None
     versions: dict[str, str]
     hardware: dict[str, Any]
 

@@ -23,6 +23,7 @@ __all__ = ["FinishedRun", "RunDirectory"]
 
 _FILES = (
     "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz|compare.json"
+    "|trials.jsonl"
 )
 _TEMPORARY = r"\.(" + _FILES.replace(".", r"\.") + r")\.\w+"
 """The temporary names of `write_atomically`."""

@@ -81,5 +81,13 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
             for name, tuned in classics.best.items()
         }
 
-    facts: dict[str, Any] = {"budget": str(study.limit), "tuned": dict(chosen.configuration.settings)}
+    told = {
+        "budget": str(study.limit),
+        "asked": study.instance.recipe.study.budget,
+        "seconds": study.elapsed(),
+        "trials": len(done),
+        "rival_trials": sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0,
+        "best": chosen.plain(),
+    }
+    facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)}
     conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts), began)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from nasp_core.loop import Observer
@@ -23,6 +24,7 @@ __all__ = ["Study"]
 _RUNGS = (1 / 9, 1 / 3, 1.0)
 _KEPT = 3  # one of so many goes on to the next rung
 _CLASSICS = 0.3  # of the budget at most
+_FIRST = 3  # trainings of the portfolio before the supernet is asked
 _EVALUATIONS, _PROPOSED = 60, 6  # of the supernet, and how many points it proposes
 _END = 0.9  # of a budget in trials, after which what did best is trained in full
 
@@ -71,8 +73,10 @@ class Study:
             pass
         asked = False
         while self._open():
-            if not queue and not asked:
-                queue, asked = [_Job(each, 0) for each in self._supernet()], True
+            if not asked and (not queue or len(self.trials.done) >= _FIRST):
+                asked, ranked = True, [_Job(each, 0) for each in self._supernet()]
+                pairs = zip_longest(ranked, queue)
+                queue = [job for pair in pairs for job in pair if job is not None]
                 continue
             if self._classics_due() and self._classic():
                 continue

@@ -37,13 +37,13 @@ from sif.problems import open_recipe
 from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain
-from sif.runs.engine import execute
 from sif.runs.stages import _Checkpointer
+from sif.studies import execute
 from sif.tabular import PLANS, build_table
 
 Job = dict[str, Any]
 KEPT = (".toml", ".json", ".jsonl", ".safetensors", ".npz")
-NOT_COMPARED = ("recipe.toml", "result.json", "compare.json")  # they hold a path, seconds and memory
+NOT_COMPARED = ("recipe.toml", "result.json", "compare.json", "trials.jsonl")  # they hold a path, seconds and memory
 OF_THE_CLOCK = {"seconds", "tuning_seconds", "fit_seconds", "search s", "training s", "peak_memory_mb"}
 PARTIAL = ".partial.safetensors"
 MOST = 300
@@ -107,6 +107,9 @@ def left(folder: Path) -> dict[str, Any]:
         kept = [path for path in folder.iterdir() if path.suffix in KEPT and path.name not in NOT_COMPARED]
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
     results = {path.name: _timeless(json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))}
+    if (folder / "trials.jsonl").is_file():
+        lines = (folder / "trials.jsonl").read_text().splitlines()
+        results["trials.jsonl"] = _timeless([json.loads(line) for line in lines])
     if (folder / "t.parquet").is_file():
         results["t.parquet"] = pl.read_parquet(folder / "t.parquet").drop("seconds").to_dicts()
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != LOCK)

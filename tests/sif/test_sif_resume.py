@@ -45,6 +45,11 @@ SEARCHES = {
         "clicks",
         SMALL | {"train.batch_size": 32, "strategy.settings.keep": 2, "baselines.names": ["popularity"]},
     ),
+    "study": (
+        "clicks",
+        SMALL
+        | {"train.batch_size": 32, "train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "14trials"},
+    ),
     "cifar10": ("cifar10", CONV | CELLS),
     "ptb": ("ptb", RECURRENT | CELLS | {"text.window": 18}),
 }
@@ -87,8 +92,12 @@ def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Ca
     files = {"recipe.toml", "terms.json", "genotype.json", "model.safetensors", "trace.jsonl", "report.html"}
     assert {*files, "result.json"} <= set(at)
     stages = {name.rpartition("-")[0] for name in at if name.endswith(".safetensors")} - {""}
-    assert "search" in stages
-    assert {name.rpartition("-")[0] for name in at if name.endswith(".partial.safetensors")} <= stages
+    if "study.budget" in SEARCHES[name][1]:
+        assert {"supernet", "trial-0", "trial-1"} <= stages
+        assert {"trials.jsonl", "incumbent.safetensors"} <= set(at)
+    else:
+        assert "search" in stages
+    assert {name.rpartition("-")[0] for name in at if name.endswith(".partial.safetensors")} <= stages | {"supernet"}
 
 
 @needs_fork

@@ -1,0 +1,149 @@
+"""Studies: budgets, proposals, the rungs, and what is handed over."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_sif_ranking_run import SMALL, clicks
+
+import sif
+from sif.errors import RecipeError
+from sif.problems import open_recipe
+from sif.recipes import changes_of, load_recipe
+from sif.settings_space import Categorical, Float
+from sif.studies import Configuration, Limit
+from sif.studies.portfolio import entries_of
+from sif.studies.proposals import Neighbours, portfolio
+from sif.studies.trials import Trial, at_fidelity
+
+STUDY: dict[str, Any] = SMALL | {"train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "16trials"}
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
+    folder = tmp_path_factory.mktemp("study")
+    return sif.search(clicks(folder / "mine.csv"), recipe="clicks", settings=STUDY, out=folder / "run", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    recipe = load_recipe(
+        "clicks", changes_of({**STUDY, "dataset": str(clicks(tmp_path_factory.mktemp("t") / "m.csv"))})
+    )
+    return open_recipe(recipe, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("90s", Limit(seconds=90)),
+        ("2m", Limit(seconds=120)),
+        ("2m30s", Limit(seconds=150)),
+        (" 1H ", Limit(seconds=3600)),
+        ("40trials", Limit(trials=40)),
+        ("1 trial", Limit(trials=1)),
+        ("auto", Limit(seconds=60)),
+    ],
+)
+def test_a_budget_is_read(text: str, limit: Limit):
+    assert Limit.parse(text, rows=20_000) == limit
+    assert text == "auto" or Limit.parse(str(limit), rows=1) == limit
+
+
+@pytest.mark.parametrize("text", ["", "0s", "0trials", "soon", "12", "2m fast", "-3s"])
+def test_what_is_no_budget_is_refused(text: str):
+    with pytest.raises(RecipeError, match="--budget"):
+        Limit.parse(text, rows=100)
+
+
+def test_the_own_budget_grows_with_the_table():
+    seconds = [Limit.parse("auto", rows=rows).seconds or 0 for rows in (1_000, 5_000, 20_000, 100_000, 1_000_000)]
+    assert seconds == sorted(seconds)
+    assert seconds[0] == 20
+    assert seconds[-1] < 900
+
+
+def test_a_setting_near_another_stays_in_its_range():
+    generator = torch.Generator().manual_seed(0)
+    penalty, width = Float(0.01, 1.0, log=True), Categorical((8, 16, 32), ordered=True)
+    near = [penalty.near(0.02, generator) for _ in range(200)]
+    assert all(0.01 <= value <= 1.0 for value in near)
+    assert 0.012 < sorted(near)[100] < 0.04
+    assert {width.near(8, generator) for _ in range(20)} == {16}
+    assert {width.near(16, generator) for _ in range(50)} == {8, 32}
+    assert {width.draw(generator) for _ in range(50)} == {8, 16, 32}
+
+
+def test_a_run_hands_over_the_best_of_all_it_trained(studied: sif.Run):
+    lines = (studied.path / "trials.jsonl").read_text().splitlines()
+    trials = [json.loads(line) for line in lines]
+    metric = studied.result["metric"]
+    best = max(trial["value"] for trial in trials if trial["value"] is not None)
+    assert studied.result["rows"]["found"]["valid"][metric] == pytest.approx(best)
+    told = studied.result["study"]
+    assert (told["budget"], told["trials"]) == ("16trials", len(trials))
+    assert told["best"]["value"] == best
+    assert {"popularity", "ease"} <= set(studied.result["rows"])
+    assert {trial["by"] for trial in trials} >= {"portfolio", "supernet"}
+    assert {round(trial["fidelity"], 3) for trial in trials} >= {0.111, 1.0}
+    classics = sum(row["trials"] or 0 for name, row in studied.result["rows"].items() if name != "found")
+    assert len(trials) + classics + 1 <= 16  # the supernet is one
+
+
+def test_what_is_handed_over_is_recommended_and_trained_again(studied: sif.Run, tmp_path: Path):
+    run = studied.save(tmp_path / "copy")
+    assert len(sif.load(run).recommend("u1" if "u1" in map(str, ids(run)) else ids(run)[0], k=3)) == 3
+    before = studied.result["metrics"]["valid"]
+    told = sif.api.score(run, device="cpu")
+    assert told["valid"] == pytest.approx(before)
+
+
+def ids(run: Path) -> list[Any]:
+    found: list[Any] = json.loads((run / "ids.json").read_text())["users"]
+    return found
+
+
+def test_a_table_under_other_settings_is_another_task_only_where_it_must(instance: Any):
+    same = instance.changed({"space.l2": 0.5, "train.optimiser.learning_rate": 0.02})
+    assert same.final_task is instance.final_task
+    assert same.settings.l2 == 0.5
+    assert same.training({}).optimiser.learning_rate == 0.02
+    other = instance.changed({"ranking.hidden_share": 0.3})
+    assert other.final_task.settings.hidden_share == 0.3
+    assert other.final_task.metric == instance.final_task.metric
+    assert instance.recipe.ranking.hidden_share != 0.3
+
+
+def test_the_portfolio_holds_what_the_space_holds(instance: Any):
+    held = portfolio(instance, entries_of("ranking"))
+    assert held
+    for configuration in held:
+        changed = instance.changed(configuration.settings)
+        assert changed.build(changed.genotype(configuration.choices)) is not None
+    odd = [{"choices": {"encoding": ["id", "nowhere"], "elementwise": ["identity"]}}]
+    assert portfolio(instance, odd) == []
+
+
+def test_proposals_depend_on_seed_number_and_trials_alone(instance: Any):
+    neighbours = Neighbours(instance, instance.problem.settings_space)
+    trials: list[Trial] = []
+    first = neighbours.ask(1, trials, True, set())
+    assert neighbours.ask(1, trials, True, set()).key == first.key
+    assert neighbours.ask(2, trials, True, set()).key != first.key
+    assert neighbours.ask(1, trials, True, {first.key}).key != first.key
+    trials.append(Trial(0, first, 1.0, 0.5, 1.0, 9))
+    near = [neighbours.ask(number, trials, True, {first.key}) for number in range(2, 40)]
+    close = [each for each in near if each.by == "near the best"]
+    assert len(close) > len(near) / 2
+    assert all(each.choices == first.choices or each.settings == first.settings for each in close)
+    assert Configuration.of(first.plain()) == first
+
+
+def test_a_fidelity_is_a_share_of_the_epochs(instance: Any):
+    whole = instance.training({})
+    assert at_fidelity(whole, 1.0) is whole
+    short = at_fidelity(whole, 1 / 9)
+    assert short.epochs == 1
+    assert 0 < short.evaluate_every <= short.epochs

@@ -12,13 +12,15 @@ from nasp_core.types import Active, derive_seed
 from sif.problems.tables import TableInstance
 from sif.settings_space import SettingsSpace
 from sif.spaces.build import small_space
+from sif.spaces.wide_points import NAMED, named
 from sif.studies.configuration import Configuration
 from sif.studies.trials import Trial
 
-__all__ = ["Neighbours", "portfolio", "ranking_strategy"]
+__all__ = ["Neighbours", "point_entry", "portfolio", "ranking_strategy"]
 
 _PARENTS = 5
 _DRAWN = 0.2
+_BRANCHES = "space.branches"
 
 
 def portfolio(instance: TableInstance, entries: Sequence[Mapping[str, Any]]) -> list[Configuration]:
@@ -28,17 +30,34 @@ def portfolio(instance: TableInstance, entries: Sequence[Mapping[str, Any]]) -> 
         instance: The table.
         entries: `choices` and `settings` of each, best first.
     """
-    small = small_space(instance.recipe.space.name, instance.recipe.settings())
-    offered = {group.name: (group.choices, set(group.candidates)) for group in small.groups}
     held = []
     for entry in entries:
         choices = {group: tuple(names) for group, names in entry["choices"].items()}
+        settings = _with_branches(instance, choices, entry.get("settings", {}))
+        small = small_space(instance.recipe.space.name, instance.recipe.changed(settings).settings())
+        offered = {group.name: (group.choices, set(group.candidates)) for group in small.groups}
         fits = choices.keys() == offered.keys() and all(
             len(names) == offered[group][0] and set(names) <= offered[group][1] for group, names in choices.items()
         )
         if fits:
-            held.append(Configuration(choices, dict(entry.get("settings", {})), "portfolio"))
+            held.append(Configuration(choices, settings, "portfolio"))
     return held
+
+
+def _with_branches(
+    instance: TableInstance, choices: Mapping[str, tuple[str, ...]], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return settings with the number of added functions that choices have, where the recipe has another."""
+    branches = len(choices.get("operation", ()))
+    own = getattr(instance.recipe.space, "branches", branches)
+    return dict(settings) | ({} if branches in (0, own) else {_BRANCHES: branches})
+
+
+def point_entry(name: str) -> dict[str, Any]:
+    """Return a named point of the wide space as an entry of a portfolio, with the settings that it brings."""
+    point, genotype = NAMED[name], named(name)
+    power = {} if point.history_power is None else {"space.history_power": point.history_power}
+    return {"choices": {group: list(map(str, names)) for group, names in genotype.choices.items()}, "settings": power}
 
 
 @dataclass(frozen=True)
@@ -75,7 +94,7 @@ class Neighbours:
             settings: Ranges of settings, by dotted key of the recipe.
         """
         recipe = instance.recipe
-        self._small = small_space(recipe.space.name, recipe.settings())
+        self._recipe, self._spaces = recipe, dict[int, Any]()
         self._settings, self._seed = settings, recipe.seed
         self._own = {key: recipe.value(key) for key in settings}
 
@@ -108,32 +127,40 @@ class Neighbours:
         order = sorted(best.values(), key=lambda trial: (-trial.fidelity, sign * (trial.value or 0.0)))
         return [trial.configuration for trial in order[:_PARENTS]]
 
-    def _choices(self, active: Active) -> dict[str, tuple[str, ...]]:
-        genotype = self._small.genotype(self._small.canonical(active))
+    def _small(self, settings: Mapping[str, Any]) -> Any:
+        """Return a space of two users and two items with as many added functions as settings say."""
+        branches = settings.get(_BRANCHES, 0)
+        if branches not in self._spaces:
+            recipe = self._recipe.changed({_BRANCHES: branches} if branches else {})
+            self._spaces[branches] = small_space(recipe.space.name, recipe.settings())
+        return self._spaces[branches]
+
+    @staticmethod
+    def _choices(small: Any, active: Active) -> dict[str, tuple[str, ...]]:
+        genotype = small.genotype(small.canonical(active))
         return {group: tuple(map(str, names)) for group, names in genotype.choices.items()}
 
     def _drawn(self, generator: torch.Generator) -> Configuration:
         settings = {key: ranges.draw(generator) for key, ranges in self._settings.items()}
-        return Configuration(self._choices(self._small.random_point(generator)), settings, "drawn")
+        small = self._small({})
+        return Configuration(self._choices(small, small.random_point(generator)), settings, "drawn")
 
     def _near(self, parent: Configuration, generator: torch.Generator) -> Configuration:
-        choices, settings = dict(parent.choices), dict(parent.settings)
+        choices, settings, small = dict(parent.choices), dict(parent.settings), self._small(parent.settings)
         if float(torch.rand((), generator=generator)) < 0.5:
-            groups = [group for group in self._small.groups if len(group.candidates) > 1]
+            groups = [group for group in small.groups if len(group.candidates) > 1]
             group = groups[int(torch.randint(len(groups), (), generator=generator))]
             place = int(torch.randint(group.choices, (), generator=generator))
             pick = group.candidates[int(torch.randint(len(group.candidates), (), generator=generator))]
             names = list(choices[group.name])
             names[place] = pick
             choices[group.name] = tuple(names)
-            active = {
-                one.name: tuple(one.candidates.index(name) for name in choices[one.name]) for one in self._small.groups
-            }
+            active = {one.name: tuple(one.candidates.index(name) for name in choices[one.name]) for one in small.groups}
             scores = {
                 one.name: torch.nn.functional.one_hot(torch.tensor(active[one.name]), len(one.candidates)).float()
-                for one in self._small.groups
+                for one in small.groups
             }
-            choices = self._choices(self._small.constrain(scores))
+            choices = self._choices(small, small.constrain(scores))
         else:
             keys = list(self._settings)
             for key in keys:

@@ -6,12 +6,13 @@ from typing import Any
 
 from nasp_core.loop import Observer
 from sif.host import shielded
-from sif.problems.base import Instance
+from sif.problems.base import ComparedModel, Instance
 from sif.problems.tables import TableInstance
 from sif.results import Row
 from sif.run_directory import RunDirectory
 from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
+from sif.spaces.wide_points import NAMED
 from sif.studies.limit import NONE, Limit
 from sif.studies.study import Study
 
@@ -63,7 +64,12 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
         "seconds": max(0.0, sum(trial.seconds for trial in done) - trained["seconds"]),
     }
     trained = trained | {"tuned": dict(chosen.configuration.settings)}
-    others = {name: engine.rival(name, rival) for name, rival in study.instance.rivals().items() if not rival.trained}
+    points = set(NAMED)
+    fixed = {name: rival for name, rival in study.instance.rivals().items() if name not in points}
+    others = {name: engine.rival(name, rival) for name, rival in fixed.items() if not rival.trained}
+
+    for name in study.trials.rivals:
+        others[name] = _compared(study, name)
 
     def rows() -> dict[str, Row]:
         classics = study.classics
@@ -91,3 +97,20 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
     }
     facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)}
     conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts), began)
+
+
+def _compared(study: Study, rival: str) -> ComparedModel:
+    """Return a rival that is a point of the space at its best full training."""
+    trial = study.trials.rivals[rival]
+    instance, genotype, trained = study.trials.model(rival)
+    network = instance.build(genotype)
+    network.load_state_dict(trained["weights"])
+    own = [each for each in study.trials.done if each.configuration.choices == trial.configuration.choices]
+    return ComparedModel(
+        network,
+        True,
+        trained["valid"],
+        sum(each.seconds for each in own),
+        trials=len(own),
+        settings=dict(trial.configuration.settings),
+    )

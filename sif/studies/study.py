@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -11,11 +11,12 @@ from nasp_core.search import search
 from nasp_core.types import State
 from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
+from sif.spaces.wide_points import NAMED
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.limit import Limit
 from sif.studies.portfolio import entries_of
-from sif.studies.proposals import Neighbours, portfolio, ranking_strategy
+from sif.studies.proposals import Neighbours, point_entry, portfolio, ranking_strategy
 from sif.studies.trials import OutOfTime, Trial, Trials
 from sif.tasks import RankingTask
 
@@ -66,7 +67,7 @@ class Study:
         """Spend the budget; the best is in `trials` and `classics` afterwards."""
         self._classic()
         held = portfolio(self.instance, entries_of(self.instance.recipe.task))
-        queue = [_Job(each, 0) for each in held[1:]]
+        queue = [_Job(each, 0) for each in (*self._points(), *held[1:])]
         if held:
             self._train(_Job(held[0], len(_RUNGS) - 1))
         while self.classics is not None and self._classics_due() and self._classic():
@@ -85,6 +86,15 @@ class Study:
                 break
             self._train(job)
         self._finish()
+
+    def _points(self) -> list[Configuration]:
+        """Return the rivals of the recipe that are points of the space: they are trained as what they are."""
+        found = []
+        for name in self.instance.recipe.baselines.names:
+            for each in portfolio(self.instance, [point_entry(name)] if name in NAMED else []):
+                self.trials.name(name, each.choices)
+                found.append(replace(each, by=f"rival {name}"))
+        return found
 
     # what is left
 
@@ -191,15 +201,23 @@ class Study:
         return _Job(self._neighbours.ask(self._proposals, self.trials.done, self.maximise, known), 0)
 
     def _finish(self) -> None:
-        """Train the best in full, as long as the budget holds."""
+        """Train the best in full, then rivals, as long as the budget holds."""
         while True:
-            best = self._unfinished()
+            best = (
+                self._unfinished() if self.trials.best is None or self.trials.best.fidelity < 1 else self._next_last()
+            )
             if best is None or (self.limit.trials is not None and self._used >= self.limit.trials):
                 return
             job = _Job(best, len(_RUNGS) - 1)
             if not self._fits(job):
                 return
             self._train(job)
+
+    def _next_last(self) -> Configuration | None:
+        """Return what is trained in full next, in turns: the best that was not, or a rival that was not."""
+        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1}
+        rivals = [each for each in self._points() if each.key not in full]
+        return rivals[0] if rivals else self._unfinished()
 
     def _supernet(self) -> list[Configuration]:
         """Return the points that a supernet ranks first on this table, or none where the time is short."""

@@ -1,8 +1,10 @@
 """Trials of a study: configurations trained at a fidelity, each one piece of the run's journal."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from nasp_core.evaluation import better
@@ -96,9 +98,19 @@ class Trials:
         self.instance, self.task = instance, instance.final_task
         self.done: list[Trial] = []
         self.best: Trial | None = None
-        self._stages = stages
-        self._file = stages.journal.folder / "incumbent.safetensors"
+        self.rivals: dict[str, Trial] = {}
+        self._named: dict[str, str] = {}
+        self._stages, self._folder = stages, stages.journal.folder
         self._changed: dict[str, TableInstance] = {}
+
+    def name(self, rival: str, choices: Mapping[str, tuple[str, ...]]) -> None:
+        """Say that an architecture is a rival's: its best full training is kept too.
+
+        Args:
+            rival: Its name.
+            choices: Of the architecture.
+        """
+        self._named[_architecture(choices)] = rival
 
     def run(self, configuration: Configuration, fidelity: float, deadline: float | None = None) -> Trial:
         """Train a configuration, or read what an earlier process made of it.
@@ -122,9 +134,16 @@ class Trials:
         made = self._stages.run(name, compute, [configuration.key, fidelity])
         trial = Trial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"])
         self.done.append(trial)
-        if trial.value is not None and (self.best is None or better(self.task, trial.value, self.best.value or 0.0)):
+        if self._leads(trial.value, self.best):
             self.best = trial
+        rival = self._named.get(_architecture(configuration.choices))
+        if rival is not None and fidelity == 1 and self._leads(trial.value, self.rivals.get(rival)):
+            self.rivals[rival] = trial
         return trial
+
+    def _leads(self, value: float | None, other: Trial | None) -> bool:
+        """Return whether a value is better than that of the best so far, if there is one."""
+        return value is not None and (other is None or better(self.task, value, other.value or 0.0))
 
     def instance_of(self, configuration: Configuration) -> TableInstance:
         """Return the table under the settings of a configuration."""
@@ -133,13 +152,23 @@ class Trials:
             self._changed = {key: self.instance.changed(configuration.settings)}  # the last alone: they hold tensors
         return self._changed[key]
 
-    def model(self) -> tuple[TableInstance, Genotype, State]:
-        """Return the best trial's table, architecture and trained state; raises `RunError` where there is none."""
-        if self.best is None or not self._file.is_file():
+    def model(self, rival: str = "") -> tuple[TableInstance, Genotype, State]:
+        """Return a best trial's table, architecture and trained state.
+
+        Args:
+            rival: Whose; empty: the best of all.
+
+        Raises:
+            RunError: There is none.
+        """
+        trial, file = (self.rivals.get(rival), self._file(rival)) if rival else (self.best, self._file())
+        if trial is None or not file.is_file():
             raise RunError("no training of the study came to its end; give it more time: --budget")
-        tree = load_tree(self._file)
-        configuration = self.best.configuration
-        return self.instance_of(configuration), Genotype.from_json(tree["genotype"]), tree["trained"]
+        tree = load_tree(file)
+        return self.instance_of(trial.configuration), Genotype.from_json(tree["genotype"]), tree["trained"]
+
+    def _file(self, rival: str = "") -> Path:
+        return self._folder / (f"rival-{rival}.safetensors" if rival else "incumbent.safetensors")
 
     def _train(
         self, number: int, configuration: Configuration, fidelity: float, observer: Observer, resume: State | None
@@ -159,13 +188,21 @@ class Trials:
         value = float(done.metrics[self.task.metric])
         if value != value:
             return None, len(done.trace)
-        if self.best is None or better(self.task, value, self.best.value or 0.0):
-            trained: Mapping[str, Any] = {
-                "weights": dict(done.network.state_dict()),
-                "valid": done.metrics,
-                "trace": done.trace,
-                "epoch": done.epoch,
-                "seconds": done.seconds,
-            }
-            save_tree(self._file, {"number": number, "genotype": genotype.to_json(), "trained": trained})
+        rival = self._named.get(_architecture(configuration.choices))
+        files = [self._file()] if self._leads(value, self.best) else []
+        if rival is not None and fidelity == 1 and self._leads(value, self.rivals.get(rival)):
+            files.append(self._file(rival))
+        trained: Mapping[str, Any] = {
+            "weights": dict(done.network.state_dict()),
+            "valid": done.metrics,
+            "trace": done.trace,
+            "epoch": done.epoch,
+            "seconds": done.seconds,
+        }
+        for file in files:
+            save_tree(file, {"number": number, "genotype": genotype.to_json(), "trained": trained})
         return value, len(done.trace)
+
+
+def _architecture(choices: Mapping[str, tuple[str, ...]]) -> str:
+    return json.dumps({group: list(names) for group, names in choices.items()}, sort_keys=True)

@@ -15,7 +15,7 @@ from sif.recipes import changes_of, load_recipe
 from sif.settings_space import Categorical, Float
 from sif.studies import Configuration, Limit
 from sif.studies.portfolio import entries_of
-from sif.studies.proposals import Neighbours, portfolio
+from sif.studies.proposals import Neighbours, point_entry, portfolio
 from sif.studies.trials import Trial, at_fidelity
 
 STUDY: dict[str, Any] = SMALL | {"train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "16trials"}
@@ -147,3 +147,18 @@ def test_a_fidelity_is_a_share_of_the_epochs(instance: Any):
     short = at_fidelity(whole, 1 / 9)
     assert short.epochs == 1
     assert 0 < short.evaluate_every <= short.epochs
+
+
+def test_points_of_one_function_stand_in_a_space_of_two(tmp_path: Path):
+    settings = {**STUDY, "dataset": str(clicks(tmp_path / "m.csv")), "space.branches": 2}
+    two = open_recipe(load_recipe("clicks", changes_of(settings)), device="cpu")
+    held = portfolio(two, [point_entry("biased-mf"), point_entry("neumf"), *entries_of("ranking")])
+    assert held[0].settings == {"space.branches": 1}
+    assert two.changed(held[0].settings).build(two.changed(held[0].settings).genotype(held[0].choices)) is not None
+    assert all(each.choices["predictor"] != ("linear", "mlp") for each in held), "mlp is not offered"
+    trials = [Trial(0, held[0], 1.0, 0.5, 1.0, 9)]
+    neighbours = Neighbours(two, two.problem.settings_space)
+    for number in range(30):
+        made = neighbours.ask(number, trials, True, set())
+        changed = two.changed(made.settings)
+        assert changed.build(changed.genotype(made.choices)) is not None

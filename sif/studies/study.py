@@ -18,7 +18,6 @@ from sif.studies.limit import Limit
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import Neighbours, point_entry, portfolio, ranking_strategy
 from sif.studies.trials import OutOfTime, Trial, Trials
-from sif.tasks import RankingTask
 
 __all__ = ["Study"]
 
@@ -55,8 +54,8 @@ class Study:
         self.instance, self.stages, self.limit = instance, stages, limit
         self.trials = Trials(instance, stages)
         self.maximise = instance.final_task.maximise
-        task = instance.final_task
-        self.classics = Classics(task, stages, instance.recipe.seed) if isinstance(task, RankingTask) else None
+        task: Any = instance.final_task
+        self.classics = Classics(task, stages, instance.recipe.seed) if instance.problem.ranks else None
         self._began, self._carried = time.monotonic(), 0.0
         self._neighbours = Neighbours(instance, instance.problem.settings_space)
         self._proposals = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe, WideRecipe
 from sif.problems.table_problem import TableProblem
 from sif.problems.table_sheet import SheetColumn
+from sif.problems.tables import TableInstance
 from sif.recipes.base import BaseRecipe
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RatingTask
@@ -70,10 +72,14 @@ class RatingProblem(TableProblem):
             interactions: All rows.
 
         Raises:
-            DataError: There are no ratings, or all are equal.
+            NotRatings: There are no ratings, all are equal, or they are counts.
         """
         check_rating_task(interactions)
         return interactions
+
+    def reopen(self, recipe: Recipe, *, device: str = "auto", root: Path | None = None) -> TableInstance:
+        """Open the recipe of a finished run, whose values were taken for ratings; see `Problem.reopen`."""
+        return super().open(recipe.model_copy(update={"feedback": "ratings"}), device=device, root=root)
 
     def make_task(self, recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask:
         """Return the task on data that are cut; a problem of your own may have its own."""

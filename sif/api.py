@@ -82,7 +82,7 @@ def search(
         loaded = given if isinstance(given, BaseRecipe) else load_recipe(given, changes, budget)
         return loaded.model_copy(update=update)
 
-    opening = {"source": None if on_disk else data, "device": device, "root": root}
+    opening: dict[str, Any] = {"source": None if on_disk else data, "device": device, "root": root}
     if recipe is None:
         instance = open_suited(make, [change.key for change in changes], **opening)
     else:

@@ -106,6 +106,9 @@ def describe_dataset(
         list[str] | None,
         typer.Option("--set", metavar="columns.ROLE=NAME", help="Name a column: columns.user=reader, columns.item=2."),
     ] = None,
+    feedback: Annotated[
+        str, typer.Option(help="What the values are: ratings, counts, clicks, impressions, signed.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Describe a data set, or a file of ratings of your own: sizes, scales, and the rules that reading applied."""
@@ -124,7 +127,7 @@ def describe_dataset(
     if not as_json:
         note_two_meanings(source)
     reader: Callable[..., Any] = read
-    named: dict[str, Any] = dict(map(_column, changes or []))
+    named: dict[str, Any] = {**dict(map(_column, changes or [])), "feedback": feedback}
     if not is_path(source):
         entry = find_entry(source)
         reader = read_pictures if isinstance(entry, PicturesEntry) else reader

@@ -51,8 +51,8 @@ def search(
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     opening: dict[str, Any] = {"device": device, "root": data_root()}
     if resume is not None:
-        others = (target, data, valid, test, titles, recipe, strategy, changes, out, seed is not None, budget, table)
-        others += (feedback,)
+        words = (target, data, valid, test, titles, recipe, strategy, feedback, budget, table)
+        others = (*words, changes, out, seed is not None)
         directory, resolved = _reopened(resume, any(others))
         instance = open_recipe(resolved, **opening)
     else:
@@ -79,9 +79,9 @@ def search(
             instance = open_recipe(make(base), **opening)
         else:
             instance = open_suited(make, [each.partition("=")[0].strip() for each in overrides], **opening)
+    made = directory or RunDirectory.create(out, instance.name)
     for each in () if as_json else instance.notes:
         note(each)
-    made = directory or RunDirectory.create(out, instance.name)
     _to_the_end(made, lambda progress: execute(instance, made, progress=progress))
     made.clear()
     result = made.result()

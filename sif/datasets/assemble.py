@@ -1,6 +1,7 @@
 """From raw tables to checked interactions: the stated rules on missing values, numbers, times and duplicates."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -210,8 +211,11 @@ def _feedback(
         numbers = [numbers_in(problem.table.column("counted")) for problem in problems]
         known = pl.concat([column.alias("counted") for column in numbers]).drop_nulls()
         values = known.filter(known.is_finite()).to_numpy()
-    column = problems[0].table.valued if values is not None else ""
-    return feedback_of(values, column, columns.feedback or None)
+    if values is not None:
+        return feedback_of(values, problems[0].table.valued, columns.feedback or None)
+    table, told = problems[0].table, feedback_of(None, said=columns.feedback or None)
+    doubt = columns.rating is None and not columns.feedback and len(table.names) > len(table.roles)
+    return replace(told, sure=not doubt)  # one of the other columns may be values under a name of its own
 
 
 def _encode(columns: list[pl.Series], role: str, notes: list[str]) -> tuple[IntArray, Vocabulary]:

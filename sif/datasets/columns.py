@@ -15,6 +15,7 @@ ROLES = ("user", "item", "rating", "timestamp", "context", "weight")
 ASKED = ("context", "weight")  # looked for where the caller says so, and noted else
 Door = Literal["text", "parquet", "frame"]
 FeedbackKind = Literal["ratings", "counts", "clicks", "impressions", "signed"]
+SaidFeedback = Literal[FeedbackKind, ""]
 
 REST = "..."  # after a position: all columns from there on
 _PIVOT = (
@@ -84,7 +85,7 @@ class ColumnNames:
     only_met: bool = False
     weight: str | bool | None = None
     repeats: bool = False
-    feedback: FeedbackKind | Literal[""] | None = None
+    feedback: SaidFeedback | None = None
 
     def __post_init__(self) -> None:
         for role in ROLES:

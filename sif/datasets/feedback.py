@@ -48,6 +48,9 @@ class NotRatings(DataError):
     """Values cannot be predicted as ratings; they may be ranked."""
 
 
+NotRatings.__name__ = DataError.__name__  # told as one; only the choice of a recipe tells them apart
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What the values of a table are.
@@ -70,7 +73,10 @@ class Feedback:
     def __str__(self) -> str:
         """Return the one line that is said of it."""
         other = "counts" if self.kind == "ratings" else "ratings"
-        doubt = "" if self.sure else f"; this is not sure, and if they are {other}: {override(other)}"
+        doubt = f"; this is not sure, and if they are {other}: {override(other)}"
+        if self.low is None:
+            doubt = "; if another column has ratings or counts: --set columns.rating=NAME"
+        doubt = "" if self.sure else doubt
         return f"feedback: {self.kind} ({self.values}); {_MEANING[self.kind]}{doubt}"
 
     @property

@@ -37,8 +37,9 @@ def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "p
     """Pick the columns that matter from a polars frame; rows in errors count from 0."""
     found, notes = recognise(frame.columns, columns, name)
     value = valued(frame.columns, found)
+    names = tuple(frame.columns)
     return RawTable(
-        tuple(found), lambda role: frame.to_series(found[role]), Origin(name), False, tuple(notes), valued=value
+        tuple(found), lambda role: frame.to_series(found[role]), Origin(name), False, tuple(notes), None, names, value
     )
 
 
@@ -56,7 +57,8 @@ def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas fra
     def column(role: str) -> pl.Series:
         return _pandas_series(frame.iloc[:, found[role]], names[found[role]])
 
-    return RawTable(tuple(found), column, Origin(name), False, tuple(notes), valued=valued(names, found))
+    value = valued(names, found)
+    return RawTable(tuple(found), column, Origin(name), False, tuple(notes), None, tuple(names), value)
 
 
 def _pandas_series(series: Any, name: str) -> pl.Series:

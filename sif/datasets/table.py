@@ -54,7 +54,7 @@ class RawTable:
 
     `column(role)` gives one, and may read it only then: who asks for one after another holds one at a time. `rows` are
     the numbers of the rows in the source where these are not 0, 1, 2, ... `text` says that every column still is what
-    stood in a text file, so that types are yet to be found. `names` are those of all columns, where a file has them.
+    stood in a text file, so that types are yet to be found. `names` are those of all columns, where they have some.
     """
 
     roles: tuple[str, ...]

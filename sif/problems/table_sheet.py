@@ -83,11 +83,11 @@ def _better(close: float, result: Mapping[str, Any]) -> list[str]:
     rows, metric, sign = result["rows"], result["metric"], -1.0 if result["maximise"] else 1.0
 
     def lead(name: str, part: str) -> float:
-        figures = [(rows[each][part] or {}).get(metric, math.nan) for each in (name, FOUND)]
-        return sign * (figures[1] - figures[0])
+        rival, found = (float((rows[each][part] or {}).get(metric, math.nan)) for each in (name, FOUND))
+        return sign * (found - rival)
 
     rivals = [name for name in rows if name != FOUND and not math.isnan(lead(name, "valid"))]
-    best = max(rivals, key=lambda name: lead(name, "valid"), default=None)
+    best = max(rivals, key=lambda name: lead(name, "valid"), default="")
     sentences = []
     for name in dict.fromkeys([best, "popularity"]):
         if name not in rows:

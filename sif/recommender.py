@@ -45,7 +45,7 @@ class Recommender:
 
     `fit(user_items)` searches the interaction function on a part held out of `user_items`, then trains it on
     all of it. Ratings are predicted as they are; every other feedback (clicks, counts) is ranked. What the values are,
-    the first of `notes` says.
+    `notes` say.
     """
 
     def __init__(

@@ -101,7 +101,7 @@ UNSEEN = Feedback("clicks")
 
 def override(kind: str) -> str:
     """Return what to type, and to write in Python, to say what the feedback is."""
-    return f'--feedback {kind} (in Python feedback="{kind}")'
+    return f'--set feedback={kind} (in Python feedback="{kind}")'
 
 
 def _number(value: float) -> str:

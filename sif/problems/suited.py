@@ -9,6 +9,7 @@ from sif.datasets.feedback import NotRatings
 from sif.errors import RecipeError
 from sif.problems import open_recipe
 from sif.problems.tables import TableInstance
+from sif.recipes.load import load_recipe
 
 if TYPE_CHECKING:
     from sif.problems.base import Instance
@@ -24,7 +25,7 @@ def open_suited(make: Callable[[str], Any], keys: Sequence[str], **opening: Any)
 
     Args:
         make: From the name of a recipe to the recipe, with what the caller changes.
-        keys: The keys that the caller changes; those of a ranking ask for one, and who names a task gets it.
+        keys: The keys that the caller changes; those that `clicks` alone has ask for it, and who names a task gets that.
         opening: What `open_recipe` takes.
 
     Raises:
@@ -34,7 +35,8 @@ def open_suited(make: Callable[[str], Any], keys: Sequence[str], **opening: Any)
     why = ""
     if "task" in keys:
         return open_recipe(make(RATED), **opening)
-    if not any(key == "ranking" or key.startswith("ranking.") for key in keys):
+    fields = [set(type(load_recipe(name)).model_fields) for name in (RATED, RANKED)]
+    if not {key.partition(".")[0] for key in keys} & (fields[1] - fields[0]):
         try:
             opened = open_recipe(make(RATED), **opening)
         except NotRatings as error:

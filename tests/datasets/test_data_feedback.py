@@ -139,7 +139,7 @@ def test_counts_cannot_be_predicted_as_ratings():
     data = read(table(column="rating"))
     with pytest.raises(NotRatings, match=r"has counts \(rating: 1 to [\d,]+\), not ratings") as error:
         check_rating_task(data)
-    assert '--feedback ratings (in Python feedback="ratings")' in str(error.value)
+    assert '--set feedback=ratings (in Python feedback="ratings")' in str(error.value)
     check_rating_task(read(data, columns=ColumnNames(feedback="ratings")))
     check_rating_task(read(table(DRAW.geometric(0.8, N), "rating")))  # not sure, so that a recipe of ratings is heeded
 

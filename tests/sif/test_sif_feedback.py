@@ -87,8 +87,8 @@ def test_counts_are_refused_by_a_recipe_of_ratings_and_the_fixes_work(tmp_path: 
         table("counts", column).write_csv(file)
         refused = command("search", file, "--recipe", "ratings", *sets(SMALL))
         assert refused.exit_code == 2
-        fixes = [shlex.split(found) for found in re.findall(r"--(?:recipe|feedback) \w+", refused.stderr)]
-        assert fixes == [["--recipe", "clicks"], ["--feedback", "ratings"]]
+        fixes = [shlex.split(found) for found in re.findall(r"--(?:recipe|set) [\w=]+", refused.stderr)]
+        assert fixes == [["--recipe", "clicks"], ["--set", "feedback=ratings"]]
         for place, fix in enumerate(fixes):
             recipe = ["--recipe", "ratings"] if "--recipe" not in fix else []
             out = tmp_path / f"{column}-{place}"
@@ -142,9 +142,10 @@ def test_datasets_describe_says_what_the_feedback_is(tmp_path: Path):
     table("counts", "plays").write_csv(tmp_path / "mine.csv")
     told = json.loads(command("datasets", "describe", tmp_path / "mine.csv", "--json").stdout)["feedback"]
     assert (told["kind"], told["column"], told["min"], told["sure"]) == ("counts", "plays", 1.0, True)
-    assert told["told"] in command("datasets", "describe", tmp_path / "mine.csv").stdout
+    shown = command("datasets", "describe", tmp_path / "mine.csv").stdout
+    assert told["told"].removeprefix("feedback: ") in shown
     file = tmp_path / "mine.csv"
-    said = json.loads(command("datasets", "describe", file, "--feedback", "ratings", "--json").stdout)
+    said = json.loads(command("datasets", "describe", file, "--set", "feedback=ratings", "--json").stdout)
     assert (said["feedback"]["kind"], said["rating"]["min"]) == ("ratings", 1.0)
 
 

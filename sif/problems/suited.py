@@ -25,7 +25,7 @@ def open_suited(make: Callable[[str], Any], keys: Sequence[str], **opening: Any)
 
     Args:
         make: From the name of a recipe to the recipe, with what the caller changes.
-        keys: The keys that the caller changes; those that `clicks` alone has ask for it, and who names a task gets that.
+        keys: The keys that the caller changes; those that `clicks` alone has ask for it, and a task is heeded.
         opening: What `open_recipe` takes.
 
     Raises:

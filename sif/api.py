@@ -8,11 +8,13 @@ from sif.errors import DataError
 from sif.host import TemporaryFolder, shielded
 from sif.problems import open_recipe, problem_of
 from sif.problems import problem as problem_named
+from sif.problems.suited import open_suited
 from sif.recipes import BaseRecipe, changes_of, load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain, score
+from sif.runs.engine import execute
 from sif.runs.rank import rank_run
-from sif.studies import execute
+from sif.studies import conduct
 
 __all__ = ["execute", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
 
@@ -22,13 +24,14 @@ def search(
     data: Any = None,
     strategy: Any = None,
     *,
-    recipe: str | Path | BaseRecipe = "ratings",
+    recipe: str | Path | BaseRecipe | None = None,
     budget: str = "",
     settings: Mapping[str, Any] | None = None,
     problem: Any = None,
     operations: Sequence[Any] | None = None,
     encodings: Sequence[Any] | None = None,
     reader: Any = None,
+    feedback: str = "",
     titles: str | Path | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
@@ -42,7 +45,7 @@ def search(
             recipe's own.
         strategy: instead of the recipe's: a name, `package.module:object`, or a strategy of your own (an object, or
             what makes one).
-        recipe: a name, a file, or a recipe.
+        recipe: a name, a file, or a recipe; None: `ratings` of a table of ratings, else `clicks`.
         budget: of recipes that have budgets: `smoke`, `quick` or `full`.
         settings: overrides the recipe by dotted key (`{"search.epochs": 5}`) or table (`{"search": {"epochs": 5}}`);
             numbers may be numpy's or torch's.
@@ -50,6 +53,8 @@ def search(
         operations: instead of the recipe's (of a normal cell, where there are two): names, and operations of your own.
         encodings: of the wide space, instead of the recipe's: names, and encodings of your own.
         reader: what makes a frame of `data`, where nothing here can (`sif.datasets.readers.Reader`, or its name).
+        feedback: what the values of a table are, where sif takes them for something else: `ratings`, `counts`,
+            `clicks`, `impressions` or `signed`.
         titles: a table of item ids and titles, for what `recommend` shows.
         seed: instead of the recipe's.
         out: the run directory to make. Without it the run lies in a temporary folder that lives as long as the
@@ -65,24 +70,28 @@ def search(
         RecipeError: the recipe has problems; before anything is written.
     """
     named = {"task": problem, "reader": reader, "titles": None if titles is None else str(titles)}
+    named |= {"feedback": feedback or None}
     named |= {"space.operations": operations, "space.encodings": encodings}
     given = {key: value for key, value in named.items() if value is not None}
     changes = changes_of({**(settings or {}), **given}, strategy, seed)
-    if isinstance(recipe, BaseRecipe):
-        if changes or budget:
-            raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")
-        resolved = recipe
+    if isinstance(recipe, BaseRecipe) and (changes or budget):
+        raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")
+    on_disk = isinstance(data, str | Path)
+    update = {} if data is None else {"dataset": str(data) if on_disk else ""}
+
+    def make(given: str | Path | BaseRecipe) -> Any:
+        loaded = given if isinstance(given, BaseRecipe) else load_recipe(given, changes, budget)
+        return loaded.model_copy(update=update)
+
+    opening: dict[str, Any] = {"source": None if on_disk else data, "device": device, "root": root}
+    if recipe is None:
+        instance = open_suited(make, [change.key for change in changes], **opening)
     else:
-        resolved = load_recipe(recipe, changes, budget)
-    if isinstance(data, str | Path):
-        resolved, data = resolved.model_copy(update={"dataset": str(data)}), None
-    elif data is not None:
-        resolved = resolved.model_copy(update={"dataset": ""})
-    instance = open_recipe(resolved, source=data, device=device, root=root)
+        instance = open_recipe(make(recipe), **opening)
     keep = TemporaryFolder() if out is None else None
     directory = RunDirectory.create(keep.path if keep is not None else Path(out or ""), instance.name)
-    execute(instance, directory)
-    return problem_of(resolved).run(directory, keep)
+    conduct(instance, directory)
+    return problem_of(instance.recipe).run(directory, keep)
 
 
 def load(path: str | Path) -> Any:

@@ -22,6 +22,7 @@ from sif.operations.tables import FoldedSide
 from sif.problems import problem_of
 from sif.problems.data import prepare
 from sif.problems.recipes import Recipe, load_rating_recipe
+from sif.problems.suited import RANKED, RATED
 from sif.problems.threads import threads_for
 from sif.recipes import changes_of
 from sif.serve.asked import asked_rows, count_of, matrix_of, numbers_of
@@ -43,8 +44,8 @@ class Recommender:
     """Search, train and recommend, with the signatures of `implicit`.
 
     `fit(user_items)` searches the interaction function on a part held out of `user_items`, then trains it on
-    all of it. Ratings that differ are predicted as they are; a matrix of equal values (clicks) is implicit feedback,
-    and ranked.
+    all of it. Ratings are predicted as they are; every other feedback (clicks, counts) is ranked. What the values are,
+    `notes` say.
     """
 
     def __init__(
@@ -54,14 +55,17 @@ class Recommender:
         seed: int = 0,
         device: str = "auto",
         cold_items: bool = True,
+        feedback: str = "",
     ) -> None:
-        """Take a recipe by name, file or value (None: `ratings`, or `clicks` where all values are equal).
+        """Take a recipe by name, file or value (None: `ratings` of a matrix of ratings, else `clicks`).
 
         `cold_items`: whether `recommend` ranks items that training never met (`cold`) with the others.
+        `feedback`: what the values are (`sif.search`), where sif takes them for something else.
         """
         drawn = load_rating_recipe("ratings", changes_of(None, None, seed)).seed
         loaded = recipe if isinstance(recipe, Recipe) else load_rating_recipe(recipe or "ratings")
-        self.recipe, self._given = loaded.model_copy(update={"seed": drawn}), recipe is not None
+        own = {"seed": drawn} | ({"feedback": feedback} if feedback else {})
+        self.recipe, self._given = loaded.model_copy(update=own), recipe is not None
         self.device, self.cold_items = device, cold_items
         self._clear()
 
@@ -79,7 +83,8 @@ class Recommender:
     ) -> "Recommender":
         """Search and train on a matrix, and return self.
 
-        Afterwards `notes` say, a sentence each, what reading the matrix found odd or decided.
+        Afterwards `notes` say, a sentence each, whether popularity ranks better on the part held out, what the values
+        are, and what reading the matrix found odd or decided.
 
         Args:
             user_items: CSR float `[users, items]`: ratings, or what was clicked or played.
@@ -96,13 +101,12 @@ class Recommender:
             raise DataError(f"callback is {callback!r}; give a function of epoch, seconds and loss")
         data = read(
             matrix_of(user_items),
-            columns=ColumnNames(**problem_of(self.recipe).weighing(self.recipe)),
+            columns=ColumnNames(**problem_of(self.recipe).weighing(self.recipe), feedback=self.recipe.feedback),
             name="user_items",
         )
-        alike = data.rating is None or float(np.ptp(data.rating)) == 0.0
         if not self._given:
-            chosen = load_rating_recipe("clicks" if alike else "ratings")
-            self.recipe = chosen.model_copy(update={"seed": self.recipe.seed})
+            chosen = load_rating_recipe(RATED if data.feedback.kind == "ratings" else RANKED)
+            self.recipe = chosen.model_copy(update={key: getattr(self.recipe, key) for key in ("seed", "feedback")})
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
         recipe = self.recipe.model_copy(
@@ -127,7 +131,8 @@ class Recommender:
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
         self._take(run.genotype, network, whole.task.objective, whole.task.counts())
-        self.notes = whole.interactions.notes
+        first = problem_of(recipe).sheet(run.result).warning
+        self.notes = (*([first] if first else []), str(data.feedback), *whole.interactions.notes)
         return self
 
     def _take(

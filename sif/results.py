@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["FOUND", "SCHEMA_VERSION", "Metrics", "Result", "Row", "Seconds", "StrictModel"]
-__all__ += ["hardware", "peak_memory_mb", "upgraded", "versions"]
+__all__ += ["hardware", "notes_of", "peak_memory_mb", "upgraded", "versions"]
 
 SCHEMA_VERSION = 2
 FOUND = "found"
@@ -98,6 +98,13 @@ class Result(StrictModel):
     study: dict[str, Any] | None = None
     versions: dict[str, str]
     hardware: dict[str, Any]
+
+
+def notes_of(result: Mapping[str, Any]) -> list[str]:
+    """Return what the feedback is (in results that say so), and what reading and cutting the data found odd."""
+    parts = [result.get(part) or {} for part in ("dataset", "split")]
+    told = [parts[0]["feedback"]["told"]] if "feedback" in parts[0] else []
+    return told + [note for part in parts for note in part.get("notes", ())]
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sif.checkpoint import write_atomically
 from sif.errors import RunError
 from sif.host import TemporaryFolder
 from sif.lock import LOCK, alone
-from sif.results import SCHEMA_VERSION, upgraded
+from sif.results import SCHEMA_VERSION, notes_of, upgraded
 from sif.toml import dump_toml
 
 __all__ = ["FinishedRun", "RunDirectory"]
@@ -160,8 +160,7 @@ class FinishedRun:
     @property
     def notes(self) -> tuple[str, ...]:
         """What reading and cutting the data found odd, or decided, one sentence each; the command line prints them."""
-        parts = (self.result.get(part) or {} for part in ("dataset", "split"))
-        return tuple(note for part in parts for note in part.get("notes", ()))
+        return tuple(notes_of(self.result))
 
     def save(self, path: str | Path) -> Path:
         """Copy the run directory to `path`, which must not exist."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-__all__ = ["Categorical", "Float", "SettingsSpace"]
+__all__ = ["Between", "OneOf", "SettingsSpace"]
 
 
 @dataclass(frozen=True)
-class Float:
+class Between:
     """A number between two, drawn evenly, or evenly in its logarithm.
 
     Attributes:
@@ -44,7 +44,7 @@ class Float:
 
 
 @dataclass(frozen=True)
-class Categorical:
+class OneOf:
     """One of some values; neighbours in the list are near.
 
     Attributes:
@@ -69,5 +69,5 @@ class Categorical:
         return beside[int(torch.randint(len(beside), (), generator=generator))]
 
 
-SettingsSpace = Mapping[str, Float | Categorical]
+SettingsSpace = Mapping[str, Between | OneOf]
 """Dotted key of a recipe -> what may stand there."""

@@ -34,6 +34,7 @@ class Table:
 class Sheet:
     """A result as people read it.
 
+    - `warning`: what is better than what is handed over, as the first line; "" where nothing is.
     - `facts`: what was searched, on what; `found`: the best architecture as text.
     - `table`: the comparison, best first; `explained`: how its figures are to be read.
     - `remarks`: what a reader should not miss; `cost`: seconds and memory; `next`: the command to type next.
@@ -48,3 +49,4 @@ class Sheet:
     cost: str
     next: str
     notes: tuple[str, ...] = field(default=())
+    warning: str = ""

@@ -104,7 +104,7 @@ def describe_dataset(
     source: str,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="columns.ROLE=NAME", help="Name a column: columns.user=reader, columns.item=2."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Name a column, columns.user=reader, or say feedback=counts."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -136,6 +136,8 @@ def describe_dataset(
         return
     lines = []
     for key, value in facts.items():
+        if isinstance(value, dict) and "told" in value:
+            value = value["told"].removeprefix(f"{key}: ")
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         elif isinstance(value, list):
@@ -150,6 +152,8 @@ def _column(change: str) -> tuple[str, str]:
 
     key, sign, name = change.partition("=")
     table, _, role = key.strip().partition(".")
+    if (key.strip(), sign) == ("feedback", "="):
+        return "feedback", name.strip().strip("\"'")
     roles = (*ROLES, "header")
     if not sign or table != "columns" or role not in roles:
         raise DataError(f"--set {change} names no column\n  Give columns.ROLE=NAME; roles are {', '.join(roles)}.")

@@ -17,7 +17,14 @@ def note_additive() -> None:
 
 
 def print_ranking(ranked: dict[str, Any]) -> None:
-    """Print what `rank_run` returned: for each part and k the model beside popularity."""
+    """Print what `rank_run` returned: for each part and k the model beside popularity, and first where that wins."""
+    for part, k in [(part, k) for part, told in ranked["parts"].items() if told is not None for k in ranked["k"]]:
+        model, popularity = (ranked["parts"][part][name][f"ndcg@{k}"] for name in ("model", "popularity"))
+        if model <= popularity:
+            note(
+                f"on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}"
+                + ("; it was trained to predict ratings, not to rank" if not problem(ranked["task"]).ranks else "")
+            )
     lines = []
     for part, told in ranked["parts"].items():
         if told is None:
@@ -33,10 +40,3 @@ def print_ranking(ranked: dict[str, Any]) -> None:
     console.print(f"full catalogue of {ranked['items']} items, {what}; users {users}")
     if ranked["additive"]:
         note_additive()
-    for part, k in [(part, k) for part, told in ranked["parts"].items() if told is not None for k in ranked["k"]]:
-        model, popularity = (ranked["parts"][part][name][f"ndcg@{k}"] for name in ("model", "popularity"))
-        if model <= popularity:
-            note(
-                f"on {part}, popularity ranks no worse: ndcg@{k} {popularity:.4f}, the model {model:.4f}"
-                + ("; it was trained to predict ratings, not to rank" if not problem(ranked["task"]).ranks else "")
-            )

@@ -11,6 +11,7 @@ from sif.cli.progress import TerminalProgress
 from sif.cli.ranking import print_ranking
 from sif.cli.tables import print_table
 from sif.errors import RunError
+from sif.run_directory import RunDirectory
 from sif.sheet import Line, Table
 
 __all__ = ["evaluate", "train"]
@@ -93,7 +94,10 @@ def evaluate(
         return
     parts = {part: scored[part] for part in ("valid", "test") if scored[part] is not None}
     names = list(next(iter(parts.values()), {}))
-    rows = (Line((part, *(f"{values[name]:.4f}" for name in names))) for part, values in parts.items())
+    popularity = RunDirectory.open(run).result()["rows"].get("popularity", {})  # beside every ranking
+    told = {part: (values, bool(popularity)) for part, values in parts.items()}
+    told |= {f"{part}, popularity": (popularity[part], False) for part in parts if popularity}
+    rows = (Line((part, *(f"{values[name]:.4f}" for name in names)), best) for part, (values, best) in told.items())
     print_table(Table(("part", *names), tuple(rows)))
     costs = (f"{key.replace('multiply_adds', 'multiply-adds')} {scored[key]:,}" for key in list(scored)[3:])
     console.print("   ".join(costs))

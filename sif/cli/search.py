@@ -15,13 +15,12 @@ from sif.cli.words import data_names, note_two_meanings
 from sif.datasets import is_path
 from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
+from sif.problems.suited import open_suited
 from sif.recipes import load_recipe, recipe_names
 from sif.run_directory import RunDirectory
-from sif.studies import execute
+from sif.studies import conduct
 
 __all__ = ["search"]
-
-GENERIC = "ratings"
 
 
 @guarded
@@ -35,6 +34,9 @@ def search(
     titles: Annotated[str, typer.Option(help="A table of item ids and titles, for what is recommended.")] = "",
     recipe: Annotated[str, typer.Option(help="A recipe file, or the name of one.")] = "",
     strategy: Annotated[str, typer.Option(help="Search strategy, by name.")] = "",
+    feedback: Annotated[
+        str, typer.Option(help="What the values are: ratings, counts, clicks, impressions, signed.")
+    ] = "",
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value.")
     ] = None,
@@ -47,28 +49,40 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json in one line instead of tables.")] = False,
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
+    opening: dict[str, Any] = {"device": device, "root": data_root()}
     if resume is not None:
-        others = (target, data, valid, test, titles, recipe, strategy, changes, out, seed is not None, budget, table)
+        words = (target, data, valid, test, titles, recipe, strategy, feedback, budget, table)
+        others = (*words, changes, out, seed is not None)
         directory, resolved = _reopened(resume, any(others))
+        instance = open_recipe(resolved, **opening)
     else:
         overrides = list(changes or [])
         if strategy:
             overrides.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
         if seed is not None:
             overrides.append(f"seed={seed}")
+        if feedback:
+            overrides.append(f"feedback={json.dumps(feedback, ensure_ascii=False)}")
         if titles:
             overrides.append(f"titles={json.dumps(titles, ensure_ascii=False)}")
         if table:
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
         if not as_json:
             note_two_meanings(data or target)
-        resolved = _resolve(target, data, recipe, {"valid": valid, "test": test}, overrides, budget)
-        directory = None
-    instance = open_recipe(resolved, device=device, root=data_root())
+        parts = {"valid": valid, "test": test}
+
+        def make(base: str) -> Any:
+            return _resolve(target, data, base, parts, overrides, budget)
+
+        base, directory = _base(target, data, recipe), None
+        if base:
+            instance = open_recipe(make(base), **opening)
+        else:
+            instance = open_suited(make, [each.partition("=")[0].strip() for each in overrides], **opening)
+    made = directory or RunDirectory.create(out, instance.name)
     for each in () if as_json else instance.notes:
         note(each)
-    made = directory or RunDirectory.create(out, instance.name)
-    _to_the_end(made, lambda progress: execute(instance, made, progress=progress))
+    _to_the_end(made, lambda progress: conduct(instance, made, progress=progress))
     made.clear()
     result = made.result()
     if as_json:
@@ -91,16 +105,24 @@ def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, Any]:
     return directory, load_recipe(directory.path / "recipe.toml")
 
 
-def _resolve(target: str, data: str, recipe: str, parts: dict[str, str], overrides: list[str], budget: str) -> Any:
-    """Return the recipe that the arguments name; TASK is a recipe, a data set or a file."""
+def _base(target: str, data: str, recipe: str) -> str:
+    """Return the name of the recipe that the arguments name; "" where the data are to decide."""
     if not target and not recipe and not data:
         raise RecipeError(f"nothing to search: give a recipe ({', '.join(recipe_names())}) or a file of ratings")
     if target.endswith(".toml"):
         raise RecipeError(f"{target} is a recipe, not data; give it as --recipe {target}")
-    named = target in recipe_names() and not Path(target).exists()
-    base = recipe or (target if named else GENERIC)
+    return recipe or (target if _is_recipe(target) else "")
+
+
+def _is_recipe(target: str) -> bool:
+    return target in recipe_names() and not Path(target).exists()
+
+
+def _resolve(target: str, data: str, base: str, parts: dict[str, str], overrides: list[str], budget: str) -> Any:
+    """Return a recipe on the data that the arguments name; TASK is a recipe, a data set or a file."""
+    named = _is_recipe(target)
     resolved = load_recipe(base, overrides, budget)
-    source = data or ("" if named and not recipe else target)
+    source = data or ("" if named and base == target else target)
     if target and data and not named:
         raise RecipeError(f"two sources of data: {target} and --data {data}; give one")
     if any(parts.values()) and not (source or resolved.dataset):

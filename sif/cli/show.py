@@ -14,6 +14,8 @@ __all__ = ["print_result"]
 def print_result(result: dict[str, Any], run: Path) -> None:
     """Print what a run found, the comparison, where the run is and what to do next."""
     sheet = problem(result["task"]).sheet(result)
+    if sheet.warning:
+        remark(sheet.warning)
     console.print(sheet.facts)
     console.print(f"\nfound   {sheet.found}\n", style="bold")
     print_table(sheet.table)

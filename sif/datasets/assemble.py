@@ -1,6 +1,7 @@
 """From raw tables to checked interactions: the stated rules on missing values, numbers, times and duplicates."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sif.datasets.columns import ColumnNames
-from sif.datasets.feedback import met, weighed
+from sif.datasets.feedback import Feedback, feedback_of, met, weighed
 from sif.datasets.ids import Ids, ids_from_text, one_form, typed_ids
 from sif.datasets.interactions import Interactions, added_up, dropped_note, last_of_each
 from sif.datasets.table import SHOWN, RawTable
@@ -62,13 +63,14 @@ def assemble(
         del ids
     ratings, weights = ([_numbers(problem, role) for problem in problems] for role in ("rating", "weight"))
     times = _joined([_timestamp(problem, said) for problem, said in zip(problems, notes, strict=True)])
-    for problem, said in zip(problems, notes, strict=True):
+    for problem in problems:
         if problem.total:
             raise problem.table.origin.fail(problem.listed, problem.total)
-        if "rating" not in problem.table.roles:
-            said.append("no rating column: read as implicit feedback")
+    feedback = _feedback(problems, ratings, weights, columns)
     held |= {"timestamp": times, "rating": _joined(ratings), "weight": _joined(weights)}
     held["label"] = np.repeat(np.arange(len(tables), dtype=np.int8), lengths)
+    if columns.weight is True and feedback.kind == "counts" and held["weight"] is None and held["rating"] is not None:
+        held["weight"] = held["rating"].copy()
     del ratings, weights, times
     for role, rule, wanted in (("rating", met, columns.only_met), ("weight", weighed, True)):
         if held[role] is not None and wanted:
@@ -93,6 +95,7 @@ def assemble(
         name=name,
         source=source,
         notes=tuple(dict.fromkeys(remarks)),
+        feedback=feedback,
     )
     return made, label
 
@@ -192,6 +195,27 @@ def _numbers(problems: _Problems, role: str) -> NDArray[np.float32] | None:
     bad = numbers.is_null() | ~numbers.is_finite().fill_null(True)
     problems.add(bad, lambda row: number_problem(cell_of(raw, row), problems.table.origin.unit, role))
     return numbers.to_numpy(writable=True).astype(np.float32, copy=False)
+
+
+def _feedback(
+    problems: list[_Problems],
+    ratings: list[NDArray[np.float32] | None],
+    weights: list[NDArray[np.float32] | None],
+    columns: ColumnNames,
+) -> Feedback:
+    """What all rows of the tables say, those of 0 or less too; counts that are not used may have any values."""
+    values = _joined(ratings)
+    if values is None:
+        values = _joined(weights)
+    if values is None and all("counted" in problem.table.roles for problem in problems):
+        numbers = [numbers_in(problem.table.column("counted")) for problem in problems]
+        known = pl.concat([column.alias("counted") for column in numbers]).drop_nulls()
+        values = known.filter(known.is_finite()).to_numpy()
+    if values is not None:
+        return feedback_of(values, problems[0].table.valued, columns.feedback or None)
+    table, told = problems[0].table, feedback_of(None, said=columns.feedback or None)
+    doubt = columns.rating is None and not columns.feedback and len(table.names) > len(table.roles)
+    return replace(told, sure=not doubt)  # one of the other columns may be values under a name of its own
 
 
 def _encode(columns: list[pl.Series], role: str, notes: list[str]) -> tuple[IntArray, Vocabulary]:

@@ -4,9 +4,9 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
-from nasp_core.errors import nearest
+from nasp_core.errors import did_you_mean, nearest
 from sif.errors import DataError
 
 __all__ = ["ColumnNames", "recognise"]
@@ -14,6 +14,8 @@ __all__ = ["ColumnNames", "recognise"]
 ROLES = ("user", "item", "rating", "timestamp", "context", "weight")
 ASKED = ("context", "weight")  # looked for where the caller says so, and noted else
 Door = Literal["text", "parquet", "frame"]
+FeedbackKind = Literal["ratings", "counts", "clicks", "impressions", "signed"]
+SaidFeedback = Literal[FeedbackKind, ""]
 
 REST = "..."  # after a position: all columns from there on
 _PIVOT = (
@@ -69,8 +71,9 @@ class ColumnNames:
     repeated pairs added up. With `repeats` each row weighs 1 where no column is a weight.
     With `only_met` rows rated 0 or less are left out before repeated pairs are: a later impression undoes no click.
     `header` says whether the first line of a text file names the columns; None decides by that line (docs/data.md).
+    `feedback` says what the values are; None or "" tells by the values (`sif.datasets.feedback`).
 
-    Raises DataError for a `header` that is neither true, false, "yes" nor "no".
+    Raises DataError for a `header` that is neither true, false, "yes" nor "no", and for a `feedback` there is not.
     """
 
     user: str | None = None
@@ -82,6 +85,7 @@ class ColumnNames:
     only_met: bool = False
     weight: str | bool | None = None
     repeats: bool = False
+    feedback: SaidFeedback | None = None
 
     def __post_init__(self) -> None:
         for role in ROLES:
@@ -93,6 +97,10 @@ class ColumnNames:
             if said is None:
                 raise DataError(f'header = "{self.header}" is neither yes nor no\n  Give yes or no.')
             object.__setattr__(self, "header", said)
+        kinds = get_args(FeedbackKind)
+        if self.feedback and self.feedback not in kinds:
+            hint = did_you_mean(str(self.feedback), kinds, "Did you mean {}? ")
+            raise DataError(f"feedback = {self.feedback!r} is not known\n  {hint}There are: {', '.join(kinds)}.")
 
     def given(self) -> dict[str, str]:
         """Return role -> name for the names that were given and are in use."""
@@ -135,7 +143,11 @@ def recognise(
     for role in ROLES:
         if role in given:
             _find(role, given[role], known, found, fix, problems)
+        elif role == "rating" and columns.feedback == "clicks":
+            continue
         elif role in ASKED and getattr(columns, role) is None:
+            if role == "weight":
+                _look(found, known, columns)
             notes += [_unused(role, name) for name in names if _worth_a_note(role, name, found, columns)]
         elif getattr(columns, role) in (None, True):
             _choose(role, known, found, fix, notes, problems)
@@ -152,6 +164,16 @@ def recognise(
         advice = naming(_example(names, columns, found, fix, door), door != "frame")
         raise DataError("\n  ".join([f"{where}: the columns are {_shown(names)}", *problems, *advice]))
     return found, notes
+
+
+def _look(found: dict[str, int], names: Sequence[str], columns: ColumnNames) -> None:
+    """Find the counts that say what the feedback is, `counted`, where nothing is rated and no weight is asked for."""
+    if "rating" in found or columns.feedback == "clicks":
+        return
+    places = {normal(name): place for place, name in reversed(list(enumerate(names))) if place not in found.values()}
+    place = next((places[spelling] for spelling in _SPELLINGS["weight"] if spelling in places), None)
+    if place is not None:
+        found["counted" if columns.feedback in (None, "", "counts") else "rating"] = place
 
 
 def _worth_a_note(role: str, name: str, found: dict[str, int], columns: ColumnNames) -> bool:
@@ -241,6 +263,12 @@ def recognised(names: Sequence[str]) -> int:
     """Return how many of user and item these column names give away; 2 is a header."""
     known = {normal(name) for name in names}
     return sum(bool(known & set(_SPELLINGS[role])) for role in ("user", "item"))
+
+
+def valued(names: Sequence[str], found: dict[str, int]) -> str:
+    """Return the name of the column that says what the feedback is; "" where there is none."""
+    places = (found.get(role) for role in ("rating", "counted", "weight"))
+    return next((plain(names[place]) for place in places if place is not None), "")
 
 
 def naming(names: dict[str, str], file: bool, head: str = "Name columns so") -> list[str]:

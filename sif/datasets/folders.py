@@ -137,7 +137,9 @@ def read_part_files(
     origin = Origin(str(source), tables[0].origin.unit, partial(_places, tables))
     notes = [f"{len(files)} part files read", *(note for table in tables for note in table.notes)]
     roles = (*tables[0].roles, *of_key)
-    return RawTable(roles, column, origin, tables[0].text, tuple(dict.fromkeys(notes)), rows, tables[0].names)
+    return RawTable(
+        roles, column, origin, tables[0].text, tuple(dict.fromkeys(notes)), rows, tables[0].names, tables[0].valued
+    )
 
 
 def _keys(path: Path) -> dict[str, str | None]:

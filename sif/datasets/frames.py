@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from sif.datasets.columns import ColumnNames, recognise
+from sif.datasets.columns import ColumnNames, recognise, valued
 from sif.datasets.content import Content
 from sif.datasets.ids import objects
 from sif.datasets.interactions import Interactions
@@ -36,7 +36,11 @@ def refuse_series(source: object) -> None:
 def from_polars(frame: pl.DataFrame, columns: ColumnNames | None, name: str = "polars frame") -> RawTable:
     """Pick the columns that matter from a polars frame; rows in errors count from 0."""
     found, notes = recognise(frame.columns, columns, name)
-    return RawTable(tuple(found), lambda role: frame.to_series(found[role]), Origin(name), False, tuple(notes))
+    value = valued(frame.columns, found)
+    names = tuple(frame.columns)
+    return RawTable(
+        tuple(found), lambda role: frame.to_series(found[role]), Origin(name), False, tuple(notes), None, names, value
+    )
 
 
 def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas frame") -> RawTable:
@@ -53,7 +57,8 @@ def from_pandas(frame: Any, columns: ColumnNames | None, name: str = "pandas fra
     def column(role: str) -> pl.Series:
         return _pandas_series(frame.iloc[:, found[role]], names[found[role]])
 
-    return RawTable(tuple(found), column, Origin(name), False, tuple(notes))
+    value = valued(names, found)
+    return RawTable(tuple(found), column, Origin(name), False, tuple(notes), None, tuple(names), value)
 
 
 def _pandas_series(series: Any, name: str) -> pl.Series:
@@ -80,7 +85,8 @@ def read_parquet(content: Content, columns: ColumnNames | None = None) -> RawTab
     def column(role: str) -> pl.Series:
         return _parquet(path, lambda: pl.read_parquet(content.source(), columns=[names[found[role]]]).to_series())
 
-    return RawTable(tuple(found), column, Origin(str(path)), False, tuple(notes), None, tuple(names))
+    value = valued(names, found)
+    return RawTable(tuple(found), column, Origin(str(path)), False, tuple(notes), None, tuple(names), value)
 
 
 def _parquet(path: Path, load: Callable[[], T]) -> T:

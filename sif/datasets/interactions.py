@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sif.datasets.feedback import UNSEEN, Feedback, feedback_of
 from sif.datasets.vocabulary import Vocabulary
 from sif.errors import DataError
 
@@ -27,6 +28,7 @@ class Interactions:
     Shapes: user, item int64 [n] in 0..n_users-1 and 0..n_items-1; rating float32 [n], or None for implicit feedback;
     timestamp int64 or float64 [n] in seconds since 1970 (UTC), or None; context int64 [n] into `contexts`, or None.
     weight float32 [n], finite and above 0: how much each was met (plays, purchases), or None.
+    `feedback` says what ratings or weights are; where it is not given, by their values.
     `notes` are the rules that reading applied, one sentence each. Raises DataError where lengths or numbers disagree.
     """
 
@@ -42,6 +44,7 @@ class Interactions:
     source: str = "memory"
     notes: tuple[str, ...] = ()
     weight: NDArray[np.float32] | None = None
+    feedback: Feedback = UNSEEN
 
     def __post_init__(self) -> None:
         for column in ("item", "rating", "timestamp", "context", "weight"):
@@ -55,6 +58,9 @@ class Interactions:
         for column, codes, vocabulary in self._coded():
             if len(codes) and not (int(codes.min()) >= 0 and int(codes.max()) < len(vocabulary)):
                 raise DataError(f"{self.name}: {column} holds numbers outside 0..{len(vocabulary) - 1}")
+        if self.feedback is UNSEEN:
+            values = self.weight if self.rating is None else self.rating
+            object.__setattr__(self, "feedback", feedback_of(values))
 
     def _coded(self) -> list[tuple[str, IntArray, Vocabulary]]:
         coded = [("user", self.user, self.users), ("item", self.item, self.items)]
@@ -104,6 +110,7 @@ class Interactions:
             "rating": None if self.rating is None else _scale(self.rating),
             "dates": None,
             "contexts": None if self.contexts is None else len(self.contexts),
+            "feedback": self.feedback.describe(),
             "notes": list(self.notes),
         }
         if self.weight is not None:
@@ -215,6 +222,7 @@ class Interactions:
             source=name,
             notes=tuple(notes),
             weight=weights,
+            feedback=feedback_of(None if values.dtype == bool else rating),
         )
 
 

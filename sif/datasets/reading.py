@@ -13,6 +13,7 @@ from sif.datasets.catalogue import entries, entry_at, find, wrong_kind
 from sif.datasets.columns import ColumnNames, short
 from sif.datasets.content import Content, load_content
 from sif.datasets.entries import Entry, RatingsEntry
+from sif.datasets.feedback import taken_as
 from sif.datasets.files import fetch, ratings_file
 from sif.datasets.folders import is_glob, part_files, read_part_files
 from sif.datasets.frames import from_pandas, from_polars, is_pandas, read_parquet, refuse_series, to_frame
@@ -43,7 +44,7 @@ def read(
             lines of a user and its items, compressed or not; Parquet; .npz of scipy.sparse; a folder or glob of part
             files; a MovieLens folder), a pandas or polars frame or another that Arrow knows, a scipy sparse matrix, the
             name of a catalogued data set (when no file has it; fetched if need be), or Interactions, which come back as
-            they are.
+            they are (or with `columns.feedback`).
         columns: Which columns are what; None: by their names.
         name: What messages and results call it; None: after the source.
         root: Folder of data sets; None: `data_root()`.
@@ -55,7 +56,7 @@ def read(
             columns; with file, line and fix.
     """
     if isinstance(source, Interactions):
-        return source
+        return taken_as(source, columns.feedback or None) if columns else source
     found, entry = _load(source, columns, root, name, reader)
     if isinstance(found, Interactions):
         return check_size(found)
@@ -124,9 +125,10 @@ def _load(
 def _of_matrix(matrix: Any, columns: ColumnNames | None, name: str) -> Interactions:
     """The values are weights where a weight is asked for, whatever its name."""
     asked = columns or ColumnNames()
-    return Interactions.from_csr(
+    made = Interactions.from_csr(
         matrix, name=name, weight="values" if asked.weight else "repeats" if asked.repeats else None
     )
+    return taken_as(made, asked.feedback or None)
 
 
 def _of_frame(source: Any, columns: ColumnNames | None, name: str | None = None) -> RawTable | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from sif.datasets.columns import ColumnNames, recognise, short
+from sif.datasets.columns import ColumnNames, recognise, short, valued
 from sif.datasets.content import Content
 from sif.datasets.table import LinePlace, Origin, RawTable, listing
 from sif.errors import DataError
@@ -42,11 +42,14 @@ def read_records(content: Content, columns: ColumnNames | None = None) -> RawTab
     for _, record in _records(content, lines):
         for key, column in keys:
             column.append(record.get(key))
+    if "counted" in cells:  # nothing hangs on it, so that it may hold anything
+        cells["counted"] = [value if type(value) in (int, float, str) else None for value in cells["counted"]]
     problems = [problem for role, column in cells.items() for problem in _problems(role, column)]
     if problems:
         raise origin.fail(problems, len(problems))
     made = {role: _series(list(names)[found[role]], column) for role, column in cells.items()}
-    return RawTable(tuple(found), made.__getitem__, origin, False, tuple(notes), None, tuple(names))
+    value = valued(list(names), found)
+    return RawTable(tuple(found), made.__getitem__, origin, False, tuple(notes), None, tuple(names), value)
 
 
 def _records(content: Content, lines: bool) -> Iterator[tuple[int, dict[str, Any]]]:

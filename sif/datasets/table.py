@@ -50,9 +50,11 @@ class Origin:
 class RawTable:
     """Raw columns named user, item, rating, timestamp, context, weight (`roles` are those present), with their origin.
 
+    A column `counted` says what the feedback is, and nothing else; `valued` is the name of the rating, or of this one.
+
     `column(role)` gives one, and may read it only then: who asks for one after another holds one at a time. `rows` are
     the numbers of the rows in the source where these are not 0, 1, 2, ... `text` says that every column still is what
-    stood in a text file, so that types are yet to be found. `names` are those of all columns, where a file has them.
+    stood in a text file, so that types are yet to be found. `names` are those of all columns, where they have some.
     """
 
     roles: tuple[str, ...]
@@ -62,6 +64,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     rows: pl.Series | None = None
     names: tuple[str, ...] = ()
+    valued: str = ""
 
     def numbers(self, places: pl.Series) -> list[int]:
         """Return where rows (their places in the columns) stand in the source."""

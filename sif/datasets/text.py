@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sif.datasets.columns import ColumnNames, naming, recognise, short
+from sif.datasets.columns import ColumnNames, naming, recognise, short, valued
 from sif.datasets.content import BROKEN, Content, load_content
 from sif.datasets.layout import DELIMITERS, LISTS, Layout, fields_of, positions, recognise_layout
 from sif.datasets.table import SHOWN, LinePlace, Origin, RawTable, listing
@@ -61,7 +61,9 @@ def read_text(source: Content | Path, columns: ColumnNames | None = None, layout
     frame = frame.with_row_index("row")
     if blank.any():
         frame = frame.filter(~blank)
-    return RawTable(tuple(found), frame.get_column, origin, True, (*layout.notes, *notes), frame["row"], layout.names)
+    said, names = (*layout.notes, *notes), layout.names
+    value = valued(names, found) if layout.header else ""
+    return RawTable(tuple(found), frame.get_column, origin, True, said, frame["row"], names, value)
 
 
 def _read_lists(content: Content, layout: Layout, places: tuple[int, int]) -> RawTable:

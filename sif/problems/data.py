@@ -78,7 +78,7 @@ def _interactions(recipe: Recipe, own: Any, dataset: Any, root: Path | None) -> 
     asked, unused = own.weighing(recipe), given.get("weight")
     if unused and "weight" not in asked:
         given["weight"] = ""
-    columns = ColumnNames(**(asked | given), only_met=own.only_met(recipe))
+    columns = ColumnNames(**(asked | given), only_met=own.only_met(recipe), feedback=recipe.feedback)
     if recipe.valid or recipe.test:
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         found: tuple[Interactions, Split | None] = read_parts(
@@ -87,6 +87,8 @@ def _interactions(recipe: Recipe, own: Any, dataset: Any, root: Path | None) -> 
     else:
         found = read(dataset, columns=columns, root=root, reader=recipe.reader or None), None
     weight = found[0].weight if asked else None
+    if not asked and own.ranks and found[0].feedback.kind == "counts" and found[0].rating is not None:
+        notes.append("each pair counts once, however large; to rank with confidence: --set ranking.weight=confidence")
     if "weight" not in asked and (unused := unused or (weight is not found[0].weight and "weight")):
         notes.append(f'"{unused}" is not used as weight: {own.unweighed}')
     if weight is not None and len(weight) and weight.min() == weight.max():

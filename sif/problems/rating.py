@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,8 +15,9 @@ from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe, WideRecipe
 from sif.problems.table_problem import TableProblem
 from sif.problems.table_sheet import SheetColumn
+from sif.problems.tables import TableInstance
 from sif.recipes.base import BaseRecipe
-from sif.settings_space import Categorical, Float, SettingsSpace
+from sif.settings_space import Between, OneOf, SettingsSpace
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RatingTask
 
@@ -59,12 +61,12 @@ class RatingProblem(TableProblem):
     )
 
     settings_space: ClassVar[SettingsSpace] = {
-        "space.l2": Float(0.003, 0.3, log=True),
-        "space.bias_l2": Float(0.003, 0.1, log=True),
-        "space.l2_frequency": Categorical((0.0, 0.5, 1.0), ordered=True),
-        "space.history_power": Categorical((0.5, 1.0), ordered=True),
-        "space.embedding_dim": Categorical((8, 16, 32, 64), ordered=True),
-        "train.optimiser.learning_rate": Float(0.001, 0.02, log=True),
+        "space.l2": Between(0.003, 0.3, log=True),
+        "space.bias_l2": Between(0.003, 0.1, log=True),
+        "space.l2_frequency": OneOf((0.0, 0.5, 1.0), ordered=True),
+        "space.history_power": OneOf((0.5, 1.0), ordered=True),
+        "space.embedding_dim": OneOf((8, 16, 32, 64), ordered=True),
+        "train.optimiser.learning_rate": Between(0.001, 0.02, log=True),
     }
 
     @property
@@ -80,10 +82,14 @@ class RatingProblem(TableProblem):
             interactions: All rows.
 
         Raises:
-            DataError: There are no ratings, or all are equal.
+            NotRatings: There are no ratings, all are equal, or they are counts.
         """
         check_rating_task(interactions)
         return interactions
+
+    def reopen(self, recipe: Recipe, *, device: str = "auto", root: Path | None = None) -> TableInstance:
+        """Open the recipe of a finished run, whose values were taken for ratings; see `Problem.reopen`."""
+        return super().open(recipe.model_copy(update={"feedback": "ratings"}), device=device, root=root)
 
     def make_task(self, recipe: Recipe, interactions: Interactions, cut: Split, device: torch.device) -> RatingTask:
         """Return the task on data that are cut; a problem of your own may have its own."""

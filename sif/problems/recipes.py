@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nasp_core.optimise import Training
+from sif.datasets.columns import SaidFeedback
 from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe
 from sif.recipes.changes import Change
@@ -73,6 +74,7 @@ class Recipe(BaseRecipe):
 
     task: str = "rating"
     reader: str = ""
+    feedback: SaidFeedback = ""
     valid: str = ""
     test: str = ""
     titles: str = ""

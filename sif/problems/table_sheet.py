@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from sif.results import FOUND
+from sif.results import FOUND, notes_of
 from sif.sheet import Line, Sheet, Table
 
 __all__ = ["SheetColumn", "table_sheet"]
@@ -48,14 +48,15 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
         found=f"score = {result['formula']}",
         table=_table(columns, result),
         explained=f"{problem.explained} Models were chosen on validation; the test part was read once for each row.",
-        remarks=tuple(_remarks(problem.close, result)),
+        remarks=tuple(_remarks(result)),
         cost=(
             f"regret against enumeration {regret} ({metric}, validation)   "
             f"search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, rivals {seconds['rivals']:.1f} s, "
             f"peak memory {result['peak_memory_mb']:.0f} MiB"
         ),
         next="sif recommend {run} --user ID -k 10",
-        notes=(*dataset["notes"], *split["notes"]),
+        notes=tuple(notes_of(result)),
+        warning="; ".join(_better(problem.close, result)),
     )
 
 
@@ -77,16 +78,30 @@ def _table(columns: tuple[SheetColumn, ...], result: Mapping[str, Any]) -> Table
     return Table(headings, tuple(rows))
 
 
-def _remarks(close: float, result: Mapping[str, Any]) -> list[str]:
-    """Return what a reader should not miss: a rival that does better on validation, a training cut short."""
+def _better(close: float, result: Mapping[str, Any]) -> list[str]:
+    """Return what does better than what is handed over: the best rival by validation, and popularity by any lead."""
+    rows, metric, sign = result["rows"], result["metric"], -1.0 if result["maximise"] else 1.0
+
+    def lead(name: str, part: str) -> float:
+        rival, found = (float((rows[each][part] or {}).get(metric, math.nan)) for each in (name, FOUND))
+        return sign * (found - rival)
+
+    rivals = [name for name in rows if name != FOUND and not math.isnan(lead(name, "valid"))]
+    best = max(rivals, key=lambda name: lead(name, "valid"), default="")
     sentences = []
-    valid, metric, sign = result["rows"][FOUND]["valid"], result["metric"], -1.0 if result["maximise"] else 1.0
-    if valid is not None:
-        found = valid[metric]
-        rivals = ((name, row["valid"][metric]) for name, row in result["rows"].items() if name != FOUND)
-        name, best = min(rivals, key=lambda entry: sign * entry[1], default=("", found))
-        if sign * (found - best) > close:
-            sentences.append(f"{name} does better than what was found, by {abs(found - best):.4f} on validation")
-    if result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
-        sentences.append(f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs")
+    for name in dict.fromkeys([best, "popularity"]):
+        if name not in rows:
+            continue
+        least = 0.0 if name == "popularity" else close
+        leads = {"validation": lead(name, "valid"), "test": lead(name, "test")}
+        told = [f"by {value:.4f} on {part}" for part, value in leads.items() if value > least]
+        if told:
+            sentences.append(f"{name} does better than what was found, {' and '.join(told)}")
     return sentences
+
+
+def _remarks(result: Mapping[str, Any]) -> list[str]:
+    """Return what a reader should not miss besides: a training cut short."""
+    if result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
+        return [f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs"]
+    return []

@@ -63,7 +63,7 @@ class TableInstance(Instance):
     def __init__(self, recipe: Recipe, data: Prepared) -> None:
         self.recipe, self.data, self.device = recipe, data, data.task.device
         self.name, self.fingerprint = data.interactions.name, data.split.fingerprint
-        self.notes = (*data.interactions.notes, *data.split.notes)
+        self.notes = (str(data.interactions.feedback), *data.interactions.notes, *data.split.notes)
         self.search_task = self.final_task = data.task
         self.settings = recipe.settings()
         self.counts = data.task.counts()
@@ -136,8 +136,10 @@ class TableInstance(Instance):
         return self.recipe.final_training(changes)
 
     def rivals(self) -> dict[str, RivalNetwork]:
-        """Return the baselines of the recipe that exist at its embedding size."""
-        made = {name: baseline_of(self.recipe, name) for name in self.recipe.baselines.names}
+        """Return the baselines of the recipe that exist at its embedding size; beside a ranking, popularity too."""
+        every = "popularity" in baseline_table(self.recipe.asks)  # a ranking always stands beside it
+        names = dict.fromkeys([*self.recipe.baselines.names, *(["popularity"] if every else [])])
+        made = {name: baseline_of(self.recipe, name) for name in names}
         return {name: self._rival(each) for name, each in made.items() if each.fits(self.settings)}
 
     def _rival(self, baseline: Baseline) -> RivalNetwork:

@@ -27,6 +27,7 @@ def report(problem: Problem, result: Mapping[str, Any], trace: Sequence[Mapping[
     remarks = [*sheet.remarks, *retrained_remark(result)]
     body = f"""
 <h1>{html.escape(sheet.title)}</h1>
+{f"<p><strong>{html.escape(sheet.warning)}</strong></p>" if sheet.warning else ""}
 <p>{html.escape(sheet.facts)}. Strategy <code>{html.escape(result["strategy"]["name"])}</code>.
 {html.escape(sheet.cost)}.</p>
 {"".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in remarks)}

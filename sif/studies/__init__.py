@@ -2,6 +2,6 @@
 
 from sif.studies.configuration import Configuration
 from sif.studies.limit import Limit
-from sif.studies.search import execute
+from sif.studies.search import conduct
 
-__all__ = ["Configuration", "Limit", "execute"]
+__all__ = ["Configuration", "Limit", "conduct"]

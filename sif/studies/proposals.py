@@ -14,7 +14,7 @@ from sif.settings_space import SettingsSpace
 from sif.spaces.build import small_space
 from sif.spaces.wide_points import NAMED, named
 from sif.studies.configuration import Configuration
-from sif.studies.trials import Trial
+from sif.studies.trials import StudyTrial
 
 __all__ = ["Neighbours", "point_entry", "portfolio", "ranking_strategy"]
 
@@ -98,7 +98,7 @@ class Neighbours:
         self._settings, self._seed = settings, recipe.seed
         self._own = {key: recipe.value(key) for key in settings}
 
-    def ask(self, number: int, trials: Sequence[Trial], maximise: bool, known: set[str]) -> Configuration:
+    def ask(self, number: int, trials: Sequence[StudyTrial], maximise: bool, known: set[str]) -> Configuration:
         """Return a configuration that is not known yet, where some draws find one.
 
         Args:
@@ -117,9 +117,9 @@ class Neighbours:
                 return made
         return made
 
-    def _parents(self, trials: Sequence[Trial], maximise: bool) -> list[Configuration]:
+    def _parents(self, trials: Sequence[StudyTrial], maximise: bool) -> list[Configuration]:
         """Return the best few: of each configuration its highest fidelity, judged among its like."""
-        best: dict[str, Trial] = {}
+        best: dict[str, StudyTrial] = {}
         for trial in trials:
             if trial.value is not None:
                 best[trial.configuration.key] = trial

@@ -16,11 +16,11 @@ from sif.spaces.wide_points import NAMED
 from sif.studies.limit import NONE, Limit
 from sif.studies.study import Study
 
-__all__ = ["execute"]
+__all__ = ["conduct"]
 
 
 @shielded(draws=True)
-def execute(
+def conduct(
     instance: Instance,
     directory: RunDirectory,
     *,

@@ -17,7 +17,7 @@ from sif.studies.configuration import Configuration
 from sif.studies.limit import Limit
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import Neighbours, point_entry, portfolio, ranking_strategy
-from sif.studies.trials import OutOfTime, Trial, Trials
+from sif.studies.trials import OutOfTime, StudyTrial, Trials
 
 __all__ = ["Study"]
 
@@ -136,7 +136,7 @@ class Study:
 
     # what is trained
 
-    def _train(self, job: _Job) -> Trial:
+    def _train(self, job: _Job) -> StudyTrial:
         seconds = self.limit.seconds
         deadline = None if seconds is None else self._began - self._carried + seconds - self._reserve
         before = time.monotonic()
@@ -169,7 +169,7 @@ class Study:
 
     # what is proposed
 
-    def _at(self, rung: int) -> list[Trial]:
+    def _at(self, rung: int) -> list[StudyTrial]:
         """Return the best first of a rung."""
         sign = -1.0 if self.maximise else 1.0
         there = [trial for trial in self.trials.done if trial.fidelity == _RUNGS[rung] and trial.value is not None]

@@ -19,7 +19,7 @@ from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.configuration import Configuration
 
-__all__ = ["OutOfTime", "Trial", "Trials", "at_fidelity"]
+__all__ = ["OutOfTime", "StudyTrial", "Trials", "at_fidelity"]
 
 
 class OutOfTime(Exception):
@@ -27,7 +27,7 @@ class OutOfTime(Exception):
 
 
 @dataclass(frozen=True)
-class Trial:
+class StudyTrial:
     """What a training came to.
 
     Attributes:
@@ -96,9 +96,9 @@ class Trials:
             stages: Of the run.
         """
         self.instance, self.task = instance, instance.final_task
-        self.done: list[Trial] = []
-        self.best: Trial | None = None
-        self.rivals: dict[str, Trial] = {}
+        self.done: list[StudyTrial] = []
+        self.best: StudyTrial | None = None
+        self.rivals: dict[str, StudyTrial] = {}
         self._named: dict[str, str] = {}
         self._stages, self._folder = stages, stages.journal.folder
         self._changed: dict[str, TableInstance] = {}
@@ -112,7 +112,7 @@ class Trials:
         """
         self._named[_architecture(choices)] = rival
 
-    def run(self, configuration: Configuration, fidelity: float, deadline: float | None = None) -> Trial:
+    def run(self, configuration: Configuration, fidelity: float, deadline: float | None = None) -> StudyTrial:
         """Train a configuration, or read what an earlier process made of it.
 
         Args:
@@ -132,7 +132,7 @@ class Trials:
 
         name = f"trial {number}"
         made = self._stages.run(name, compute, [configuration.key, fidelity])
-        trial = Trial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"])
+        trial = StudyTrial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"])
         self.done.append(trial)
         if self._leads(trial.value, self.best):
             self.best = trial
@@ -141,7 +141,7 @@ class Trials:
             self.rivals[rival] = trial
         return trial
 
-    def _leads(self, value: float | None, other: Trial | None) -> bool:
+    def _leads(self, value: float | None, other: StudyTrial | None) -> bool:
         """Return whether a value is better than that of the best so far, if there is one."""
         return value is not None and (other is None or better(self.task, value, other.value or 0.0))
 

@@ -64,7 +64,6 @@ def test_a_first_line_that_could_be_either_is_noted(write):
     assert read(write(text("0,1,2,3\n"))).notes[1] == f"line 1 (0,1,2,3) {doubt}"
     assert describe_notes(write(text("0,1,2,3\n")), "--set", "columns.header=no") == [
         "columns are named by position: the file has no header",
-        "no rating column: read as implicit feedback",
     ]
 
 

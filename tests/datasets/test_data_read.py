@@ -100,7 +100,8 @@ def test_columns_by_name_and_not_used(write):
     data = read(write(GOOD), columns=ColumnNames(rating="", timestamp=""))
     assert data.rating is None
     assert data.timestamp is None
-    assert data.notes == ("no rating column: read as implicit feedback",)
+    assert data.notes == ()
+    assert str(data.feedback) == "feedback: clicks (no column of values); who met what, ranked"
 
 
 def test_of_two_spellings_the_first_is_taken_and_noted(write):

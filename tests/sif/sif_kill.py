@@ -38,7 +38,7 @@ from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain
 from sif.runs.stages import _Checkpointer
-from sif.studies import execute
+from sif.studies import conduct
 from sif.tabular import PLANS, build_table
 
 Job = dict[str, Any]
@@ -55,7 +55,7 @@ def search(path: Path, job: Job) -> None:
         app(["search", "--resume", str(path), "--device", "cpu", "--json"], standalone_mode=False)
         return
     given = load_recipe(job["recipe"], [f"dataset={json.dumps(job['data'])}", *job["changes"]])
-    execute(open_recipe(given, device="cpu"), RunDirectory.create(path, "run"))
+    conduct(open_recipe(given, device="cpu"), RunDirectory.create(path, "run"))
 
 
 def train(path: Path, job: Job) -> None:

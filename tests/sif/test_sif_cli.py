@@ -292,12 +292,13 @@ def test_a_file_here_goes_before_a_recipe_of_its_name_and_a_note_says_so(ratings
     Path("movielens").write_text(Path(ratings).read_text())
     result = run("search", "movielens", *sets(TINY), "--out", "run")
     assert result.exit_code == 0
+    told = "note: feedback: ratings (rating: 0.5 to 5); how much each was liked, on a scale\n"
     assert result.stderr == (
-        "note: movielens is read as the file of that name here; for the recipe: sif search --recipe movielens\n"
+        "note: movielens is read as the file of that name here; for the recipe: sif search --recipe movielens\n" + told
     )
     assert "24 users" in result.stdout
     fixed = run("search", "--recipe", "movielens", "--data", ratings, *sets(TINY), "--out", "again")
-    assert (fixed.exit_code, fixed.stderr) == (0, "")
+    assert (fixed.exit_code, fixed.stderr) == (0, told)
     assert 'dataset = "' in Path("again/recipe.toml").read_text()
     Path("ml-1m").mkdir()
     result = run("search", "ml-1m")

@@ -33,8 +33,6 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "one user": (text_of([("u00", item, rating, time) for _, item, rating, time in ROWS[:30]]), "one user"),
     "one item": (text_of([(user, "m00", rating, time) for user, _, rating, time in ROWS[:30]]), "one item"),
     "two rows": (text_of(ROWS[:2]), "too few"),
-    "equal ratings": (text_of([(user, item, 4.0, time) for user, item, _, time in ROWS]), "all are 4"),
-    "no ratings": ("user_id,movie_id\n" + "".join(f"{user},{item}\n" for user, item, *_ in ROWS), "no rating column"),
     "binary": (b"\x00\x01\xff\xfe" * 100, "bad.csv"),
     "unknown columns": ("a,b,c\n" + "".join(f"{n},{n % 7},{n % 5}\n" for n in range(30)), "bad.csv"),
 }
@@ -80,6 +78,25 @@ def test_a_bad_file(what: str, write: Callable[[str | bytes], str]):
     assert text.startswith("DataError: bad.csv")
     assert words in text
     assert text.count("\n") >= 2 or ":" in text  # what, and what to do
+
+
+NO_RATINGS = {
+    "equal": (text_of([(user, item, 4.0, time) for user, item, _, time in ROWS]), "all are 4"),
+    "none": ("user_id,movie_id\n" + "".join(f"{user},{item}\n" for user, item, *_ in ROWS), "no rating column"),
+    "counts": (
+        "user_id,movie_id,plays\n" + "".join(f"{user},{item},{time % 97}\n" for user, item, _, time in ROWS),
+        "has counts (plays: 0 to 96), and no ratings",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NO_RATINGS)
+def test_what_has_no_ratings_is_refused_by_a_recipe_of_ratings(what: str, write: Callable[[str | bytes], str]):
+    content, words = NO_RATINGS[what]
+    text = fails(["search", write(content), "--recipe", "ratings", *sets(TINY)])
+    assert text.startswith("DataError: bad.csv")
+    assert words in text
+    assert "--recipe clicks" in text
 
 
 @pytest.mark.parametrize("what", FINE)
@@ -226,5 +243,6 @@ def test_an_interrupt_has_its_own_exit_code(ratings: str, monkeypatch: pytest.Mo
     monkeypatch.setattr("sif.cli.search.execute", interrupt)
     result = CliRunner().invoke(app, ["search", ratings, "--out", "run"])
     assert result.exit_code == 130
-    assert result.stderr == "go on with: sif search --resume run\nstopped\n"
+    assert result.stderr.splitlines()[0].startswith("note: feedback: ratings (rating: 0.5 to 5)")
+    assert result.stderr.endswith("\ngo on with: sif search --resume run\nstopped\n")
     assert "Traceback" not in result.output

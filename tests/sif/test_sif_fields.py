@@ -94,6 +94,7 @@ ELSEWHERE = {
     "valid": "parts as files: test_sif_cli",
     "test": "parts as files: test_sif_cli",
     "titles": "a file: test_sif_prepare",
+    "feedback": "what the values are: test_sif_feedback",
     "reader": "an object of a stranger: tests/plugin",
     "columns": "columns.item stands for all",
     "search.keep_best": "is refused: test_sif_recipes",

@@ -125,12 +125,11 @@ def test_remarks_say_what_a_reader_should_not_miss(finished: sif.Run):
 
     rows = {"found": row(0.9), "biased-mf": row(0.8), "max": row(0.85)}
     result = finished.result | {"rows": rows, "epochs": {"best": 12, "most": 12}}
-    assert problem("rating").sheet(result).remarks == (
-        "biased-mf does better than what was found, by 0.1000 on validation",
-        "the best epoch was the last (12): more may help, raise train.epochs",
-    )
+    sheet = problem("rating").sheet(result)
+    assert sheet.warning == "biased-mf does better than what was found, by 0.1000 on validation"
+    assert sheet.remarks == ("the best epoch was the last (12): more may help, raise train.epochs",)
     fine = result | {"rows": {"found": row(0.9)}, "epochs": {"best": 5, "most": 12}}
-    assert problem("rating").sheet(fine).remarks == ()
+    assert (problem("rating").sheet(fine).warning, problem("rating").sheet(fine).remarks) == ("", ())
 
 
 def test_a_later_training_is_told_beside_the_rows_of_the_search():

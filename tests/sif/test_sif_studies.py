@@ -12,11 +12,11 @@ import sif
 from sif.errors import RecipeError
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe
-from sif.settings_space import Categorical, Float
+from sif.settings_space import Between, OneOf
 from sif.studies import Configuration, Limit
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import Neighbours, point_entry, portfolio
-from sif.studies.trials import Trial, at_fidelity
+from sif.studies.trials import StudyTrial, at_fidelity
 
 STUDY: dict[str, Any] = SMALL | {"train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "16trials"}
 
@@ -67,7 +67,7 @@ def test_the_own_budget_grows_with_the_table():
 
 def test_a_setting_near_another_stays_in_its_range():
     generator = torch.Generator().manual_seed(0)
-    penalty, width = Float(0.01, 1.0, log=True), Categorical((8, 16, 32), ordered=True)
+    penalty, width = Between(0.01, 1.0, log=True), OneOf((8, 16, 32), ordered=True)
     near = [penalty.near(0.02, generator) for _ in range(200)]
     assert all(0.01 <= value <= 1.0 for value in near)
     assert 0.012 < sorted(near)[100] < 0.04
@@ -128,12 +128,12 @@ def test_the_portfolio_holds_what_the_space_holds(instance: Any):
 
 def test_proposals_depend_on_seed_number_and_trials_alone(instance: Any):
     neighbours = Neighbours(instance, instance.problem.settings_space)
-    trials: list[Trial] = []
+    trials: list[StudyTrial] = []
     first = neighbours.ask(1, trials, True, set())
     assert neighbours.ask(1, trials, True, set()).key == first.key
     assert neighbours.ask(2, trials, True, set()).key != first.key
     assert neighbours.ask(1, trials, True, {first.key}).key != first.key
-    trials.append(Trial(0, first, 1.0, 0.5, 1.0, 9))
+    trials.append(StudyTrial(0, first, 1.0, 0.5, 1.0, 9))
     near = [neighbours.ask(number, trials, True, {first.key}) for number in range(2, 40)]
     close = [each for each in near if each.by == "near the best"]
     assert len(close) > len(near) / 2
@@ -156,7 +156,7 @@ def test_points_of_one_function_stand_in_a_space_of_two(tmp_path: Path):
     assert held[0].settings == {"space.branches": 1}
     assert two.changed(held[0].settings).build(two.changed(held[0].settings).genotype(held[0].choices)) is not None
     assert all(each.choices["predictor"] != ("linear", "mlp") for each in held), "mlp is not offered"
-    trials = [Trial(0, held[0], 1.0, 0.5, 1.0, 9)]
+    trials = [StudyTrial(0, held[0], 1.0, 0.5, 1.0, 9)]
     neighbours = Neighbours(two, two.problem.settings_space)
     for number in range(30):
         made = neighbours.ask(number, trials, True, set())

@@ -160,7 +160,7 @@ def test_what_does_not_use_weights_says_so(tmp_path: Path):
     assert (made.interactions.weight, note in made.interactions.notes) == (None, True)
     assert weights_of(ready(data, "clicks", *fixes(note)).interactions) == EXPECTED
     assert ready(played(), "clicks", "columns.weight=plays").interactions.weight is None
-    made = ready(replace(data, rating=data.weight), "ratings").interactions
+    made = ready(replace(data, rating=data.weight), "ratings", "feedback=ratings").interactions
     assert (made.weight, '"weight" is not used as weight: all ratings count alike' in made.notes) == (None, True)
     ratings = write_ratings(tmp_path / "mine.csv")
     made = ready(ratings, "ratings", "columns.weight=timestamp").interactions
@@ -339,10 +339,11 @@ def test_notes_on_the_data_are_told_by_all_that_learnt_from_them():
     matrix.data[:5] = 0.0
     changes = changes_of(SMALL | {"search.epochs": 1, "space.encodings": ["id"]})
     model = sif.Recommender(load_rating_recipe("clicks", changes), device="cpu").fit(sparse.csr_array(matrix))
-    assert model.notes == ("5 stored zeros dropped: zero means no interaction in a sparse matrix",)
+    told = "feedback: clicks (all 1); who met what, ranked"
+    assert model.notes[-2:] == (told, "5 stored zeros dropped: zero means no interaction in a sparse matrix")
     run = sif.search(matrix, recipe="clicks", settings=SMALL | {"baselines.names": []}, device="cpu")
-    assert run.notes[:1] == model.notes
-    assert set(run.notes) == {*run.result["dataset"]["notes"], *run.result["split"]["notes"]}
+    assert run.notes[:2] == model.notes[-2:]
+    assert set(run.notes) == {told, *run.result["dataset"]["notes"], *run.result["split"]["notes"]}
 
 
 def test_a_recommender_takes_the_values_of_a_matrix_as_weights_where_its_recipe_says_so():

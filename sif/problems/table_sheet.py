@@ -39,13 +39,13 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     metric = columns[0].heading.removeprefix("valid ")
     return Sheet(
-        title=f"{dataset['name']}: {result['formula']}",
+        title=f"{dataset['name']}: {_handed(result)}",
         facts=(
             f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
             f"{dataset['interactions']:,} {problem.what}; split {split['kind']} {result['fingerprint']}, "
             f"seed {result['seed']}"
         ),
-        found=f"score = {result['formula']}",
+        found=f"score = {_handed(result)}",
         table=_table(columns, result),
         explained=f"{problem.explained} Models were chosen on validation; the test part was read once for each row.",
         remarks=tuple(_remarks(problem.close, result)),
@@ -59,6 +59,18 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
     )
 
 
+def _handed(result: Mapping[str, Any]) -> str:
+    """Return what the run hands over, in words: the function that it found, or a rival and its settings."""
+    handed = result.get("handed")
+    return str(handed["formula"] if handed else result["formula"])
+
+
+def _best(result: Mapping[str, Any]) -> str:
+    """Return the name of the row that is handed over."""
+    handed = result.get("handed")
+    return str(handed["name"]) if handed else FOUND
+
+
 def _table(columns: tuple[SheetColumn, ...], result: Mapping[str, Any]) -> Table:
     """Return the rows, best validation first."""
     sign = -1.0 if result["maximise"] else 1.0
@@ -66,27 +78,29 @@ def _table(columns: tuple[SheetColumn, ...], result: Mapping[str, Any]) -> Table
 
     def place(entry: tuple[str, Mapping[str, Any]]) -> tuple[float, bool]:
         figure = (entry[1]["valid"] or {}).get(result["metric"])
-        return -math.inf if figure is None else sign * figure, entry[0] != FOUND
+        return -math.inf if figure is None else sign * figure, entry[0] != _best(result)
 
     rows = []
     for name, row in sorted(result["rows"].items(), key=place):
         figures = [(row[column.part] or {}).get(column.metric) for column in columns]
         texts = ["-" if figure is None else f"{figure:.4f}" for figure in figures]
         label = f"found: {' + '.join(result['genotype']['choices']['operation'])}" if name == FOUND else name
-        rows.append(Line((label, *texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}"), name == FOUND))
+        rows.append(Line((label, *texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}"), name == _best(result)))
     return Table(headings, tuple(rows))
 
 
 def _remarks(close: float, result: Mapping[str, Any]) -> list[str]:
     """Return what a reader should not miss: a rival that does better on validation, a training cut short."""
     sentences = []
-    valid, metric, sign = result["rows"][FOUND]["valid"], result["metric"], -1.0 if result["maximise"] else 1.0
+    own, metric, sign = _best(result), result["metric"], -1.0 if result["maximise"] else 1.0
+    valid = result["rows"][own]["valid"]
     if valid is not None:
         found = valid[metric]
-        rivals = ((name, row["valid"][metric]) for name, row in result["rows"].items() if name != FOUND)
+        rivals = ((name, row["valid"][metric]) for name, row in result["rows"].items() if name != own and row["valid"])
         name, best = min(rivals, key=lambda entry: sign * entry[1], default=("", found))
         if sign * (found - best) > close:
-            sentences.append(f"{name} does better than what was found, by {abs(found - best):.4f} on validation")
-    if result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
+            what = "what was found" if own == FOUND else own
+            sentences.append(f"{name} does better than {what}, by {abs(found - best):.4f} on validation")
+    if own == FOUND and result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
         sentences.append(f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs")
     return sentences

@@ -12,11 +12,12 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.training import train
 from nasp_core.types import Mixture
 from sif.datasets import Interactions, Split, Vocabulary
-from sif.encodings.sides import SidedNetwork
+from sif.operations.tables import FoldedSide
 from sif.rivals.base import Rival, fixed, point, with_context
+from sif.rivals.folded import FoldedRival
 from sif.rivals.method import Fitted, Method, Settings, grid_of
 from sif.rivals.pair_table import PairTable
-from sif.serve.folding import Folded
+from sif.serve.networks import FoldedNetwork
 from sif.spaces.build import parameters_of
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import named
@@ -26,8 +27,12 @@ from sif.tasks import RankingSettings, RankingTask
 __all__ = ["BIASED_CP", "BIASED_MF", "CP", "INNER_PRODUCT", "task_of"]
 
 
-class InnerProduct(SidedNetwork):
+class InnerProduct(FoldedRival):
     """The inner product of the embeddings (for three modes the sum of their product: CP)."""
+
+    def side(self, mode: int, rows: Tensor) -> FoldedSide:
+        """Return the embeddings themselves."""
+        return FoldedSide.of(rows.new_zeros(len(rows)), product=rows)
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
         return rows.prod(0).sum(-1) if rows.shape[0] > 2 else (rows[0] * rows[1]).sum(-1)
@@ -69,17 +74,20 @@ def _biased_mf(table: PairTable, settings: Settings, seed: int) -> Fitted:
     loss = {"hidden_only": False} if settings["loss"] == "softmax" else {"negatives": settings["negatives"]}
     task = task_of(table, {"loss": settings["loss"]} | loss)
     own = WideSettings(embedding_dim=settings["embedding_dim"], l2=settings["l2"], init_std=0.1)
-    network = WideNetwork(task.sizes, named("biased-mf", own), task.histories(), task.counts())
+    genotype = named("biased-mf", own)
+    network = WideNetwork(task.sizes, genotype, task.histories(), task.counts())
+    stops = table.valid.nnz > 0
     training = Training(
         epochs=settings["epochs"],
         batch_size=settings["batch_size"],
         optimiser=Optimiser("adam", settings["learning_rate"]),
-        evaluate_every=5,
-        patience=4,
-        keep_best=True,
+        evaluate_every=5 if stops else 0,
+        patience=4 if stops else None,
+        keep_best=stops,
     )
-    train(network, task, training, seed=seed, label="biased-mf")
-    return Fitted(Folded(network).scores, parameters_of(network))
+    done = train(network, task, training, seed=seed, label="biased-mf")
+    form = FoldedNetwork(network.eval(), task.objective, genotype)
+    return Fitted(form, parameters_of(network), epoch=done.epoch)
 
 
 _SOFTMAX: dict[str, Any] = {"loss": "softmax", "learning_rate": 0.02, "batch_size": 256, "epochs": 200}

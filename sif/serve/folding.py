@@ -203,7 +203,7 @@ def fold(network: Any) -> Tables:
 
     A network that is no function of a space says itself what it folds to: `folded()` returns its `Tables`.
     """
-    if not isinstance(network, FunctionNetwork):
+    if hasattr(network, "folded"):
         tables: Tables = network.folded()
         return tables
     n_users, n_items = network.sizes

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasp_core.network import Network
 from nasp_core.types import Mixture, State
@@ -22,7 +22,7 @@ from sif.run_directory import RunDirectory
 from sif.serve.forms import Served
 from sif.serve.model import ServedModel, opened_model
 from sif.spaces.saved import RIVAL_FORMAT
-from sif.tasks import RankingSettings, RankingTask, TableTask
+from sif.tasks import RankingSettings, TableTask
 from sif.tasks.queries import Queries
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class FormNetwork(Network):
         """Take the form, and how many numbers it learnt."""
         super().__init__()
         self.form, self.learnt = form, learnt or 0
+        self.place = nn.Parameter(torch.zeros(()), requires_grad=False)  # says on which device it is asked
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw nothing."""
@@ -100,12 +101,12 @@ def rival_on(instance: TableInstance, model: ServedModel) -> Network:
         network = rival_network(model.tree, instance.counts, instance.histories).to(instance.device)
         network.load_state_dict(kept["weights"])
         return network
-    if not isinstance(instance.data.task, RankingTask):
+    if not instance.judges_rankings:
         raise RunError(
             f"this run hands over {model.formula}, which orders items and predicts no ratings: "
             "evaluate it as a ranking (sif evaluate RUN --ranking)"
         )
-    return FormNetwork(model.form, model.parameters)
+    return FormNetwork(model.form, model.parameters).to(instance.device)
 
 
 def rival_trainee(instance: TableInstance, directory: RunDirectory, model: ServedModel) -> Trainee:
@@ -154,7 +155,7 @@ def _method_trainee(
         tree = fitted_tree(instance, again, fitted, task)
         valid = None
         if judges and task is instance.data.task:
-            valid = instance.evaluate(FormNetwork(opened_model(tree).form, None), "valid")
+            valid = instance.evaluate(rival_on(instance, opened_model(tree)), "valid")
         epoch = model.epoch if fitted.epoch is None else fitted.epoch
         return {"tree": tree | {"epoch": epoch}, "trace": [], "epoch": epoch, "valid": valid, "seconds": seconds}
 

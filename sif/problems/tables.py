@@ -117,9 +117,11 @@ class TableInstance(Instance):
     def rivals(self) -> dict[str, RivalNetwork]:
         """Return the baselines of the recipe that exist at its embedding size."""
         made = {name: baseline_of(self.recipe, name) for name in self.recipe.baselines.names}
-        return {name: self._rival(each) for name, each in made.items() if each.fits(self.settings)}
+        return {name: self.rival(each) for name, each in made.items() if each.fits(self.settings)}
 
-    def _rival(self, baseline: Baseline) -> RivalNetwork:
+    def rival(self, baseline: Baseline) -> RivalNetwork:
+        """Return the network of a rival on these data, with the settings that its tuning tries."""
+
         def build(changes: Changes) -> Network:
             sizes, settings = self.data.task.sizes, self.settings_with(changes)
             return baseline.build(sizes, settings, self.counts, self.histories).to(self.device)
@@ -170,6 +172,11 @@ class TableInstance(Instance):
     def settings_with(self, changes: Mapping[str, Any]) -> Any:
         """Return the settings of the space with what tuning changed."""
         return replace(self.settings, **_of_space(dict(changes)))
+
+    @property
+    def judges_rankings(self) -> bool:
+        """Whether the task judges the order of items: those that predict no ratings too."""
+        return isinstance(self.data.task, RankingTask)
 
     def ranking_task(self, settings: RankingSettings | None = None) -> RankingTask:
         """Return the run's own ranking; of a run of ratings one made of them, under the settings (None: the default).

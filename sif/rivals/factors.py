@@ -12,13 +12,13 @@ from nasp_core.optimise import Optimiser, Training
 from nasp_core.training import train
 from nasp_core.types import Mixture
 from sif.datasets import Interactions, Split, Vocabulary
-from sif.operations.tables import FoldedSide
+from sif.encodings.sides import SidedNetwork
 from sif.rivals.base import Rival, fixed, point, with_context
-from sif.rivals.folded import FoldedRival
 from sif.rivals.method import Fitted, Method, Settings, grid_of
 from sif.rivals.pair_table import PairTable
 from sif.serve.networks import FoldedNetwork
 from sif.spaces.build import parameters_of
+from sif.spaces.interaction import InteractionNetwork, InteractionSettings
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import named
 from sif.spaces.wide_settings import WideSettings
@@ -27,12 +27,19 @@ from sif.tasks import RankingSettings, RankingTask
 __all__ = ["BIASED_CP", "BIASED_MF", "CP", "INNER_PRODUCT", "task_of"]
 
 
-class InnerProduct(FoldedRival):
+class InnerProduct(SidedNetwork):
     """The inner product of the embeddings (for three modes the sum of their product: CP)."""
 
-    def side(self, mode: int, rows: Tensor) -> FoldedSide:
-        """Return the embeddings themselves."""
-        return FoldedSide.of(rows.new_zeros(len(rows)), product=rows)
+    settings: InteractionSettings
+
+    @torch.no_grad()
+    def as_function(self) -> InteractionNetwork:
+        """Return the same as a function of the small space, `multiply` with weights of 1: it makes new users too."""
+        own = replace(self.settings, operations=("multiply",), hidden=0, max_norm=None, l2_frequency=0.0)
+        made = InteractionNetwork(self.sizes, own)
+        made.load_state_dict(self.state_dict(), strict=False)
+        made.predictor.weight.fill_(1.0)
+        return made
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
         return rows.prod(0).sum(-1) if rows.shape[0] > 2 else (rows[0] * rows[1]).sum(-1)

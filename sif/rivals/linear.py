@@ -36,7 +36,7 @@ def ease_weights(together: Tensor, penalty: float) -> Tensor:
 
 def _ease(table: PairTable, settings: Settings, seed: int) -> Fitted:
     dtype = torch.float64 if table.n_items <= _DOUBLE else torch.float32
-    weights = ease_weights(_together(table, dtype), settings["penalty"]).float()  # as they are kept and served
+    weights = ease_weights(_together(table, dtype), settings["penalty"])
     return Fitted(by_products(table, weights.numpy()), table.n_items * (table.n_items - 1))
 
 

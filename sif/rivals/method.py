@@ -24,20 +24,22 @@ ScoresOf = Callable[[Tensor], Tensor]
 class Fitted:
     """A method that has learnt: its scores, and how many numbers it learnt (None where it does not say).
 
-    Scores that are a served form (`Folded`, `ItemItem`) can be saved and handed over by a run; a plain function
-    cannot. `seconds` stands for the time of the training where `fit` only read back what was trained before. `epoch` is
-    the one that the validation part chose, of a method whose setting `epochs` says how long it trains.
+    Scores that are a served form (`Folded`, `ItemItem`) can be saved and handed over by a run; a plain function cannot,
+    unless `form` orders items as it does. `seconds` stands for the time of the training where `fit` only read back what
+    was trained before. `epoch` is the one that the validation part chose, of a method whose setting `epochs` says how
+    long it trains: where there is no validation part, that setting is what it trains.
     """
 
     scores_of: ScoresOf
     parameters: int | None
     seconds: float | None = None
     epoch: int | None = None
+    form: Served | None = None
 
     @property
     def served(self) -> Served | None:
         """The form that serves it; None of a method that is scores alone."""
-        return self.scores_of if isinstance(self.scores_of, Served) else None
+        return self.scores_of if self.form is None and isinstance(self.scores_of, Served) else self.form
 
 
 Fit = Callable[[PairTable, Settings, int], Fitted]

@@ -118,6 +118,9 @@ def network_form(
 ) -> Served:
     """Return the form that serves a trained network: folded where that can be.
 
+    A network that is no function of a space says itself what it folds to, by a method `folded` that returns its
+    `Tables`, or `as_function`, that returns the same scores as a network of a space.
+
     Args:
         network: The network, in evaluation.
         sizes: How many users and items there are (and contexts).
@@ -125,6 +128,8 @@ def network_form(
         name: What it is called.
         lists: Whether it is asked `Queries`.
     """
+    if len(sizes) == 2 and hasattr(network, "as_function"):
+        network = network.as_function()
     if len(sizes) == 2 and isinstance(network, FunctionNetwork):
         return FoldedNetwork(network, objective)
     if len(sizes) == 2 and hasattr(network, "folded"):

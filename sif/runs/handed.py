@@ -111,10 +111,11 @@ def _result(instance: TableInstance, tree: State) -> dict[str, Any]:
     model = opened_model(tree)
     judged = tree["network"] is not None or instance.judges_rankings
     network = rival_on(instance, model) if judged else FormNetwork(model.form, model.parameters)
-    parts = {part: instance.evaluate(network, part) if judged else None for part in ("valid", "test")}
+    valid, test = (instance.evaluate(network, part) if judged else None for part in ("valid", "test"))
     told = model.handed()
     assert told is not None
-    row = Row(**parts, seconds=0.0, settings=dict(told["settings"]), parameters=model.parameters or 0)
+    settings, learnt = dict(told["settings"]), model.parameters or 0
+    row = Row(valid=valid, test=test, seconds=0.0, settings=settings, parameters=learnt)
     described: dict[str, Any] = {"split": None, "scale": None, "truth": None, "budget": None} | instance.describe()
     epochs = None if model.epoch is None else {"best": model.epoch, "most": instance.most_epochs()}
     return Result(
@@ -127,7 +128,7 @@ def _result(instance: TableInstance, tree: State) -> dict[str, Any]:
         formula=model.formula,
         metric=instance.final_task.metric,
         maximise=instance.final_task.maximise,
-        metrics=Metrics(**parts),
+        metrics=Metrics(valid=valid, test=test),
         rows={told["name"]: row},
         enumeration=None,
         regret=None,

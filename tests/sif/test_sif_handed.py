@@ -1,6 +1,7 @@
 """Runs that hand over a rival: saved, opened, asked, exported, judged and trained again as an architecture is."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ EVERY = torch.arange(24)
 def instance_of(folder: Path, recipe: str = "clicks", **more: Any) -> Any:
     """A recipe opened on planted ratings in a file."""
     settings = {key: value for key, value in TINY.items() if recipe == "ratings" or not key.startswith("tune.")}
+    folder.mkdir(exist_ok=True)
     resolved = load_recipe(recipe, changes_of(settings | more))
     data = str(write_ratings(folder / "mine.csv"))
     return open_recipe(resolved.model_copy(update={"dataset": data}), device="cpu")
@@ -146,6 +148,45 @@ def test_an_export_scores_as_the_run(name: str, to: str, tmp_path: Path):
 def rows_of(run: sif.Run, user: str) -> list[list[str]]:
     lines = Path(json.loads(json.dumps(run.result))["dataset"]["source"]).read_text().splitlines()[1:]
     return [line.split(",") for line in lines if line.startswith(f"{user},")]
+
+
+def test_who_is_alike(tmp_path: Path):
+    model = run_of(tmp_path / "als", "als").recommender()
+    ids, cosines = model.similar_items(3, N=2)
+    assert (ids[0], cosines[0]) == (3, pytest.approx(1.0, abs=1e-5))
+    with pytest.raises(DataError, match=r"items on what a user has; it has no vectors of its items"):
+        run_of(tmp_path / "ease", "ease").recommender().similar_items(3)
+
+
+@pytest.mark.parametrize("name", ["ease", "itemknn", "biased-mf"])
+def test_a_recommender_of_a_rival_is_saved_and_pickled(name: str, tmp_path: Path):
+    model = run_of(tmp_path, name).recommender()
+    model.save(tmp_path / "m.safetensors")
+    for again in (sif.Recommender.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(again.model.form.scores(EVERY), model.model.form.scores(EVERY))
+        assert again.cold.tolist() == model.cold.tolist()
+    assert model.genotype is None
+    if name != "biased-mf":
+        with pytest.raises(RunError, match=f"{name} .* is no network of a space"):
+            model.network  # noqa: B018
+
+
+def test_the_command_line_recommends_and_shows(tmp_path: Path):
+    run, runner = run_of(tmp_path, "ease"), CliRunner()
+    told = runner.invoke(app, ["recommend", str(run.path), "--user", "u03", "-k", "3"])
+    assert told.exit_code == 0, told.output
+    told = runner.invoke(
+        app, ["recommend", str(run.path), "--all", "--out", str(tmp_path / "lists.parquet"), "-k", "3"]
+    )
+    assert told.exit_code == 0, told.output
+    told = runner.invoke(app, ["evaluate", str(run.path), "--ranking"])
+    assert told.exit_code == 0, told.output
+    told = runner.invoke(app, ["search", "--resume", str(run.path)])
+    assert told.exit_code == 0, told.output
+    assert "score = ease (penalty 5.0)" in told.output
+    told = runner.invoke(app, ["score", str(run.path)])
+    assert told.exit_code == 2
+    assert "a rival: it is no architecture" in " ".join(told.output.split())
 
 
 def test_weights_of_items_are_no_factors_for_implicit(tmp_path: Path):

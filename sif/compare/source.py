@@ -106,7 +106,7 @@ def _best(directory: RunDirectory, own: TableProblem, instance: TableInstance, m
     result, model = directory.result(), opened_model(load_tree(directory.file("model.safetensors")))
     learns = own.ranks and not (model.rival and model.tree["network"] and not baseline_in(model.tree).trained)
     notes = [] if own.ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
-    if model.rival and not own.ranks and isinstance(model.objective, RankingSettings):
+    if model.rival and not own.ranks and model.objective.units is None:
         notes = ["the model of the run as it stands, of one seed"]
     if is_additive(model.genotype) if model.genotype else model.form.additive:
         what = "the model" if model.rival else "the function"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -140,8 +140,7 @@ def rival_trainee(instance: TableInstance, directory: RunDirectory, model: Serve
 def _method_trainee(
     instance: TableInstance, directory: RunDirectory, model: ServedModel, learnt: LearntRival
 ) -> Trainee:
-    assert isinstance(model.objective, RankingSettings)
-    task, method = instance.ranking_task(model.objective), method_of(learnt.name)
+    task, method = instance.ranking_task(cast(RankingSettings, model.objective)), method_of(learnt.name)
     judges = instance.has("valid")
     settings: Mapping[str, Any] = learnt.settings
     if not judges and model.epoch is not None:

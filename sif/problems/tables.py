@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from scipy import sparse
@@ -176,16 +176,15 @@ class TableInstance(Instance):
     @property
     def judges_rankings(self) -> bool:
         """Whether the task judges the order of items: those that predict no ratings too."""
-        return isinstance(self.data.task, RankingTask)
+        return bool(problem_of(self.recipe).ranks)
 
     def ranking_task(self, settings: RankingSettings | None = None) -> RankingTask:
         """Return the run's own ranking; of a run of ratings one made of them, under the settings (None: the default).
 
         Rivals that have a method of their own learn from it.
         """
-        task = self.data.task
-        if isinstance(task, RankingTask):
-            return task
+        if self.judges_rankings:
+            return cast(RankingTask, self.data.task)
         return RankingTask(self.data.interactions, self.data.split, settings or RankingSettings(), device=self.device)
 
     def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:

@@ -60,7 +60,15 @@ class PairTable:
 
     @classmethod
     def of(cls, parts: RankedParts, *, needs: tuple[str, ...] = ("train", "valid", "test")) -> "PairTable":
-        """Read the parts of a ranking task; raises DataError where one that is needed has no pair that counts."""
+        """Read the parts of a ranking task.
+
+        Args:
+            parts: The task.
+            needs: The parts that must not be empty.
+
+        Raises:
+            DataError: One of these has no pair that counts.
+        """
         made = {part: parts.positives(part) for part in ("train", "valid", "test")}
         for part in needs:
             if not made[part].nnz:

@@ -84,7 +84,11 @@ class Folded(Served):
         return torch.cat(left, 1), torch.cat(right, 1)
 
     def users(self, numbers: Tensor) -> FoldedSide:
-        """Return the tables of known users, by their numbers int64 `[n]`."""
+        """Return the tables of known users.
+
+        Args:
+            numbers: Int64 `[n]`.
+        """
         return self.tables.users.rows(numbers.to(self.tables.users.bias.device))
 
     def new_users(self, rows: sparse.csr_array) -> FoldedSide:

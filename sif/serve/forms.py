@@ -60,7 +60,11 @@ class Served(ABC):
 
     @abstractmethod
     def users(self, numbers: Tensor) -> Asked:
-        """Return known users, by their numbers int64 `[n]`, as `scores_of` and `top_k` take them."""
+        """Return known users as `scores_of` and `top_k` take them.
+
+        Args:
+            numbers: Int64 `[n]`.
+        """
 
     def new_users(self, rows: sparse.csr_array) -> Asked:
         """Return users of whom nothing but their row is known, as `scores_of` and `top_k` take them.

@@ -18,7 +18,6 @@ from sif.checkpoint import load_tree, save_tree
 from sif.datasets import ColumnNames, read
 from sif.errors import DataError, RunError
 from sif.host import shielded
-from sif.operations.tables import FoldedSide
 from sif.problems import problem_of
 from sif.problems.data import prepare
 from sif.problems.recipes import Recipe, load_rating_recipe
@@ -26,14 +25,14 @@ from sif.problems.suited import RANKED, RATED
 from sif.problems.threads import threads_for
 from sif.recipes import changes_of
 from sif.serve.asked import asked_rows, count_of, matrix_of, numbers_of
-from sif.serve.folding import Folded
-from sif.serve.new_users import solve_users
+from sif.serve.folding import Folded, as_folded
+from sif.serve.forms import Asked
+from sif.serve.model import ServedModel, network_model, opened_model
+from sif.serve.networks import FoldedNetwork
 from sif.serve.topk import Ranked, top_k
-from sif.spaces.build import build_network, parameters_of
-from sif.spaces.interaction import InteractionNetwork
-from sif.spaces.saved import model_tree, network_of, objective_of
-from sif.spaces.wide import WideNetwork
-from sif.tasks import Objective, Scale
+from sif.spaces.build import build_network
+from sif.spaces.known import FunctionNetwork
+from sif.tasks import Scale
 
 __all__ = ["Recommender"]
 
@@ -70,11 +69,7 @@ class Recommender:
         self._clear()
 
     def _clear(self) -> None:
-        self.genotype: Genotype | None = None
-        self._network: InteractionNetwork | WideNetwork | None = None
-        self._folded: Folded | None = None
-        self._objective: Objective = _PLAIN
-        self._counts: Tensor | None = None
+        self._model: ServedModel | None = None
         self.notes: tuple[str, ...] = ()
 
     @shielded(draws=True)
@@ -130,30 +125,33 @@ class Recommender:
         )
         with threads_for(recipe, whole.task.device):
             train(network, whole.task, training, seed=recipe.seed, observer=_Callback(callback))
-        self._take(run.genotype, network, whole.task.objective, whole.task.counts())
+        task = whole.task
+        self._model = network_model(network.cpu().eval(), run.genotype, task.objective, task.counts().cpu())
         first = problem_of(recipe).sheet(run.result).warning
         self.notes = (*([first] if first else []), str(data.feedback), *whole.interactions.notes)
         return self
 
-    def _take(
-        self, genotype: Genotype, network: InteractionNetwork | WideNetwork, objective: Objective, counts: Tensor | None
-    ) -> None:
-        """Hold what was trained; `counts` int64 `[users + items]`: how often each id occurs in training."""
-        self.genotype, self._network, self._objective = genotype, network.cpu().eval(), objective
-        self._counts = None if counts is None else counts.cpu()
-        self._folded = Folded(self._network)
+    @property
+    def model(self) -> ServedModel:
+        """What is served, and what it was trained for; raises `RunError` before `fit` or `load`."""
+        if self._model is None:
+            raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
+        return self._model
+
+    @property
+    def genotype(self) -> Genotype | None:
+        """The architecture; None before `fit` or `load`, and of a rival."""
+        return None if self._model is None else self._model.genotype
 
     @property
     def folded(self) -> Folded:
-        """The tables the scores come from; raises `RunError` before `fit` or `load`."""
-        if self._folded is None:
-            raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
-        return self._folded
+        """The tables the scores come from; raises `RunError` before `fit` or `load`, and where there are none."""
+        return as_folded(self.model.form)
 
     @property
     def scale(self) -> Scale:
         """From scores to ratings; of a ranking, scores stay as they are."""
-        return self._objective.units or _PLAIN
+        return (None if self._model is None else self._model.objective.units) or _PLAIN
 
     @property
     def cold(self) -> NDArray[np.bool_]:
@@ -161,16 +159,18 @@ class Recommender:
 
         Raises `RunError` for a model saved without the counts that tell.
         """
-        if self._counts is None:
+        counts = self.model.counts
+        if counts is None:
             raise RunError("this model was saved without saying which items training met; fit it again")
-        return np.asarray(self._counts[self.folded.n_users :] == 0)
+        return np.asarray(counts[self.model.form.n_users :] == 0)
 
     @property
-    def network(self) -> InteractionNetwork | WideNetwork:
-        """The trained network, on the CPU; raises `RunError` before `fit` or `load`."""
-        if self._network is None:
-            raise RunError("this Recommender is not trained: call fit(user_items), or Recommender.load(file)")
-        return self._network
+    def network(self) -> FunctionNetwork:
+        """The trained network, on the CPU; raises `RunError` before `fit` or `load`, and of a rival without one."""
+        form = self.model.form
+        if not isinstance(form, FoldedNetwork):
+            raise RunError(f"{self.model.formula} is no network of a space; ask it by recommend, or `model.form`")
+        return form.network
 
     @shielded()
     def recommend(
@@ -193,7 +193,7 @@ class Recommender:
             N: How many items.
             filter_already_liked_items: Whether to leave out what the rows have.
             filter_items: Ids `[n]` to leave out.
-            recalculate_user: Whether to make the user's encoding from the row (`solve_users`): new and changed users
+            recalculate_user: Whether to make the user from the row (`Served.new_users`): new and changed users
                 need no training.
             items: Ids `[n]` to rank alone, to at most that many places.
 
@@ -203,7 +203,7 @@ class Recommender:
         Raises:
             DataError: Users or items are unknown, or rows do not match.
         """
-        known = self.folded
+        known = self.model.form
         places = count_of(N, "N", known.n_items)
         if items is not None and filter_items is not None:
             raise DataError("give items (rank only these) or filter_items (leave these out), not both")
@@ -212,10 +212,9 @@ class Recommender:
         seen = asked_rows(user_items, *shape) if filter_already_liked_items else None
         within = None if items is None else np.unique(numbers_of(items, known.n_items, "item", "items")[0])
         excluded = None if filter_items is None else numbers_of(filter_items, known.n_items, "item", "filter_items")[0]
-        asked: Tensor | FoldedSide = torch.from_numpy(users)
+        asked: Tensor | Asked = torch.from_numpy(users)
         if recalculate_user:
-            rows = asked_rows(user_items, *shape, rated=self._objective.units is not None)
-            asked = solve_users(self.network, rows, self._objective)
+            asked = known.new_users(asked_rows(user_items, *shape, rated=self.model.objective.units is not None))
         if not self.cold_items:
             cold = np.flatnonzero(self.cold)
             excluded = cold if excluded is None else np.union1d(excluded, cold)
@@ -270,7 +269,7 @@ class Recommender:
         return self._similar("user", userid, N, filter_users, users)
 
     def _similar(self, what: Literal["user", "item"], wanted: Any, n: int, excluded: Any, within: Any) -> Ranked:
-        table = torch.cat(self.network.encoded(what), dim=1)
+        table = self.model.form.vectors(what)
         size, places = len(table), count_of(n, "N", len(table))
         ids, single = numbers_of(wanted, size, what, f"{what}id", ordered=True)
         unit = torch.nn.functional.normalize(table, dim=1)
@@ -283,9 +282,9 @@ class Recommender:
 
     def save(self, file: str | Path) -> None:
         """Save everything that `load` needs, in one safetensors file (no pickle)."""
-        if self._network is None or self.genotype is None:
+        if self._model is None:
             raise RunError("nothing to save: call fit(user_items) first")
-        save_tree(Path(file), model_tree(self._network, self.genotype, self._objective, counts=self._counts))
+        save_tree(Path(file), self._model.tree)
 
     @classmethod
     @shielded(draws=True)
@@ -304,16 +303,16 @@ class Recommender:
         return made
 
     def _restore(self, tree: dict[str, Any]) -> None:
-        objective, network = objective_of(tree), network_of(tree)
-        self._take(Genotype.from_json(tree["genotype"]), network, objective, tree.get("counts"))
+        self._model = opened_model(tree)
+        if len(self._model.sizes) != 2:
+            raise RunError("of a run with a context mode; use recommend(..., context=...) of the run")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings, and the model as `save` writes it, by numpy: tensors would bring torch's state along."""
-        made = ("genotype", "_network", "_folded", "_objective", "_counts")
-        state = {key: value for key, value in vars(self).items() if key not in made}
-        if self._network is None or self.genotype is None:
+        state = {key: value for key, value in vars(self).items() if key != "_model"}
+        if self._model is None:
             return state
-        tree = model_tree(self._network, self.genotype, self._objective, counts=self._counts)
+        tree = self._model.tree
         return state | {"_tree": _each(tree, Tensor, lambda tensor: tensor.detach().cpu().numpy())}
 
     @shielded(draws=True)
@@ -327,7 +326,7 @@ class Recommender:
     @property
     def parameters(self) -> int:
         """Number of trained numbers."""
-        return 0 if self._network is None else parameters_of(self._network)
+        return 0 if self._model is None else self._model.parameters or 0
 
 
 class _Callback(Observer):

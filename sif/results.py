@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FOUND", "SCHEMA_VERSION", "Metrics", "Result", "Row", "Seconds", "StrictModel"]
+__all__ = ["FOUND", "SCHEMA_VERSION", "Handed", "Metrics", "Result", "Row", "Seconds", "StrictModel"]
 __all__ += ["hardware", "notes_of", "peak_memory_mb", "upgraded", "versions"]
 
 SCHEMA_VERSION = 2
@@ -65,8 +65,23 @@ class Row(StrictModel):
     truth: dict[str, float] | None = None
 
 
+class Handed(StrictModel):
+    """The rival that a run hands over: its name (and row), settings and seed, and how it is served, in words."""
+
+    name: str
+    settings: dict[str, Any]
+    seed: int
+    formula: str
+    additive: bool
+    served: str
+
+
 class Result(StrictModel):
-    """What a run found and what it cost; see docs/result.md."""
+    """What a run found and what it cost; see docs/result.md.
+
+    `handed` is the rival that the run hands over, None where that is the architecture that it found; without any
+    architecture `genotype` is empty.
+    """
 
     schema_version: int
     task: str
@@ -96,6 +111,7 @@ class Result(StrictModel):
     test_reads: int
     retrained: dict[str, Any] | None
     study: dict[str, Any] | None = None
+    handed: Handed | None = None
     versions: dict[str, str]
     hardware: dict[str, Any]
 

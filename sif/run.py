@@ -35,18 +35,21 @@ class Run(FinishedRun):
 
     @property
     def formula(self) -> str:
-        """The found function as text."""
-        return formula(self.genotype)
+        """The function that is handed over as text; of a rival its name and settings."""
+        return self.handed["formula"] if self.handed else formula(self.genotype)
 
     @property
     def additive(self) -> bool:
-        """Whether the function is f(user) + g(item), which ranks the items alike for every user."""
-        return is_additive(self.genotype)
+        """Whether the score is f(user) + g(item), which ranks the items alike for every user."""
+        return bool(self.handed["additive"]) if self.handed else is_additive(self.genotype)
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose weights the model has."""
-        return int(load_tree(self.directory.file("model.safetensors"))["epoch"])
+        """The epoch whose weights the model has; raises `RunError` of a rival that has none."""
+        epoch = load_tree(self.directory.file("model.safetensors"))["epoch"]
+        if epoch is None:
+            raise RunError(f"run {self.path} hands over {self.formula}, which is not trained in epochs")
+        return int(epoch)
 
     def recommender(self) -> Recommender:
         """Return the model as a `Recommender` over the ids 0..n-1 of this run's vocabularies."""

@@ -79,7 +79,10 @@ class RunDirectory:
         self.write("recipe.toml", header + dump_toml(values))
 
     def genotype(self) -> Genotype:
-        """Return what was found."""
+        """Return what was found; raises `RunError` of a run that hands over a rival and found no architecture."""
+        finished = not (self.path / "genotype.json").is_file() and self.finished
+        if finished and (handed := self.result().get("handed")):
+            raise RunError(f"run {self.path} hands over {handed['formula']}, a rival: it is no architecture")
         try:
             return Genotype.from_json(self.file("genotype.json").read_text())
         except GenotypeError as error:
@@ -150,7 +153,18 @@ class FinishedRun:
         self.directory = RunDirectory(directory.path.absolute())  # the program may change its working directory
         self._keep = keep
         self.result = directory.result()
-        self.genotype = directory.genotype()
+        self._genotype = directory.genotype() if self.result["genotype"] else None
+
+    @property
+    def genotype(self) -> Genotype:
+        """What was found; raises `RunError` of a run that hands over a rival and found no architecture."""
+        return self.directory.genotype() if self._genotype is None else self._genotype
+
+    @property
+    def handed(self) -> dict[str, Any] | None:
+        """The rival that the run hands over, with its settings; None where that is the architecture it found."""
+        told: dict[str, Any] | None = self.result.get("handed")
+        return told
 
     @property
     def path(self) -> Path:

@@ -12,8 +12,8 @@ __all__ = ["note_additive", "print_ranking"]
 
 
 def note_additive() -> None:
-    """Say that the found function gives everyone one ranking."""
-    note("the found function is additive, f(user) + g(item): it ranks the items alike for every user")
+    """Say that everyone gets one ranking."""
+    note("the model is additive, f(user) + g(item): it ranks the items alike for every user")
 
 
 def print_ranking(ranked: dict[str, Any]) -> None:

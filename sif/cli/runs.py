@@ -57,8 +57,9 @@ def train(
     valid = "no validation part" if done["valid"] is None else f"validation {metric} {done['valid'][metric]:.4f}"
     trained = "all data" if all_data else valid
     schedule = f" (budget {done['budget']})" if done["budget"] else ""
+    epochs_told = "" if done["epochs"] is None else f" {done['epochs']} epochs"
     console.print(
-        f"trained {done['epochs']} epochs{schedule} in {done['seconds']:.1f} s: {trained}\n"
+        f"trained{epochs_told}{schedule} in {done['seconds']:.1f} s: {trained}\n"
         f"model   {run}/model.safetensors" + ("" if all_data else f"\nnext    sif evaluate {run}"),
     )
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from nasp_core.search import train_genotype
+from sif.checkpoint import load_tree
 from sif.compare.entrants import ComparedEntrant
 from sif.errors import RunError
 from sif.problems import problem
+from sif.problems.handing import method_of
 from sif.problems.table_problem import TableProblem
 from sif.problems.tables import TableInstance
 from sif.results import FOUND
+from sif.rivals.handed import baseline_in
 from sif.rivals.method import Fit, Fitted, Method, Settings
 from sif.rivals.pair_table import PairTable
 from sif.run_directory import RunDirectory
 from sif.runs.after import judged
-from sif.serve.folding import Folded
+from sif.serve.model import opened_model
+from sif.serve.networks import network_form
 from sif.spaces.build import is_additive, parameters_of
-from sif.tasks import RankingSettings, RankingTask
+from sif.tasks import RankingSettings
 
 __all__ = ["ComparedRun", "best_of", "open_run"]
 
@@ -54,16 +59,14 @@ def open_run(
     directory = RunDirectory.open(run, needs="result.json")
     own, instance = _opened(directory, root)
     data = instance.data
+    settings = RankingSettings(k=10 if k is None else k, threshold=threshold)
+    task = instance.ranking_task(settings)
     if own.ranks:
-        task = cast(RankingTask, data.task)
         given = [name for name, value in (("k", k), ("threshold", threshold)) if value is not None]
         if given:
             raise RunError(
                 f"run {run} ranks, and is compared on its own {task.metric} and threshold; leave out {', '.join(given)}"
             )
-    else:
-        settings = RankingSettings(k=10 if k is None else k, threshold=threshold)
-        task = RankingTask(data.interactions, data.split, settings)
     rating, notes = data.interactions.rating, list[str]()
     if task.settings.weight != "none":
         notes.append("learnt with weights")
@@ -99,41 +102,52 @@ def _opened(directory: RunDirectory, root: Path | None) -> tuple[TableProblem, T
 
 
 def _best(directory: RunDirectory, own: TableProblem, instance: TableInstance, more: Sequence[str]) -> ComparedEntrant:
-    """Return the best architecture: of a ranking run trained with each seed, of ratings the model as it stands."""
-    result, genotype = directory.result(), directory.genotype()
-    model = directory.file("model.safetensors")
-    ranks = own.ranks
-    notes = [] if ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
-    if is_additive(genotype):
-        notes.append("the function is additive, f(user) + g(item): it ranks the items alike for every user")
+    """Return what the run hands over: of a ranking run trained with each seed, of ratings the model as it stands."""
+    result, model = directory.result(), opened_model(load_tree(directory.file("model.safetensors")))
+    learns = own.ranks and not (model.rival and model.tree["network"] and not baseline_in(model.tree).trained)
+    notes = [] if own.ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
+    if model.rival and not own.ranks and model.objective.units is None:
+        notes = ["the model of the run as it stands, of one seed"]
+    if is_additive(model.genotype) if model.genotype else model.form.additive:
+        what = "the model" if model.rival else "the function"
+        notes.append(f"{what} is additive, f(user) + g(item): it ranks the items alike for every user")
     seconds = result["seconds"]
+    told = model.genotype.to_json() if model.genotype else json.dumps(model.rival, sort_keys=True)
+    fit = _trained(directory, instance) if learns else _as_it_stands(directory, instance, model.parameters)
+    own_way = method_of(model.rival["name"]) if learns and model.rival and not model.tree["network"] else None
+    if own_way is not None and model.rival is not None:
+        fit = _by_method(own_way, model.rival["settings"])
     method = Method(
-        _trained(directory, instance) if ranks else _as_it_stands(directory, instance),
-        deterministic=not ranks,
-        searched=seconds["search"] + (seconds["train"] if ranks else 0.0),
+        fit,
+        deterministic=not learns or (own_way is not None and own_way.deterministic),
+        searched=seconds["search"] + (seconds["train"] if learns else 0.0),
         note="; ".join((*notes, *more)),
-        key=hashlib.sha256(genotype.to_json().encode() + model.read_bytes()).hexdigest()[:16],
+        key=hashlib.sha256(told.encode() + directory.file("model.safetensors").read_bytes()).hexdigest()[:16],
         weighted=True,
     )
-    return ComparedEntrant(FOUND, instance.formula(genotype), method)
+    return ComparedEntrant(FOUND, model.formula, method)
 
 
-def _as_it_stands(directory: RunDirectory, instance: TableInstance) -> Fit:
+def _by_method(method: Method, chosen: Settings) -> Fit:
+    """Train a rival that learns in its own way, under the settings that the run chose."""
+    return lambda table, settings, seed: method.fit(table, chosen, seed)
+
+
+def _as_it_stands(directory: RunDirectory, instance: TableInstance, parameters: int | None) -> Fit:
     def fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
-        network = instance.load_model(directory)
-        return Fitted(Folded(network).scores, parameters_of(network), directory.result()["seconds"]["train"])
+        return Fitted(instance.served(directory), parameters, directory.result()["seconds"]["train"])
 
     return fit
 
 
 def _trained(directory: RunDirectory, instance: TableInstance) -> Fit:
-    """Train it anew, by the recipe's own schedule; with the seed of the run this is the model of the run."""
+    """Train it anew, by the recipe's own schedule or its own; with the seed of the run this is the model of the run."""
 
     def fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
-        genotype = directory.genotype()
-        network = instance.build(genotype)
-        training = instance.training(directory.result()["tuned"])
-        train_genotype(network, instance.final_task, training, key=genotype.key(), seed=seed)
-        return Fitted(Folded(network).scores, parameters_of(network))
+        trainee, task = instance.trainee(directory), instance.data.task
+        network = trainee.network
+        training = instance.training(trainee.tuned)
+        train_genotype(network, instance.final_task, training, key=trainee.key, seed=seed)
+        return Fitted(network_form(network, task.sizes, task.objective, lists=True), parameters_of(network))
 
     return fit

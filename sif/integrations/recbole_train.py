@@ -19,7 +19,7 @@ from sif.integrations.recbole_config import config_of
 from sif.integrations.recbole_data import given_dataset
 from sif.integrations.recbole_support import module, recbole_ready, replaced
 
-__all__ = ["scores_from", "train_model"]
+__all__ = ["scores_from", "train_model", "trained_model"]
 
 # Of RecBole's own values only these differ: what is measured, where, and how many users are evaluated at once.
 _DEFAULTS: dict[str, Any] = {
@@ -54,6 +54,21 @@ def train_model(
     Raises:
         IntegrationError: RecBole is missing, or cannot run the model or a setting here; with the reason.
     """
+    return scores_from(*trained_model(name, train, valid, settings, seed)[:2])
+
+
+def trained_model(
+    name: str, train: sparse.csr_array, valid: sparse.csr_array, settings: Mapping[str, Any], seed: int
+) -> tuple[Any, Any, int]:
+    """Train as `train_model` does, and return RecBole's model, in evaluation, its dataset, and the epoch kept.
+
+    Args:
+        name: As `train_model` takes it, and so are the others.
+        train: CSR `[users, items]`.
+        valid: The same of the validation part.
+        settings: Keys of RecBole's Config.
+        seed: Of RecBole.
+    """
     recbole_ready()
     if train.shape != valid.shape:
         raise DataError(f"train has shape {list(train.shape)}, valid {list(valid.shape)}; both are [users, items]")
@@ -71,7 +86,7 @@ def train_model(
             ) from error
 
 
-def _train(config: Any, dataset: Any) -> Callable[[Tensor], Tensor]:
+def _train(config: Any, dataset: Any) -> tuple[Any, Any, int]:
     loader, built = module("data.utils").get_dataloader, dataset.build()
     samplers = module("data").create_samplers(config, dataset, built)
     train = loader(config, "train")(config, built[0], samplers[0], shuffle=config["shuffle"])
@@ -84,7 +99,7 @@ def _train(config: Any, dataset: Any) -> Callable[[Tensor], Tensor]:
     best = torch.load(trainer.saved_model_file, map_location=config["device"], weights_only=False)  # written just now
     model.load_state_dict(best["state_dict"])
     model.load_other_parameter(best["other_parameter"])
-    return scores_from(model.eval(), dataset)
+    return model.eval(), dataset, int(best["epoch"]) + 1
 
 
 def scores_from(model: Any, dataset: Any, rows: int = 1 << 17) -> Callable[[Tensor], Tensor]:

@@ -24,7 +24,7 @@ from sif.recipes.base import BaseRecipe
 from sif.run_directory import FinishedRun, RunDirectory
 from sif.sheet import Sheet
 
-__all__ = ["Changes", "ComparedModel", "Instance", "Problem", "RivalNetwork", "Searches"]
+__all__ = ["Changes", "ComparedModel", "Instance", "Problem", "RivalNetwork", "Searches", "Trainee"]
 
 Changes = dict[str, Any]
 """Settings of a training that tuning chose, by name; empty for the recipe's own."""
@@ -61,6 +61,24 @@ class ComparedModel:
     searched: float | None = None
     trials: int | None = None
     settings: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What a run hands over, to be trained anew.
+
+    - `key`: names the draws of its training.
+    - `keep`: puts the outcome of the training (`trained_stage`) in the place of the run's model.
+    - `network`: what is trained by the loop; of a rival with a way of its own, what says what it costs.
+    - `tuned`: the settings that tuning chose.
+    - `fit`: a rival's own way to learn, from a seed to an outcome; None where the loop trains `network`.
+    """
+
+    key: str
+    keep: Callable[[State], None]
+    network: Network
+    tuned: Changes
+    fit: Callable[[int], State] | None = None
 
 
 class Searches(Protocol):
@@ -139,6 +157,15 @@ class Instance(ABC):
     @abstractmethod
     def load_model(self, directory: RunDirectory) -> Network:
         """Return the trained network of a run, on the device."""
+
+    def trainee(self, directory: RunDirectory) -> Trainee:
+        """Return what a run hands over, to be trained anew on these data: by default its architecture."""
+        genotype = directory.genotype()
+
+        def keep(done: State) -> None:
+            self.save_model(directory, genotype, done)
+
+        return Trainee(genotype.key(), keep, self.build(genotype), directory.result()["tuned"])
 
     def grid(self) -> list[Changes]:
         """Return the settings that the final training tries, the recipe's own first."""

@@ -132,18 +132,18 @@ class TableProblem(Problem):
         return table_sheet(self, result)
 
     def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
-        """Write the folded tables of a run with the raw ids (`sif.serve.export`)."""
+        """Write the model of a run as it is served, with the raw ids (`sif.serve.export`)."""
         path, written = export_run(run, to, out, force=force)
-        folded = written.folded
+        served = written.served
         return {
             "path": str(path),
             "format": to,
             "bytes": path.stat().st_size,
-            "users": folded.n_users,
-            "items": folded.n_items,
+            "users": served.n_users,
+            "items": served.n_items,
             "formula": written.facts["formula"],
-            "folded": folded.describe(),
-            "additive": folded.additive,
+            "folded": served.describe(),
+            "additive": served.additive,
         }
 
 

@@ -39,13 +39,13 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     metric = columns[0].heading.removeprefix("valid ")
     return Sheet(
-        title=f"{dataset['name']}: {result['formula']}",
+        title=f"{dataset['name']}: {_handed(result)}",
         facts=(
             f"{dataset['name']}: {dataset['users']:,} users, {dataset['items']:,} items, "
             f"{dataset['interactions']:,} {problem.what}; split {split['kind']} {result['fingerprint']}, "
             f"seed {result['seed']}"
         ),
-        found=f"score = {result['formula']}",
+        found=f"score = {_handed(result)}",
         table=_table(columns, result),
         explained=f"{problem.explained} Models were chosen on validation; the test part was read once for each row.",
         remarks=tuple(_remarks(result)),
@@ -60,6 +60,18 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
     )
 
 
+def _handed(result: Mapping[str, Any]) -> str:
+    """Return what the run hands over, in words: the function that it found, or a rival and its settings."""
+    handed = result.get("handed")
+    return str(handed["formula"] if handed else result["formula"])
+
+
+def _best(result: Mapping[str, Any]) -> str:
+    """Return the name of the row that is handed over."""
+    handed = result.get("handed")
+    return str(handed["name"]) if handed else FOUND
+
+
 def _table(columns: tuple[SheetColumn, ...], result: Mapping[str, Any]) -> Table:
     """Return the rows, best validation first."""
     sign = -1.0 if result["maximise"] else 1.0
@@ -67,41 +79,44 @@ def _table(columns: tuple[SheetColumn, ...], result: Mapping[str, Any]) -> Table
 
     def place(entry: tuple[str, Mapping[str, Any]]) -> tuple[float, bool]:
         figure = (entry[1]["valid"] or {}).get(result["metric"])
-        return -math.inf if figure is None else sign * figure, entry[0] != FOUND
+        return -math.inf if figure is None else sign * figure, entry[0] != _best(result)
 
     rows = []
     for name, row in sorted(result["rows"].items(), key=place):
         figures = [(row[column.part] or {}).get(column.metric) for column in columns]
         texts = ["-" if figure is None else f"{figure:.4f}" for figure in figures]
         label = f"found: {' + '.join(result['genotype']['choices']['operation'])}" if name == FOUND else name
-        rows.append(Line((label, *texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}"), name == FOUND))
+        rows.append(Line((label, *texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}"), name == _best(result)))
     return Table(headings, tuple(rows))
 
 
 def _better(close: float, result: Mapping[str, Any]) -> list[str]:
     """Return what does better than what is handed over: the best rival by validation, and popularity by any lead."""
     rows, metric, sign = result["rows"], result["metric"], -1.0 if result["maximise"] else 1.0
+    own = _best(result)
 
     def lead(name: str, part: str) -> float:
-        rival, found = (float((rows[each][part] or {}).get(metric, math.nan)) for each in (name, FOUND))
+        rival, found = (float((rows[each][part] or {}).get(metric, math.nan)) for each in (name, own))
         return sign * (found - rival)
 
-    rivals = [name for name in rows if name != FOUND and not math.isnan(lead(name, "valid"))]
+    rivals = [name for name in rows if name != own and not math.isnan(lead(name, "valid"))]
     best = max(rivals, key=lambda name: lead(name, "valid"), default="")
     sentences = []
+    what = "what was found" if own == FOUND else own
     for name in dict.fromkeys([best, "popularity"]):
-        if name not in rows:
+        if name not in rows or name == own:
             continue
         least = 0.0 if name == "popularity" else close
         leads = {"validation": lead(name, "valid"), "test": lead(name, "test")}
         told = [f"by {value:.4f} on {part}" for part, value in leads.items() if value > least]
         if told:
-            sentences.append(f"{name} does better than what was found, {' and '.join(told)}")
+            sentences.append(f"{name} does better than {what}, {' and '.join(told)}")
     return sentences
 
 
 def _remarks(result: Mapping[str, Any]) -> list[str]:
     """Return what a reader should not miss besides: a training cut short."""
-    if result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
+    own = _best(result)
+    if own == FOUND and result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
         return [f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs"]
     return []

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from scipy import sparse
@@ -22,19 +22,23 @@ from nasp_core.types import State
 from sif.checkpoint import load_tree, save_tree
 from sif.datasets import Split
 from sif.errors import RecipeError
-from sif.problems.base import Changes, ComparedModel, Instance, RivalNetwork, Searches
+from sif.problems.base import Changes, ComparedModel, Instance, RivalNetwork, Searches, Trainee
 from sif.problems.data import Prepared
+from sif.problems.handing import FormNetwork, rival_of, rival_on, rival_trainee
 from sif.problems.recipes import Recipe
 from sif.problems.threads import threads_for
 from sif.recipes.problems import problem_of
 from sif.rivals.base import Baseline
 from sif.rivals.known import baseline_table, rival
 from sif.run_directory import RunDirectory
+from sif.serve.forms import Served
+from sif.serve.networks import network_form
 from sif.spaces.build import build_network, make_space, small_space
 from sif.spaces.interaction import InteractionSpace
 from sif.spaces.known import SPACES, formula
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
+from sif.tasks import RankingSettings, RankingTask
 
 __all__ = ["TableInstance", "baseline_of"]
 
@@ -140,12 +144,13 @@ class TableInstance(Instance):
         every = "popularity" in baseline_table(self.recipe.asks)  # a ranking always stands beside it
         names = dict.fromkeys([*self.recipe.baselines.names, *(["popularity"] if every else [])])
         made = {name: baseline_of(self.recipe, name) for name in names}
-        return {name: self._rival(each) for name, each in made.items() if each.fits(self.settings)}
+        return {name: self.rival(each) for name, each in made.items() if each.fits(self.settings)}
 
-    def _rival(self, baseline: Baseline) -> RivalNetwork:
+    def rival(self, baseline: Baseline) -> RivalNetwork:
+        """Return the network of a rival on these data, with the settings that its tuning tries."""
+
         def build(changes: Changes) -> Network:
-            settings = replace(self.settings, **_of_space(changes))
-            sizes = self.data.task.sizes
+            sizes, settings = self.data.task.sizes, self.settings_with(changes)
             return baseline.build(sizes, settings, self.counts, self.histories).to(self.device)
 
         keys = ("l2", "embedding_dim") if baseline.tuned else ("l2",)
@@ -191,11 +196,37 @@ class TableInstance(Instance):
         task = problem_of(self.recipe).make_task(self.recipe, self.data.interactions, whole, self.device)
         return TableInstance(self.recipe, replace(self.data, split=whole, task=task))
 
+    def settings_with(self, changes: Mapping[str, Any]) -> Any:
+        """Return the settings of the space with what tuning changed."""
+        return replace(self.settings, **_of_space(dict(changes)))
+
+    @property
+    def judges_rankings(self) -> bool:
+        """Whether the task judges the order of items: those that predict no ratings too."""
+        return bool(problem_of(self.recipe).ranks)
+
+    def ranking_task(self, settings: RankingSettings | None = None) -> RankingTask:
+        """Return the run's own ranking; of a run of ratings one made of them, under the settings (None: the default).
+
+        Rivals that have a method of their own learn from it.
+        """
+        if self.judges_rankings:
+            return cast(RankingTask, self.data.task)
+        return RankingTask(self.data.interactions, self.data.split, settings or RankingSettings(), device=self.device)
+
     def save_model(self, directory: RunDirectory, genotype: Genotype, trained: State) -> None:
         """Write genotype.json, model.safetensors, and what serving needs: ids.json (raw ids, titles) and seen.npz."""
-        data = self.data
         directory.write("genotype.json", genotype.to_json())
-        tree = task_tree(genotype, trained["weights"], data.task) | {"epoch": trained["epoch"]}
+        self.hand_over(directory, task_tree(genotype, trained["weights"], self.data.task) | {"epoch": trained["epoch"]})
+
+    def hand_over(self, directory: RunDirectory, tree: State) -> None:
+        """Write what a run hands over, whatever it is, and what serving needs: ids.json (raw ids, titles) and seen.npz.
+
+        Args:
+            directory: Of the run.
+            tree: A model as `task_tree`, `fitted_tree` or `trained_tree` returned it.
+        """
+        data = self.data
         save_tree(directory.path / "model.safetensors", tree)
         known = data.interactions
         contexts = known.contexts.to_list() if len(data.task.sizes) == 3 and known.contexts is not None else None
@@ -209,10 +240,29 @@ class TableInstance(Instance):
         directory.write("seen.npz", buffer.getvalue())
 
     def load_model(self, directory: RunDirectory) -> Network:
-        """Return the trained network of a run, on the device."""
+        """Return the trained network of a run, on the device; of a rival what the task can judge in its place."""
+        tree = load_tree(directory.file("model.safetensors"))
+        if (model := rival_of(tree)) is not None:
+            return rival_on(self, model)
         network = self.build(directory.genotype())
-        network.load_state_dict(load_tree(directory.path / "model.safetensors")["weights"])
+        network.load_state_dict(tree["weights"])
         return network
+
+    def served(self, directory: RunDirectory) -> Served:
+        """Return the form that serves what a run hands over, a network's tables on the device."""
+        tree = load_tree(directory.file("model.safetensors"))
+        if (model := rival_of(tree)) is not None:
+            return model.form
+        return network_form(self.load_model(directory), self.data.task.sizes, self.data.task.objective)
+
+    def trainee(self, directory: RunDirectory) -> Trainee:
+        """Return what a run hands over, to be trained anew on these data: its architecture, or a rival."""
+        model = rival_of(load_tree(directory.file("model.safetensors")))
+        return super().trainee(directory) if model is None else rival_trainee(self, directory, model)
+
+    def cost(self, network: Network) -> dict[str, int]:
+        """Return how many numbers a network, or a rival in its place, learnt."""
+        return {"parameters": network.learnt} if isinstance(network, FormNetwork) else super().cost(network)
 
     @contextmanager
     def threads(self) -> Iterator[None]:

@@ -18,4 +18,5 @@ def retrained_remark(result: Mapping[str, Any]) -> list[str]:
     figures = ", ".join(f"{part} {metric} {value:.4f}" for part, value in parts if value is not None)
     budget = f" (budget {facts['budget']})" if facts.get("budget") else ""
     text = figures or "not evaluated yet"
-    return [f"the model has since been trained again for {facts['epochs']} epochs{budget}: {text}"]
+    epochs = "" if facts["epochs"] is None else f" for {facts['epochs']} epochs"
+    return [f"the model has since been trained again{epochs}{budget}: {text}"]

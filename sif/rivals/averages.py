@@ -3,20 +3,20 @@
 from torch import Tensor
 
 from nasp_core.types import Mixture
-from sif.encodings.sides import SidedNetwork
 from sif.rivals.base import Rival, fixed, with_context
+from sif.rivals.folded import FoldedRival
 
 __all__ = ["BIASES", "GLOBAL_MEAN"]
 
 
-class Mean(SidedNetwork):
+class Mean(FoldedRival):
     """The training mean for everyone (zero in standard units); its one weight is never moved from zero."""
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
         return rows.sum((0, 2)) * 0.0
 
 
-class Biases(SidedNetwork):
+class Biases(FoldedRival):
     """Global, user and item biases alone."""
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:

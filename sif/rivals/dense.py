@@ -6,7 +6,10 @@ from torch.nn import functional
 
 from nasp_core.types import Mixture
 from sif.encodings.sides import SidedNetwork, SideSettings
+from sif.operations.hinge import HINGE
+from sif.operations.tables import FoldedSide, MlpFactor
 from sif.rivals.base import Rival, fixed, with_context
+from sif.rivals.folded import FoldedRival
 
 __all__ = ["CONV_NCF", "DEEP_WIDE", "NCF", "OUTER", "TUCKER"]
 
@@ -31,7 +34,28 @@ class Dense(SidedNetwork):
             parameter.copy_((torch.rand(parameter.shape, generator=generator) * 2 - 1) * fan_in**-0.5)
 
 
-class DeepWide(Dense):
+class Hidden(Dense, FoldedRival):
+    """Base of those whose first layer is a hidden one over the concatenation: it is applied to each side."""
+
+    def side(self, mode: int, rows: Tensor) -> FoldedSide:
+        """Return each side's share of the hidden layer before its ReLU."""
+        dim, first = rows.shape[1], self.linear(0)
+        share = rows @ first.weight[:, mode * dim : (mode + 1) * dim].T
+        return FoldedSide.of(rows.new_zeros(len(rows)), mlps=(share if mode else share + first.bias,))
+
+    def linear(self, number: int) -> nn.Linear:
+        """Return a layer."""
+        layer = self.layers[number]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def factors(self) -> tuple[MlpFactor, ...]:
+        """Return the output layer over the hidden one."""
+        last = self.linear(1)
+        return (MlpFactor(HINGE.name, ((last.weight[:, -self.settings.embedding_dim :], last.bias),)),)
+
+
+class DeepWide(Hidden):
     """Concatenation, one hidden ReLU layer, linear output (Cheng et al. 2016, as the SIF paper uses it)."""
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
@@ -42,8 +66,14 @@ class DeepWide(Dense):
         return self.layers[1](hidden).squeeze(-1)  # type: ignore[no-any-return]
 
 
-class Ncf(Dense):
+class Ncf(Hidden):
     """Product and a hidden layer over the concatenation, side by side, linear output (He et al. 2017, NeuMF)."""
+
+    def side(self, mode: int, rows: Tensor) -> FoldedSide:
+        """Return the share of the hidden layer, and the product's, the output's weights on the users."""
+        weight = self.linear(1).weight[0, : rows.shape[1]]
+        product = FoldedSide.of(rows.new_zeros(len(rows)), product=rows if mode else rows * weight)
+        return FoldedSide.joined([super().side(mode, rows), product])
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
         return nn.ModuleList([nn.Linear(modes * dim, dim), nn.Linear(2 * dim, 1)])
@@ -53,8 +83,12 @@ class Ncf(Dense):
         return self.layers[1](torch.cat([rows.prod(0), hidden], -1)).squeeze(-1)  # type: ignore[no-any-return]
 
 
-class Outer(Dense):
+class Outer(Dense, FoldedRival):
     """A weight for every pair of entries: a linear layer on the outer product."""
+
+    def side(self, mode: int, rows: Tensor) -> FoldedSide:
+        """Return the embeddings, those of the users through the layer."""
+        return FoldedSide.of(rows.new_zeros(len(rows)), product=rows if mode else self.layers[0](rows))
 
     def make_layers(self, modes: int, dim: int) -> nn.ModuleList:
         return nn.ModuleList([nn.Linear(dim, dim, bias=False)])

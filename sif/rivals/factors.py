@@ -16,8 +16,9 @@ from sif.encodings.sides import SidedNetwork
 from sif.rivals.base import Rival, fixed, point, with_context
 from sif.rivals.method import Fitted, Method, Settings, grid_of
 from sif.rivals.pair_table import PairTable
-from sif.serve.folding import Folded
+from sif.serve.networks import FoldedNetwork
 from sif.spaces.build import parameters_of
+from sif.spaces.interaction import InteractionNetwork, InteractionSettings
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import named
 from sif.spaces.wide_settings import WideSettings
@@ -28,6 +29,17 @@ __all__ = ["BIASED_CP", "BIASED_MF", "CP", "INNER_PRODUCT", "task_of"]
 
 class InnerProduct(SidedNetwork):
     """The inner product of the embeddings (for three modes the sum of their product: CP)."""
+
+    settings: InteractionSettings
+
+    @torch.no_grad()
+    def as_function(self) -> InteractionNetwork:
+        """Return the same as a function of the small space, `multiply` with weights of 1: it makes new users too."""
+        own = replace(self.settings, operations=("multiply",), hidden=0, max_norm=None, l2_frequency=0.0)
+        made = InteractionNetwork(self.sizes, own)
+        made.load_state_dict(self.state_dict(), strict=False)
+        made.predictor.weight.fill_(1.0)
+        return made
 
     def join(self, rows: Tensor, mixture: Mixture | None) -> Tensor:
         return rows.prod(0).sum(-1) if rows.shape[0] > 2 else (rows[0] * rows[1]).sum(-1)
@@ -69,17 +81,20 @@ def _biased_mf(table: PairTable, settings: Settings, seed: int) -> Fitted:
     loss = {"hidden_only": False} if settings["loss"] == "softmax" else {"negatives": settings["negatives"]}
     task = task_of(table, {"loss": settings["loss"]} | loss)
     own = WideSettings(embedding_dim=settings["embedding_dim"], l2=settings["l2"], init_std=0.1)
-    network = WideNetwork(task.sizes, named("biased-mf", own), task.histories(), task.counts())
+    genotype = named("biased-mf", own)
+    network = WideNetwork(task.sizes, genotype, task.histories(), task.counts())
+    stops = table.valid.nnz > 0
     training = Training(
         epochs=settings["epochs"],
         batch_size=settings["batch_size"],
         optimiser=Optimiser("adam", settings["learning_rate"]),
-        evaluate_every=5,
-        patience=4,
-        keep_best=True,
+        evaluate_every=5 if stops else 0,
+        patience=4 if stops else None,
+        keep_best=stops,
     )
-    train(network, task, training, seed=seed, label="biased-mf")
-    return Fitted(Folded(network).scores, parameters_of(network))
+    done = train(network, task, training, seed=seed, label="biased-mf")
+    form = FoldedNetwork(network.eval(), task.objective, genotype)
+    return Fitted(form, parameters_of(network), epoch=done.epoch)
 
 
 _SOFTMAX: dict[str, Any] = {"loss": "softmax", "learning_rate": 0.02, "batch_size": 256, "epochs": 200}

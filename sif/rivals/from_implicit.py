@@ -8,9 +8,12 @@ from contextlib import contextmanager
 
 import torch
 
+from sif.operations.tables import FoldedSide, Tables
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
 from sif.rivals.pair_table import PairTable
+from sif.serve.folding import Folded
+from sif.serve.rows import AlsRows
 
 __all__ = ["ALS", "BPR", "ITEM_KNN"]
 
@@ -68,19 +71,21 @@ ITEM_KNN = Rival(
 )
 
 
-def _factorised(table: PairTable, model: type, settings: Settings, seed: int, *, confident: bool = False) -> Fitted:
+def _factorised(table: PairTable, model: type, settings: Settings, seed: int, als: AlsRows | None = None) -> Fitted:
     """Fit a factorisation of implicit's; scores are inner products of its factors."""
     with _one_thread():
         made = model(**settings, random_state=seed, num_threads=1)
-        made.fit(table.weights(confident=confident), show_progress=False)
+        made.fit(table.weights(confident=als is not None), show_progress=False)  # BPR knows no confidence
     users, items = torch.from_numpy(made.user_factors), torch.from_numpy(made.item_factors)
-    return Fitted(lambda rows: users[rows.cpu()] @ items.T, users.numel() + items.numel())
+    left, right = (FoldedSide.of(factors.new_zeros(len(factors)), product=factors) for factors in (users, items))
+    return Fitted(Folded(Tables(left, right), als=als), users.numel() + items.numel())
 
 
 def _als(table: PairTable, settings: Settings, seed: int) -> Fitted:
     from implicit.cpu.als import AlternatingLeastSquares
 
-    return _factorised(table, AlternatingLeastSquares, settings, seed, confident=True)
+    als = AlsRows(settings["alpha"], settings["regularization"], table.weighing)
+    return _factorised(table, AlternatingLeastSquares, settings, seed, als)
 
 
 ALS = Rival(
@@ -116,7 +121,7 @@ ALS = Rival(
 def _bpr(table: PairTable, settings: Settings, seed: int) -> Fitted:
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-    return _factorised(table, BayesianPersonalizedRanking, settings, seed)  # it knows no confidence
+    return _factorised(table, BayesianPersonalizedRanking, settings, seed)
 
 
 BPR = Rival(

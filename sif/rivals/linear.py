@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from sif.device import available
@@ -12,6 +13,7 @@ from sif.rivals.slim import slim_weights
 
 __all__ = ["EASE", "SLIM", "ease_weights"]
 
+_FEW = 1 / 8  # of SLIM's weights that are not zero: below this a sparse matrix is smaller and as fast
 _DOUBLE = 10_000  # items up to which EASE is solved in float64: its conditioning costs float32 some three digits
 
 
@@ -74,7 +76,9 @@ EASE = Rival(
 def _slim(table: PairTable, settings: Settings, seed: int) -> Fitted:
     share, l1_share = settings["alpha"] * table.n_users, settings["l1_ratio"]
     weights = slim_weights(_together(table, torch.float32), l1=share * l1_share, l2=share * (1 - l1_share))
-    return Fitted(by_products(table, weights.numpy()), int((weights != 0).sum()))
+    kept = int((weights != 0).sum())
+    few = kept < _FEW * weights.numel()
+    return Fitted(by_products(table, sparse.csr_matrix(weights.numpy()) if few else weights.numpy()), kept)
 
 
 SLIM = Rival(

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from scipy import sparse
 from torch import Tensor
 
 from sif.errors import DataError
 from sif.rivals.pair_table import PairTable
+from sif.serve.forms import Served
+from sif.serve.items import ItemItem
 
 __all__ = ["Fit", "Fitted", "Method", "ScoresOf", "Settings", "by_products", "grid_of"]
 
@@ -24,12 +24,22 @@ ScoresOf = Callable[[Tensor], Tensor]
 class Fitted:
     """A method that has learnt: its scores, and how many numbers it learnt (None where it does not say).
 
-    `seconds` stands for the time of the training where `fit` only read back what was trained before.
+    Scores that are a served form (`Folded`, `ItemItem`) can be saved and handed over by a run; a plain function cannot,
+    unless `form` orders items as it does. `seconds` stands for the time of the training where `fit` only read back what
+    was trained before. `epoch` is the one that the validation part chose, of a method whose setting `epochs` says how
+    long it trains: where there is no validation part, that setting is what it trains.
     """
 
     scores_of: ScoresOf
     parameters: int | None
     seconds: float | None = None
+    epoch: int | None = None
+    form: Served | None = None
+
+    @property
+    def served(self) -> Served | None:
+        """The form that serves it; None of a method that is scores alone."""
+        return self.scores_of if self.form is None and isinstance(self.scores_of, Served) else self.form
 
 
 Fit = Callable[[PairTable, Settings, int], Fitted]
@@ -92,18 +102,13 @@ def grid_of(centre: Settings, **axes: tuple[Any, ...]) -> tuple[Settings, ...]:
     return tuple(point for _, point in sorted(points, key=lambda pair: pair[0]))
 
 
-def by_products(table: PairTable, weights: Any, *, confident: bool = False) -> ScoresOf:
-    """Return scores that are sums of rows of weights of what a user has.
+def by_products(table: PairTable, weights: Any, *, confident: bool = False) -> ItemItem:
+    """Return scores that are sums of rows of weights of what a user has, in the form that serves them.
 
     Args:
         table: The training pairs.
         weights: An array or CSR `[items, items]`.
         confident: Whether each pair counts by its confidence, where there are some.
     """
-    train = table.weights(weights.dtype.type, confident=confident)
-
-    def scores_of(users: Tensor) -> Tensor:
-        scores = train[users.cpu().numpy()] @ weights
-        return torch.from_numpy(scores.toarray() if sparse.issparse(scores) else scores)
-
-    return scores_of
+    histories = table.weights(weights.dtype.type, confident=confident)
+    return ItemItem(histories, weights, table.weighing if confident else None)

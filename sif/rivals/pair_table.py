@@ -12,6 +12,7 @@ from scipy import sparse
 
 from sif.checkpoint import write_atomically
 from sif.errors import DataError
+from sif.serve.rows import Weighing
 
 __all__ = ["PairTable", "RankedParts"]
 
@@ -33,6 +34,11 @@ class RankedParts(Protocol):
         """Return the weight of each positive pair of `train`, in their order, of mean 1; None where all count alike."""
         ...
 
+    @property
+    def weighing(self) -> tuple[float, float] | None:
+        """The power of a pair's weight in the data, and the mean by which it is divided, that make the confidence."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairTable:
@@ -41,6 +47,7 @@ class PairTable:
     - `train`, `valid`, `test`: the pairs that count (with a threshold: rated that much or more).
     - `seen_valid`, `seen_test`: what is not ranked: all pairs of train; all of train and validation.
     - `confidence`: float32 `[pairs of train]`, of mean 1: how much each counts; None where all count alike.
+    - `weighing`: how weights as they stand in the data became confidences.
     """
 
     train: sparse.csr_array
@@ -49,18 +56,33 @@ class PairTable:
     seen_valid: sparse.csr_array
     seen_test: sparse.csr_array
     confidence: NDArray[np.float32] | None = None
+    weighing: Weighing | None = None
 
     @classmethod
-    def of(cls, parts: RankedParts) -> "PairTable":
-        """Read the parts of a ranking task; raises DataError where one has no pair that counts."""
+    def of(cls, parts: RankedParts, *, needs: tuple[str, ...] = ("train", "valid", "test")) -> "PairTable":
+        """Read the parts of a ranking task.
+
+        Args:
+            parts: The task.
+            needs: The parts that must not be empty.
+
+        Raises:
+            DataError: One of these has no pair that counts.
+        """
         made = {part: parts.positives(part) for part in ("train", "valid", "test")}
-        for part, matrix in made.items():
-            if not matrix.nnz:
+        for part in needs:
+            if not made[part].nnz:
                 raise DataError(
                     f"the {part} part has no pairs, and a comparison learns on train, chooses on validation and "
                     "judges on test; search again with a share for each (split.fractions)"
                 )
-        return cls(**made, seen_valid=parts.seen("valid"), seen_test=parts.seen("test"), confidence=parts.confidence())
+        return cls(
+            **made,
+            seen_valid=parts.seen("valid"),
+            seen_test=parts.seen("test"),
+            confidence=parts.confidence(),
+            weighing=None if parts.weighing is None else Weighing(*parts.weighing),
+        )
 
     @property
     def n_users(self) -> int:
@@ -111,6 +133,8 @@ class PairTable:
             matrix = getattr(self, name)
             arrays |= {f"{name}.starts": matrix.indptr, f"{name}.items": matrix.indices}
         arrays |= {} if self.confidence is None else {"confidence": self.confidence}
+        if self.weighing is not None:
+            arrays["weighing"] = np.array([self.weighing.power, self.weighing.mean])
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         write_atomically(path, buffer.getvalue())
@@ -124,4 +148,6 @@ class PairTable:
             for name in _PARTS:
                 starts, items = file[f"{name}.starts"], file[f"{name}.items"]
                 made[name] = sparse.csr_array((np.ones(len(items), bool), items, starts), shape=shape)
-            return cls(**made, confidence=file.get("confidence"))
+            weighing = file.get("weighing")
+            weighing = None if weighing is None else Weighing(*weighing.tolist())
+            return cls(**made, confidence=file.get("confidence"), weighing=weighing)

@@ -12,7 +12,7 @@ from sif.checkpoint import load_tree
 from sif.errors import RunError
 from sif.host import shielded
 from sif.problems import problem
-from sif.problems.base import Instance
+from sif.problems.base import Instance, Trainee
 from sif.recipes.budgets import FULL
 from sif.recipes.changes import Change, changes_of, training_changes
 from sif.recipes.load import load_recipe
@@ -125,37 +125,53 @@ def retrain(
         if settings:  # checked beside a strategy that fits everywhere: the run's own may be of another process
             any_strategy = StrategyRecipe(name="random")
             problem(result["task"]).check(instance.recipe.model_copy(update={"strategy": any_strategy}))
-        tuned = {key: value for key, value in result["tuned"].items() if f"train.optimiser.{key}" not in settings}
+        instance = instance.on_everything() if all_data else instance
+        trainee = instance.trainee(directory)
+        if trainee.fit is not None and (epochs is not None or settings):
+            given = ", ".join([*(["epochs"] if epochs is not None else []), *settings])
+            raise RunError(
+                f"run {run} hands over {trainee.key}, which learns in its own way; leave out {given}, "
+                "or compare it with other settings: sif compare RUN"
+            )
+        tuned = {key: value for key, value in trainee.tuned.items() if f"train.optimiser.{key}" not in settings}
         training = instance.training(tuned)
         if all_data:
-            instance = instance.on_everything()
-            if epochs is None and "train.epochs" not in settings:
+            if epochs is None and "train.epochs" not in settings and trainee.fit is None:
                 epochs = int(load_tree(directory.file("model.safetensors"))["epoch"])
             training = replace(training, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
         if epochs is not None:
             training = replace(training, epochs=epochs, min_steps=0)
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
         stages = Stages(directory, progress or Observer(), every, RETRAINING)
-        return _retrained(directory, instance, training, stages, {"seed": seed, "all_data": all_data} | settings)
+        asked = {"seed": seed, "all_data": all_data} | settings
+        return _retrained(directory, instance, trainee, training, stages, asked)
 
 
 def _retrained(
-    directory: RunDirectory, instance: Instance, training: Training, stages: Stages, asked: dict[str, Any]
+    directory: RunDirectory,
+    instance: Instance,
+    trainee: Trainee,
+    training: Training,
+    stages: Stages,
+    asked: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train the found architecture as one stage, put its model in place, and return the facts."""
+    """Train what the run hands over as one stage, put its model in place, and return the facts."""
     seed, all_data = asked.pop("seed"), asked.pop("all_data")
     seed = instance.recipe.seed if seed is None else seed
-    genotype, used = directory.genotype(), getattr(instance.recipe, "budget", None)
+    used = getattr(instance.recipe, "budget", None)
     name = f"train {used or ''} {'on all data' if all_data else ''} {instance.fingerprint}"
-    network = instance.build(genotype)
+    network, fit = trainee.network, trainee.fit
     with instance.threads():
-        done = trained_stage(stages, name, network, instance.final_task, training, genotype.key(), seed)
+        if fit is None:
+            done = trained_stage(stages, name, network, instance.final_task, training, trainee.key, seed)
+        else:
+            done = stages.run(name, lambda observer, resume: fit(seed), [trainee.key, seed])
     valid = None if all_data else done["valid"] or None
-    instance.save_model(directory, genotype, done)
-    facts = {"epochs": len(done["trace"]), "seed": seed, "all_data": all_data, "budget": used}
+    trainee.keep(done | {"seed": seed})
+    facts = {"epochs": len(done["trace"]) if fit is None else None, "seed": seed, "all_data": all_data, "budget": used}
     facts |= {"seconds": done["seconds"]} | ({"settings": asked} if asked else {})
     _retrace(directory, done["trace"])
-    epochs_of = {"best": done["epoch"], "most": training.epochs}
+    epochs_of = None if fit is not None else {"best": done["epoch"], "most": training.epochs}
     changed = {"metrics": {"valid": valid, "test": None}, "retrained": facts, "epochs": epochs_of}
     described = instance.describe()
     changed |= instance.cost(network) | ({"scale": described["scale"]} if "scale" in described else {})

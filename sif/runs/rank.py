@@ -15,9 +15,9 @@ from sif.problems.data import Prepared
 from sif.problems.recipes import Recipe
 from sif.problems.tables import TableInstance
 from sif.recipes import load_recipe
+from sif.rivals.method import ScoresOf
 from sif.run_directory import RunDirectory
 from sif.runs.after import judged
-from sif.serve.folding import Folded
 
 __all__ = ["rank_run"]
 
@@ -66,10 +66,10 @@ def rank_run(
         raise DataError(f"threshold = {threshold}; give a rating, such as 4")
     instance = judged(directory, device, root)
     assert isinstance(instance, TableInstance)
-    data, folded = instance.data, Folded(instance.load_model(directory))
-    counts = data.task.counts()[folded.n_users :].float()
-    rankings = {
-        "model": lambda users: folded.scores(users.to(data.task.device)),
+    data, served = instance.data, instance.served(directory)
+    counts = data.task.counts()[served.n_users :].float()
+    rankings: dict[str, ScoresOf] = {
+        "model": served,
         "popularity": lambda users: counts.expand(len(users), -1),
     }
     parts: dict[str, Any] = {}
@@ -87,8 +87,8 @@ def rank_run(
         "task": recipe.task,
         "k": list(k),
         "threshold": threshold,
-        "items": folded.n_items,
-        "additive": folded.additive,
+        "items": served.n_items,
+        "additive": served.additive,
     }
     return facts | {"parts": parts}
 

@@ -19,11 +19,12 @@ from sif.host import shielded
 from sif.operations import operation
 from sif.run_directory import RunDirectory
 from sif.serve.asked import count_of, in_a_list
-from sif.serve.export_formats import FORMAT, implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
+from sif.serve.export_formats import implicit_file, npz_file, read_npz, read_safetensors, safetensors_file
 from sif.serve.export_onnx import onnx_file
-from sif.serve.folding import Folded
+from sif.serve.folding import Folded, as_folded
+from sif.serve.forms import Served
+from sif.serve.model import opened_model
 from sif.spaces.known import SPACES
-from sif.spaces.saved import network_of, objective_of
 
 __all__ = ["FORMATS", "Export", "export_run", "load_export", "write_export"]
 
@@ -38,13 +39,13 @@ FORMATS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Export:
-    """A folded model, the raw ids of its users and items in the order of its tables, titles, and facts about it.
+    """A model as it is served, the raw ids of its users and items by number, titles, and facts about it.
 
-    `facts`: `genotype`, `formula`, `task`, `metric`, `dataset` and `scale`: how ratings were standardised, as `mean`
-    and `std`, None where scores only rank.
+    `facts`: `genotype` (None of a rival, which `rival` names), `formula`, `task`, `metrics`, `dataset` and `scale`: how
+    ratings were standardised, as `mean` and `std`, None where scores only rank.
     """
 
-    folded: Folded
+    served: Served
     users: Vocabulary
     items: Vocabulary
     titles: Mapping[str, str]
@@ -53,26 +54,32 @@ class Export:
     @classmethod
     @shielded(draws=True)
     def of(cls, run: str | Path) -> "Export":
-        """Fold the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
+        """Take the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
         directory = RunDirectory.open(run, needs="result.json")
         result = directory.result()
-        if directory.genotype().space not in SPACES:
+        if (directory.path / "genotype.json").is_file() and directory.genotype().space not in SPACES:
             raise RunError(f"run {run} is of cells; only recommenders can be exported")
-        tree = load_tree(directory.file("model.safetensors"))
-        if len(tree["sizes"]) != 2:
+        model = opened_model(load_tree(directory.file("model.safetensors")))
+        if len(model.sizes) != 2:
             raise RunError(f"run {run} has a context mode, which does not fold; search without a context to export")
         ids = json.loads(directory.file("ids.json").read_text())
-        units = objective_of(tree).units
+        units = model.objective.units
         facts = {
-            "genotype": json.loads(tree["genotype"]),
-            "formula": result["formula"],
+            "genotype": None if model.genotype is None else json.loads(model.genotype.to_json()),
+            "formula": model.formula,
             "task": result["task"],
             "metrics": result["metrics"],
             "dataset": {key: result["dataset"].get(key) for key in ("name", "source", "fingerprint")},
             "scale": None if units is None else {"mean": units.mean, "std": units.std},
         }
+        facts |= {} if model.rival is None else {"rival": dict(model.rival)}
         users, items = Vocabulary.from_list(ids["users"]), Vocabulary.from_list(ids["items"])
-        return cls(Folded(network_of(tree)), users, items, ids.get("titles") or {}, facts)
+        return cls(model.form, users, items, ids.get("titles") or {}, facts)
+
+    @property
+    def folded(self) -> Folded:
+        """The tables of a function or of factors; raises `RunError` where the model is none of these."""
+        return as_folded(self.served)
 
     @shielded()
     def scores(self, users: Iterable[RawId], items: Iterable[RawId] | None = None) -> Tensor:
@@ -86,7 +93,7 @@ class Export:
             DataError: An id is unknown.
         """
         wanted = None if items is None else self._numbers(self.items, items, "item")
-        return self.folded.scores(self._numbers(self.users, users, "user"), wanted)
+        return self.served.scores(self._numbers(self.users, users, "user"), wanted)
 
     @shielded()
     def recommend(self, user: RawId, k: int = 10, *, seen: Iterable[RawId] = ()) -> list[dict[str, Any]]:
@@ -107,7 +114,7 @@ class Export:
         has = sparse.csr_array(
             (np.ones(len(numbers), bool), numbers, np.array([0, len(numbers)])), shape=(1, len(self.items))
         )
-        found, scores = self.folded.top_k(row, k, seen=has)
+        found, scores = self.served.top_k(row, k, seen=has)
         keep = found[0] >= 0
         scale = self.facts["scale"] or {"mean": 0.0, "std": 1.0}
         return [
@@ -131,12 +138,12 @@ class Export:
         if to not in FORMATS:
             raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
         make = {"npz": npz_file, "safetensors": safetensors_file, "onnx": onnx_file, "implicit": implicit_file}[to]
-        return write_export(Path(path), lambda: make(self.folded, self._meta()), force)
+        return write_export(Path(path), lambda: make(self.served, self._meta()), force)
 
     def _meta(self) -> dict[str, Any]:
         users, items = self.users.to_list(), self.items.to_list()
         titles = [self.titles.get(str(item), "") for item in items] if self.titles else None
-        return {"format": FORMAT, **self.facts, "users": users, "items": items, "titles": titles}
+        return {"format": self.served.format, **self.facts, "users": users, "items": items, "titles": titles}
 
     @staticmethod
     def _numbers(known: Vocabulary, ids: Iterable[RawId], what: str) -> Tensor:
@@ -190,8 +197,8 @@ def load_export(path: str | Path) -> Export:
     path = Path(path)
     if not path.is_file():
         raise RunError(f"no file {path}; `sif export RUN --to npz` writes one")
-    tables, meta = (read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
-    for factor in tables.mlps:
+    served, meta = (read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
+    for factor in served.tables.mlps if isinstance(served, Folded) else ():
         if ":" in factor.join:
             try:
                 operation(factor.join)
@@ -201,4 +208,4 @@ def load_export(path: str | Path) -> Export:
     listed = meta.pop("titles") or []
     titles = {str(item): title for item, title in zip(items.to_list(), listed, strict=False) if title}
     meta.pop("format")
-    return Export(Folded(tables), users, items, titles, meta)
+    return Export(served, users, items, titles, meta)

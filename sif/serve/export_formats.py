@@ -15,68 +15,32 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sif.errors import RunError
-from sif.operations.tables import FoldedSide, MlpFactor, Tables
 from sif.serve.folding import Folded
+from sif.serve.forms import FORMS, Served, form_of
 
 __all__ = [
-    "FORMAT",
-    "arrays_of",
     "implicit_file",
     "npz_file",
     "read_npz",
     "read_safetensors",
     "safetensors_file",
-    "tables_of",
 ]
 
-FORMAT, _BEFORE = "sif-folded-2", "sif-folded-1"
+_BEFORE = "sif-folded-1"
 
 Meta = dict[str, Any]
 
 
-def arrays_of(tables: Tables) -> dict[str, Tensor]:
-    """Return the tables by name: `users.bias`, `items.product`, ..., and `mlp0.weight0` of the first MLP's layers."""
-    arrays: dict[str, Tensor] = {}
-    for name, side in (("users", tables.users), ("items", tables.items)):
-        parts = {"bias": side.bias, "product": side.product, "l1_plus": side.l1_plus, "l1_minus": side.l1_minus}
-        parts |= {f"mlp{number}": table for number, table in enumerate(side.mlps)}
-        arrays |= {f"{name}.{part}": table.cpu().contiguous() for part, table in parts.items()}
-    for number, factor in enumerate(tables.mlps):
-        for layer, (weight, bias) in enumerate(factor.layers):
-            arrays |= {f"mlp{number}.weight{layer}": weight.cpu(), f"mlp{number}.bias{layer}": bias.cpu()}
-    return arrays
-
-
-def tables_of(arrays: dict[str, Tensor], joins: list[str]) -> Tables:
-    """Return the tables of `arrays_of`; `joins` are those of the MLPs. Raises `KeyError` where one is missing."""
-    mlps = []
-    for number, join in enumerate(joins):
-        count = sum(name.startswith(f"mlp{number}.weight") for name in arrays)
-        layers = [(arrays[f"mlp{number}.weight{i}"], arrays[f"mlp{number}.bias{i}"]) for i in range(count)]
-        mlps.append(MlpFactor(join, tuple(layers)))
-    users, items = (
-        FoldedSide.of(
-            arrays[f"{side}.bias"],
-            product=arrays[f"{side}.product"],
-            l1_plus=arrays[f"{side}.l1_plus"],
-            l1_minus=arrays[f"{side}.l1_minus"],
-            mlps=tuple(arrays[f"{side}.mlp{number}"] for number in range(len(joins))),
-        )
-        for side in ("users", "items")
-    )
-    return Tables(users, items, tuple(mlps))
-
-
-def npz_file(folded: Folded, meta: Meta) -> bytes:
+def npz_file(served: Served, meta: Meta) -> bytes:
     """Return an npz without pickled objects: the tables, `user_ids`, `item_ids`, `titles`, and `meta` as JSON."""
-    arrays: dict[str, Any] = {name: table.numpy() for name, table in arrays_of(folded.tables).items()}
+    arrays: dict[str, Any] = {name: table.numpy() for name, table in served.arrays().items()}
     arrays |= _ids(meta)
     rest = {key: value for key, value in meta.items() if key not in ("users", "items", "titles")}
-    arrays["meta"] = np.array(json.dumps(rest | {"mlps": [factor.join for factor in folded.tables.mlps]}))
+    arrays["meta"] = np.array(json.dumps(rest | served.facts()))
     return _npz(arrays)
 
 
-def read_npz(path: Path) -> tuple[Tables, Meta]:
+def read_npz(path: Path) -> tuple[Served, Meta]:
     """Return what `npz_file` made; raises `RunError` for anything else."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -89,13 +53,12 @@ def read_npz(path: Path) -> tuple[Tables, Meta]:
         raise _unreadable(path, error) from None
 
 
-def safetensors_file(folded: Folded, meta: Meta) -> bytes:
+def safetensors_file(served: Served, meta: Meta) -> bytes:
     """Return the tables as safetensors, with `meta` (ids and titles in it) as JSON in the header."""
-    text = json.dumps(meta | {"mlps": [factor.join for factor in folded.tables.mlps]})
-    return bytes(save(arrays_of(folded.tables), metadata={"meta": text}))
+    return bytes(save(served.arrays(), metadata={"meta": json.dumps(meta | served.facts())}))
 
 
-def read_safetensors(path: Path) -> tuple[Tables, Meta]:
+def read_safetensors(path: Path) -> tuple[Served, Meta]:
     """Return what `safetensors_file` made; raises `RunError` for anything else."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -106,33 +69,34 @@ def read_safetensors(path: Path) -> tuple[Tables, Meta]:
         raise _unreadable(path, error) from None
 
 
-def implicit_file(folded: Folded, meta: Meta) -> bytes:
+def implicit_file(served: Served, meta: Meta) -> bytes:
     """Return the npz that implicit's `AlternatingLeastSquares.load` reads, and `sif.integrations.implicit`.
 
     `user_ids` and `item_ids` stand beside the factors; the first `vectors` columns are those that are no biases.
     Raises `RunError` where the function is no inner product.
     """
-    factors = folded.inner_product()
-    if factors is None:
+    factors = served.inner_product() if isinstance(served, Folded) else None
+    if factors is None or not isinstance(served, Folded):
         raise RunError(
             f"{meta['formula']} is no inner product, which is all that implicit can rank by; export it to npz, "
             "safetensors or onnx"
         )
     users, items = (table.cpu().numpy() for table in factors)
     arrays: dict[str, Any] = {"user_factors": users, "item_factors": items, "factors": np.array(users.shape[1])}
-    arrays |= {"vectors": np.array(folded.tables.items.product.shape[1]), "dtype": np.array("float32")}
+    arrays |= {"vectors": np.array(served.tables.items.product.shape[1]), "dtype": np.array("float32")}
     ids = _ids(meta)
     return _npz(arrays | {"user_ids": ids["user_ids"], "item_ids": ids["item_ids"]})
 
 
-def _read(path: Path, arrays: dict[str, Tensor], meta: Meta, titles: Any) -> tuple[Tables, Meta]:
+def _read(path: Path, arrays: dict[str, Tensor], meta: Meta, titles: Any) -> tuple[Served, Meta]:
     if meta.get("format") == _BEFORE:
         now = {"apart": "l1_plus", "near": "l1_minus", "deep": "mlp"}
         arrays = {re.sub("apart|near|deep", lambda old: now[old[0]], name): array for name, array in arrays.items()}
-        meta |= {"format": FORMAT, "mlps": meta.pop("deep")}
-    if meta.get("format") != FORMAT:
-        raise RunError(f"{path} has format {meta.get('format')!r}; this sif reads {FORMAT}")
-    return tables_of(arrays, meta.pop("mlps")), meta | {"titles": titles}
+        meta |= {"format": Folded.format, "mlps": meta.pop("deep")}
+    if meta.get("format") not in FORMS:
+        raise RunError(f"{path} has format {meta.get('format')!r}; this sif reads {', '.join(FORMS)}")
+    served = form_of(meta["format"], arrays, meta)
+    return served, meta | {"titles": titles}
 
 
 def _unreadable(path: Path, error: Exception) -> RunError:

@@ -1,4 +1,4 @@
-"""A folded model as an ONNX graph: users int64 `[batch]` in, scores float32 `[batch, items]` out."""
+"""A served model as an ONNX graph: users int64 `[batch]` in, scores float32 `[batch, items]` out."""
 
 import importlib
 import json
@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from sif.errors import RunError
 from sif.operations import operation
 from sif.operations.hinge import HINGE
 from sif.operations.tables import MlpFactor
-from sif.serve.folding import Folded
+from sif.serve.folding import Folded, as_folded
+from sif.serve.forms import Served
+from sif.serve.items import ItemItem
 
 __all__ = ["onnx_file"]
 
@@ -21,18 +24,47 @@ _LIMIT = 2**31 - 2**20  # bytes of a protobuf message
 _LAST = torch.tensor([1])  # the axis of the entries of a vector
 
 
-def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
+def onnx_file(served: Served, meta: dict[str, Any]) -> bytes:
     """Return the graph, with `meta` (raw ids in it) as JSON in its metadata under the key `sif`.
 
     Input `users`: numbers of users int64 `[batch]`. Output `scores` float32 `[batch, items]`. An inner product is
-    one matrix product; distances and MLPs are made one user at a time, so that memory holds items x dim. Raises
-    `RunError` where the package onnx is missing, and where the tables are too large for one file.
+    one matrix product; distances and MLPs are made one user at a time, so that memory holds items x dim; weights of
+    items by items are multiplied with what a user has. Raises `RunError` where the package onnx is missing, where the
+    tables are too large for one file, and where no table makes the scores.
     """
     try:
         onnx = importlib.import_module("onnx")
     except ImportError:
         raise RunError("the format onnx needs the package onnx: pip install onnx") from None
     graph = _Graph(onnx)
+    if isinstance(served, ItemItem):
+        total = _item_item(graph, served)
+    else:
+        served.arrays()  # says what cannot be exported
+        total = _folded(graph, as_folded(served))
+    graph.node("Identity", total, name="scores")
+    if graph.size > _LIMIT:
+        raise RunError(f"the tables take {graph.size / 2**30:.1f} GiB, and an ONNX file holds 2; export to npz instead")
+    model = graph.model(served.n_items, json.dumps(meta))
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _item_item(graph: "_Graph", form: ItemItem) -> str:
+    """Add the scores of what users have times weights, and return them."""
+    weights = form.weights.toarray() if sparse.issparse(form.weights) else form.weights
+    has, alike = form.histories, bool((form.histories.data == 1).all())
+    if has.shape[0] * has.shape[1] * (1 if alike else 4) + weights.nbytes > _LIMIT:
+        raise RunError("what users have takes more than the 2 GiB of an ONNX file; export to npz instead")
+    dense = has.astype(bool).toarray() if alike else has.astype(np.float32).toarray()
+    rows = graph.rows("users.histories", torch.from_numpy(dense))
+    if alike:
+        rows = graph.node("Cast", rows, to=graph.onnx.TensorProto.FLOAT)
+    return graph.node("MatMul", rows, graph.table("items.weights", torch.from_numpy(weights.astype(np.float32))))
+
+
+def _folded(graph: "_Graph", folded: Folded) -> str:
+    """Add the scores of folded tables, and return them."""
     tables = folded.tables
     users, items = tables.users, tables.items
     total = graph.node("Add", graph.rows("users.bias", users.bias.unsqueeze(1)), graph.table("items.bias", items.bias))
@@ -42,12 +74,7 @@ def onnx_file(folded: Folded, meta: dict[str, Any]) -> bytes:
         total = graph.node("Add", total, product)
     if users.l1_plus.shape[1] or users.l1_minus.shape[1] or tables.mlps:
         total = graph.node("Add", total, _one_by_one(graph, folded))
-    graph.node("Identity", total, name="scores")
-    if graph.size > _LIMIT:
-        raise RunError(f"the tables take {graph.size / 2**30:.1f} GiB, and an ONNX file holds 2; export to npz instead")
-    model = graph.model(folded.n_items, json.dumps(meta))
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return total
 
 
 class _Graph:

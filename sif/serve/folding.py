@@ -1,41 +1,49 @@
 """Scores of all items for a block of users, with everything that can be done once done once."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
 from sif.encodings.side import SIDES
 from sif.encodings.side import Side as Of
+from sif.errors import RunError
 from sif.operations import additive, operation
 from sif.operations.hinge import HINGE
 from sif.operations.tables import FoldedSide, MlpFactor, Tables, score_tables
-from sif.serve.topk import Ranked, top_k_of
+from sif.serve.forms import Served, no_new_users
+from sif.serve.rows import AlsRows
 from sif.spaces.known import FunctionNetwork
 
-__all__ = ["Folded", "fold", "fold_side"]
+__all__ = ["Folded", "as_folded", "fold", "fold_side"]
 
 _BLOCK = 1 << 20  # entries of the largest temporary of an MLP: 4 MiB of float32
 _JOINED = {"relu": "sums", "multiply": "products", "max": "maxima", "min": "minima"}
 _READ = ("a squared norm", "a weighted sum")
 
 
-class Folded:
+class Folded(Served):
     """An interaction function as tables for inner products and distances: encodings and networks are applied once.
 
     `multiply` (with `sum`, `linear` or `distance`) and the `distance` of `plus` and `minus` become an inner product;
     `plus`, `minus` and `concat` a bias a side; `max`, `min` and an MLP of one hidden layer on `plus`, `minus` or
     `concat` L1 distances. Other MLPs, and operations without a rule, keep a blocked pass; nothing holds users x items x
-    dim.
+    dim. Factors of other models, and scores that are biases alone, are such tables too.
     """
 
-    def __init__(self, source: Any) -> None:
-        """Fold a network of users and items, or take the `Tables` of a fold."""
-        self.tables = source if isinstance(source, Tables) else fold(source)
+    format = "sif-folded-2"
+
+    def __init__(self, source: Any, *, als: AlsRows | None = None) -> None:
+        """Fold a network of users and items, or take the `Tables` of a fold.
+
+        Args:
+            source: The network or the tables.
+            als: How a row makes the factors of a new user, of factors that ALS made.
+        """
+        self.tables, self.als = source if isinstance(source, Tables) else fold(source), als
         self.n_users, self.n_items = len(self.tables.users), len(self.tables.items)
 
     @property
@@ -75,59 +83,89 @@ class Folded:
                 other.append(bias.new_ones(self.n_items if own is left else self.n_users, 1))
         return torch.cat(left, 1), torch.cat(right, 1)
 
-    def scores(self, users: Tensor, items: Tensor | None = None) -> Tensor:
-        """Return scores float32 `[users, items]`.
+    def users(self, numbers: Tensor) -> FoldedSide:
+        """Return the tables of known users.
 
         Args:
-            users: Their numbers, int64 `[users]`.
-            items: Numbers int64 `[items]`; None: all.
+            numbers: Int64 `[n]`.
         """
-        return self.scores_of(self.tables.users.rows(users), items)
+        return self.tables.users.rows(numbers.to(self.tables.users.bias.device))
 
-    @torch.no_grad()
-    def scores_of(self, users: FoldedSide, items: Tensor | None = None) -> Tensor:
-        """Return scores float32 `[users, items]` of users given by their tables, such as new ones.
+    def new_users(self, rows: sparse.csr_array) -> FoldedSide:
+        """Return the tables of users of whom only a row is known: by ALS, or the mean user's where biases are all.
 
         Args:
-            users: What `fold_side` or `solve_users` returned.
-            items: Numbers int64 `[items]`; None: all.
+            rows: CSR `[n, items]`.
+
+        Raises:
+            DataError: the users' vectors were trained, and no row makes them.
         """
-        return self._scores(users, self.tables.items if items is None else self.tables.items.rows(items))
+        users, n = self.tables.users, rows.shape[0]
+        if self.als is not None:
+            return FoldedSide.of(users.bias.new_zeros(n), product=self.als.factors(self.tables.items.product, rows))
+        if self.additive and not self.tables.mlps:
+            return FoldedSide.of(users.bias.mean().repeat(n))
+        raise no_new_users(self)
 
-    @torch.no_grad()
-    def top_k(
-        self,
-        users: Tensor | FoldedSide,
-        n: int,
-        *,
-        items: NDArray[np.int64] | None = None,
-        seen: sparse.csr_array | None = None,
-        excluded: NDArray[np.int64] | None = None,
-    ) -> Ranked:
-        """Return ids int32 and scores float32 `[users, n]` of the best items, best first (see `topk.top_k`).
+    def scorer(self, items: Tensor | None = None) -> Callable[[FoldedSide], Tensor]:
+        """Return what makes scores of all items, or of those given."""
+        return partial(self._scores, items=self.tables.items if items is None else self.tables.items.rows(items))
 
-        Scores are made a block of users at a time.
+    def vectors(self, side: Of) -> Tensor:
+        """Return the factors of an inner product."""
+        own = self.tables.users if side == "user" else self.tables.items
+        return own.product if own.product.shape[1] and self.inner_product() is not None else super().vectors(side)
 
-        Args:
-            users: Their numbers int64 `[users]`, or their tables.
-            n: How many items.
-            items: Rank only these, int64 `[items]` ascending.
-            seen: CSR `[users, n_items]`, whose entries are left out.
-            excluded: Items left out for all, int64 `[m]`.
-        """
-        asked = users if isinstance(users, FoldedSide) else self.tables.users.rows(users)
-        targets = self.tables.items if items is None else self.tables.items.rows(torch.from_numpy(items))
+    def arrays(self) -> dict[str, Tensor]:
+        """Return the tables by name: `users.bias`, `items.product`, ..., and `mlp0.weight0` of the first MLP's."""
+        arrays: dict[str, Tensor] = {}
+        for name, side in (("users", self.tables.users), ("items", self.tables.items)):
+            parts = {"bias": side.bias, "product": side.product, "l1_plus": side.l1_plus, "l1_minus": side.l1_minus}
+            parts |= {f"mlp{number}": table for number, table in enumerate(side.mlps)}
+            arrays |= {f"{name}.{part}": table.cpu().contiguous() for part, table in parts.items()}
+        for number, factor in enumerate(self.tables.mlps):
+            for layer, (weight, bias) in enumerate(factor.layers):
+                arrays |= {f"mlp{number}.weight{layer}": weight.cpu(), f"mlp{number}.bias{layer}": bias.cpu()}
+        return arrays
 
-        def block(rows: slice) -> Tensor:
-            return self._scores(asked.rows(rows), targets)
+    def facts(self) -> dict[str, Any]:
+        """Return the joins of the MLPs, and how a row makes a user where ALS does."""
+        als = {} if self.als is None else {"als": self.als.plain()}
+        return {"mlps": [factor.join for factor in self.tables.mlps]} | als
 
-        return top_k_of(block, len(asked), len(targets), n, within=items, seen=seen, excluded=excluded)
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Self:
+        """Return what `arrays` and `facts` were of."""
+        joins, als = facts.pop("mlps"), facts.pop("als", None)
+        mlps = []
+        for number, join in enumerate(joins):
+            count = sum(name.startswith(f"mlp{number}.weight") for name in arrays)
+            layers = [(arrays[f"mlp{number}.weight{i}"], arrays[f"mlp{number}.bias{i}"]) for i in range(count)]
+            mlps.append(MlpFactor(join, tuple(layers)))
+        users, items = (
+            FoldedSide.of(
+                arrays[f"{side}.bias"],
+                product=arrays[f"{side}.product"],
+                l1_plus=arrays[f"{side}.l1_plus"],
+                l1_minus=arrays[f"{side}.l1_minus"],
+                mlps=tuple(arrays[f"{side}.mlp{number}"] for number in range(len(joins))),
+            )
+            for side in ("users", "items")
+        )
+        return cls(Tables(users, items, tuple(mlps)), als=None if als is None else AlsRows.of_plain(als))
 
     def _scores(self, users: FoldedSide, items: FoldedSide) -> Tensor:
         out = score_tables(users, items)
         for factor, left, right in zip(self.tables.mlps, users.mlps, items.mlps, strict=True):
             _add(out, factor, left, right)
         return out
+
+
+def as_folded(served: Served) -> Folded:
+    """Return a form that is folded tables; raises `RunError` for another."""
+    if not isinstance(served, Folded):
+        raise RunError(f"the model is {served.describe()}, and not folded tables; ask it as it is served (`served`)")
+    return served
 
 
 def _add(out: Tensor, factor: MlpFactor, users: Tensor, items: Tensor) -> None:
@@ -164,8 +202,14 @@ def _after(hidden: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 @torch.no_grad()
-def fold(network: FunctionNetwork) -> Tables:
-    """Return the tables of a network of users and items; they keep no tie to it."""
+def fold(network: Any) -> Tables:
+    """Return the tables of a network of users and items; they keep no tie to it.
+
+    A network that is no function of a space says itself what it folds to: `folded()` returns its `Tables`.
+    """
+    if hasattr(network, "folded"):
+        tables: Tables = network.folded()
+        return tables
     n_users, n_items = network.sizes
     of_users, of_items = network.encoded("user"), network.encoded("item")
     bias = of_users[0].new_zeros(n_users + n_items)

@@ -3,7 +3,7 @@
 import json
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
 
-from nasp_core.genotype import Genotype
 from sif.checkpoint import load_tree
 from sif.datasets import RawId, Vocabulary
 from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.run_directory import RunDirectory
-from sif.serve.folding import Folded
-from sif.serve.topk import Ranked, top_k_of
-from sif.spaces.build import build_network
-from sif.spaces.saved import network_of, objective_of
+from sif.serve.model import ServedModel, opened_model
+from sif.serve.networks import ByNetwork
+from sif.serve.topk import Ranked
 from sif.tasks import Scale
 
 __all__ = ["Opened", "Opener"]
@@ -38,7 +35,7 @@ class Opened:
 
     `rows`: the number of each user, by the id's text. `seen` CSR `[users, items]`: what each user has. `cold` bool
     `[items]`: items without any interaction in training. `titles` by item number. `contexts` None without a context
-    mode; with one, `scores` gives those of users `[n]` in a context `[n, items]`, and without one `folded` does.
+    mode.
     """
 
     stamp: tuple[tuple[int, int, int], ...]
@@ -52,8 +49,7 @@ class Opened:
     mean: float
     std: float
     contexts: Vocabulary | None
-    folded: Folded | None
-    scores: Callable[[IntArray, int], Tensor] | None
+    model: ServedModel
 
     def row_of(self, user: Any) -> int:
         """Return the number of a raw id; raises `DataError` naming the nearest for an unknown one, or for no id."""
@@ -83,15 +79,10 @@ class Opened:
             seen, excluded = None, own if excluded is None else np.concatenate([own, excluded])
         else:
             seen = self.seen[rows]
-        if self.folded is not None:
-            ids, scores = self.folded.top_k(torch.from_numpy(rows), k, seen=seen, excluded=excluded)
-        else:
-            scores_of, mode = self.scores, self._mode(context)
-            assert scores_of is not None
-            size = len(self.item_ids)
-            ids, scores = top_k_of(
-                lambda block: scores_of(rows[block], mode), len(rows), size, k, seen=seen, excluded=excluded
-            )
+        form = self.model.form
+        if isinstance(form, ByNetwork) and self.contexts is not None:
+            form = form.at(self._mode(context))
+        ids, scores = form.top_k(torch.from_numpy(rows), k, seen=seen, excluded=excluded)
         return ids, scores * np.float32(self.std) + np.float32(self.mean)
 
     def _mode(self, context: Any) -> int:
@@ -143,15 +134,8 @@ def _open(path: Path, stamp: tuple[tuple[int, int, int], ...]) -> Opened:
         raise RunError(
             f"ids.json or seen.npz of run {path} is damaged: {error}; bring it back, or search again"
         ) from None
-    sizes, titles, objective = tree["sizes"], ids.get("titles") or {}, objective_of(tree)
-    scale = objective.units or Scale(0.0, 1.0, -np.inf, np.inf)
-    item_ids, folded, scores = items.to_list(), None, None
-    if contexts is None:
-        folded = Folded(network_of(tree))
-    else:
-        network = build_network(Genotype.from_json(tree["genotype"]), None, sizes=tuple(sizes))
-        network.load_state_dict(tree["weights"])
-        scores = _in_context(network, len(item_ids))
+    model, titles, item_ids = opened_model(tree), ids.get("titles") or {}, items.to_list()
+    scale = model.objective.units or Scale(0.0, 1.0, -np.inf, np.inf)
     return Opened(
         stamp=stamp,
         users=users,
@@ -160,25 +144,9 @@ def _open(path: Path, stamp: tuple[tuple[int, int, int], ...]) -> Opened:
         item_ids=item_ids,
         titles=[titles.get(str(item)) for item in item_ids] if titles else None,
         seen=seen,
-        cold=(tree["counts"][sizes[0] :][: len(item_ids)] == 0).numpy(),
+        cold=(tree["counts"][model.sizes[0] :][: len(item_ids)] == 0).numpy(),
         mean=scale.mean,
         std=scale.std,
         contexts=contexts,
-        folded=folded,
-        scores=scores,
+        model=model,
     )
-
-
-def _in_context(network: Any, n_items: int) -> Callable[[IntArray, int], Tensor]:
-    """Return the scores of users `[n]` in a context, `[n, items]`, by the network itself."""
-    items = torch.arange(n_items)
-
-    @torch.no_grad()
-    def scores(rows: IntArray, mode: int) -> Tensor:
-        made = [
-            network(torch.stack([torch.full_like(items, row), items, torch.full_like(items, mode)]))
-            for row in rows.tolist()
-        ]
-        return torch.stack(made)
-
-    return scores

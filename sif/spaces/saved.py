@@ -15,9 +15,11 @@ from sif.spaces.build import build_network
 from sif.spaces.known import SPACES, FunctionNetwork
 from sif.tasks import OBJECTIVES, Objective, TableTask
 
-__all__ = ["MODEL_FORMAT", "model_tree", "network_of", "objective_of", "task_tree"]
+__all__ = ["MODEL_FORMAT", "RIVAL_FORMAT", "model_tree", "network_of", "objective_of"]
+__all__ += ["objective_tree", "task_tree"]
 
-MODEL_FORMAT = "sif-recommender-1"
+MODEL_FORMAT, RIVAL_FORMAT = "sif-recommender-1", "sif-rival-1"
+"""What a tree is of: a network of a space, or a rival (`sif.rivals.handed`)."""
 
 
 def model_tree(network: FunctionNetwork, genotype: Genotype, objective: Objective, counts: Tensor | None) -> State:
@@ -42,10 +44,15 @@ def _tree(genotype: Genotype, weights: dict[str, Tensor], objective: Objective, 
     return {
         "format": MODEL_FORMAT,
         "genotype": genotype.to_json(),
-        **{kind.key: objective.plain() if kind.key == objective.key else None for kind in OBJECTIVES},
+        **objective_tree(objective),
         "weights": weights,
         "histories": None if histories is None else histories._asdict(),
     }
+
+
+def objective_tree(objective: Objective) -> State:
+    """Return what a network was trained for, as `objective_of` reads it."""
+    return {kind.key: objective.plain() if kind.key == objective.key else None for kind in OBJECTIVES}
 
 
 def network_of(tree: State) -> FunctionNetwork:
@@ -64,8 +71,8 @@ def network_of(tree: State) -> FunctionNetwork:
 
 def objective_of(tree: State) -> Objective:
     """Return what the network of a tree was trained for; raises `RunError` for what `model_tree` did not make."""
-    if not isinstance(tree, dict) or tree.get("format") != MODEL_FORMAT:
-        raise RunError(f"not a saved Recommender (expected format {MODEL_FORMAT})")
+    if not isinstance(tree, dict) or tree.get("format") not in (MODEL_FORMAT, RIVAL_FORMAT):
+        raise RunError(f"not a saved Recommender (expected format {MODEL_FORMAT} or {RIVAL_FORMAT})")
     for kind in OBJECTIVES:
         if tree.get(kind.key):
             return kind.of_plain(tree[kind.key])

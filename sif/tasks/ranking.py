@@ -206,6 +206,11 @@ class RankingTask:
         weights = self._pairs["train"].weights
         return None if weights is None else weights.cpu().numpy()
 
+    @property
+    def weighing(self) -> tuple[float, float] | None:
+        """The power of a pair's weight, and the mean that it is divided by, that make its confidence; None without."""
+        return None if self.settings.weight == "none" else (self.settings.weight_power, self._mean_weight)
+
     def _seen_pairs(self) -> Pairs:
         """The training pairs, those under the threshold too, but for those that are validation's positives as well."""
         if "seen" not in self._pairs:

@@ -1,0 +1,165 @@
+"""A rival in place of an architecture: what a run of a table hands over, loads, and trains again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from nasp_core.network import Network
+from nasp_core.types import Mixture, State
+from sif.errors import RunError
+from sif.problems.base import Changes, Trainee
+from sif.rivals.handed import LearntRival, baseline_in, method_tree, network_tree, rival_network
+from sif.rivals.known import rival
+from sif.rivals.method import Fitted, Method
+from sif.rivals.pair_table import PairTable
+from sif.run_directory import RunDirectory
+from sif.serve.forms import Served
+from sif.serve.model import ServedModel, opened_model
+from sif.spaces.saved import RIVAL_FORMAT
+from sif.tasks import RankingSettings, TableTask
+from sif.tasks.queries import Queries
+
+if TYPE_CHECKING:
+    from sif.problems.tables import TableInstance
+
+__all__ = ["FormNetwork", "fitted_tree", "method_of", "rival_of", "rival_on", "rival_trainee", "trained_tree"]
+
+
+class FormNetwork(Network):
+    """A served form as a network that an evaluation asks; nothing in it is trained."""
+
+    def __init__(self, form: Served, learnt: int | None) -> None:
+        """Take the form, and how many numbers it learnt."""
+        super().__init__()
+        self.form, self.learnt = form, learnt or 0
+        self.place = nn.Parameter(torch.zeros(()), requires_grad=False)  # says on which device it is asked
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw nothing."""
+
+    def forward(self, inputs: Queries, mixture: Mixture | None = None) -> Tensor:
+        """Return the scores of the items asked about, float32 `[n, k + m]`."""
+        every = self.form.scores(inputs.users).to(inputs.users.device)
+        return torch.cat([every.gather(1, inputs.own), every[:, inputs.shared]], 1)
+
+
+def method_of(name: str) -> Method:
+    """Return how a comparison learns a rival; raises `RunError` where it has no method."""
+    found = rival(name, error=RunError)
+    if found.method is None:
+        raise RunError(f"rival {name} has no method, and stands in runs alone, as a network")
+    return found.method
+
+
+def fitted_tree(instance: TableInstance, learnt: LearntRival, fitted: Fitted, task: TableTask | None = None) -> State:
+    """Return what a method learnt on an instance as the tree of a model.
+
+    Args:
+        instance: What it learnt on.
+        learnt: Which method, and how.
+        fitted: What it learnt.
+        task: The ranking that it learnt; None: the instance's own (`TableInstance.ranking_task`).
+
+    Raises:
+        RunError: It cannot be saved, with the reason (`sif.rivals.handed.unserved`).
+    """
+    task = instance.ranking_task() if task is None else task
+    return method_tree(replace(learnt, epoch=fitted.epoch), fitted, task)
+
+
+def trained_tree(instance: TableInstance, learnt: LearntRival, network: Network) -> State:
+    """Return the network of a rival that the instance's own loop trained as the tree of a model.
+
+    Args:
+        instance: What it was trained on.
+        learnt: Which rival; its settings are the changes that tuning chose.
+        network: With its trained weights.
+    """
+    space = instance.settings_with(learnt.settings)
+    return network_tree(learnt, instance.recipe.asks, space, network, instance.data.task)
+
+
+def rival_of(tree: Any) -> ServedModel | None:
+    """Return the model of a run's tree where it is a rival; None of an architecture."""
+    return opened_model(tree) if isinstance(tree, dict) and tree.get("format") == RIVAL_FORMAT else None
+
+
+def rival_on(instance: TableInstance, model: ServedModel) -> Network:
+    """Return a rival as a network that the instance's task can judge; raises `RunError` where it cannot be.
+
+    Args:
+        instance: What judges.
+        model: The rival.
+    """
+    if (kept := model.tree["network"]) is not None:
+        network = rival_network(model.tree, instance.counts, instance.histories).to(instance.device)
+        network.load_state_dict(kept["weights"])
+        return network
+    if not instance.judges_rankings:
+        raise RunError(
+            f"this run hands over {model.formula}, which orders items and predicts no ratings: "
+            "evaluate it as a ranking (sif evaluate RUN --ranking)"
+        )
+    return FormNetwork(model.form, model.parameters).to(instance.device)
+
+
+def rival_trainee(instance: TableInstance, directory: RunDirectory, model: ServedModel) -> Trainee:
+    """Return the rival that a run hands over, to be trained anew.
+
+    Args:
+        instance: What it is trained on.
+        directory: The run.
+        model: The rival.
+    """
+    told = model.rival
+    assert told is not None
+    learnt = LearntRival(told["name"], told["settings"], told["seed"], model.epoch)
+    if model.tree["network"] is None:
+        return _method_trainee(instance, directory, model, learnt)
+    network = rival_network(model.tree, instance.counts, instance.histories).to(instance.device)
+
+    def keep(done: State) -> None:
+        network.load_state_dict(done["weights"])
+        again = replace(learnt, seed=done["seed"], epoch=done["epoch"])
+        instance.hand_over(directory, trained_tree(instance, again, network))
+
+    def counted(seed: int) -> State:
+        valid = instance.evaluate(network, "valid")
+        return {"weights": network.state_dict(), "trace": [], "epoch": None, "valid": valid, "seconds": 0.0}
+
+    trained = baseline_in(model.tree).trained
+    return Trainee(f"baseline/{learnt.name}", keep, network, dict(learnt.settings), None if trained else counted)
+
+
+def _method_trainee(
+    instance: TableInstance, directory: RunDirectory, model: ServedModel, learnt: LearntRival
+) -> Trainee:
+    task, method = instance.ranking_task(cast(RankingSettings, model.objective)), method_of(learnt.name)
+    judges = instance.has("valid")
+    settings: Mapping[str, Any] = learnt.settings
+    if not judges and model.epoch is not None:
+        settings = dict(settings) | {"epochs": model.epoch}
+
+    def fit(seed: int) -> State:
+        began = time.perf_counter()
+        fitted = method.fit(PairTable.of(task, needs=("train",)).without_test(), settings, seed)
+        seconds = time.perf_counter() - began
+        again = replace(learnt, seed=seed)
+        tree = fitted_tree(instance, again, fitted, task)
+        valid = None
+        if judges and task is instance.data.task:
+            valid = instance.evaluate(rival_on(instance, opened_model(tree)), "valid")
+        epoch = model.epoch if fitted.epoch is None else fitted.epoch
+        return {"tree": tree | {"epoch": epoch}, "trace": [], "epoch": epoch, "valid": valid, "seconds": seconds}
+
+    def keep(done: State) -> None:
+        instance.hand_over(directory, done["tree"])
+
+    tuned: Changes = dict(learnt.settings)
+    return Trainee(learnt.name, keep, FormNetwork(model.form, model.parameters), tuned, fit)

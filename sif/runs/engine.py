@@ -193,6 +193,7 @@ class Outcome:
         enumerated: The outcome of the search that trained every architecture.
         rows: Makes the rows of models that are no networks; called once the test part may be read.
         facts: Keys of the result that stand instead of the engine's own.
+        handed: The name of the rival that is handed over, if it is one; its model lies in the run.
     """
 
     instance: Instance
@@ -203,6 +204,7 @@ class Outcome:
     enumerated: State | None = None
     rows: Callable[[], Mapping[str, Row]] = dict
     facts: Mapping[str, Any] = field(default_factory=dict)
+    handed: str = ""
 
 
 def conclude(engine: Engine, directory: RunDirectory, outcome: Outcome, began: float) -> None:
@@ -232,6 +234,9 @@ def conclude(engine: Engine, directory: RunDirectory, outcome: Outcome, began: f
     )
     scores = None if enumerated is None else enumerated["scores"]
     result = _result(engine, rows, seconds, trained, scores).model_dump() | dict(outcome.facts)
+    if outcome.handed:
+        row = rows[outcome.handed]
+        result |= {"metrics": {"valid": row.valid, "test": row.test}, "parameters": row.parameters}
     directory.write("report.html", report(problem_of(engine.recipe), result, trace))
     directory.write_json("result.json", result)
     directory.clear()

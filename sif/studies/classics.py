@@ -107,6 +107,10 @@ class Classics:
             tuned.fitted = METHODS[name].fit(self.table, tuned.settings, self._seed)
         return tuned.fitted
 
+    def served(self, name: str) -> bool:
+        """Return whether a rival's model can be handed over."""
+        return self.model(name).served is not None
+
     def tested(self, name: str) -> dict[str, float]:
         """Return a rival's metrics on the test part, which is read here."""
         table = PairTable.of(self._task)

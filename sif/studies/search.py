@@ -7,11 +7,14 @@ from typing import Any
 from nasp_core.loop import Observer
 from sif.host import shielded
 from sif.problems.base import ComparedModel, Instance
+from sif.problems.handing import fitted_tree
 from sif.problems.tables import TableInstance
 from sif.results import Row
+from sif.rivals.handed import LearntRival
 from sif.run_directory import RunDirectory
 from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
+from sif.serve.model import opened_model
 from sif.spaces.wide_points import NAMED
 from sif.studies.limit import NONE, Limit
 from sif.studies.study import Study
@@ -51,7 +54,17 @@ def conduct(
 
 def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, began: float) -> None:
     best, genotype, trained = study.trials.model()
-    best.save_model(directory, genotype, trained)
+    handed = study.winner()
+    model = None
+    if handed and study.classics is not None:
+        instance, tuned = study.instance, study.classics.best[handed]
+        learnt = LearntRival(handed, dict(tuned.settings), instance.recipe.seed)
+        tree = fitted_tree(instance, learnt, study.classics.model(handed))
+        instance.hand_over(directory, tree)
+        directory.write("genotype.json", genotype.to_json())  # what was found stands beside what is handed over
+        model = opened_model(tree)
+    else:
+        best.save_model(directory, genotype, trained)
     done = study.trials.done
     directory.write("trials.jsonl", "".join(json.dumps(trial.plain()) + "\n" for trial in done))
     chosen = study.trials.best
@@ -96,7 +109,9 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
         "best": chosen.plain(),
     }
     facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)}
-    conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts), began)
+    if model is not None:
+        facts |= {"handed": model.handed(), "formula": model.formula}
+    conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts, handed), began)
 
 
 def _compared(study: Study, rival: str) -> ComparedModel:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
+from nasp_core.evaluation import better
 from nasp_core.loop import Observer
 from nasp_core.search import search
 from nasp_core.types import State
@@ -26,6 +27,7 @@ _KEPT = 3  # one of so many goes on to the next rung
 _CLASSICS = 0.3  # of the budget at most
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
 _EVALUATIONS, _PROPOSED = 60, 6  # of the supernet, and how many points it proposes
+_LAST = 0.06  # of the seconds, for the test part and for writing
 _END = 0.9  # of a budget in trials, after which what did best is trained in full
 
 
@@ -60,15 +62,17 @@ class Study:
         self._neighbours = Neighbours(instance, instance.problem.settings_space)
         self._proposals = 0
         self._used = 0
-        self._reserve = 0.0
+        self._reserve = 0.0 if limit.seconds is None else _LAST * limit.seconds
 
     def run(self) -> None:
         """Spend the budget; the best is in `trials` and `classics` afterwards."""
         self._classic()
         held = portfolio(self.instance, entries_of(self.instance.recipe.task))
         queue = [_Job(each, 0) for each in (*self._points(), *held[1:])]
-        if held:
-            self._train(_Job(held[0], len(_RUNGS) - 1))
+        if held:  # so that there is a model, and a price
+            self._train(_Job(held[0], 0), ends=False)
+            if self._fits(_Job(held[0], len(_RUNGS) - 1)):
+                self._train(_Job(held[0], len(_RUNGS) - 1))
         while self.classics is not None and self._classics_due() and self._classic():
             pass
         asked = False
@@ -94,6 +98,17 @@ class Study:
                 self.trials.name(name, each.choices)
                 found.append(replace(each, by=f"rival {name}"))
         return found
+
+    def winner(self) -> str:
+        """Return the rival that is better on validation than all that was trained here; empty where none is."""
+        if self.classics is None or self.trials.best is None:
+            return ""
+        metric, task = self.trials.task.metric, self.trials.task
+        leading, value = "", self.trials.best.value or 0.0
+        for name, tuned in self.classics.best.items():
+            if better(task, tuned.valid[metric], value) and self.classics.served(name):
+                leading, value = name, tuned.valid[metric]
+        return leading
 
     # what is left
 
@@ -136,9 +151,9 @@ class Study:
 
     # what is trained
 
-    def _train(self, job: _Job) -> StudyTrial:
+    def _train(self, job: _Job, ends: bool = True) -> StudyTrial:
         seconds = self.limit.seconds
-        deadline = None if seconds is None else self._began - self._carried + seconds - self._reserve
+        deadline = None if seconds is None or not ends else self._began - self._carried + seconds - self._reserve
         before = time.monotonic()
         trial = self.trials.run(job.configuration, _RUNGS[job.rung], deadline)
         self._spent(before, trial.seconds)

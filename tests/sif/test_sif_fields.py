@@ -89,6 +89,7 @@ FIELDS: dict[str, tuple[dict[str, Any], Any]] = {
     "baselines.random": ({}, True),
 }
 ELSEWHERE = {
+    "study.budget": "spends another amount: test_sif_studies",
     "task": "has one value",
     "dataset": "names the data: test_sif_cli",
     "valid": "parts as files: test_sif_cli",

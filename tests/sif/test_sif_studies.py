@@ -162,3 +162,25 @@ def test_points_of_one_function_stand_in_a_space_of_two(tmp_path: Path):
         made = neighbours.ask(number, trials, True, set())
         changed = two.changed(made.settings)
         assert changed.build(changed.genotype(made.choices)) is not None
+
+
+def test_a_rival_that_wins_on_validation_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The table's best row by validation is what the run recommends with, whoever trained it."""
+    csv = clicks(tmp_path / "mine.csv")
+    weak = {"space.l2": 0.7, "train.epochs": 1, "study.budget": "6trials", "train.optimiser.learning_rate": 1e-6}
+    run = sif.search(csv, recipe="clicks", settings={**STUDY, **weak}, out=tmp_path / "run", device="cpu")
+    rows, metric = run.result["rows"], run.result["metric"]
+    best = max(rows, key=lambda name: rows[name]["valid"][metric])
+    assert best != "found"
+    assert run.result["handed"]["name"] == best
+    assert run.result["metrics"]["test"] == rows[best]["test"]
+    assert sif.api.score(tmp_path / "run", device="cpu")["valid"][metric] == pytest.approx(rows[best]["valid"][metric])
+    assert run.recommend(ids(tmp_path / "run")[0], k=3)
+    assert sif.load(tmp_path / "run").formula == run.result["handed"]["formula"]
+
+
+def test_seconds_are_kept_and_never_end_without_a_model(tmp_path: Path):
+    settings = {**STUDY, "study.budget": "1s"}
+    run = sif.search(clicks(tmp_path / "m.csv"), recipe="clicks", settings=settings, out=tmp_path / "run", device="cpu")
+    assert run.result["study"]["budget"] == "1s"
+    assert run.recommend(ids(tmp_path / "run")[0], k=2)

@@ -136,11 +136,9 @@ def _told(values: NDArray[Any], low: float, high: float, name: str) -> tuple[Fee
     levels, whole = np.unique(shown), bool((shown == np.rint(shown)).all())
     scale = high <= 10 or high in _ENDS  # a scale of ratings may end there
     if not _heavy(shown, levels, whole):
-        return "ratings", rated or (
-            low >= -100 and high <= 100 and (len(levels) > 3 or not whole) and (scale or not whole)
-        )
-    halves = not whole and len(levels) <= 21
-    if scale and (rated or halves):
+        return "ratings", rated or (low >= -100 and high <= 100 and (not whole or (scale and len(levels) > 3)))
+    halves = not whole and len(levels) <= 41 and bool((2 * levels == np.rint(2 * levels)).all())  # nothing counts so
+    if halves or (scale and rated):
         return "ratings", False
     return "counts", not scale and (high > 100 or not rated)
 

@@ -222,7 +222,7 @@ class Interactions:
             source=name,
             notes=tuple(notes),
             weight=weights,
-            feedback=feedback_of(None if values.dtype == bool else rating),
+            feedback=feedback_of(None if values.dtype == bool else rating[last]),
         )
 
 

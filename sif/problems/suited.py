@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sif.datasets.feedback import NotRatings
-from sif.errors import RecipeError
+from sif.errors import RecipeError, SifError
 from sif.problems import open_recipe
 from sif.problems.tables import TableInstance
-from sif.recipes.load import load_recipe
 
 if TYPE_CHECKING:
     from sif.problems.base import Instance
@@ -25,28 +24,35 @@ def open_suited(make: Callable[[str], Any], keys: Sequence[str], **opening: Any)
 
     Args:
         make: From the name of a recipe to the recipe, with what the caller changes.
-        keys: The keys that the caller changes; those that `clicks` alone has ask for it, and a task is heeded.
+        keys: The keys that the caller changes; who names a task gets that.
         opening: What `open_recipe` takes.
 
     Raises:
         RecipeError: The changes do not go with the recipe that the feedback asks for.
         DataError: As `open_recipe`.
     """
-    why = ""
     if "task" in keys:
         return open_recipe(make(RATED), **opening)
-    fields = [set(type(load_recipe(name)).model_fields) for name in (RATED, RANKED)]
-    if not {key.partition(".")[0] for key in keys} & (fields[1] - fields[0]):
-        try:
-            opened = open_recipe(make(RATED), **opening)
-        except NotRatings as error:
-            why = str(error)
-        else:
-            if not isinstance(opened, TableInstance) or opened.data.interactions.feedback.kind == "ratings":
-                return opened
-            why = str(opened.data.interactions.feedback)
+    refused, why = None, ""
     try:
-        ranked = make(RANKED)
-    except RecipeError as error:
-        raise RecipeError(f"{error}\n  {RANKED} is the recipe because: {why}" if why else str(error)) from None
-    return open_recipe(ranked, **opening)
+        opened = open_recipe(make(RATED), **opening)
+        if _kind(opened) == "ratings":
+            return opened
+    except NotRatings as error:
+        why = str(error)
+    except RecipeError as error:  # what is no setting of this recipe may be one of the other
+        refused = error
+    try:
+        ranked = open_recipe(make(RANKED), **opening)
+    except SifError as error:
+        if refused is not None or not isinstance(error, RecipeError):
+            raise refused or error from None
+        raise RecipeError(f"{error}\n  {RANKED} is the recipe because: {why or 'these are no ratings'}") from None
+    if refused is not None and _kind(ranked) == "ratings":
+        raise refused
+    return ranked
+
+
+def _kind(opened: Instance) -> str:
+    """What the feedback of a table is."""
+    return opened.data.interactions.feedback.kind if isinstance(opened, TableInstance) else "ratings"

@@ -39,6 +39,7 @@ KINDS: dict[str, tuple[Any, str, str, bool]] = {
     "nearly all 5": (np.where(np.arange(N) % 300, 5, 1 + np.arange(N) // 300 % 4), "", "ratings", True),
     "a slip of the pen": (np.where(np.arange(N) == 7, 55, STARS), "stars", "ratings", True),
     "half stars": (np.clip(np.round(6.6 + DRAW.normal(0, 2, N)) / 2, 0.5, 5), "", "ratings", True),
+    "half stars and slips": (np.where(np.arange(N) % 50, STARS / 2, STARS * 9.5), "", "ratings", False),
     "0 to 10, most 0": (np.where(DRAW.random(N) < 0.6, 0, DRAW.integers(5, 11, N)), "Book-Rating", "ratings", True),
     "0 to 100": (np.clip(np.round(60 + DRAW.normal(0, 22, N)), 0, 100), "", "ratings", True),
     "-10 to 10": (np.clip(DRAW.normal(1, 5, N), -10, 10), "", "ratings", True),

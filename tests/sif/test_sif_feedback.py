@@ -110,17 +110,20 @@ def test_a_finished_run_of_ratings_is_opened_as_it_was_made(kind: str, tmp_path:
     assert command("train", run).exit_code == 0
 
 
-def test_a_key_of_rankings_and_a_setting_say_what_is_meant(tmp_path: Path):
+def test_settings_go_to_the_recipe_that_the_feedback_asks_for(tmp_path: Path):
     file = tmp_path / "mine.csv"
     table("counts", "plays").write_csv(file)
-    words = ["--set", "ranking.weight=confidence", "--set", 'columns.weight="plays"']
+    words = [
+        *sets({"strategy.settings.n_supernet_evals": 8, "ranking.weight": "confidence", "columns.weight": "plays"})
+    ]
     assert command("search", file, *words, *sets(SMALL), "--out", tmp_path / "a").exit_code == 0
     write_ratings(file)
-    for given in (["--feedback", "clicks"], ["--feedback", "counts"], ["--set", "ranking.k=5"]):
+    for given in (["--feedback", "clicks"], ["--feedback", "counts"]):
         out = tmp_path / given[1]
         done = command("search", file, *given, *sets(SMALL), "--out", out)
         assert done.exit_code == 0, done.output
         assert sif.load(out).result["task"] == "ranking"
+    assert "recipe ratings has 1 problem" in command("search", file, "--set", "space.history_power=0.5").stderr
     bad = command("search", file, "--feedback", "rating")
     assert (bad.exit_code, "feedback = 'rating': input should be 'ratings'" in bad.stderr) == (2, True)
 

@@ -34,10 +34,11 @@ from sif.run_directory import RunDirectory
 from sif.serve.forms import Served
 from sif.serve.networks import network_form
 from sif.spaces.build import build_network, make_space, small_space
-from sif.spaces.interaction import InteractionSpace
+from sif.spaces.interaction import InteractionSettings, InteractionSpace
 from sif.spaces.known import SPACES, formula
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingSettings, RankingTask
 
 __all__ = ["TableInstance", "baseline_of"]
@@ -196,7 +197,7 @@ class TableInstance(Instance):
         task = problem_of(self.recipe).make_task(self.recipe, self.data.interactions, whole, self.device)
         return TableInstance(self.recipe, replace(self.data, split=whole, task=task))
 
-    def settings_with(self, changes: Mapping[str, Any]) -> Any:
+    def settings_with(self, changes: Mapping[str, Any]) -> InteractionSettings | WideSettings:
         """Return the settings of the space with what tuning changed."""
         return replace(self.settings, **_of_space(dict(changes)))
 

@@ -12,18 +12,23 @@ from nasp_core.network import Network
 from nasp_core.types import State
 from sif.encodings.histories import Histories
 from sif.errors import RunError
-from sif.extend import from_plain, to_plain
-from sif.rivals.base import Baseline, Kind
+from sif.rivals.base import Baseline, Kind, Settings
 from sif.rivals.known import rival
 from sif.rivals.method import Fitted
 from sif.serve.forms import Served, form_of
 from sif.serve.model import ServedModel, opened_model
 from sif.serve.networks import FoldedNetwork, network_form
 from sif.spaces.build import parameters_of
+from sif.spaces.interaction import InteractionSettings
 from sif.spaces.saved import MODEL_FORMAT, RIVAL_FORMAT, model_tree, objective_of, objective_tree
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks import TableTask
 
 __all__ = ["LearntRival", "baseline_in", "method_tree", "network_tree", "opened_rival", "rival_network", "unserved"]
+
+
+_WIDE: tuple[Kind, ...] = ("wide", "lists")
+"""Of what is asked, that which networks are asked under settings of the wide space."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def method_tree(learnt: LearntRival, fitted: Fitted, task: TableTask) -> State:
     }
 
 
-def network_tree(learnt: LearntRival, kind: Kind, space: Any, network: Network, task: TableTask) -> State:
+def network_tree(learnt: LearntRival, kind: Kind, space: Settings, network: Network, task: TableTask) -> State:
     """Return the network of a rival, trained by a run's own loop, as the tree of a model.
 
     Args:
@@ -92,7 +97,7 @@ def network_tree(learnt: LearntRival, kind: Kind, space: Any, network: Network, 
     histories = getattr(network, "histories", None)
     kept = {
         "asks": kind,
-        "space": to_plain(space),
+        "space": asdict(space),
         "weights": {name: values.detach() for name, values in network.state_dict().items()},
         "histories": None if histories is None else histories._asdict(),
     }
@@ -133,7 +138,10 @@ def rival_network(tree: State, counts: Tensor | None = None, histories: Historie
     known = kept["histories"] if histories is None else None
     histories = Histories(**known) if known is not None else histories
     counts = tree["counts"] if counts is None else counts
-    return baseline_in(tree).build(tuple(tree["sizes"]), from_plain(kept["space"]), counts, histories)
+    plain = kept["space"].items()
+    values: dict[str, Any] = {key: tuple(each) if isinstance(each, list) else each for key, each in plain}
+    space = WideSettings(**values) if kept["asks"] in _WIDE else InteractionSettings(**values)
+    return baseline_in(tree).build(tuple(tree["sizes"]), space, counts, histories)
 
 
 def opened_rival(tree: State) -> ServedModel:

@@ -134,7 +134,14 @@ def _open(path: Path, stamp: tuple[tuple[int, int, int], ...]) -> Opened:
         raise RunError(
             f"ids.json or seen.npz of run {path} is damaged: {error}; bring it back, or search again"
         ) from None
-    model, titles, item_ids = opened_model(tree), ids.get("titles") or {}, items.to_list()
+    try:
+        model = opened_model(tree)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"model.safetensors of run {path} is damaged, or of another version of sif ({error}); "
+            "bring it back, or search again"
+        ) from None
+    titles, item_ids = ids.get("titles") or {}, items.to_list()
     scale = model.objective.units or Scale(0.0, 1.0, -np.inf, np.inf)
     return Opened(
         stamp=stamp,

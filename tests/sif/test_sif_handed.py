@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import sif
 from sif.api import rank_run, retrain, score
-from sif.checkpoint import load_tree
+from sif.checkpoint import load_tree, save_tree
 from sif.cli import app
 from sif.compare import compare_run
 from sif.errors import DataError, RunError
@@ -169,6 +169,22 @@ def test_a_recommender_of_a_rival_is_saved_and_pickled(name: str, tmp_path: Path
     if name != "biased-mf":
         with pytest.raises(RunError, match=f"{name} .* is no network of a space"):
             model.network  # noqa: B018
+
+
+def test_a_file_that_lacks_something_is_named(tmp_path: Path):
+    run = run_of(tmp_path, "ease")
+    file = run.path / "model.safetensors"
+    tree = load_tree(file)
+    for broken in (
+        {key: value for key, value in tree.items() if key != "served"},
+        tree | {"served": tree["served"] | {"arrays": {}}},
+    ):
+        save_tree(file, broken)
+        with pytest.raises(RunError, match=r"ease that lacks '.*'; train it again|lacks 'weights'|damaged"):
+            sif.load(run.path).recommend("u03")
+    save_tree(file, tree | {"served": tree["served"] | {"format": "sif-items-9"}})
+    with pytest.raises(RunError, match="unknown form 'sif-items-9'"):
+        sif.load(run.path).recommend("u03")
 
 
 def test_the_command_line_recommends_and_shows(tmp_path: Path):

@@ -83,7 +83,7 @@ def default(seeds: int) -> dict[str, Any]:
 class _Once:
     """Stages that keep nothing: for a pipeline without a run directory."""
 
-    def run(self, name: str, compute: Any) -> Any:
+    def run(self, name: str, compute: Any, depends: Any = None) -> Any:
         """Compute the stage."""
         from nasp_core.loop import Observer
 

@@ -46,7 +46,8 @@ def search(
         strategy: instead of the recipe's: a name, `package.module:object`, or a strategy of your own (an object, or
             what makes one).
         recipe: a name, a file, or a recipe; None: `ratings` of a table of ratings, else `clicks`.
-        budget: of recipes that have budgets: `smoke`, `quick` or `full`.
+        budget: of a table what a study may spend: `2m`, `40trials` or `auto` (docs/study.md); of cells `smoke`,
+            `quick` or `full`.
         settings: overrides the recipe by dotted key (`{"search.epochs": 5}`) or table (`{"search": {"epochs": 5}}`);
             numbers may be numpy's or torch's.
         problem: instead of the recipe's `task`: a name, `package.module:object`, or a `Problem` of your own.

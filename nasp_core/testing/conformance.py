@@ -32,6 +32,8 @@ from nasp_core.types import Mixture, State
 __all__ = ["Check", "Subject", "checks_of", "conform", "same", "unsupported_reason"]
 
 AnyStrategy = Strategy | TrialStrategy
+SAVED_AT = (1, 2, 5, 7)
+"""Steps after which a search may be stopped: the first, two within an epoch, one of the next."""
 
 
 class _Recorder(Observer):
@@ -79,14 +81,14 @@ class _Search:
 class Subject:
     """A strategy on a case; its search is made once, when a check first asks for it."""
 
-    def __init__(self, strategy: AnyStrategy, case: Case) -> None:
-        """Keep what is to be checked; nothing runs yet."""
-        self.strategy, self.case = strategy, case
+    def __init__(self, strategy: AnyStrategy, case: Case, saved_at: tuple[int, ...] = SAVED_AT) -> None:
+        """Keep what is to be checked, and after which steps states are saved; nothing runs yet."""
+        self.strategy, self.case, self.saved_at = strategy, case, saved_at
 
     @cached_property
     def whole(self) -> _Search:
         """The search, never stopped, its state saved after some steps and after each finalist."""
-        return self.search(_Recorder(at=(1, 2, 5, 7)), global_seed=11)
+        return self.search(_Recorder(at=self.saved_at), global_seed=11)
 
     def search(self, observer: _Recorder | None = None, resume: State | None = None, global_seed: int = 12) -> _Search:
         """Search once more, with torch's global generator at another place.
@@ -225,17 +227,18 @@ def checks_of(strategy: AnyStrategy) -> Mapping[str, Check]:
     return {**_COMMON, **{name: _of_step(strategy, check) for name, check in step_checks(strategy).items()}}
 
 
-def conform(strategy: AnyStrategy, case: Case) -> list[str]:
+def conform(strategy: AnyStrategy, case: Case, saved_at: tuple[int, ...] = SAVED_AT) -> list[str]:
     """Run every check of a strategy on a case, from one search; return what is broken, empty where nothing is.
 
     Args:
         strategy: The one-shot or multi-trial strategy, with a budget as small as it begins to learn with.
         case: A small space with a task.
+        saved_at: The steps after which a state is saved, to be gone on from; a state after each finalist is besides.
 
     Returns:
         One text for each broken check: its name, and what was measured.
     """
-    subject, broken = Subject(strategy, case), []
+    subject, broken = Subject(strategy, case, saved_at), []
     for name, check in checks_of(strategy).items():
         try:
             check(subject)

@@ -42,7 +42,7 @@ def search(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to make (default: runs/NAME-N).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and of everything drawn.")] = None,
-    budget: Annotated[str, typer.Option(help="Recipes of cells: smoke, quick (the default) or full.")] = "",
+    budget: Annotated[str, typer.Option(help="2m, 40trials or auto: a study. Cells: smoke, quick, full.")] = "",
     table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,

@@ -18,6 +18,7 @@ from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe
 from sif.problems.table_sheet import SheetColumn, table_sheet
 from sif.problems.tables import TableInstance, baseline_of
+from sif.recipes.limit import NONE, Limit
 from sif.serve.export import export_run
 from sif.settings_space import SettingsSpace
 from sif.sheet import Sheet
@@ -102,6 +103,11 @@ class TableProblem(Problem):
             why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
             problems.append(recipe.problem("split.fractions", why))
         problems += recipe.misplaced_settings()
+        if recipe.study.budget != NONE:
+            try:
+                Limit.parse(recipe.study.budget, rows=1)
+            except RecipeError as error:
+                problems.append(recipe.problem("study.budget", str(error)))
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"

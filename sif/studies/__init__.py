@@ -1,7 +1,7 @@
 """Studies: a budget spent on one table, on functions and settings together; the best by validation is handed over."""
 
+from sif.recipes.limit import Limit
 from sif.studies.configuration import Configuration
-from sif.studies.limit import Limit
 from sif.studies.search import conduct
 
 __all__ = ["Configuration", "Limit", "conduct"]

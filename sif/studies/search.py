@@ -9,6 +9,7 @@ from sif.host import shielded
 from sif.problems.base import ComparedModel, Instance
 from sif.problems.handing import fitted_tree
 from sif.problems.tables import TableInstance
+from sif.recipes.limit import NONE, Limit
 from sif.results import Row
 from sif.rivals.handed import LearntRival
 from sif.run_directory import RunDirectory
@@ -16,7 +17,6 @@ from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
 from sif.spaces.wide_points import NAMED
-from sif.studies.limit import NONE, Limit
 from sif.studies.study import Study
 
 __all__ = ["conduct"]

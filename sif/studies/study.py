@@ -11,11 +11,11 @@ from nasp_core.loop import Observer
 from nasp_core.search import search
 from nasp_core.types import State
 from sif.problems.tables import TableInstance
+from sif.recipes.limit import Limit
 from sif.runs.stages import Stages
 from sif.spaces.wide_points import NAMED
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
-from sif.studies.limit import Limit
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import Neighbours, point_entry, portfolio, ranking_strategy
 from sif.studies.trials import OutOfTime, StudyTrial, Trials

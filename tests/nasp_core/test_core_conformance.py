@@ -46,7 +46,9 @@ def sample() -> set[tuple[str, str]]:
     [pytest.param(*pair, marks=() if pair in sample() else pytest.mark.slow, id="-".join(pair)) for pair in BEGIN],
 )
 def test_strategy_conforms(name: str, case: str) -> None:
-    assert conform(small(name), CASES[case]) == []
+    """Each is stopped at two steps of four; every strategy, and every case, has all of them in turns."""
+    turn = (list(STRATEGIES).index(name) + list(CASES).index(case)) % 2
+    assert conform(small(name), CASES[case], ((1, 5), (2, 7))[turn]) == []
 
 
 def test_a_quick_run_has_each_strategy_and_each_case() -> None:

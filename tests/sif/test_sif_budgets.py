@@ -90,7 +90,6 @@ def test_what_a_budget_may_not_do():
     assert refused(TEXT + "[budgets.big]\nseed = 3\n").startswith(
         "own.toml: line 22  budgets.big may not change seed: only pictures, text, "
     )
-    assert refused('task = "rating"\n', budget="smoke") == "own.toml has no budgets: leave out --budget smoke"
 
 
 def test_a_wrong_value_of_a_budget_is_told_with_its_line():

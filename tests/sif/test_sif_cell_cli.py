@@ -89,7 +89,9 @@ def test_what_is_refused_leaves_nothing(here: Path):
     assert "pictures.holdout = 59: mine has 60 training pictures to use, and 2 must remain" in text
     assert "operations offers none alone" in fails(*search("cifar10-nb201", BENCH | {"space.operations": ["none"]}))
     assert "two budgets, --budget full and --set budget=smoke" in fails(*search("cifar10", CONV | {"budget": "smoke"}))
-    assert "has no budgets: leave out --budget smoke" in fails("search", "movielens", "--budget", "smoke")
+    assert "'smoke' is no budget of a study; give seconds (--budget 2m)" in fails(
+        "search", "movielens", "--budget", "smoke"
+    )
     assert "unknown key table" in fails("search", "movielens", "--table", "x.csv")
 
 

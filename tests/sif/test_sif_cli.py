@@ -38,7 +38,7 @@ def test_a_headered_file_works_with_no_flag(ratings: str):
     for number in (1, 2):
         result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert result.returncode == 0, result.stderr
-        assert result.stderr == ""
+        assert result.stderr == "note: feedback: ratings (rating: 0.5 to 5); how much each was liked, on a scale\n"
         assert "24 users, 18 items, 300 ratings" in result.stdout
         assert f"run     runs/mine-{number}\n" in result.stdout
         assert f"sif recommend runs/mine-{number} --user ID -k 10" in result.stdout

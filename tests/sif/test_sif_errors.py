@@ -240,7 +240,7 @@ def test_an_interrupt_has_its_own_exit_code(ratings: str, monkeypatch: pytest.Mo
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sif.cli.search.execute", interrupt)
+    monkeypatch.setattr("sif.cli.search.conduct", interrupt)
     result = CliRunner().invoke(app, ["search", ratings, "--out", "run"])
     assert result.exit_code == 130
     assert result.stderr.splitlines()[0].startswith("note: feedback: ratings (rating: 0.5 to 5)")

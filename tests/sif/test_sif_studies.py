@@ -58,6 +58,13 @@ def test_what_is_no_budget_is_refused(text: str):
         Limit.parse(text, rows=100)
 
 
+def test_a_recipe_with_no_budget_of_a_study_is_refused_before_anything_is_written(tmp_path: Path):
+    settings = {**STUDY, "study.budget": "smoke"}
+    with pytest.raises(RecipeError, match=r"study.budget = .smoke.: .smoke. is no budget of a study; give seconds"):
+        sif.search(clicks(tmp_path / "m.csv"), recipe="clicks", settings=settings, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_own_budget_grows_with_the_table():
     seconds = [Limit.parse("auto", rows=rows).seconds or 0 for rows in (1_000, 5_000, 20_000, 100_000, 1_000_000)]
     assert seconds == sorted(seconds)

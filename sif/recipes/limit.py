@@ -47,11 +47,12 @@ class Limit:
             known = "".join(amount + unit for amount, unit in parts) == whole and parts
             if not known:
                 raise RecipeError(
-                    f"--budget {text!r} is no budget; give seconds (90s, 2m, 1h), trainings (40trials), or auto"
+                    f"{text!r} is no budget of a study; give seconds (--budget 2m), trainings (--budget 40trials), "
+                    "or --budget auto"
                 )
             limit = cls(seconds=sum(float(amount) * _SECONDS[unit] for amount, unit in parts))
         if not (limit.seconds or limit.trials):
-            raise RecipeError(f"--budget {text!r} is nothing; give more than 0")
+            raise RecipeError(f"{text!r} is nothing to spend; give more than 0, such as --budget 2m")
         return limit
 
     def __str__(self) -> str:

@@ -1,0 +1,208 @@
+"""The surrogate as a sampler of Optuna."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import optuna
+import torch
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from nasp_core.trials.budgeted import normal_scores
+from nasp_core.types import derive_seed
+from sif.studies.optuna_trials import FIDELITY, configuration_of, distributions_of, parameters_of
+from sif.studies.settings import Categorical, ConfigurationSpace
+from sif.studies.surrogate import Surrogate, likeliest_scales
+
+__all__ = ["SurrogateSampler"]
+
+Merged: TypeAlias = tuple[FrozenTrial, float, float]  # with the value on one scale, and the fidelity
+Best: TypeAlias = Callable[[NDArray[np.float64], int], NDArray[np.float64]]  # so many of the most promising
+
+_EVERY = 5  # results between two fits of the scales
+_POOL = 1000  # random places, where a space is too large to be listed
+_ROUNDS, _BEST, _NEAR = 4, 10, 20  # then so often, around so many of the best, so many near ones each
+_SPREAD = 64  # random places, of which the farthest from what is known is a first trial
+
+
+class SurrogateSampler(optuna.samplers.BaseSampler):
+    """Try the configuration of the largest expected improvement under a Gaussian process.
+
+    The first `startup` trials lie far from each other, by the number of names and settings in which they differ. Then
+    a process (`sif.studies.surrogate`) is fitted to the values: to their ranks as normal scores in a space that can be
+    listed, else with the lower half drawn together; so no metric's unit matters, and failures are just the last. A
+    space of up to `LARGEST` configurations is asked about one and all, a larger one at random and near the best. A
+    configuration that was tried, or is being tried, is not proposed again.
+
+    It has no state that matters: what it proposes follows from the seed and the trials of the study. A configuration
+    counts by its trial of the highest fidelity; values of lower fidelities are shifted by the median difference of the
+    configurations that have both, and how far they may be trusted is one more scale.
+
+    Args:
+        space: The configurations; the study's parameters are `distributions_of(space)`.
+        seed: Of all that is random.
+        startup: Trials before the first fit, 2 or more.
+    """
+
+    def __init__(self, space: ConfigurationSpace, seed: int = 0, startup: int = 10) -> None:
+        self.space, self.seed, self.startup = space, seed, max(2, startup)
+        self._kept: tuple[Any, torch.Tensor] | None = None  # of the last fit; it spares time and decides nothing
+
+    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the parameters: all of them are drawn together."""
+        return distributions_of(self.space)
+
+    def sample_independent(self, study: Any, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
+        """Refuse a parameter that is not the space's."""
+        raise ValueError(f"parameter {name!r} is not in the space; there are {', '.join(distributions_of(self.space))}")
+
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        """Return the next configuration's parameters; those of a random one where all were tried."""
+        others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number and each.params]
+        done = [each for each in others if each.state == TrialState.COMPLETE]
+        waiting = [each for each in others if each.state == TrialState.RUNNING]
+        rng = np.random.default_rng(derive_seed(self.seed, "sampler", len(done), len(waiting)))
+        sign = -1.0 if study.direction == optuna.study.StudyDirection.MINIMIZE else 1.0
+        known = self._places([*done, *waiting])
+        tried = {each.tobytes() for each in known}
+        if len(done) < self.startup:
+            place = _farthest(_fresh(self._random(rng, _SPREAD), tried), known)
+        else:
+            place = self._most_promising(_merged(done, sign), waiting, tried, rng)
+        if place is None:
+            grid = self.space.grid
+            left = self._random(rng, 1) if grid is None else _fresh(grid, tried)
+            place = left[rng.integers(len(left))] if len(left) else self._random(rng, 1)[0]
+        return parameters_of(self.space.decode(place))
+
+    def _most_promising(
+        self,
+        done: list[tuple[FrozenTrial, float, float]],
+        waiting: list[FrozenTrial],
+        tried: set[bytes],
+        rng: np.random.Generator,
+    ) -> NDArray[np.float64] | None:
+        values = _finite([value for _, value, _ in done])
+        targets = torch.cat([self._targets(values), torch.zeros(len(waiting), dtype=torch.float64)])
+        places = self._places([*(trial for trial, _, _ in done), *waiting])
+        shares = np.array([*(math.log(share) for _, _, share in done), *(0.0 for _ in waiting)])
+        named = [isinstance(each, Categorical) for each in self.space.dimensions.values()]
+        several = bool(np.ptp(shares) > 0)  # then the share is a column, 1 at the whole of the schedule
+        if several:
+            places, named = np.column_stack([places, 1 + shares / np.ptp(shares)]), [*named, False]
+        scales = self._scales(np.array(named), places, values)
+        surrogate = Surrogate(np.array(named), places, targets, scales)
+
+        def best(candidates: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+            columns = np.column_stack([candidates, np.ones(len(candidates))]) if several else candidates
+            order = surrogate.gain(columns).argsort(descending=True, stable=True)
+            chosen: NDArray[np.float64] = candidates[order[:count].numpy()]
+            return chosen
+
+        if self.space.grid is not None:
+            found = best(_fresh(self.space.grid, tried), 1)
+        else:
+            order = targets[: len(done)].argsort(descending=True, stable=True)[:_BEST].numpy()
+            found = self._climb(places[order, : len(self.space.dimensions)], best, tried, rng)
+        return found[0] if len(found) else None
+
+    def _climb(
+        self, leaders: NDArray[np.float64], best: Best, tried: set[bytes], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Return the best place of a random pool and of what is near the best, again and again."""
+        pool = np.concatenate([self._random(rng, _POOL), self._near(leaders, rng)])
+        for _ in range(_ROUNDS):
+            leaders = best(_fresh(self.space.canonical_places(pool), tried), _BEST)
+            pool = np.concatenate([leaders, self._near(leaders, rng)])
+        return best(_fresh(self.space.canonical_places(pool), tried), 1)
+
+    def _targets(self, values: list[float]) -> torch.Tensor:
+        """Return what is modelled: ranks in a space that can be listed, distances where settings make it a smooth one."""
+        return _soft_scores(values) if self.space.grid is None else normal_scores(values)
+
+    def _scales(self, named: NDArray[np.bool_], places: NDArray[np.float64], values: list[float]) -> torch.Tensor:
+        """Return the scales after the first results, in steps of `_EVERY`; the last ones are kept."""
+        count = len(values) - len(values) % _EVERY or len(values)
+        key = (places[:count].tobytes(), tuple(values[:count]))
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, likeliest_scales(named, places[:count], self._targets(values[:count]))
+        return self._kept[1]
+
+    def _places(self, trials: Sequence[FrozenTrial]) -> NDArray[np.float64]:
+        rows = [self.space.encode(configuration_of(each.params)) for each in trials]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.space.dimensions))
+
+    def _random(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        if (grid := self.space.grid) is not None:
+            return grid[rng.integers(len(grid), size=count)]
+        places = self._snapped(rng.random((count, len(self.space.dimensions))))
+        return self.space.canonical_places(places)
+
+    def _near(self, leaders: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return places near some: each with one column or two changed, numbers by small steps or large ones."""
+        places = np.repeat(leaders, _NEAR, axis=0)
+        for _ in range(2):
+            rows, columns = np.arange(len(places)), rng.integers(places.shape[1], size=len(places))
+            named = np.array([isinstance(each, Categorical) for each in self.space.dimensions.values()])[columns]
+            steps = rng.normal(size=len(places)) * 10 ** rng.uniform(-2.5, -0.5, size=len(places))
+            moved = np.where(named, rng.random(len(places)), np.clip(places[rows, columns] + steps, 0, 1))
+            places[rows, columns] = np.where(rng.random(len(places)) < 0.75, moved, places[rows, columns])
+        return self._snapped(places)
+
+    def _snapped(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the places of the values that are meant by any places."""
+        for column, dimension in enumerate(self.space.dimensions.values()):
+            places[:, column] = [dimension.encode(dimension.decode(each)) for each in places[:, column].tolist()]
+        return places
+
+
+def _merged(done: list[FrozenTrial], sign: float) -> list[Merged]:
+    """Return one trial, value and fidelity of each configuration: that of its highest fidelity, on one scale."""
+    levels: dict[float, dict[str, FrozenTrial]] = {}
+    for trial in done:
+        levels.setdefault(float(trial.user_attrs.get(FIDELITY, 1.0)), {})[repr(sorted(trial.params.items()))] = trial
+    found: dict[str, Merged] = {}
+    for share in sorted(levels, reverse=True):
+        values = {key: sign * trial.values[0] for key, trial in levels[share].items()}
+        both = [found[key][1] - value for key, value in values.items() if key in found]
+        both = [each for each in both if math.isfinite(each)]
+        shift = statistics.median(both) if both else 0.0
+        for key, trial in levels[share].items():
+            found.setdefault(key, (trial, values[key] + shift, share))
+    return sorted(found.values(), key=lambda each: each[0].number)
+
+
+def _finite(values: list[float]) -> list[float]:
+    """Return the values, with the worst of the finite ones for trainings that failed."""
+    worst = min((value for value in values if math.isfinite(value)), default=0.0)
+    return [value if math.isfinite(value) else worst for value in values]
+
+
+def _soft_scores(values: list[float]) -> torch.Tensor:
+    """Return values with those below the median drawn towards it, by the logarithm: float64 `[n]`.
+
+    Mean 0 and deviation 1: so the worst do not set the scale, and the best keep their distances.
+    """
+    table = torch.tensor(values, dtype=torch.float64)
+    middle = table.median()
+    apart = 2 * (table - middle) / (table.max() - middle).clamp_min(1e-12)
+    soft = torch.where(apart < 0, -torch.log1p(-apart.clamp_max(0)), apart)
+    return (soft - soft.mean()) / soft.std(correction=0).clamp_min(1e-12)
+
+
+def _fresh(places: NDArray[np.float64], tried: set[bytes]) -> NDArray[np.float64]:
+    return places[[each.tobytes() not in tried for each in places]] if len(places) else places
+
+
+def _farthest(places: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the place that differs from all known ones in most columns, then by most."""
+    if not len(places):
+        return None
+    apart = np.abs(places[:, None] - known[None])
+    least = ((apart != 0) + apart / 2).sum(axis=2).min(axis=1, initial=2.0 * places.shape[1])
+    farthest: NDArray[np.float64] = places[int(np.argmax(least))]
+    return farthest

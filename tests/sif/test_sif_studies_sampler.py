@@ -1,0 +1,270 @@
+"""The sampler of configurations: what it finds, that it repeats itself, and what it refuses."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sif.errors import RecipeError, RunError
+from sif.studies.sampler import Sampler
+from sif.studies.settings import Categorical, ConfigurationSpace, Float, Int, PlainConfiguration
+
+OPERATIONS = ("concat", "max", "min", "multiply", "plus")
+TABLE = ConfigurationSpace(
+    {
+        "user": Categorical(("id", "history", "both")),
+        "operation": Categorical(OPERATIONS),
+        "predictor": Categorical(("sum", "vector", "mlp")),
+    },
+    {"dim": Int(0, 4), "penalty": Int(0, 4)},
+)
+WIDE = ConfigurationSpace(
+    {"operation": Categorical(OPERATIONS)},
+    {"learning_rate": Float(1e-4, 1.0, log=True), "dropout": Float(0.0, 0.9), "dim": Int(4, 256, log=True)},
+)
+TINY = ConfigurationSpace({"operation": Categorical(("max", "min"))}, {"dim": Int(1, 3)})
+
+
+def planted(configuration: PlainConfiguration) -> float:
+    """A table in which the best operation is a bad one with most encodings, and needs its own settings."""
+    chosen, settings = configuration["architecture"], configuration["settings"]
+    seed = OPERATIONS.index(str(chosen["operation"]))
+    fits = 1.0 if (chosen["user"], chosen["operation"]) == ("history", "max") else -0.3 * (chosen["operation"] == "max")
+    best = (seed + 2 * (chosen["predictor"] == "mlp")) % 5
+    away = abs(int(settings["dim"] or 0) - best) + 0.5 * abs(int(settings["penalty"] or 0) - seed)
+    return fits * (chosen["predictor"] != "sum") - 0.2 * away + 0.1 * (chosen["user"] == "id")
+
+
+def smooth(configuration: PlainConfiguration) -> float:
+    settings = configuration["settings"]
+    rate, dropout, dim = (float(settings[name] or 0) for name in WIDE.settings)
+    miss = (math.log10(rate) + 2) ** 2 + 4 * (dropout - 0.3) ** 2 + (math.log2(dim) - 6) ** 2 / 4
+    return (configuration["architecture"]["operation"] == "max") - miss
+
+
+def walk(sampler: Sampler, judge: Any, count: int) -> list[tuple[PlainConfiguration, float]]:
+    found = []
+    for _ in range(count):
+        configuration = sampler.ask()
+        assert configuration is not None
+        found.append((configuration, judge(configuration)))
+        sampler.tell(*found[-1])
+    return found
+
+
+def best(results: list[tuple[PlainConfiguration, float]]) -> float:
+    return max(value for _, value in results)
+
+
+def random_best(space: ConfigurationSpace, judge: Any, count: int, seed: int) -> float:
+    rng = np.random.default_rng(seed)
+    return max(judge(space.decode(place)) for place in rng.random((count, len(space.dimensions))))
+
+
+def test_finds_the_best_of_a_table_whose_choices_matter_only_together() -> None:
+    assert TABLE.grid is not None
+    assert len(TABLE.grid) == TABLE.size == 1125
+    truth = max(planted(TABLE.decode(place)) for place in TABLE.grid)
+    regrets = [truth - best(walk(Sampler(TABLE, seed), planted, 50)) for seed in range(4)]
+    chance = [truth - random_best(TABLE, planted, 50, seed) for seed in range(30)]
+    assert np.median(regrets) == 0 < np.mean(regrets) < np.mean(chance)
+
+
+def test_comes_near_the_best_of_a_space_that_cannot_be_listed() -> None:
+    assert WIDE.size is WIDE.grid is None
+    regrets = [1 - best(walk(Sampler(WIDE, seed), smooth, 30)) for seed in range(2)]
+    chance = [1 - random_best(WIDE, smooth, 30, seed) for seed in range(30)]
+    assert np.mean(regrets) < np.mean(chance) / 3
+
+
+@pytest.mark.parametrize(("space", "judge"), [(TABLE, planted), (WIDE, smooth)])
+def test_a_killed_sampler_that_is_told_the_same_goes_on_as_if_nothing_had_been(space: Any, judge: Any) -> None:
+    whole = walk(Sampler(space, 5, startup=4), judge, 14)
+    for cut in (3, 7, 11):
+        again = Sampler(space, 5, startup=4)
+        for result in whole[:cut]:
+            again.tell(*json.loads(json.dumps(result)))
+        assert walk(again, judge, 14 - cut) == whole[cut:]
+    assert walk(Sampler(space, 6, startup=4), judge, 14) != whole
+
+
+def test_what_is_asked_and_never_told_is_asked_again_by_the_next_sampler() -> None:
+    first = Sampler(TABLE, 0, startup=3)
+    results = walk(first, planted, 5)
+    lost, other = first.ask(), first.ask()
+    assert lost != other
+    again = Sampler(TABLE, 0, startup=3)
+    for result in results:
+        again.tell(*result)
+    assert again.ask() == lost
+    assert again.ask() == other
+
+
+def test_results_matter_and_so_does_their_order() -> None:
+    results = walk(Sampler(TABLE, 0, startup=6), planted, 8)
+
+    def next_after(told: list[tuple[PlainConfiguration, float]]) -> PlainConfiguration | None:
+        sampler = Sampler(TABLE, 0, startup=6)
+        for result in told:
+            sampler.tell(*result)
+        return sampler.ask()
+
+    assert next_after(results) == next_after(results)
+    assert next_after([(each, -value) for each, value in results]) != next_after(results)
+
+
+def test_enqueued_configurations_come_first_by_priority_and_once() -> None:
+    every = [TINY.decode(place) for place in TINY.grid if TINY.grid is not None]
+    sampler = Sampler(TINY)
+    sampler.enqueue(every[4])
+    sampler.enqueue(every[1], priority=2)
+    sampler.enqueue(every[2], priority=2)
+    sampler.enqueue(every[4], priority=1)
+    sampler.tell(every[2], 0.5)
+    assert [sampler.ask(), sampler.ask()] == [every[1], every[4]]
+    assert sampler.ask() not in (every[1], every[2], every[4])
+
+
+def test_each_configuration_of_a_finite_space_is_proposed_once_and_then_none() -> None:
+    def engine(seed: int) -> Any:
+        import optuna
+
+        return optuna.samplers.RandomSampler(seed=seed)
+
+    for sampler in (Sampler(TINY, startup=2), Sampler(TINY, startup=99), Sampler(TINY, engine=engine)):
+        asked = []
+        while (configuration := sampler.ask()) is not None:
+            asked.append(TINY.key(configuration))
+            if len(asked) % 2:  # what still waits for its result is not proposed again either
+                sampler.tell(configuration, float(len(asked)))
+        assert len(asked) == len(set(asked)) == TINY.size == 6
+
+
+def test_failures_are_the_last_and_harm_nothing() -> None:
+    sampler = Sampler(TABLE, 0, startup=4)
+    for value in (math.nan, -math.inf, 0.5, -math.inf, 0.25, math.nan):
+        configuration = sampler.ask()
+        assert configuration is not None
+        sampler.tell(configuration, value)
+    assert sampler.ask() is not None
+    failed = Sampler(TABLE, 0, startup=2)
+    for _ in range(4):
+        failed.tell(failed.ask(), math.nan)
+    assert failed.ask() is not None
+
+
+def test_short_trainings_teach_about_whole_ones() -> None:
+    """Of 30 short trainings and 3 whole ones on another scale, the next whole one should come near the best."""
+    rng = np.random.default_rng(0)
+    sampler = Sampler(TABLE, 0, startup=5)
+    tried = [TABLE.decode(place) for place in rng.random((40, 5))]
+    tried = [each for place, each in enumerate(tried) if each not in tried[:place]]
+    for each in tried:
+        sampler.tell(each, planted(each) - 9.0, fidelity=1 / 9)
+    for each in sorted(tried, key=planted)[-3:]:
+        sampler.tell(each, planted(each))
+    proposal = sampler.ask()
+    assert proposal is not None
+    assert proposal not in tried
+    grid = TABLE.grid
+    assert grid is not None
+    assert planted(proposal) > np.quantile([planted(TABLE.decode(place)) for place in grid], 0.95)
+
+
+def test_settings_that_an_architecture_does_not_read_make_no_new_configuration() -> None:
+    def trained(configuration: PlainConfiguration) -> PlainConfiguration:
+        if configuration["architecture"]["operation"] == "min":
+            return {**configuration, "settings": {"dim": 1}}
+        return configuration
+
+    sampler = Sampler(replace(TINY, canonical=trained), startup=2)
+    asked = []
+    while (configuration := sampler.ask()) is not None:
+        asked.append(configuration)
+        sampler.tell({**configuration}, float(len(asked)))
+    assert len(asked) == 4
+    assert all(trained(each) == each for each in asked)
+
+
+def test_a_wrong_configuration_is_refused_with_all_that_is_wrong_with_it() -> None:
+    wrong = {
+        "architecture": {"operation": "maxx"},
+        "settings": {"learning_rate": 2.0, "dim": 8.5, "droput": 0.1},
+        "more": 1,
+    }
+    for door in (lambda: Sampler(WIDE).enqueue(wrong), lambda: Sampler(WIDE).tell(wrong, 0.0)):
+        with pytest.raises(RecipeError) as refused:
+            door()
+        lines = str(refused.value).split("\n  ")
+        assert lines[0].endswith("configuration has 6 problems")
+        assert lines[1:] == [
+            "more is not known; there are architecture, settings",
+            "architecture.operation = 'maxx'; it must be one of concat, max, min, multiply, plus; did you mean max?",
+            "settings.droput is not known; did you mean dropout?",
+            "settings.dropout is missing",
+            "settings.learning_rate = 2.0; it must be a number from 0.0001 to 1",
+            "settings.dim = 8.5; it must be a whole number from 4 to 256",
+        ]
+    with pytest.raises(RecipeError, match="it = 3; it must be a table"):
+        WIDE.check(3)
+    with pytest.raises(RunError, match=r"fidelity = 0; give the share"):
+        Sampler(TINY).tell(TINY.decode(np.zeros(2)), 0.0, fidelity=0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Float(1, 0),
+        lambda: Float(0, 1, log=True),
+        lambda: Float(0, math.inf),
+        lambda: Int(2, 1),
+        lambda: Int(0, 2.5),  # type: ignore[arg-type]  # what a recipe may hold
+        lambda: Categorical(()),
+        lambda: Categorical(("a", "a")),
+        lambda: Categorical(([1],)),  # type: ignore[arg-type]
+    ],
+)
+def test_a_range_without_meaning_is_refused(make: Any) -> None:
+    with pytest.raises(RecipeError, match=r"give|needs"):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("dimension", "values"),
+    [
+        (Float(1e-4, 1.0, log=True), (1e-4, 0.01, 1.0)),
+        (Float(-2.0, 2.0), (-2.0, 0.5, 2.0)),
+        (Float(0.5, 0.5), (0.5,)),
+        (Int(-3, 3), range(-3, 4)),
+        (Int(1, 300, log=True), range(1, 301)),
+        (Categorical((None, "a", 2, 0.5, False)), (None, "a", 2, 0.5, False)),
+    ],
+)
+def test_values_come_back_from_the_unit_cube(dimension: Any, values: Any) -> None:
+    for value in values:
+        place = dimension.encode(value)
+        assert 0 <= place <= 1
+        back = dimension.decode(place)
+        assert type(back) is type(value)
+        assert back == (pytest.approx(value) if isinstance(value, float) else value)
+        assert dimension.encode(back) == place
+    drawn = [dimension.decode(place) for place in np.linspace(0, 1, 101)]
+    assert not any(dimension.fault(each) for each in drawn)
+
+
+def test_a_configuration_is_plain_json() -> None:
+    for place in product((0.0, 0.3, 1.0), repeat=4):
+        configuration = WIDE.decode(np.array(place))
+        assert WIDE.check(json.loads(json.dumps(configuration))) == configuration
+    assert WIDE.check({"settings": {"learning_rate": 1, "dropout": 0, "dim": 4}, "architecture": {"operation": "max"}})
+
+
+def test_optuna_is_loaded_by_a_sampler_alone() -> None:
+    script = "import sys, sif.studies.sampler; assert 'optuna' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -10,7 +10,8 @@ what the 25 settings are: `names` takes them as 25 names, `grid` as two ordered 
 means show. All samplers see the same space.
 
 `tpe` models parameters each alone, `tpe-multivariate` together, `gp` is Optuna's Gaussian process (slow): Optuna's own
-loops, repeats counted. `study` is `sif.studies.sampler.Sampler`, `study-tpe` the same with Optuna's TPE as its engine,
+loops, repeats counted. `study` is `sif.studies.sampler.ConfigurationSampler`, `study-tpe` the same with Optuna's TPE
+as its engine,
 `study-portfolio` first tries `--entries` configurations that cover the other tables of the command best, chosen
 greedily; so no table helps itself.
 """
@@ -33,8 +34,8 @@ import torch
 
 from common import Timed, arguments, finish
 from sif.studies.optuna_trials import configuration_of, distributions_of
-from sif.studies.sampler import Sampler
-from sif.studies.settings import Categorical, ConfigurationSpace, Int, PlainConfiguration
+from sif.studies.sampler import ConfigurationSampler
+from sif.studies.settings import AnyOf, ConfigurationSpace, Int, PlainConfiguration
 
 AT = (20, 50, 100)
 DEFAULT = "random,tpe,tpe-multivariate,study,study-portfolio"
@@ -49,10 +50,10 @@ class Table:
         points = {self._architecture(ast.literal_eval(key)): values for key, values in data.items()}
         columns = list(zip(*points, strict=True))
         names = ("user", "item", "operation", "predictor")
-        choices = {name: Categorical(tuple(sorted({*each}))) for name, each in zip(names, columns, strict=True)}
+        choices = {name: AnyOf(tuple(sorted({*each}))) for name, each in zip(names, columns, strict=True)}
         grid = settings == "grid"
         self.space = ConfigurationSpace(
-            choices, {"first": Int(0, 4), "second": Int(0, 4)} if grid else {"setting": Categorical(tuple(range(25)))}
+            choices, {"first": Int(0, 4), "second": Int(0, 4)} if grid else {"setting": AnyOf(tuple(range(25)))}
         )
         self.values: dict[str, float] = {}
         for architecture, values in points.items():
@@ -86,7 +87,7 @@ def by_optuna(make: Callable[[int], Any], table: Table, seed: int, count: int) -
 
 def by_study(table: Table, seed: int, count: int, portfolio: Sequence[str] = (), engine: Any = None) -> list[float]:
     """Return what the study's sampler finds, after a portfolio."""
-    sampler, found = Sampler(table.space, seed, engine=engine), []
+    sampler, found = ConfigurationSampler(table.space, seed, engine=engine), []
     for key in portfolio:
         sampler.enqueue(json.loads(key))
     for _ in range(count):

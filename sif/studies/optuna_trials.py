@@ -8,9 +8,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from nasp_core.trials.from_optuna import quiet
-from sif.studies.settings import Categorical, PlainConfiguration, ConfigurationSpace, Dimension, Int
+from sif.studies.settings import AnyOf, ConfigurationSpace, Dimension, Int, PlainConfiguration
 
-__all__ = ["FIDELITY", "configuration_of", "distributions_of", "draw", "give_up", "parameters_of", "record"]
+__all__ = ["FIDELITY", "configuration_of", "distributions_of", "draw", "give_up", "optuna_values", "record"]
 
 FIDELITY = "fidelity"
 """The attribute of a trial that says on what share of the full schedule its value was measured; 1 where it has none."""
@@ -21,7 +21,7 @@ def distributions_of(space: ConfigurationSpace) -> dict[str, BaseDistribution]:
     return {f"{part}.{name}": _distribution(each) for (part, name), each in space.dimensions.items()}
 
 
-def parameters_of(configuration: PlainConfiguration) -> dict[str, Any]:
+def optuna_values(configuration: PlainConfiguration) -> dict[str, Any]:
     """Return a configuration as the values of Optuna's parameters."""
     return {f"{part}.{name}": value for part, values in configuration.items() for name, value in values.items()}
 
@@ -36,7 +36,7 @@ def configuration_of(parameters: dict[str, Any]) -> PlainConfiguration:
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
-    if isinstance(dimension, Categorical):
+    if isinstance(dimension, AnyOf):
         return CategoricalDistribution(dimension.choices)
     if isinstance(dimension, Int):
         return IntDistribution(dimension.low, dimension.high, log=dimension.log)
@@ -53,13 +53,17 @@ def draw(study: optuna.Study, engine: BaseSampler, space: ConfigurationSpace) ->
 
 
 def record(
-    study: optuna.Study, space: ConfigurationSpace, configuration: PlainConfiguration, value: float | None, fidelity: float
+    study: optuna.Study,
+    space: ConfigurationSpace,
+    configuration: PlainConfiguration,
+    value: float | None,
+    fidelity: float,
 ) -> int:
     """Put a result on record, or with None a trial that waits for one; return its number."""
     trial = create_trial(
         state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
         value=value,
-        params=parameters_of(configuration),
+        params=optuna_values(configuration),
         distributions=distributions_of(space),
         user_attrs={FIDELITY: fidelity},
     )

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 from nasp_core.trials.from_optuna import new_study
 from nasp_core.types import derive_seed
 from sif.errors import RunError
-from sif.studies.settings import PlainConfiguration, ConfigurationSpace
+from sif.studies.settings import ConfigurationSpace, PlainConfiguration
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["Sampler"]
+__all__ = ["ConfigurationSampler"]
 
 _DRAWS = 20  # of an engine that proposes what is known, before a random one is taken
 
 
-class Sampler:
+class ConfigurationSampler:
     """Propose configurations of a space, each once.
 
     What it proposes follows from the space, the seed, what was enqueued and the results told, in order: a sampler that
     is made again and told the same goes on as if nothing had been.
 
-        sampler = Sampler(space, seed=0)
+        sampler = ConfigurationSampler(space, seed=0)
         sampler.enqueue(portfolio_entry, priority=1)
         while (configuration := sampler.ask()) is not None:
             sampler.tell(configuration, validated(configuration))

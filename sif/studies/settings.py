@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nasp_core.errors import did_you_mean
 from sif.errors import RecipeError
 
-__all__ = ["Categorical", "PlainConfiguration", "ConfigurationSpace", "Dimension", "Float", "Int", "Scalar"]
+__all__ = ["AnyOf", "ConfigurationSpace", "Dimension", "Float", "Int", "PlainConfiguration", "Scalar"]
 
 Scalar: TypeAlias = bool | int | float | str | None
 PlainConfiguration: TypeAlias = dict[str, dict[str, Scalar]]
@@ -96,7 +96,7 @@ class Int:
 
 
 @dataclass(frozen=True, slots=True)
-class Categorical:
+class AnyOf:
     """One of a few values that have no order: names, numbers, booleans or None.
 
     Raises:
@@ -110,8 +110,7 @@ class Categorical:
         plain = all(each is None or type(each) in (bool, int, float, str) for each in self.choices)
         if not plain or not self.choices or len({*self.choices}) < len(self.choices):
             raise RecipeError(
-                f"Categorical({self.choices!r}): give one or more different values, each a name, a number, a boolean "
-                "or None"
+                f"AnyOf({self.choices!r}): give one or more different values, each a name, a number, a boolean or None"
             )
 
     @property
@@ -135,7 +134,7 @@ class Categorical:
         return f"one of {', '.join(names)}{did_you_mean(str(value), names, '; did you mean {}?')}"
 
 
-Dimension: TypeAlias = Float | Int | Categorical
+Dimension: TypeAlias = Float | Int | AnyOf
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ class ConfigurationSpace:
             read gets one value, an architecture that cannot be built becomes one that can. None: each is its own.
     """
 
-    architecture: Mapping[str, Categorical]
+    architecture: Mapping[str, AnyOf]
     settings: Mapping[str, Dimension]
     canonical: Callable[[PlainConfiguration], PlainConfiguration] | None = None
 
@@ -227,7 +226,7 @@ class ConfigurationSpace:
 
 
 def _values(dimension: Dimension) -> list[Scalar]:
-    if isinstance(dimension, Categorical):
+    if isinstance(dimension, AnyOf):
         return [*dimension.choices]
     return [*range(dimension.low, dimension.high + 1)] if isinstance(dimension, Int) else [dimension.low]
 

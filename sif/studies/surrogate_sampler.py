@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nasp_core.trials.budgeted import normal_scores
 from nasp_core.types import derive_seed
-from sif.studies.optuna_trials import FIDELITY, configuration_of, distributions_of, parameters_of
-from sif.studies.settings import Categorical, ConfigurationSpace
+from sif.studies.optuna_trials import FIDELITY, configuration_of, distributions_of, optuna_values
+from sif.studies.settings import AnyOf, ConfigurationSpace
 from sif.studies.surrogate import Surrogate, likeliest_scales
 
 __all__ = ["SurrogateSampler"]
@@ -77,7 +77,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
             grid = self.space.grid
             left = self._random(rng, 1) if grid is None else _fresh(grid, tried)
             place = left[rng.integers(len(left))] if len(left) else self._random(rng, 1)[0]
-        return parameters_of(self.space.decode(place))
+        return optuna_values(self.space.decode(place))
 
     def _most_promising(
         self,
@@ -90,7 +90,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
         targets = torch.cat([self._targets(values), torch.zeros(len(waiting), dtype=torch.float64)])
         places = self._places([*(trial for trial, _, _ in done), *waiting])
         shares = np.array([*(math.log(share) for _, _, share in done), *(0.0 for _ in waiting)])
-        named = [isinstance(each, Categorical) for each in self.space.dimensions.values()]
+        named = [isinstance(each, AnyOf) for each in self.space.dimensions.values()]
         several = bool(np.ptp(shares) > 0)  # then the share is a column, 1 at the whole of the schedule
         if several:
             places, named = np.column_stack([places, 1 + shares / np.ptp(shares)]), [*named, False]
@@ -121,7 +121,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
         return best(_fresh(self.space.canonical_places(pool), tried), 1)
 
     def _targets(self, values: list[float]) -> torch.Tensor:
-        """Return what is modelled: ranks in a space that can be listed, distances where settings make it a smooth one."""
+        """Return what is modelled: ranks in a space that can be listed, distances in a smooth one."""
         return _soft_scores(values) if self.space.grid is None else normal_scores(values)
 
     def _scales(self, named: NDArray[np.bool_], places: NDArray[np.float64], values: list[float]) -> torch.Tensor:
@@ -147,7 +147,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
         places = np.repeat(leaders, _NEAR, axis=0)
         for _ in range(2):
             rows, columns = np.arange(len(places)), rng.integers(places.shape[1], size=len(places))
-            named = np.array([isinstance(each, Categorical) for each in self.space.dimensions.values()])[columns]
+            named = np.array([isinstance(each, AnyOf) for each in self.space.dimensions.values()])[columns]
             steps = rng.normal(size=len(places)) * 10 ** rng.uniform(-2.5, -0.5, size=len(places))
             moved = np.where(named, rng.random(len(places)), np.clip(places[rows, columns] + steps, 0, 1))
             places[rows, columns] = np.where(rng.random(len(places)) < 0.75, moved, places[rows, columns])

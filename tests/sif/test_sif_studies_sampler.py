@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 
 from sif.errors import RecipeError, RunError
-from sif.studies.sampler import Sampler
-from sif.studies.settings import Categorical, ConfigurationSpace, Float, Int, PlainConfiguration
+from sif.studies.sampler import ConfigurationSampler
+from sif.studies.settings import AnyOf, ConfigurationSpace, Float, Int, PlainConfiguration
 
 OPERATIONS = ("concat", "max", "min", "multiply", "plus")
 TABLE = ConfigurationSpace(
     {
-        "user": Categorical(("id", "history", "both")),
-        "operation": Categorical(OPERATIONS),
-        "predictor": Categorical(("sum", "vector", "mlp")),
+        "user": AnyOf(("id", "history", "both")),
+        "operation": AnyOf(OPERATIONS),
+        "predictor": AnyOf(("sum", "vector", "mlp")),
     },
     {"dim": Int(0, 4), "penalty": Int(0, 4)},
 )
 WIDE = ConfigurationSpace(
-    {"operation": Categorical(OPERATIONS)},
+    {"operation": AnyOf(OPERATIONS)},
     {"learning_rate": Float(1e-4, 1.0, log=True), "dropout": Float(0.0, 0.9), "dim": Int(4, 256, log=True)},
 )
-TINY = ConfigurationSpace({"operation": Categorical(("max", "min"))}, {"dim": Int(1, 3)})
+TINY = ConfigurationSpace({"operation": AnyOf(("max", "min"))}, {"dim": Int(1, 3)})
 
 
 def planted(configuration: PlainConfiguration) -> float:
@@ -48,7 +48,7 @@ def smooth(configuration: PlainConfiguration) -> float:
     return (configuration["architecture"]["operation"] == "max") - miss
 
 
-def walk(sampler: Sampler, judge: Any, count: int) -> list[tuple[PlainConfiguration, float]]:
+def walk(sampler: ConfigurationSampler, judge: Any, count: int) -> list[tuple[PlainConfiguration, float]]:
     found = []
     for _ in range(count):
         configuration = sampler.ask()
@@ -71,35 +71,35 @@ def test_finds_the_best_of_a_table_whose_choices_matter_only_together() -> None:
     assert TABLE.grid is not None
     assert len(TABLE.grid) == TABLE.size == 1125
     truth = max(planted(TABLE.decode(place)) for place in TABLE.grid)
-    regrets = [truth - best(walk(Sampler(TABLE, seed), planted, 50)) for seed in range(4)]
+    regrets = [truth - best(walk(ConfigurationSampler(TABLE, seed), planted, 50)) for seed in range(4)]
     chance = [truth - random_best(TABLE, planted, 50, seed) for seed in range(30)]
     assert np.median(regrets) == 0 < np.mean(regrets) < np.mean(chance)
 
 
 def test_comes_near_the_best_of_a_space_that_cannot_be_listed() -> None:
     assert WIDE.size is WIDE.grid is None
-    regrets = [1 - best(walk(Sampler(WIDE, seed), smooth, 30)) for seed in range(2)]
+    regrets = [1 - best(walk(ConfigurationSampler(WIDE, seed), smooth, 30)) for seed in range(2)]
     chance = [1 - random_best(WIDE, smooth, 30, seed) for seed in range(30)]
     assert np.mean(regrets) < np.mean(chance) / 3
 
 
 @pytest.mark.parametrize(("space", "judge"), [(TABLE, planted), (WIDE, smooth)])
 def test_a_killed_sampler_that_is_told_the_same_goes_on_as_if_nothing_had_been(space: Any, judge: Any) -> None:
-    whole = walk(Sampler(space, 5, startup=4), judge, 14)
+    whole = walk(ConfigurationSampler(space, 5, startup=4), judge, 14)
     for cut in (3, 7, 11):
-        again = Sampler(space, 5, startup=4)
+        again = ConfigurationSampler(space, 5, startup=4)
         for result in whole[:cut]:
             again.tell(*json.loads(json.dumps(result)))
         assert walk(again, judge, 14 - cut) == whole[cut:]
-    assert walk(Sampler(space, 6, startup=4), judge, 14) != whole
+    assert walk(ConfigurationSampler(space, 6, startup=4), judge, 14) != whole
 
 
 def test_what_is_asked_and_never_told_is_asked_again_by_the_next_sampler() -> None:
-    first = Sampler(TABLE, 0, startup=3)
+    first = ConfigurationSampler(TABLE, 0, startup=3)
     results = walk(first, planted, 5)
     lost, other = first.ask(), first.ask()
     assert lost != other
-    again = Sampler(TABLE, 0, startup=3)
+    again = ConfigurationSampler(TABLE, 0, startup=3)
     for result in results:
         again.tell(*result)
     assert again.ask() == lost
@@ -107,10 +107,10 @@ def test_what_is_asked_and_never_told_is_asked_again_by_the_next_sampler() -> No
 
 
 def test_results_matter_and_so_does_their_order() -> None:
-    results = walk(Sampler(TABLE, 0, startup=6), planted, 8)
+    results = walk(ConfigurationSampler(TABLE, 0, startup=6), planted, 8)
 
     def next_after(told: list[tuple[PlainConfiguration, float]]) -> PlainConfiguration | None:
-        sampler = Sampler(TABLE, 0, startup=6)
+        sampler = ConfigurationSampler(TABLE, 0, startup=6)
         for result in told:
             sampler.tell(*result)
         return sampler.ask()
@@ -121,7 +121,7 @@ def test_results_matter_and_so_does_their_order() -> None:
 
 def test_enqueued_configurations_come_first_by_priority_and_once() -> None:
     every = [TINY.decode(place) for place in TINY.grid if TINY.grid is not None]
-    sampler = Sampler(TINY)
+    sampler = ConfigurationSampler(TINY)
     sampler.enqueue(every[4])
     sampler.enqueue(every[1], priority=2)
     sampler.enqueue(every[2], priority=2)
@@ -137,7 +137,11 @@ def test_each_configuration_of_a_finite_space_is_proposed_once_and_then_none() -
 
         return optuna.samplers.RandomSampler(seed=seed)
 
-    for sampler in (Sampler(TINY, startup=2), Sampler(TINY, startup=99), Sampler(TINY, engine=engine)):
+    for sampler in (
+        ConfigurationSampler(TINY, startup=2),
+        ConfigurationSampler(TINY, startup=99),
+        ConfigurationSampler(TINY, engine=engine),
+    ):
         asked = []
         while (configuration := sampler.ask()) is not None:
             asked.append(TINY.key(configuration))
@@ -147,13 +151,13 @@ def test_each_configuration_of_a_finite_space_is_proposed_once_and_then_none() -
 
 
 def test_failures_are_the_last_and_harm_nothing() -> None:
-    sampler = Sampler(TABLE, 0, startup=4)
+    sampler = ConfigurationSampler(TABLE, 0, startup=4)
     for value in (math.nan, -math.inf, 0.5, -math.inf, 0.25, math.nan):
         configuration = sampler.ask()
         assert configuration is not None
         sampler.tell(configuration, value)
     assert sampler.ask() is not None
-    failed = Sampler(TABLE, 0, startup=2)
+    failed = ConfigurationSampler(TABLE, 0, startup=2)
     for _ in range(4):
         failed.tell(failed.ask(), math.nan)
     assert failed.ask() is not None
@@ -162,7 +166,7 @@ def test_failures_are_the_last_and_harm_nothing() -> None:
 def test_short_trainings_teach_about_whole_ones() -> None:
     """Of 30 short trainings and 3 whole ones on another scale, the next whole one should come near the best."""
     rng = np.random.default_rng(0)
-    sampler = Sampler(TABLE, 0, startup=5)
+    sampler = ConfigurationSampler(TABLE, 0, startup=5)
     tried = [TABLE.decode(place) for place in rng.random((40, 5))]
     tried = [each for place, each in enumerate(tried) if each not in tried[:place]]
     for each in tried:
@@ -183,7 +187,7 @@ def test_settings_that_an_architecture_does_not_read_make_no_new_configuration()
             return {**configuration, "settings": {"dim": 1}}
         return configuration
 
-    sampler = Sampler(replace(TINY, canonical=trained), startup=2)
+    sampler = ConfigurationSampler(replace(TINY, canonical=trained), startup=2)
     asked = []
     while (configuration := sampler.ask()) is not None:
         asked.append(configuration)
@@ -198,7 +202,10 @@ def test_a_wrong_configuration_is_refused_with_all_that_is_wrong_with_it() -> No
         "settings": {"learning_rate": 2.0, "dim": 8.5, "droput": 0.1},
         "more": 1,
     }
-    for door in (lambda: Sampler(WIDE).enqueue(wrong), lambda: Sampler(WIDE).tell(wrong, 0.0)):
+    for door in (
+        lambda: ConfigurationSampler(WIDE).enqueue(wrong),
+        lambda: ConfigurationSampler(WIDE).tell(wrong, 0.0),
+    ):
         with pytest.raises(RecipeError) as refused:
             door()
         lines = str(refused.value).split("\n  ")
@@ -214,7 +221,7 @@ def test_a_wrong_configuration_is_refused_with_all_that_is_wrong_with_it() -> No
     with pytest.raises(RecipeError, match="it = 3; it must be a table"):
         WIDE.check(3)
     with pytest.raises(RunError, match=r"fidelity = 0; give the share"):
-        Sampler(TINY).tell(TINY.decode(np.zeros(2)), 0.0, fidelity=0)
+        ConfigurationSampler(TINY).tell(TINY.decode(np.zeros(2)), 0.0, fidelity=0)
 
 
 @pytest.mark.parametrize(
@@ -225,9 +232,9 @@ def test_a_wrong_configuration_is_refused_with_all_that_is_wrong_with_it() -> No
         lambda: Float(0, math.inf),
         lambda: Int(2, 1),
         lambda: Int(0, 2.5),  # type: ignore[arg-type]  # what a recipe may hold
-        lambda: Categorical(()),
-        lambda: Categorical(("a", "a")),
-        lambda: Categorical(([1],)),  # type: ignore[arg-type]
+        lambda: AnyOf(()),
+        lambda: AnyOf(("a", "a")),
+        lambda: AnyOf(([1],)),  # type: ignore[arg-type]
     ],
 )
 def test_a_range_without_meaning_is_refused(make: Any) -> None:
@@ -243,7 +250,7 @@ def test_a_range_without_meaning_is_refused(make: Any) -> None:
         (Float(0.5, 0.5), (0.5,)),
         (Int(-3, 3), range(-3, 4)),
         (Int(1, 300, log=True), range(1, 301)),
-        (Categorical((None, "a", 2, 0.5, False)), (None, "a", 2, 0.5, False)),
+        (AnyOf((None, "a", 2, 0.5, False)), (None, "a", 2, 0.5, False)),
     ],
 )
 def test_values_come_back_from_the_unit_cube(dimension: Any, values: Any) -> None:

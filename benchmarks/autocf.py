@@ -22,6 +22,7 @@ import ast
 import json
 import lzma
 import statistics
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -99,14 +100,21 @@ def by_study(table: Table, seed: int, count: int, portfolio: Sequence[str] = (),
 
 
 def portfolio_of(tables: Sequence[Table], count: int) -> list[str]:
-    """Return the configurations that cover tables best, each chosen for what those before it leave."""
+    """Return the configurations that cover tables best, each chosen for what those before it leave.
+
+    Where the best of every table is among them, the cover begins anew with the rest.
+    """
     keys = list(tables[0].values)
     scores = np.array([[table.values[key] / table.best for key in keys] for table in tables])
-    chosen: list[int] = []
+    covered, chosen = np.zeros((len(tables), 1)), list[str]()
     for _ in range(count):
-        covered = scores[:, chosen].max(axis=1) if chosen else np.zeros(len(tables))
-        chosen.append(int(np.maximum(scores, covered[:, None]).sum(axis=0).argmax()))
-    return [keys[place] for place in dict.fromkeys(chosen)]
+        if (scores.max(axis=1, keepdims=True) <= covered).all():
+            covered = np.zeros_like(covered)
+        place = int(np.maximum(scores, covered).sum(axis=0).argmax())
+        chosen.append(keys[place])
+        covered = np.maximum(covered, scores[:, [place]])
+        scores[:, place] = 0.0
+    return chosen
 
 
 def samplers(entries: int, tables: Sequence[Table]) -> dict[str, Callable[[Table, int], list[float]]]:
@@ -121,7 +129,8 @@ def samplers(entries: int, tables: Sequence[Table]) -> dict[str, Callable[[Table
     found: dict[str, Callable[[Table, int], list[float]]] = {
         name: lambda table, seed, make=make: by_optuna(make, table, seed, max(AT)) for name, make in engines.items()
     }
-    portfolios = {each.name: portfolio_of(others, entries) for each in tables if (others := [*{*tables} - {each}])}
+    rest = {each.name: [other for other in tables if other is not each] for each in tables}
+    portfolios = {name: portfolio_of(others, entries) for name, others in rest.items() if others}
     found["study"] = lambda table, seed: by_study(table, seed, max(AT))
     found["study-tpe"] = lambda table, seed: by_study(table, seed, max(AT), engine=engines["tpe-multivariate"])
     if portfolios:
@@ -155,6 +164,7 @@ def main() -> None:
             cells = (f"{mean:.4f} ± {error:.4f}" for mean, error in zip(means, errors, strict=True))
             rows.append((table.name, name, *cells, f"{milliseconds:.0f}"))
             figures.append({"table": table.name, "sampler": name, "regrets": regrets, "ms": milliseconds})
+            print(*rows[-1], file=sys.stderr, flush=True)  # the whole takes minutes
     columns = ("table", "sampler", *(f"regret at {count}" for count in AT), "ms a proposal")
     finish(f"autocf settings={options.settings} seeds={options.seeds}", columns, rows, {"results": figures})
 

@@ -48,10 +48,17 @@ class BaselineRecipe(StrictTable):
     random: bool = True
 
 
+StudyPart = Literal["portfolio", "supernet", "rungs", "settings", "rivals"]
+
+
 class StudyRecipe(StrictTable):
-    """What a study may spend: `auto`, seconds (`2m`), trainings (`40trials`); `none`: the strategy searches alone."""
+    """What a study may spend, and the parts that it goes without.
+
+    `budget` is `auto`, seconds (`2m`) or trainings (`40trials`); with `none` the strategy searches alone.
+    """
 
     budget: str = "none"
+    without: tuple[StudyPart, ...] = ()
 
 
 class TuneRecipe(StrictTable):

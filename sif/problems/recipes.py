@@ -48,7 +48,7 @@ class BaselineRecipe(StrictTable):
     random: bool = True
 
 
-StudyPart = Literal["portfolio", "supernet", "rungs", "settings", "rivals"]
+StudyPart = Literal["portfolio", "supernet", "rungs", "settings", "rivals", "blend"]
 
 
 class StudyRecipe(StrictTable):

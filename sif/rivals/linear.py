@@ -39,7 +39,8 @@ def ease_weights(together: Tensor, penalty: float) -> Tensor:
 def _ease(table: PairTable, settings: Settings, seed: int) -> Fitted:
     dtype = torch.float64 if table.n_items <= _DOUBLE else torch.float32
     weights = ease_weights(_together(table, dtype), settings["penalty"])
-    return Fitted(by_products(table, weights.numpy()), table.n_items * (table.n_items - 1))
+    rows = np.ascontiguousarray(weights.numpy())  # LAPACK's columns would be copied for each batch of users
+    return Fitted(by_products(table, rows), table.n_items * (table.n_items - 1))
 
 
 def _ease_bytes(table: PairTable) -> int:

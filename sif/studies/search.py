@@ -7,7 +7,7 @@ from typing import Any
 from nasp_core.loop import Observer
 from sif.host import shielded
 from sif.problems.base import ComparedModel, Instance
-from sif.problems.handing import fitted_tree
+from sif.problems.handing import BLEND, fitted_tree, rival_on
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import NONE, Limit
 from sif.results import Row
@@ -56,7 +56,12 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
     best, genotype, trained = study.trials.model()
     handed = study.winner()
     model = None
-    if handed and study.classics is not None:
+    if handed == BLEND:
+        tree = study.blend_tree()
+        study.instance.hand_over(directory, tree)
+        directory.write("genotype.json", genotype.to_json())
+        model = opened_model(tree)
+    elif handed and study.classics is not None:
         instance, tuned = study.instance, study.classics.best[handed]
         learnt = LearntRival(handed, dict(tuned.settings), instance.recipe.seed)
         tree = fitted_tree(instance, learnt, study.classics.model(handed))
@@ -83,6 +88,10 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
 
     for name in study.trials.rivals:
         others[name] = _compared(study, name)
+    if study.mixed:
+        mixture = opened_model(study.blend_tree())
+        network, told = rival_on(study.instance, mixture), dict(mixture.rival or {})["settings"]
+        others[BLEND] = ComparedModel(network, True, study.mixed_valid, study.mixed_seconds, settings=told)
 
     def rows() -> dict[str, Row]:
         classics = study.classics

@@ -1,7 +1,7 @@
 """The study: a budget spent on portfolio, supernet, rungs of rising fidelity and full trainings, the best kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -10,10 +10,15 @@ from nasp_core.evaluation import better
 from nasp_core.loop import Observer
 from nasp_core.search import search
 from nasp_core.types import State
+from sif.problems.handing import BLEND, fitted_tree, rival_on
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
+from sif.rivals.handed import LearntRival
 from sif.runs.stages import Stages
+from sif.serve.blended import blend_tree
+from sif.serve.model import opened_model
 from sif.spaces.wide_points import NAMED
+from sif.studies.blend import mixed
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
@@ -59,6 +64,9 @@ class Study:
         task: Any = instance.final_task
         self.classics = Classics(task, stages, instance.recipe.seed) if instance.problem.ranks else None
         self._began, self._carried = time.monotonic(), 0.0
+        self.mixed: dict[str, float] = {}
+        self.mixed_valid: dict[str, float] = {}
+        self.mixed_seconds = 0.0
         self._neighbours = Neighbours(instance, instance.problem.settings_space)
         self._proposals = 0
         self._used = 0
@@ -89,6 +97,7 @@ class Study:
                 break
             self._train(job)
         self._finish()
+        self._blend()
 
     def _points(self) -> list[Configuration]:
         """Return the rivals of the recipe that are points of the space: they are trained as what they are."""
@@ -99,8 +108,60 @@ class Study:
                 found.append(replace(each, by=f"rival {name}"))
         return found
 
+    def _blend(self) -> None:
+        """Add models where validation says that it pays."""
+        trees = {} if "blend" in self.instance.recipe.study.without else self._members()
+        if len(trees) < 2:
+            return
+        instance, began = self.instance, time.monotonic()
+
+        def compute() -> dict[str, Any]:
+            start = time.perf_counter()
+            found = mixed(instance, [*trees.items()])
+            made = {"weights": dict(found.weights), "gain": found.gain}
+            if len(found.weights) > 1:
+                self.mixed = dict(found.weights)
+                made["valid"] = instance.evaluate(rival_on(instance, opened_model(self.blend_tree(trees))), "valid")
+            return made | {"seconds": time.perf_counter() - start}
+
+        made = self.stages.journal.once("blend", compute, [*trees])
+        self._spent(began, made["seconds"])
+        if len(made["weights"]) > 1:
+            self.mixed, self.mixed_valid, self.mixed_seconds = made["weights"], made["valid"], made["seconds"]
+
+    def _members(self) -> dict[str, State]:
+        """Return the trees of the models that a blend may have, by name: architectures, and rivals but popularity."""
+        trees = {f"trial {trial.number}": self.trials.tree(trial) for trial in self.trials.kept}
+        for name in self.classics.best if self.classics is not None else ():
+            if name != "popularity" and self.classics is not None and self.classics.served(name):
+                learnt = LearntRival(name, dict(self.classics.best[name].settings), self.instance.recipe.seed)
+                trees[name] = fitted_tree(self.instance, learnt, self.classics.model(name))
+        return trees
+
+    def blend_tree(self, trees: Mapping[str, State] | None = None) -> State:
+        """Return the blend as the tree of a model.
+
+        Args:
+            trees: Its members by name, and perhaps others; None: as validation chose them.
+        """
+        trees = self._members() if trees is None else trees
+        members = [trees[name] for name in self.mixed]
+        formulas = [opened_model(tree).formula for tree in members]
+        told = {"members": formulas, "weights": list(self.mixed.values())}
+        task: Any = self.instance.final_task
+        return blend_tree(members, [*self.mixed.values()], task.objective, task.counts(), told)
+
     def winner(self) -> str:
         """Return the rival that is better on validation than all that was trained here; empty where none is."""
+        single, metric = self._single(), self.trials.task.metric
+        value = self.trials.best.value if self.trials.best is not None else None
+        if single and self.classics is not None:
+            value = self.classics.best[single].valid[metric]
+        if self.mixed and (value is None or better(self.trials.task, self.mixed_valid[metric], value)):
+            return BLEND
+        return single
+
+    def _single(self) -> str:
         if self.classics is None or self.trials.best is None:
             return ""
         metric, task = self.trials.task.metric, self.trials.task

@@ -17,9 +17,12 @@ from sif.checkpoint import load_tree, save_tree
 from sif.errors import RunError
 from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
+from sif.spaces.saved import task_tree
 from sif.studies.configuration import Configuration
 
 __all__ = ["OutOfTime", "StudyTrial", "Trials", "at_fidelity"]
+
+_KEPT = 5  # models of different architectures, of which a blend may be made
 
 
 class OutOfTime(Exception):
@@ -99,6 +102,7 @@ class Trials:
         self.done: list[StudyTrial] = []
         self.best: StudyTrial | None = None
         self.rivals: dict[str, StudyTrial] = {}
+        self.kept: list[StudyTrial] = []
         self._named: dict[str, str] = {}
         self._stages, self._folder = stages, stages.journal.folder
         self._changed: dict[str, TableInstance] = {}
@@ -139,7 +143,21 @@ class Trials:
         rival = self._named.get(_architecture(configuration.choices))
         if rival is not None and fidelity == 1 and self._leads(trial.value, self.rivals.get(rival)):
             self.rivals[rival] = trial
+        before, self.kept = self.kept, self._keeping(trial)
+        for other in before:
+            if other not in self.kept:
+                self._kept_file(other.number).unlink(missing_ok=True)
         return trial
+
+    def _keeping(self, trial: StudyTrial) -> list[StudyTrial]:
+        """Return the trials whose models are kept for a blend, best first: full ones, the best of its architecture."""
+        if trial.value is None or trial.fidelity < 1:
+            return self.kept
+        sign = -1.0 if self.task.maximise else 1.0
+        best: dict[str, StudyTrial] = {}
+        for each in sorted([*self.kept, trial], key=lambda one: sign * (one.value or 0.0)):
+            best.setdefault(_architecture(each.configuration.choices), each)
+        return [*best.values()][:_KEPT]
 
     def _leads(self, value: float | None, other: StudyTrial | None) -> bool:
         """Return whether a value is better than that of the best so far, if there is one."""
@@ -166,6 +184,15 @@ class Trials:
             raise RunError("no training of the study came to its end; give it more time: --budget")
         tree = load_tree(file)
         return self.instance_of(trial.configuration), Genotype.from_json(tree["genotype"]), tree["trained"]
+
+    def tree(self, trial: StudyTrial) -> State:
+        """Return the model of a trial that is kept, as the tree of a model."""
+        tree = load_tree(self._kept_file(trial.number))
+        task: Any = self.instance_of(trial.configuration).final_task
+        return task_tree(Genotype.from_json(tree["genotype"]), tree["weights"], task)
+
+    def _kept_file(self, number: int) -> Path:
+        return self._folder / f"kept-{number}.safetensors"
 
     def _file(self, rival: str = "") -> Path:
         return self._folder / (f"rival-{rival}.safetensors" if rival else "incumbent.safetensors")
@@ -199,6 +226,10 @@ class Trials:
             "epoch": done.epoch,
             "seconds": done.seconds,
         }
+        candidate = StudyTrial(number, configuration, fidelity, value, 0.0, 0)
+        if candidate in self._keeping(candidate):
+            tree = {"genotype": genotype.to_json(), "weights": trained["weights"], "epoch": done.epoch}
+            save_tree(self._kept_file(number), tree)
         for file in files:
             save_tree(file, {"number": number, "genotype": genotype.to_json(), "trained": trained})
         return value, len(done.trace)

@@ -94,7 +94,7 @@ def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Ca
     stages = {name.rpartition("-")[0] for name in at if name.endswith(".safetensors")} - {""}
     if "study.budget" in SEARCHES[name][1]:
         assert {"supernet", "trial-0", "trial-1"} <= stages
-        assert {"trials.jsonl", "incumbent.safetensors"} <= set(at)
+        assert {"trials.jsonl", "steps.jsonl", "incumbent-0.safetensors"} <= set(at)
     else:
         assert "search" in stages
     assert {name.rpartition("-")[0] for name in at if name.endswith(".partial.safetensors")} <= stages | {"supernet"}

@@ -1,11 +1,12 @@
-"""What a budget buys, in words: before a study, and when a training has been timed."""
+"""What a budget buys, in words: before a study, when a training has been timed, and at the end."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sif.studies.study import Study
 
-__all__ = ["beforehand", "priced"]
+__all__ = ["beforehand", "ended", "priced"]
 
 _SECONDS = {"rating": 1.5e-6, "ranking": 3e-6}
 """Of a processor for one row and epoch, roughly."""
@@ -48,3 +49,14 @@ def priced(seconds: float, remaining: float | None) -> str:
 def _about(seconds: float, full: float) -> str:
     number = max(1, round(seconds / (_SHARE * max(full, 1e-3))))
     return f"about {number:,} training{'s' if number != 1 else ''}"
+
+
+def ended(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how a study ended, where a reader of its result should know: stopped, or a repetition."""
+    told = result.get("study") or {}
+    if repeats := told.get("repeats"):
+        return (repeats["differs"] or f"equal: all {repeats['trainings']} trainings have the values of that run",)
+    if not told.get("interrupted"):
+        return ()
+    done = f"{told['trials']} trainings and {told['rival_trials']} of rivals"
+    return (f"interrupted after {done}, of a budget of {told['budget']}: the best so far; sif search --resume goes on",)

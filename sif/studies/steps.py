@@ -132,7 +132,7 @@ def differing(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
         if before["value"] != after["value"]:
             what = before.get("rival") or f"trial {before['trial']}"
             return f"training {number} ({what}) has the value {after['value']!r}, and had {before['value']!r}"
-    return f"only {len(now)} of {len(then)} trainings were repeated" if len(now) < len(then) else ""
+    return f"only {len(now)} of {len(then)} trainings are repeated so far" if len(now) < len(then) else ""
 
 
 def goes_on(directory: RunDirectory, recipe: Any) -> bool:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 __all__ = ["beforehand", "ended", "priced"]
 
-_SECONDS = {"rating": 1.5e-6, "ranking": 3e-6}
+_SECONDS = 2e-6
 """Of a processor for one row and epoch, roughly."""
 _START = 0.3
 """Seconds of a training whatever the table is: the first steps, and the evaluations."""
@@ -23,6 +23,8 @@ def beforehand(study: "Study") -> str:
     instance, limit = study.instance, study.limit
     if study.steps.closed:
         return f"repeats {len(study.steps.past)} trainings, whatever time they take"
+    if study.steps.known:
+        return f"budget {limit}: goes on after {study.steps.known} steps"
     asked = instance.recipe.study.budget.strip().lower()
     rows = len(instance.data.interactions)
     auto = f" (auto: {rows:,} rows)" if asked == "auto" else ""
@@ -31,7 +33,7 @@ def beforehand(study: "Study") -> str:
     rivals = ", ".join((*classics, *points))
     if limit.seconds is None:
         return f"budget {limit}: trainings, rivals among them{rivals and f' ({rivals})'}"
-    full = _START + _SECONDS.get(instance.recipe.task, 3e-6) * rows * instance.training({}).epochs
+    full = _START + _SECONDS * rows * instance.training({}).epochs
     return f"budget {limit}{auto}: {_about(limit.seconds * (1 - _OTHERS), full)}{rivals and f', rivals {rivals}'}"
 
 
@@ -42,7 +44,7 @@ def priced(seconds: float, remaining: float | None) -> str:
         seconds: Of a full training.
         remaining: Of the budget; None where it is not of seconds.
     """
-    more = "" if remaining is None else f": {_about(max(0.0, remaining) * (1 - _OTHERS), seconds)} are left"
+    more = "" if remaining is None else f": {_about(max(0.0, remaining) * (1 - _OTHERS), seconds)} more"
     return f"a full training takes {seconds:.2g} s{more}"
 
 

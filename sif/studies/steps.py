@@ -42,6 +42,8 @@ class Steps:
         self._at = len(self._lines) if self.closed or limit.trials is None else marks[-1] + 1
         self.past = [line for line in self._lines[: self._at] if "budget" not in line]
         """The steps to follow before anything is decided."""
+        self.known = 0 if schedule else len(self._lines) - len(marks)
+        """How many steps an earlier process took, or began."""
         self._write()
 
     def take(self, step: Mapping[str, Any], at: float) -> None:

@@ -134,6 +134,7 @@ def test_a_budget_is_raised_later(tmp_path: Path, first: str, then: str, monkeyp
     before, old = told(path), result(path)
     raised = command("--resume", path, "--budget", then)
     assert raised.exit_code == 0, raised.output
+    assert f"budget {then}: goes on after " in raised.stderr
     now = result(path)
     assert (now["study"]["asked"], now["study"]["budget"]) == (then, then)
     assert f'budget = "{then}"' in (path / "recipe.toml").read_text()
@@ -253,6 +254,11 @@ def test_the_first_difference_is_found():
     assert differing(then, then[:1]) == "only 1 of 2 trainings are repeated so far"
 
 
+def test_one_budget_is_given(tmp_path: Path):
+    words = (clicks(tmp_path / "m.csv"), "--recipe", "clicks", "--budget", "2m", "--set", "study.budget=3m")
+    assert "two budgets, --budget 2m and --set study.budget=3m; give one" in command(*words).stderr
+
+
 def test_a_budget_says_beforehand_what_it_buys(tmp_path: Path):
     words = ["--recipe", "clicks", clicks(tmp_path / "m.csv"), *sets(STUDY)]
     said = command(*words, "--budget", "2s", "--out", tmp_path / "run")
@@ -261,7 +267,7 @@ def test_a_budget_says_beforehand_what_it_buys(tmp_path: Path):
     assert first.startswith("budget 2s: about ")
     assert first.endswith("trainings, rivals popularity, ease, als, itemknn")
     assert "a full training takes " in said.stderr
-    assert priced(3.0, 30.0) == "a full training takes 3 s: about 24 trainings are left"
+    assert priced(3.0, 30.0) == "a full training takes 3 s: about 24 trainings more"
 
 
 @pytest.mark.slow

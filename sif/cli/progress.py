@@ -41,6 +41,10 @@ class TerminalProgress(Observer):
         if kind is KeyboardInterrupt:
             errors.print(self._again)
 
+    def note(self, text: str) -> None:
+        """Print a sentence."""
+        errors.print(text)
+
     def stage(self, name: str) -> None:
         """Name the stage."""
         self._stage = name

@@ -7,6 +7,7 @@ from sif.cli.app import console, remark
 from sif.cli.tables import print_table
 from sif.problems import problem
 from sif.report.retrained import retrained_remark
+from sif.studies.bought import ended
 
 __all__ = ["print_result"]
 
@@ -19,7 +20,7 @@ def print_result(result: dict[str, Any], run: Path) -> None:
     console.print(sheet.facts)
     console.print(f"\nfound   {sheet.found}\n", style="bold")
     print_table(sheet.table)
-    for sentence in (*sheet.remarks, *retrained_remark(result)):
+    for sentence in (*sheet.remarks, *retrained_remark(result), *ended(result)):
         remark(sentence)
     console.print(sheet.cost)
     console.print(f"run     {run}\nnext    {sheet.next.format(run=run)}")

@@ -61,15 +61,15 @@ class BlendedPairs(Network):
         """Take the blend, and how many numbers its members learnt."""
         super().__init__()
         self.members = nn.ModuleList(cast(Any, form).network for form in blend.members)
-        self.weights, self.learnt = blend.weights, learnt or 0
+        self.shares, self.learnt = blend.weights, learnt or 0
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw nothing."""
 
     def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Return predictions float32 `[n]` of pairs int64 `[2, n]`."""
-        made: Tensor = sum(w * member(inputs) for w, member in zip(self.weights, self.members, strict=True))
-        return made
+        parts = [share * member(inputs) for share, member in zip(self.shares, self.members, strict=True)]
+        return torch.stack(parts).sum(0)
 
 
 def method_of(name: str) -> Method:

@@ -263,8 +263,9 @@ class TableInstance(Instance):
 
     def cost(self, network: Network) -> dict[str, int]:
         """Return how many numbers a network, or a rival in its place, learnt."""
-        known = isinstance(network, FormNetwork | BlendedPairs)
-        return {"parameters": network.learnt} if known else super().cost(network)
+        if isinstance(network, FormNetwork | BlendedPairs):
+            return {"parameters": network.learnt}
+        return super().cost(network)
 
     @contextmanager
     def threads(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from nasp_core.network import Network
 from nasp_core.types import State, derive_seed
 from sif.metrics import rank_per_user
 from sif.problems.handing import rival_on
@@ -62,12 +63,14 @@ class _Ratings:
 
     @torch.no_grad()
     def scores(self, model: ServedModel) -> Tensor:
-        network = model.form.network if model.rival is None else rival_on(self._instance, model)  # type: ignore[attr-defined]
+        form: Any = model.form
+        network: Network = form.network if model.rival is None else rival_on(self._instance, model)
         network = network.to(self._instance.device).eval()
-        return torch.cat([network(part) for part in self._inputs.split(1 << 16, dim=1)]).cpu()
+        return torch.cat([network(part) for part in torch.split(self._inputs, 1 << 16, dim=1)]).cpu()
 
     def losses(self, scores: Tensor) -> Tensor:
-        return (scores.double() - self._target.cpu().double()).square()
+        errors: Tensor = (scores.double() - self._target.cpu().double()).square()
+        return errors
 
     def value(self, losses: Tensor) -> float:
         """Return the metric of losses."""
@@ -90,7 +93,7 @@ class _Lists:
 
     @torch.no_grad()
     def scores(self, model: ServedModel) -> Tensor:
-        parts = self._users.split(max(1, (1 << 21) // model.form.n_items))
+        parts = torch.split(self._users, max(1, (1 << 21) // model.form.n_items))
         return torch.cat([standard_scores(model.form(users).float()).cpu() for users in parts])
 
     def losses(self, scores: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasp_core.loop import Observer
@@ -17,6 +18,8 @@ from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
 from sif.spaces.wide_points import NAMED
+from sif.studies.bought import beforehand
+from sif.studies.steps import refuse_spent
 from sif.studies.study import Study
 
 __all__ = ["conduct"]
@@ -29,30 +32,58 @@ def conduct(
     *,
     progress: Observer | None = None,
     checkpoint_seconds: float | None = None,
+    schedule: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Run an opened recipe to the end: by a study where its recipe has a budget for one, else by its strategy.
+
+    An interrupt (Ctrl-C) ends a study with the best that it trained so far, and the run goes on when it is asked to.
 
     Args:
         instance: The recipe on its data (`Problem.open`).
         directory: A new run directory, or that of an interrupted run of the same recipe and data.
         progress: Shows stages, steps and lines of the trace.
         checkpoint_seconds: How much work a kill may cost; by default the problem's own.
+        schedule: What a run of the same recipe and data trained (`schedule_of`), to be repeated instead of a search.
 
     Raises:
-        RunError: The data, or values of the recipe that finished work depends on, are not those of the beginning.
+        KeyboardInterrupt: Nothing was trained yet, or it is the second one; what is done stays for `--resume`.
+        RunError: The data, or values of the recipe that finished work depends on, are not those of the beginning, or
+            the budget is no more than what the run has spent.
     """
     if not isinstance(instance, TableInstance) or instance.recipe.study.budget == NONE:
         engines.execute(instance, directory, progress=progress, checkpoint_seconds=checkpoint_seconds)
         return
     limit = Limit.parse(instance.recipe.study.budget, len(instance.data.interactions))
+    refuse_spent(directory, limit)
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
         began = time.perf_counter()
-        study = Study(instance, engine.stages, limit)
-        study.run()
-        _handed_over(engine, directory, study, began)
+        study = Study(instance, engine.stages, limit, schedule)
+        interrupted = False
+        engine.stages.note(beforehand(study))
+        try:
+            study.run()
+        except KeyboardInterrupt:
+            if not study.trials.has_model:
+                engine.stages.note("stopped before any training came to its end: there is no model yet")
+                raise
+            interrupted = True
+            engine.stages.note("stopping: the best so far is handed over; Ctrl-C again ends at once")
+        _begin_anew(directory, study)
+        _handed_over(engine, directory, study, began, interrupted)
 
 
-def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, began: float) -> None:
+def _begin_anew(directory: RunDirectory, study: Study) -> None:
+    """Take back the result of a study that goes on, so that no kill leaves it beside another model."""
+    if directory.finished:
+        study.steps.test_reads = directory.result()["test_reads"]
+        directory.file("result.json").unlink()
+    task: Any = study.instance.final_task
+    task.test_reads += study.steps.test_reads
+
+
+def _handed_over(
+    engine: engines.Engine, directory: RunDirectory, study: Study, began: float, interrupted: bool
+) -> None:
     best, genotype, trained = study.trials.model()
     handed = study.winner()
     model = None
@@ -71,7 +102,7 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
     else:
         best.save_model(directory, genotype, trained)
     done = study.trials.done
-    directory.write("trials.jsonl", "".join(json.dumps(trial.plain()) + "\n" for trial in done))
+    directory.write("trials.jsonl", "".join(json.dumps(line) + "\n" for line in study.lines()))
     chosen = study.trials.best
     assert chosen is not None
     found = {
@@ -116,6 +147,8 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
         "trials": len(done),
         "rival_trials": sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0,
         "best": chosen.plain(),
+        "interrupted": interrupted,
+        "repeats": study.repeated(),
     }
     facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)}
     if model is not None:

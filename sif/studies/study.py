@@ -1,7 +1,7 @@
 """The study: a budget spent on portfolio, supernet, rungs of rising fidelity and full trainings, the best kept."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -17,12 +17,15 @@ from sif.rivals.handed import LearntRival
 from sif.runs.stages import Stages
 from sif.serve.blended import blend_tree
 from sif.serve.model import opened_model
+from sif.spaces.saved import task_tree
 from sif.spaces.wide_points import NAMED
 from sif.studies.blend import mixed
+from sif.studies.bought import priced
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import Neighbours, point_entry, portfolio, ranking_strategy
+from sif.studies.steps import Steps, differing, told_steps
 from sif.studies.trials import OutOfTime, StudyTrial, Trials
 
 __all__ = ["Study"]
@@ -50,13 +53,16 @@ class Study:
     of it, and a third of those to the whole. What is left of the budget in the end goes into full trainings.
     """
 
-    def __init__(self, instance: TableInstance, stages: Stages, limit: Limit) -> None:
+    def __init__(
+        self, instance: TableInstance, stages: Stages, limit: Limit, schedule: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         """Prepare; nothing is trained yet.
 
         Args:
             instance: The table, with the recipe whose values configurations change.
             stages: Of the run: what is done is read back.
             limit: The budget.
+            schedule: What another run trained, to be repeated (`schedule_of`).
         """
         self.instance, self.stages, self.limit = instance, stages, limit
         self.trials = Trials(instance, stages)
@@ -70,25 +76,33 @@ class Study:
         self._neighbours = Neighbours(instance, instance.problem.settings_space)
         self._proposals = 0
         self._used = 0
+        self.steps = Steps(stages.journal.folder, limit, schedule)
         self._reserve = 0.0 if limit.seconds is None else _LAST * limit.seconds
 
     def run(self) -> None:
         """Spend the budget; the best is in `trials` and `classics` afterwards."""
-        self._classic()
+        points = self._points()
+        ranked = self._followed()
+        if self.steps.closed:
+            self._blend()
+            return
+        if self.classics is None or not self.classics.best:
+            self._classic()
+        tried = {trial.configuration.key for trial in self.trials.done}
         held = portfolio(self.instance, entries_of(self.instance.recipe.task))
-        queue = [_Job(each, 0) for each in (*self._points(), *held[1:])]
-        if held:  # so that there is a model, and a price
+        queue = self._queue(ranked or (), (*points, *held[1:]), tried)
+        if held and not tried:  # so that there is a model, and a price
             self._train(_Job(held[0], 0), ends=False)
-            if self._fits(_Job(held[0], len(_RUNGS) - 1)):
-                self._train(_Job(held[0], len(_RUNGS) - 1))
+        if held and all(trial.fidelity < 1 for trial in self.trials.done):
+            full = _Job(held[0], len(_RUNGS) - 1)
+            if self._fits(full):
+                self.stages.note(priced(self._train(full).seconds, self._remaining()))
         while self.classics is not None and self._classics_due() and self._classic():
             pass
-        asked = False
+        asked = ranked is not None
         while self._open():
             if not asked and (not queue or len(self.trials.done) >= _FIRST):
-                asked, ranked = True, [_Job(each, 0) for each in self._supernet()]
-                pairs = zip_longest(ranked, queue)
-                queue = [job for pair in pairs for job in pair if job is not None]
+                asked, queue = True, self._queue(self._supernet() or (), [job.configuration for job in queue])
                 continue
             if self._classics_due() and self._classic():
                 continue
@@ -98,6 +112,28 @@ class Study:
             self._train(job)
         self._finish()
         self._blend()
+
+    def _queue(
+        self, ranked: Sequence[Configuration], others: Sequence[Configuration], tried: Set[str] = frozenset()
+    ) -> list[_Job]:
+        """Return what is tried first, in turns."""
+        pairs = zip_longest(ranked, others)
+        return [_Job(each, 0) for pair in pairs for each in pair if each is not None and each.key not in tried]
+
+    def _followed(self) -> list[Configuration] | None:
+        """Take the steps of an earlier process, or of a run that is repeated; return what a supernet proposed."""
+        ranked = None
+        for step in self.steps.past:
+            if "supernet" in step:
+                ranked = self._asked(step["supernet"])
+            elif "rival" in step:
+                self._trained_classic(step["rival"], step["settings"])
+            elif not step.get("epochs", 1):
+                self.trials.skip(Configuration.of(step), step["fidelity"])
+            else:
+                self._trained(Configuration.of(step), step["fidelity"], ends=bool(self.trials.done))
+        self._proposals = len(self.steps.past)
+        return ranked
 
     def _points(self) -> list[Configuration]:
         """Return the rivals of the recipe that are points of the space: they are trained as what they are."""
@@ -124,14 +160,17 @@ class Study:
                 made["valid"] = instance.evaluate(rival_on(instance, opened_model(self.blend_tree(trees))), "valid")
             return made | {"seconds": time.perf_counter() - start}
 
-        made = self.stages.journal.once("blend", compute, [*trees])
+        made = self.stages.journal.once(f"blend {' '.join(trees)}", compute, [*trees])
         self._spent(began, made["seconds"])
         if len(made["weights"]) > 1:
             self.mixed, self.mixed_valid, self.mixed_seconds = made["weights"], made["valid"], made["seconds"]
 
     def _members(self) -> dict[str, State]:
         """Return the trees of the models that a blend may have, by name: architectures, and rivals but popularity."""
-        trees = {f"trial {trial.number}": self.trials.tree(trial) for trial in self.trials.kept}
+        trees: dict[str, State] = {}
+        for trial in self.trials.kept:
+            changed, genotype, trained = self.trials.model_of(trial)
+            trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task)
         for name in self.classics.best if self.classics is not None else ():
             if name != "popularity" and self.classics is not None and self.classics.served(name):
                 learnt = LearntRival(name, dict(self.classics.best[name].settings), self.instance.recipe.seed)
@@ -170,6 +209,18 @@ class Study:
             if better(task, tuned.valid[metric], value) and self.classics.served(name):
                 leading, value = name, tuned.valid[metric]
         return leading
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines of trials.jsonl: each training in order, rivals included."""
+        rivals = self.classics.done if self.classics is not None else []
+        return told_steps(self.steps.taken, [trial.plain() for trial in self.trials.done], rivals)
+
+    def repeated(self) -> dict[str, Any] | None:
+        """Return whether each training has the value of the run that is repeated; None where none is."""
+        if not self.steps.closed:
+            return None
+        differs = differing(self.steps.past, self.lines())
+        return {"trainings": len(self.steps.past), "equal": not differs, "differs": differs or None}
 
     # what is left
 
@@ -213,10 +264,15 @@ class Study:
     # what is trained
 
     def _train(self, job: _Job, ends: bool = True) -> StudyTrial:
-        seconds = self.limit.seconds
-        deadline = None if seconds is None or not ends else self._began - self._carried + seconds - self._reserve
+        fidelity = _RUNGS[job.rung]
+        self.steps.take({**job.configuration.plain(), "fidelity": fidelity}, self.elapsed())
+        return self._trained(job.configuration, fidelity, ends)
+
+    def _trained(self, configuration: Configuration, fidelity: float, ends: bool) -> StudyTrial:
+        seconds = None if self.steps.closed or not ends else self.limit.seconds
+        deadline = None if seconds is None else self._began - self._carried + seconds - self._reserve
         before = time.monotonic()
-        trial = self.trials.run(job.configuration, _RUNGS[job.rung], deadline)
+        trial = self.trials.run(configuration, fidelity, deadline)
         self._spent(before, trial.seconds)
         return trial
 
@@ -232,11 +288,19 @@ class Study:
     def _classic(self) -> bool:
         if self.classics is None:
             return False
+        point = self.classics.due(self._remaining())
+        if point is None:
+            return False
+        self.steps.take({"rival": point[0], "settings": dict(point[1])}, self.elapsed())
+        self._trained_classic(*point)
+        return True
+
+    def _trained_classic(self, name: str, settings: Mapping[str, Any]) -> None:
+        if self.classics is None:
+            return
         before, spent = time.monotonic(), self.classics.seconds
-        done = self.classics.step(self._remaining())
-        if done:
-            self._spent(before, self.classics.seconds - spent)
-        return done
+        self.classics.train(name, settings)
+        self._spent(before, self.classics.seconds - spent)
 
     def _spent(self, before: float, seconds: float) -> None:
         """Count a piece of work; what an earlier process did counts with the seconds that it took there."""
@@ -254,7 +318,8 @@ class Study:
     def _promoted(self) -> _Job | None:
         """Return the best of a rung's first third that is not on the next rung yet, of the highest such rung."""
         for rung in (1, 0):
-            above = {trial.configuration.key for trial in self.trials.done if trial.fidelity > _RUNGS[rung]}
+            done = [trial for trial in self.trials.done if not trial.cut]
+            above = {trial.configuration.key for trial in done if trial.fidelity > _RUNGS[rung]}
             here = self._at(rung)
             for trial in here[: len(here) // _KEPT]:
                 if trial.configuration.key not in above:
@@ -263,7 +328,7 @@ class Study:
 
     def _unfinished(self) -> Configuration | None:
         """Return the best configuration that was not trained in full, of the highest rung that has one."""
-        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1}
+        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1 and not trial.cut}
         for rung in (1, 0):
             for trial in self._at(rung):
                 if trial.configuration.key not in full:
@@ -290,14 +355,19 @@ class Study:
 
     def _next_last(self) -> Configuration | None:
         """Return what is trained in full next, in turns: the best that was not, or a rival that was not."""
-        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1}
+        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1 and not trial.cut}
         rivals = [each for each in self._points() if each.key not in full]
         return rivals[0] if rivals else self._unfinished()
 
-    def _supernet(self) -> list[Configuration]:
-        """Return the points that a supernet ranks first on this table, or none where the time is short."""
+    def _supernet(self) -> list[Configuration] | None:
+        """Return the points that a supernet ranks first on this table; None where the time is short."""
         if self.limit.seconds is not None and self.elapsed() > 0.5 * self.limit.seconds:
-            return []
+            return None
+        self.steps.take({"supernet": str(self.limit)}, self.elapsed())
+        return self._asked(str(self.limit))
+
+    def _asked(self, budget: str) -> list[Configuration] | None:
+        """Return the points that a supernet ranks first, trained in half of a budget; None where that was too short."""
         deadline = None if self.limit.seconds is None else self._began + 0.5 * self.limit.seconds - self._carried
         strategy, ranked = ranking_strategy(_EVALUATIONS, _PROPOSED)
         recipe = self.instance.recipe
@@ -322,14 +392,14 @@ class Study:
             return {"choices": choices, "seconds": time.perf_counter() - began}
 
         before = time.monotonic()
-        made = self.stages.run("supernet", compute, [_EVALUATIONS, _PROPOSED])
+        made = self.stages.run("supernet", compute, [_EVALUATIONS, _PROPOSED, budget])
         self._spent(before, made["seconds"])
         known: dict[str, Any] = {}
         for each in made["choices"]:
             configuration = Configuration({name: tuple(names) for name, names in each.items()}, {}, "supernet")
             known.setdefault(configuration.key, configuration)
         done = {trial.configuration.key for trial in self.trials.done}
-        return [each for key, each in known.items() if key not in done]
+        return [each for key, each in known.items() if key not in done] if known else None
 
 
 class _Deadline(Observer):

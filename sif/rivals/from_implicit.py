@@ -83,7 +83,8 @@ def _factorised(table: PairTable, model: type, settings: Settings, seed: int, al
 
 def _als_seconds(table: PairTable) -> float:
     """15 iterations, of two sides, at 64 factors."""
-    return 15 * (2 * table.train.nnz * 64**2 + (table.n_users + table.n_items) * 64**3) / 2e10
+    pairs, rows = int(table.train.nnz), table.n_users + table.n_items
+    return 15 * (2 * pairs * 64**2 + rows * 64**3) / 2e10
 
 
 def _als(table: PairTable, settings: Settings, seed: int) -> Fitted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,18 +16,89 @@ from torch import Tensor
 from nasp_core.network import Network
 from nasp_core.types import State, derive_seed
 from sif.metrics import rank_per_user
-from sif.problems.handing import rival_on
+from sif.problems.handing import fitted_tree, rival_on
 from sif.problems.tables import TableInstance
+from sif.rivals.handed import LearntRival
+from sif.runs.stages import Stages
 from sif.serve.blend import standard_scores
+from sif.serve.blended import blend_tree
 from sif.serve.model import ServedModel, opened_model
+from sif.spaces.saved import task_tree
+from sif.studies.classics import Classics
+from sif.studies.trials import Trials
 
-__all__ = ["Mixed", "mixed"]
+__all__ = ["Blending", "Mixed", "mixed"]
 
 _MOST = 3  # models that are added
 _SHARES = (0.2, 0.35, 0.5, 0.65)  # of a model that is added to those before
 _SURE = 1.645  # standard errors by which a sum must be better: 5 %, one-sided
 _ENTRIES = 48_000_000  # scores that are held at once: 192 MB
 _MOST_USERS = 1500
+
+
+class Blending:
+    """The blend of a study: which models are added, and what that comes to.
+
+    Attributes:
+        weights: Of each model, by its name; empty where no sum is better.
+        valid: The metrics of the sum on the validation part; empty likewise.
+        seconds: That it took.
+    """
+
+    def __init__(self, instance: TableInstance, stages: Stages, trials: Trials, classics: Classics | None) -> None:
+        """Take whose models there are.
+
+        Args:
+            instance: The table.
+            stages: Of the run: a blend is made once.
+            trials: Those of the study.
+            classics: The tuned rivals, if any.
+        """
+        self._instance, self._stages, self._trials, self._classics = instance, stages, trials, classics
+        self.weights: dict[str, float] = {}
+        self.valid: dict[str, float] = {}
+        self.seconds = 0.0
+
+    def run(self) -> float:
+        """Add models where validation says that it pays; return the seconds that it took."""
+        trees = self._members()
+        if len(trees) < 2:
+            return 0.0
+
+        def compute() -> dict[str, Any]:
+            began = time.perf_counter()
+            found, valid = mixed(self._instance, [*trees.items()]), {}
+            if len(found.weights) > 1:
+                model = opened_model(self._tree(found.weights, trees))
+                valid = self._instance.evaluate(rival_on(self._instance, model), "valid") or {}
+            return {"weights": dict(found.weights), "valid": valid, "seconds": time.perf_counter() - began}
+
+        made = self._stages.journal.once(f"blend of {' '.join(trees)}", compute, [*trees])
+        if made["valid"]:
+            self.weights, self.valid, self.seconds = made["weights"], made["valid"], made["seconds"]
+        return float(made["seconds"])
+
+    def _members(self) -> dict[str, State]:
+        """Return the trees of the models that it may have, by name: architectures, and rivals but popularity."""
+        trees: dict[str, State] = {}
+        for trial in self._trials.kept:
+            changed, genotype, trained = self._trials.model_of(trial)
+            trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task)
+        for name in self._classics.best if self._classics is not None else ():
+            if name != "popularity" and self._classics is not None and self._classics.served(name):
+                learnt = LearntRival(name, dict(self._classics.best[name].settings), self._instance.recipe.seed)
+                trees[name] = fitted_tree(self._instance, learnt, self._classics.model(name))
+        return trees
+
+    def tree(self) -> State:
+        """Return it as the tree of a model."""
+        return self._tree(self.weights, self._members())
+
+    def _tree(self, weights: Mapping[str, float], trees: Mapping[str, State]) -> State:
+        members = [trees[name] for name in weights]
+        told = {"members": [opened_model(tree).formula for tree in members], "weights": [*weights.values()]}
+        task: Any = self._instance.final_task
+        return blend_tree(members, [*weights.values()], task.objective, task.counts(), told)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sif.tasks import RankingTask
 
 __all__ = ["CLASSICS", "Classics", "Tuned"]
 
-CLASSICS = ("popularity", "als", "ease", "itemknn", "slim")
+CLASSICS = ("popularity", "ease", "als", "itemknn", "slim")
 """Cheapest and strongest first."""
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
 _STEP = 1.5  # doublings of a value that are one step of a grid

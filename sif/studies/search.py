@@ -88,7 +88,7 @@ def _handed_over(
     handed = study.winner()
     model = None
     if handed == BLEND:
-        tree = study.blend_tree()
+        tree = study.blend.tree()
         study.instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())
         model = opened_model(tree)
@@ -119,10 +119,10 @@ def _handed_over(
 
     for name in study.trials.rivals:
         others[name] = _compared(study, name)
-    if study.mixed:
-        mixture = opened_model(study.blend_tree())
+    if study.blend.weights:
+        mixture = opened_model(study.blend.tree())
         network, told = rival_on(study.instance, mixture), dict(mixture.rival or {})["settings"]
-        others[BLEND] = ComparedModel(network, True, study.mixed_valid, study.mixed_seconds, settings=told)
+        others[BLEND] = ComparedModel(network, True, study.blend.valid, study.blend.seconds, settings=told)
 
     def rows() -> dict[str, Row]:
         classics = study.classics

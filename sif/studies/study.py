@@ -1,40 +1,35 @@
 """The study: a budget spent on portfolio, supernet, rungs of rising fidelity and full trainings, the best kept."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
 from nasp_core.evaluation import better
-from nasp_core.loop import Observer
-from nasp_core.search import search
-from nasp_core.types import State
-from sif.problems.handing import BLEND, fitted_tree, rival_on
+from sif.problems.handing import BLEND
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
-from sif.rivals.handed import LearntRival
 from sif.runs.stages import Stages
-from sif.serve.blended import blend_tree
-from sif.serve.model import opened_model
-from sif.spaces.saved import task_tree
 from sif.spaces.wide_points import NAMED
-from sif.studies.blend import mixed
+from sif.studies.blend import Blending
 from sif.studies.bought import priced
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
-from sif.studies.proposals import Neighbours, point_entry, portfolio, ranking_strategy
+from sif.studies.proposals import BRANCHES, Neighbours, point_entry, portfolio
 from sif.studies.steps import Steps, differing, told_steps
-from sif.studies.trials import OutOfTime, StudyTrial, Trials
+from sif.studies.supernet import ranked_by_supernet
+from sif.studies.trials import StudyTrial, Trials
 
 __all__ = ["Study"]
 
 _RUNGS = (1 / 9, 1 / 3, 1.0)
 _KEPT = 3  # one of so many goes on to the next rung
 _CLASSICS = 0.3  # of the budget at most
+_SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
+_SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
-_EVALUATIONS, _PROPOSED = 60, 6  # of the supernet, and how many points it proposes
 _LAST = 0.06  # of the seconds, for the test part and for writing
 _END = 0.9  # of a budget in trials, after which what did best is trained in full
 
@@ -68,12 +63,12 @@ class Study:
         self.trials = Trials(instance, stages)
         self.maximise = instance.final_task.maximise
         task: Any = instance.final_task
-        self.classics = Classics(task, stages, instance.recipe.seed) if instance.problem.ranks else None
+        self._without = frozenset(instance.recipe.study.without)
+        ranks = instance.problem.ranks and "rivals" not in self._without
+        self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
         self._began, self._carried = time.monotonic(), 0.0
-        self.mixed: dict[str, float] = {}
-        self.mixed_valid: dict[str, float] = {}
-        self.mixed_seconds = 0.0
-        self._neighbours = Neighbours(instance, instance.problem.settings_space)
+        self.blend = Blending(instance, stages, self.trials, self.classics)
+        self._neighbours = Neighbours(instance, {} if "settings" in self._without else instance.problem.settings_space)
         self._proposals = 0
         self._used = 0
         self.steps = Steps(stages.journal.folder, limit, schedule)
@@ -83,13 +78,17 @@ class Study:
         """Spend the budget; the best is in `trials` and `classics` afterwards."""
         points = self._points()
         ranked = self._followed()
-        if self.steps.closed:
-            self._blend()
-            return
+        if not self.steps.closed:
+            self._spend(points, ranked)
+        if "blend" not in self._without:
+            before = time.monotonic()
+            self._spent(before, self.blend.run())
+
+    def _spend(self, points: Sequence[Configuration], ranked: list[Configuration] | None) -> None:
         if self.classics is None or not self.classics.best:
             self._classic()
         tried = {trial.configuration.key for trial in self.trials.done}
-        held = portfolio(self.instance, entries_of(self.instance.recipe.task))
+        held = self._held()
         queue = self._queue(ranked or (), (*points, *held[1:]), tried)
         if held and not tried:  # so that there is a model, and a price
             self._train(_Job(held[0], 0), ends=False)
@@ -111,7 +110,16 @@ class Study:
                 break
             self._train(job)
         self._finish()
-        self._blend()
+
+    def _held(self) -> list[Configuration]:
+        """Return what is tried first: the portfolio, or where the study goes without it what the recipe's draws are."""
+        if "portfolio" in self._without:
+            return [self._proposed().configuration]
+        held = portfolio(self.instance, entries_of(self.instance.recipe.task))
+        if "settings" not in self._without:
+            return held
+        bare = [replace(each, settings={k: v for k, v in each.settings.items() if k == BRANCHES}) for each in held]
+        return [*{each.key: each for each in bare}.values()]
 
     def _queue(
         self, ranked: Sequence[Configuration], others: Sequence[Configuration], tried: Set[str] = frozenset()
@@ -137,58 +145,12 @@ class Study:
 
     def _points(self) -> list[Configuration]:
         """Return the rivals of the recipe that are points of the space: they are trained as what they are."""
-        found = []
-        for name in self.instance.recipe.baselines.names:
+        found: list[Configuration] = []
+        for name in () if "rivals" in self._without else self.instance.recipe.baselines.names:
             for each in portfolio(self.instance, [point_entry(name)] if name in NAMED else []):
                 self.trials.name(name, each.choices)
                 found.append(replace(each, by=f"rival {name}"))
         return found
-
-    def _blend(self) -> None:
-        """Add models where validation says that it pays."""
-        trees = {} if "blend" in self.instance.recipe.study.without else self._members()
-        if len(trees) < 2:
-            return
-        instance, began = self.instance, time.monotonic()
-
-        def compute() -> dict[str, Any]:
-            start = time.perf_counter()
-            found = mixed(instance, [*trees.items()])
-            made = {"weights": dict(found.weights), "gain": found.gain}
-            if len(found.weights) > 1:
-                self.mixed = dict(found.weights)
-                made["valid"] = instance.evaluate(rival_on(instance, opened_model(self.blend_tree(trees))), "valid")
-            return made | {"seconds": time.perf_counter() - start}
-
-        made = self.stages.journal.once(f"blend {' '.join(trees)}", compute, [*trees])
-        self._spent(began, made["seconds"])
-        if len(made["weights"]) > 1:
-            self.mixed, self.mixed_valid, self.mixed_seconds = made["weights"], made["valid"], made["seconds"]
-
-    def _members(self) -> dict[str, State]:
-        """Return the trees of the models that a blend may have, by name: architectures, and rivals but popularity."""
-        trees: dict[str, State] = {}
-        for trial in self.trials.kept:
-            changed, genotype, trained = self.trials.model_of(trial)
-            trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task)
-        for name in self.classics.best if self.classics is not None else ():
-            if name != "popularity" and self.classics is not None and self.classics.served(name):
-                learnt = LearntRival(name, dict(self.classics.best[name].settings), self.instance.recipe.seed)
-                trees[name] = fitted_tree(self.instance, learnt, self.classics.model(name))
-        return trees
-
-    def blend_tree(self, trees: Mapping[str, State] | None = None) -> State:
-        """Return the blend as the tree of a model.
-
-        Args:
-            trees: Its members by name, and perhaps others; None: as validation chose them.
-        """
-        trees = self._members() if trees is None else trees
-        members = [trees[name] for name in self.mixed]
-        formulas = [opened_model(tree).formula for tree in members]
-        told = {"members": formulas, "weights": list(self.mixed.values())}
-        task: Any = self.instance.final_task
-        return blend_tree(members, [*self.mixed.values()], task.objective, task.counts(), told)
 
     def winner(self) -> str:
         """Return the rival that is better on validation than all that was trained here; empty where none is."""
@@ -196,7 +158,8 @@ class Study:
         value = self.trials.best.value if self.trials.best is not None else None
         if single and self.classics is not None:
             value = self.classics.best[single].valid[metric]
-        if self.mixed and (value is None or better(self.trials.task, self.mixed_valid[metric], value)):
+        mixed = self.blend.valid.get(metric)
+        if mixed is not None and (value is None or better(self.trials.task, mixed, value)):
             return BLEND
         return single
 
@@ -264,17 +227,27 @@ class Study:
     # what is trained
 
     def _train(self, job: _Job, ends: bool = True) -> StudyTrial:
-        fidelity = _RUNGS[job.rung]
+        fidelity = 1.0 if "rungs" in self._without else _RUNGS[job.rung]
         self.steps.take({**job.configuration.plain(), "fidelity": fidelity}, self.elapsed())
         return self._trained(job.configuration, fidelity, ends)
 
     def _trained(self, configuration: Configuration, fidelity: float, ends: bool) -> StudyTrial:
         seconds = None if self.steps.closed or not ends else self.limit.seconds
-        deadline = None if seconds is None else self._began - self._carried + seconds - self._reserve
-        before = time.monotonic()
+        before, deadline = time.monotonic(), None
+        if seconds is not None:
+            deadline = min(self._began - self._carried + seconds - self._reserve, before + self._most(fidelity))
         trial = self.trials.run(configuration, fidelity, deadline)
         self._spent(before, trial.seconds)
         return trial
+
+    def _most(self, fidelity: float) -> float:
+        """Return the seconds that a training may take: what takes far more than others cannot win in time."""
+        seconds = self.limit.seconds or 0.0
+        if fidelity == 1 or not self.trials.done:
+            return seconds
+        first = self.trials.done[0]
+        own = 3 * first.seconds / first.fidelity
+        return fidelity / _RUNGS[0] * max(_SHORT * seconds, own * _RUNGS[0])
 
     def _classics_due(self) -> bool:
         if self.classics is None:
@@ -361,57 +334,19 @@ class Study:
 
     def _supernet(self) -> list[Configuration] | None:
         """Return the points that a supernet ranks first on this table; None where the time is short."""
-        if self.limit.seconds is not None and self.elapsed() > 0.5 * self.limit.seconds:
+        late = self.limit.seconds is not None and self.elapsed() > 0.5 * self.limit.seconds
+        if late or "supernet" in self._without:
             return None
         self.steps.take({"supernet": str(self.limit)}, self.elapsed())
         return self._asked(str(self.limit))
 
     def _asked(self, budget: str) -> list[Configuration] | None:
-        """Return the points that a supernet ranks first, trained in half of a budget; None where that was too short."""
-        deadline = None if self.limit.seconds is None else self._began + 0.5 * self.limit.seconds - self._carried
-        strategy, ranked = ranking_strategy(_EVALUATIONS, _PROPOSED)
-        recipe = self.instance.recipe
-
-        def compute(observer: Observer, resume: State | None) -> State:
-            began, space = time.perf_counter(), self.instance.space()
-            watched = _Deadline(observer, deadline)
-            try:
-                search(
-                    space,
-                    self.instance.search_task,
-                    strategy,
-                    recipe.training("search"),
-                    seed=recipe.seed,
-                    observer=watched,
-                    resume=resume,
-                )
-            except OutOfTime:
-                ranked.clear()
-            found = [space.genotype(space.canonical(point)) for point in ranked]
-            choices = [{name: list(names) for name, names in genotype.choices.items()} for genotype in found]
-            return {"choices": choices, "seconds": time.perf_counter() - began}
-
-        before = time.monotonic()
-        made = self.stages.run("supernet", compute, [_EVALUATIONS, _PROPOSED, budget])
-        self._spent(before, made["seconds"])
-        known: dict[str, Any] = {}
-        for each in made["choices"]:
-            configuration = Configuration({name: tuple(names) for name, names in each.items()}, {}, "supernet")
-            known.setdefault(configuration.key, configuration)
+        """Return the points that a supernet ranks first, trained in a share of what is left; None: too short a time."""
+        remaining, before = self._remaining(), time.monotonic()
+        deadline = None if remaining is None else before + _SUPERNET * remaining
+        choices, seconds = ranked_by_supernet(self.instance, self.stages, budget, deadline)
+        self._spent(before, seconds)
+        made = (Configuration({name: tuple(names) for name, names in each.items()}, {}, "supernet") for each in choices)
+        known = {each.key: each for each in made}
         done = {trial.configuration.key for trial in self.trials.done}
         return [each for key, each in known.items() if key not in done] if known else None
-
-
-class _Deadline(Observer):
-    """Ends a search when its share of the time is up."""
-
-    def __init__(self, outer: Observer, deadline: float | None) -> None:
-        self._outer, self._deadline = outer, deadline
-        self.checkpoint_due, self.save, self.logged = outer.checkpoint_due, outer.save, outer.logged  # type: ignore[method-assign]
-        self.started: Callable[..., None] = outer.started
-
-    def stepped(self) -> None:
-        """Pass it on; raises `OutOfTime` after the deadline."""
-        self._outer.stepped()
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise OutOfTime

@@ -49,9 +49,13 @@ class BaselineRecipe(StrictTable):
 
 
 class StudyRecipe(StrictTable):
-    """What a study may spend: `auto`, seconds (`2m`), trainings (`40trials`); `none`: the strategy searches alone."""
+    """What a study may spend: `auto`, seconds (`2m`), trainings (`40trials`); `none`: the strategy searches alone.
+
+    `goal`: whether it searches what predicts ratings, what orders lists, or `both`, where the table has ratings.
+    """
 
     budget: str = "none"
+    goal: Literal["both", "rating", "ranking"] = "both"
 
 
 class TuneRecipe(StrictTable):

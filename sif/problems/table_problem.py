@@ -14,6 +14,7 @@ from sif.datasets import Interactions, Split
 from sif.errors import RecipeError
 from sif.problems.base import Problem
 from sif.problems.data import prepare
+from sif.problems.goals import goal_problems
 from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe
 from sif.problems.table_sheet import SheetColumn, table_sheet
@@ -35,6 +36,7 @@ class TableProblem(Problem):
         explained: what the figures of a result are, for people.
         close: by how much a rival must lead on validation to be worth a word.
         unweighed: why weights that the data have are not used.
+        rankings: the recipe that orders lists of the same tables, for a study of both; empty where there is none.
         ranks: whether its networks are trained to rank; its task is then a `RankingTask`, and comparisons train anew.
         settings_space: what a study may change of a recipe, beside the architecture.
         plan: how the points of an interaction table are trained on it; None where there are no such tables.
@@ -44,6 +46,7 @@ class TableProblem(Problem):
     explained: ClassVar[str]
     close: ClassVar[float] = 0.001
     unweighed: ClassVar[str] = "all pairs count alike"
+    rankings: ClassVar[str] = ""
     ranks: ClassVar[bool] = False
     plan: ClassVar[TablePlan | None] = None
     settings_space: ClassVar[SettingsSpace] = {}
@@ -108,6 +111,7 @@ class TableProblem(Problem):
                 Limit.parse(recipe.study.budget, rows=1)
             except RecipeError as error:
                 problems.append(recipe.problem("study.budget", str(error)))
+        problems += goal_problems(recipe)
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"

@@ -1,18 +1,24 @@
-"""A search of a table by a study: the budget spent, the best trained model saved, the test part read once for each."""
+"""A search of a table by a study: the budget spent, the best trained model saved, the test part read once for each.
+
+A table of ratings has two goals: what predicts them, and what orders lists, whose run lies inside the first.
+"""
 
 import json
+import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from nasp_core.loop import Observer
+from nasp_core.loop import Observer, Passing
 from sif.host import shielded
 from sif.problems.base import ComparedModel, Instance
+from sif.problems.goals import asks_both, ranking_of, summary_of
 from sif.problems.handing import fitted_tree
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import NONE, Limit
 from sif.results import Row
 from sif.rivals.handed import LearntRival
-from sif.run_directory import RunDirectory
+from sif.run_directory import RANKING_FOLDER, RunDirectory
 from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
@@ -20,6 +26,9 @@ from sif.spaces.wide_points import NAMED
 from sif.studies.study import Study
 
 __all__ = ["conduct"]
+
+_RATINGS = 0.5  # of the budget is spent on what predicts ratings where lists are searched too; these have what is left
+_END = 0.03  # of the seconds, for the end of the first: its test part, and writing
 
 
 @shielded(draws=True)
@@ -45,14 +54,60 @@ def conduct(
         engines.execute(instance, directory, progress=progress, checkpoint_seconds=checkpoint_seconds)
         return
     limit = Limit.parse(instance.recipe.study.budget, len(instance.data.interactions))
+    lists = ranking_of(instance) if asks_both(instance.recipe) else None
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
-        began = time.perf_counter()
-        study = Study(instance, engine.stages, limit)
+        began, more = time.perf_counter(), {}
+        study = Study(instance, engine.stages, limit if lists is None else _share(limit))
         study.run()
-        _handed_over(engine, directory, study, began)
+        if lists is not None:
+            rest = engine.stages.journal.once("lists", lambda: {"budget": str(_rest(limit, study))}, str(limit))
+            budgeted = TableInstance(lists.recipe.changed({"study.budget": rest["budget"]}), lists.data)
+            more = {"ranking": _ranked(budgeted, directory, progress, checkpoint_seconds)}
+        _handed_over(engine, directory, study, began, more)
 
 
-def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, began: float) -> None:
+def _share(limit: Limit) -> Limit:
+    """Return the share of a budget that goes into what predicts ratings."""
+    if limit.trials is not None:
+        return Limit(trials=math.ceil(_RATINGS * limit.trials))
+    return Limit(seconds=_RATINGS * (limit.seconds or 0.0))
+
+
+def _rest(limit: Limit, study: Study) -> Limit:
+    """Return what is left for the lists of a budget, after the study of the ratings; at least a training, or 1 s."""
+    if limit.trials is not None:
+        used = len(study.trials.done) + _rival_trials(study) + 1  # the supernet
+        return Limit(trials=max(1, limit.trials - min(used, math.ceil(_RATINGS * limit.trials))))
+    seconds = limit.seconds or 0.0
+    return Limit(seconds=max(1.0, round(seconds * (1 - _END) - study.elapsed(), 1)))
+
+
+def _ranked(
+    lists: TableInstance, directory: RunDirectory, progress: Observer | None, checkpoint_seconds: float | None
+) -> dict[str, Any]:
+    """Search what orders the lists, as a run of its own inside the first; return what the first says of it."""
+    path = directory.path / RANKING_FOLDER
+    path.mkdir(exist_ok=True)
+    inner = RunDirectory(path)
+    if not inner.finished:
+        conduct(lists, inner, progress=_Lists(progress or Observer()), checkpoint_seconds=checkpoint_seconds)
+    return summary_of(inner.result())
+
+
+class _Lists(Passing):
+    """Says of each stage that it is of the lists."""
+
+    def stage(self, name: str) -> None:
+        self.outer.stage(f"lists: {name}")
+
+
+def _rival_trials(study: Study) -> int:
+    return sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0
+
+
+def _handed_over(
+    engine: engines.Engine, directory: RunDirectory, study: Study, began: float, more: Mapping[str, Any]
+) -> None:
     best, genotype, trained = study.trials.model()
     handed = study.winner()
     model = None
@@ -91,7 +146,7 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
         return {
             name: Row(
                 valid=tuned.valid,
-                test=classics.tested(name),
+                test=classics.tested(name) if study.instance.has("test") else None,
                 seconds=tuned.seconds,
                 parameters=classics.model(name).parameters or 0,
                 settings=dict(tuned.settings),
@@ -105,10 +160,10 @@ def _handed_over(engine: engines.Engine, directory: RunDirectory, study: Study, 
         "asked": study.instance.recipe.study.budget,
         "seconds": study.elapsed(),
         "trials": len(done),
-        "rival_trials": sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0,
+        "rival_trials": _rival_trials(study),
         "best": chosen.plain(),
     }
-    facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)}
+    facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)} | dict(more)
     if model is not None:
         facts |= {"handed": model.handed(), "formula": model.formula}
     conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts, handed), began)

@@ -18,7 +18,8 @@ def print_result(result: dict[str, Any], run: Path) -> None:
         remark(sheet.warning)
     console.print(sheet.facts)
     console.print(f"\nfound   {sheet.found}\n", style="bold")
-    print_table(sheet.table)
+    for table in (sheet.table, *sheet.also):
+        print_table(table)
     for sentence in (*sheet.remarks, *retrained_remark(result)):
         remark(sentence)
     console.print(sheet.cost)

@@ -11,8 +11,8 @@ import torch
 
 from nasp_core.optimise import Optimiser, Training
 from sif.datasets import Interactions, Split, check_rating_task
-from sif.problems.plan import TablePlan
 from sif.problems.goals import RANKING_GOAL, asks_both, ranking_of
+from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe, WideRecipe
 from sif.problems.table_problem import TableProblem
 from sif.problems.table_sheet import SheetColumn

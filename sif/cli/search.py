@@ -43,6 +43,7 @@ def search(
     out: Annotated[Path | None, typer.Option(help="Run directory to make (default: runs/NAME-N).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and of everything drawn.")] = None,
     budget: Annotated[str, typer.Option(help="2m, 40trials or auto: a study. Cells: smoke, quick, full.")] = "",
+    goal: Annotated[str, typer.Option(help="Of a study of ratings: both, rating or ranking (lists).")] = "",
     table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
@@ -51,7 +52,7 @@ def search(
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     opening: dict[str, Any] = {"device": device, "root": data_root()}
     if resume is not None:
-        words = (target, data, valid, test, titles, recipe, strategy, feedback, budget, table)
+        words = (target, data, valid, test, titles, recipe, strategy, feedback, budget, goal, table)
         others = (*words, changes, out, seed is not None)
         directory, resolved = _reopened(resume, any(others))
         instance = open_recipe(resolved, **opening)
@@ -65,6 +66,8 @@ def search(
             overrides.append(f"feedback={json.dumps(feedback, ensure_ascii=False)}")
         if titles:
             overrides.append(f"titles={json.dumps(titles, ensure_ascii=False)}")
+        if goal:
+            overrides.append(f"study.goal={json.dumps(goal, ensure_ascii=False)}")
         if table:
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
         if not as_json:

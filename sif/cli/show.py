@@ -1,14 +1,29 @@
 """Results on the terminal."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from sif.cli.app import console, remark
+import typer
+
+from sif.cli.app import JsonOption, console, emit, guarded, remark
 from sif.cli.tables import print_table
 from sif.problems import problem
 from sif.report.retrained import retrained_remark
+from sif.run_directory import RunDirectory
 
-__all__ = ["print_result"]
+__all__ = ["print_result", "show"]
+
+
+@guarded
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")], as_json: JsonOption = False
+) -> None:
+    """Show what a finished run found, beside what it was compared with."""
+    result = RunDirectory.open(run, needs="result.json").result()
+    if as_json:
+        emit(result | {"run": str(run)})
+    else:
+        print_result(result, run)
 
 
 def print_result(result: dict[str, Any], run: Path) -> None:

@@ -141,9 +141,17 @@ class TableProblem(Problem):
         """Return a result as people read it."""
         return table_sheet(self, result)
 
-    def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
-        """Write the model of a run as it is served, with the raw ids (`sif.serve.export`)."""
-        path, written = export_run(run, to, out, force=force)
+    def export(self, run: Path, to: str, out: Path | None, force: bool, *, ratings: bool = False) -> dict[str, Any]:
+        """Write the model of a run as it is served, with the raw ids (`sif.serve.export`).
+
+        Args:
+            run: The run directory.
+            to: The format.
+            out: The file; None: one named after the run.
+            force: Whether to replace a file.
+            ratings: Whether to take the model that predicts ratings, where another orders lists.
+        """
+        path, written = export_run(run, to, out, force=force, ratings=ratings)
         served = written.served
         return {
             "path": str(path),

@@ -94,8 +94,8 @@ def retrain(
     """Train what a finished run found from fresh weights, and replace the run's model.
 
     Of a run with two models it is the one that predicts ratings; the one that orders lists is that of the run inside
-    (`RunDirectory.lists`). The old model stays until the new one is whole. A training that was killed goes on when it is asked for again with
-    the same values.
+    (`RunDirectory.lists`). The old model stays until the new one is whole. A training that was killed goes on when it
+    is asked for again with the same values.
 
     Args:
         run: a run directory.

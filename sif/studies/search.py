@@ -59,11 +59,12 @@ def conduct(
         began, more = time.perf_counter(), {}
         study = Study(instance, engine.stages, limit if lists is None else _share(limit))
         study.run()
+        spent = study.elapsed()
         if lists is not None:
             rest = engine.stages.journal.once("lists", lambda: {"budget": str(_rest(limit, study))}, str(limit))
             budgeted = TableInstance(lists.recipe.changed({"study.budget": rest["budget"]}), lists.data)
             more = {"ranking": _ranked(budgeted, directory, progress, checkpoint_seconds)}
-        _handed_over(engine, directory, study, began, more)
+        _handed_over(engine, directory, study, began, spent, more)
 
 
 def _share(limit: Limit) -> Limit:
@@ -91,6 +92,7 @@ def _ranked(
     inner = RunDirectory(path)
     if not inner.finished:
         conduct(lists, inner, progress=_Lists(progress or Observer()), checkpoint_seconds=checkpoint_seconds)
+    inner.clear()  # of what a kill left that came after its result
     return summary_of(inner.result())
 
 
@@ -106,7 +108,12 @@ def _rival_trials(study: Study) -> int:
 
 
 def _handed_over(
-    engine: engines.Engine, directory: RunDirectory, study: Study, began: float, more: Mapping[str, Any]
+    engine: engines.Engine,
+    directory: RunDirectory,
+    study: Study,
+    began: float,
+    spent: float,
+    more: Mapping[str, Any],
 ) -> None:
     best, genotype, trained = study.trials.model()
     handed = study.winner()
@@ -158,7 +165,7 @@ def _handed_over(
     told = {
         "budget": str(study.limit),
         "asked": study.instance.recipe.study.budget,
-        "seconds": study.elapsed(),
+        "seconds": spent,
         "trials": len(done),
         "rival_trials": _rival_trials(study),
         "best": chosen.plain(),

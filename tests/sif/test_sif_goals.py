@@ -109,11 +109,10 @@ def test_the_budget_is_shared(both: sif.Run, tmp_path: Path):
     assert both.result["study"]["asked"] == "8trials"
     assert [run.result["study"]["budget"] for run in (both, ranking(both))] == ["4trials", "4trials"]
     assert sum(trials) + ranking(both).result["study"]["rival_trials"] <= 8
-    told = sif.search(write_ratings(tmp_path / "m.csv"), recipe=WIDE, settings=TINY, budget="3s", device="cpu")
+    told = sif.search(write_ratings(tmp_path / "m.csv"), recipe=WIDE, settings=TINY, budget="2s", device="cpu")
     inner = Limit.parse(ranking(told).result["study"]["asked"], 1).seconds or 0.0
-    assert told.result["study"]["budget"] == "1.5s"
-    assert 1.0 <= inner <= 2.0
-    assert inner + told.result["study"]["seconds"] <= 3.0 or inner == 1.0
+    assert told.result["study"]["budget"] == "1s"
+    assert inner + told.result["study"]["seconds"] <= 2.0 or inner == 1.0
 
 
 def test_the_result_has_both(both: sif.Run):

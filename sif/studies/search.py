@@ -56,14 +56,14 @@ def conduct(
     limit = Limit.parse(instance.recipe.study.budget, len(instance.data.interactions))
     lists = ranking_of(instance) if asks_both(instance.recipe) else None
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
-        began, more = time.perf_counter(), {}
+        began, more = time.perf_counter(), dict[str, Any]()
         study = Study(instance, engine.stages, limit if lists is None else _share(limit))
         study.run()
         spent = study.elapsed()
         if lists is not None:
             rest = engine.stages.journal.once("lists", lambda: {"budget": str(_rest(limit, study))}, str(limit))
             budgeted = TableInstance(lists.recipe.changed({"study.budget": rest["budget"]}), lists.data)
-            more = {"ranking": _ranked(budgeted, directory, progress, checkpoint_seconds)}
+            more["ranking"] = _ranked(budgeted, directory, progress, checkpoint_seconds)
         _handed_over(engine, directory, study, began, spent, more)
 
 

@@ -30,6 +30,9 @@ class Observer:
     def stage(self, name: str) -> None:
         """Show which stage of a longer work begins."""
 
+    def note(self, text: str) -> None:
+        """Show a sentence about what is done: what it will take, or why it ends."""
+
     def started(self, what: str, steps: int, done: int) -> None:
         """Show that `what` begins, with its number of steps and those done before (when resumed)."""
 

@@ -1,5 +1,6 @@
 """The library's face: `search` a table, `load` a run."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sif.runs.after import retrain, score
 from sif.runs.engine import execute
 from sif.runs.rank import rank_run
 from sif.studies import conduct
+from sif.studies.bought import ended
 
 __all__ = ["execute", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
 
@@ -40,6 +42,9 @@ def search(
     root: Path | None = None,
 ) -> Any:
     """Search the architecture that fits the data best, and return the finished run.
+
+    An interrupt (Ctrl-C, or a notebook's stop) ends a search with a budget: the run has the best so far, with a warning
+    and `result["study"]["interrupted"]`. A second one, or one before there is any model, is a KeyboardInterrupt.
 
     Args:
         data: a path, frame, sparse matrix, `Interactions`, `Pictures`, `Corpus`, or name of a data set; None takes the
@@ -95,7 +100,10 @@ def search(
     keep = TemporaryFolder() if out is None else None
     directory = RunDirectory.create(keep.path if keep is not None else Path(out or ""), instance.name)
     conduct(instance, directory)
-    return problem_of(instance.recipe).run(directory, keep)
+    run = problem_of(instance.recipe).run(directory, keep)
+    if (run.result.get("study") or {}).get("interrupted"):
+        warnings.warn(ended(run.result)[0], stacklevel=3)
+    return run
 
 
 def load(path: str | Path) -> Any:

@@ -106,13 +106,14 @@ class Recommender:
         )
         if not self._given:
             chosen = load_rating_recipe(RATED if data.feedback.kind == "ratings" else RANKED)
-            kept = ("seed", "feedback", *(["study"] if self.recipe.study.budget != NONE else []))
-            self.recipe = chosen.model_copy(update={key: getattr(self.recipe, key) for key in kept})
+            own = ("seed", "feedback", *(["study"] if self.recipe.study.budget != NONE else []))
+            self.recipe = chosen.model_copy(update={key: getattr(self.recipe, key) for key in own})
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
-        recipe = self.recipe.model_copy(
-            update={"split": split, "baselines": baselines, "dataset": "", "valid": "", "test": "", "context": "none"}
-        )
+        without = (*self.recipe.study.without, "blend")  # whose members are trained by a search alone
+        study = self.recipe.study.model_copy(update={"without": without})
+        kept = {"split": split, "baselines": baselines, "study": study}
+        recipe = self.recipe.model_copy(update={**kept, "dataset": "", "valid": "", "test": "", "context": "none"})
         run = search(data, recipe=recipe, device=self.device)
         opened = problem_of(recipe).open(recipe, source=data, device=self.device)
         runs = [(run, opened)] if run.ranking is None else [(run, opened), (run.ranking, ranking_of(opened))]

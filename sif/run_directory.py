@@ -19,10 +19,12 @@ from sif.lock import LOCK, alone
 from sif.results import SCHEMA_VERSION, notes_of, upgraded
 from sif.toml import dump_toml
 
-__all__ = ["RANKING_FOLDER", "FinishedRun", "RunDirectory"]
+__all__ = ["RANKING_FOLDER", "STEPS", "FinishedRun", "RunDirectory"]
 
 RANKING_FOLDER = "ranking"
 """The folder of a run of ratings in which the run lies that orders its lists, where both were searched."""
+STEPS = "steps.jsonl"
+"""The file of a study's journal that tells what it did; such a journal is kept, so that the budget may be raised."""
 
 _FILES = (
     "recipe.toml|genotype.json|model.safetensors|result.json|trace.jsonl|report.html|ids.json|seen.npz|compare.json"
@@ -127,7 +129,8 @@ class RunDirectory:
 
     def clear(self) -> None:
         """Remove what only an unfinished run needs: checkpoints, and files that a kill left half-written."""
-        shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
+        if not (self.path / "checkpoint" / STEPS).is_file():
+            shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
         for left in self.path.glob(".*"):
             if re.fullmatch(_TEMPORARY, left.name):
                 left.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """`sif search`: from a table to a found function, a comparison and a run directory."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +16,10 @@ from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
 from sif.problems.suited import open_suited
 from sif.recipes import load_recipe, recipe_names
+from sif.recipes.limit import NONE
 from sif.run_directory import RunDirectory
-from sif.studies import conduct
+from sif.runs.after import on_its_data
+from sif.studies import conduct, goes_on, schedule_of
 
 __all__ = ["search"]
 
@@ -46,15 +47,22 @@ def search(
     goal: Annotated[str, typer.Option(help="Of a study of ratings: both, rating or ranking (lists).")] = "",
     table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with an interrupted run, or with any study under a larger --budget.")
+    ] = None,
+    repeat: Annotated[
+        Path | None, typer.Option(help="Train again what a study trained, in its order, and compare the values.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json in one line instead of tables.")] = False,
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     opening: dict[str, Any] = {"device": device, "root": data_root()}
-    if resume is not None:
-        words = (target, data, valid, test, titles, recipe, strategy, feedback, budget, goal, table)
-        others = (*words, changes, out, seed is not None)
-        directory, resolved = _reopened(resume, any(others))
+    own = any((target, data, valid, test, titles, recipe, strategy, feedback, goal, table, changes, seed is not None))
+    directory, schedules = None, dict[str, Any]()
+    if repeat is not None:
+        instance, schedules = _repeated(repeat, own or bool(budget) or resume is not None, opening)
+    elif resume is not None:
+        directory, resolved = _reopened(resume, own or out is not None, budget)
         instance = open_recipe(resolved, **opening)
     else:
         overrides = list(changes or [])
@@ -77,7 +85,7 @@ def search(
         def make(base: str) -> Any:
             return _resolve(target, data, base, parts, overrides, budget)
 
-        base, directory = _base(target, data, recipe), None
+        base = _base(target, data, recipe)
         if base:
             instance = open_recipe(make(base), **opening)
         else:
@@ -85,27 +93,47 @@ def search(
     made = directory or RunDirectory.create(out, instance.name)
     for each in () if as_json else instance.notes:
         note(each)
-    _to_the_end(made, lambda progress: conduct(instance, made, progress=progress))
+    if goes_on(made, instance.recipe):
+        with TerminalProgress(f"go on with: sif search --resume {made.path}") as progress:
+            conduct(instance, made, progress=progress, **schedules)
     made.clear()
     result = made.result()
     if as_json:
         emit(result | {"run": str(made.path)})
     else:
         print_result(result, made.path)
+    if ((result.get("study") or {}).get("repeats") or {}).get("differs"):
+        raise typer.Exit(1)
 
 
-def _to_the_end(directory: RunDirectory, work: Callable[[TerminalProgress], None]) -> None:
-    if directory.finished:
-        return
-    with TerminalProgress(f"go on with: sif search --resume {directory.path}") as progress:
-        work(progress)
-
-
-def _reopened(resume: Path, more: bool) -> tuple[RunDirectory, Any]:
+def _reopened(resume: Path, more: bool, budget: str) -> tuple[RunDirectory, Any]:
+    """Return an interrupted run, or a study whose budget is raised, with its recipe."""
     if more:
-        raise RunError(f"--resume {resume} goes on with that run's own recipe; besides, give --device and --json alone")
+        raise RunError(
+            f"--resume {resume} goes on with that run's own recipe; besides, give --device and --json, and of a study "
+            "a larger --budget, alone"
+        )
     directory = RunDirectory.open(resume)
-    return directory, load_recipe(directory.path / "recipe.toml")
+    recipe = load_recipe(directory.path / "recipe.toml")
+    study = getattr(recipe, "study", None)
+    if budget and (study is None or study.budget == NONE):
+        raise RunError(
+            f"run {resume} is no study, and has no budget to raise; go on with: sif search --resume {resume}"
+        )
+    return directory, load_recipe(directory.path / "recipe.toml", budget=budget) if budget else recipe
+
+
+def _repeated(repeat: Path, more: bool, opening: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return a finished study's recipe on its data, and what it trained (of two goals both), as `conduct` takes it."""
+    if more:
+        raise RunError(
+            f"--repeat {repeat} takes that run's own recipe and data; besides, give --out, --device and --json alone"
+        )
+    directory = RunDirectory.open(repeat, needs="result.json")
+    lists = directory.lists()
+    schedules = {"schedule": schedule_of(directory), "ranked": () if lists is directory else schedule_of(lists)}
+    recipe = load_recipe(directory.file("recipe.toml"))
+    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), schedules
 
 
 def _base(target: str, data: str, recipe: str) -> str:

@@ -10,6 +10,7 @@ from sif.cli.tables import print_table
 from sif.problems import problem
 from sif.report.retrained import retrained_remark
 from sif.run_directory import RunDirectory
+from sif.studies.bought import ended
 
 __all__ = ["print_result", "show"]
 
@@ -35,7 +36,7 @@ def print_result(result: dict[str, Any], run: Path) -> None:
     console.print(f"\nfound   {sheet.found}\n", style="bold")
     for table in (sheet.table, *sheet.also):
         print_table(table)
-    for sentence in (*sheet.remarks, *retrained_remark(result)):
+    for sentence in (*sheet.remarks, *retrained_remark(result), *ended(result)):
         remark(sentence)
     console.print(sheet.cost)
     console.print(f"run     {run}\nnext    {sheet.next.format(run=run)}")

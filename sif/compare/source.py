@@ -26,6 +26,7 @@ from sif.runs.after import judged
 from sif.serve.model import opened_model
 from sif.serve.networks import network_form
 from sif.spaces.build import is_additive, parameters_of
+from sif.spaces.saved import BLEND_FORMAT
 from sif.tasks import RankingSettings
 
 __all__ = ["ComparedRun", "best_of", "open_run"]
@@ -104,10 +105,14 @@ def _opened(directory: RunDirectory, root: Path | None) -> tuple[TableProblem, T
 def _best(directory: RunDirectory, own: TableProblem, instance: TableInstance, more: Sequence[str]) -> ComparedEntrant:
     """Return what the run hands over: of a ranking run trained with each seed, of ratings the model as it stands."""
     result, model = directory.result(), opened_model(load_tree(directory.file("model.safetensors")))
-    learns = own.ranks and not (model.rival and model.tree["network"] and not baseline_in(model.tree).trained)
+    blended = model.tree["format"] == BLEND_FORMAT
+    counts = model.rival and model.tree["network"] and not baseline_in(model.tree).trained
+    learns = own.ranks and not counts and not blended
     notes = [] if own.ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
     if model.rival and not own.ranks and model.objective.units is None:
         notes = ["the model of the run as it stands, of one seed"]
+    if blended and own.ranks:
+        notes = ["the blend of the run as it stands, of one seed"]
     if is_additive(model.genotype) if model.genotype else model.form.additive:
         what = "the model" if model.rival else "the function"
         notes.append(f"{what} is additive, f(user) + g(item): it ranks the items alike for every user")

@@ -19,16 +19,21 @@ from sif.rivals.known import rival
 from sif.rivals.method import Fitted, Method
 from sif.rivals.pair_table import PairTable
 from sif.run_directory import RunDirectory
+from sif.serve.blend import Blend
 from sif.serve.forms import Served
 from sif.serve.model import ServedModel, opened_model
-from sif.spaces.saved import RIVAL_FORMAT
+from sif.spaces.saved import BLEND_FORMAT, RIVAL_FORMAT
 from sif.tasks import RankingSettings, TableTask
 from sif.tasks.queries import Queries
 
 if TYPE_CHECKING:
     from sif.problems.tables import TableInstance
 
-__all__ = ["FormNetwork", "fitted_tree", "method_of", "rival_of", "rival_on", "rival_trainee", "trained_tree"]
+__all__ = ["BLEND", "BlendedPairs", "FormNetwork", "fitted_tree", "method_of", "rival_of", "rival_on", "rival_trainee"]
+__all__ += ["trained_tree"]
+
+BLEND = "blend"
+"""The name of a blend among rivals."""
 
 
 class FormNetwork(Network):
@@ -49,8 +54,31 @@ class FormNetwork(Network):
         return torch.cat([every.gather(1, inputs.own), every[:, inputs.shared]], 1)
 
 
+class BlendedPairs(Network):
+    """A blend of networks that predict ratings, as a network that an evaluation asks."""
+
+    def __init__(self, blend: Blend, learnt: int | None) -> None:
+        """Take the blend, and how many numbers its members learnt."""
+        super().__init__()
+        self.members = nn.ModuleList(cast(Any, form).network for form in blend.members)
+        self.shares, self.learnt = blend.weights, learnt or 0
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw nothing."""
+
+    def forward(self, inputs: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Return predictions float32 `[n]` of pairs int64 `[2, n]`."""
+        parts = [share * member(inputs) for share, member in zip(self.shares, self.members, strict=True)]
+        return torch.stack(parts).sum(0)
+
+
 def method_of(name: str) -> Method:
     """Return how a comparison learns a rival; raises `RunError` where it has no method."""
+    if name == BLEND:
+        raise RunError(
+            "this run hands over a blend of several models, and a search alone trains all of them: search again, or "
+            "for one model that `sif train` takes: sif search ... --set study.without='[\"blend\"]'"
+        )
     found = rival(name, error=RunError)
     if found.method is None:
         raise RunError(f"rival {name} has no method, and stands in runs alone, as a network")
@@ -87,7 +115,7 @@ def trained_tree(instance: TableInstance, learnt: LearntRival, network: Network)
 
 def rival_of(tree: Any) -> ServedModel | None:
     """Return the model of a run's tree where it is a rival; None of an architecture."""
-    return opened_model(tree) if isinstance(tree, dict) and tree.get("format") == RIVAL_FORMAT else None
+    return opened_model(tree) if isinstance(tree, dict) and tree.get("format") in (RIVAL_FORMAT, BLEND_FORMAT) else None
 
 
 def rival_on(instance: TableInstance, model: ServedModel) -> Network:
@@ -101,6 +129,8 @@ def rival_on(instance: TableInstance, model: ServedModel) -> Network:
         network = rival_network(model.tree, instance.counts, instance.histories).to(instance.device)
         network.load_state_dict(kept["weights"])
         return network
+    if isinstance(model.form, Blend) and not model.form.standardised:
+        return BlendedPairs(model.form, model.parameters).to(instance.device)
     if not instance.judges_rankings:
         raise RunError(
             f"this run hands over {model.formula}, which orders items and predicts no ratings: "

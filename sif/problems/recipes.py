@@ -48,14 +48,19 @@ class BaselineRecipe(StrictTable):
     random: bool = True
 
 
-class StudyRecipe(StrictTable):
-    """What a study may spend: `auto`, seconds (`2m`), trainings (`40trials`); `none`: the strategy searches alone.
+StudyPart = Literal["portfolio", "supernet", "rungs", "settings", "rivals", "blend"]
 
-    `goal`: whether it searches what predicts ratings, what orders lists, or `both`, where the table has ratings.
+
+class StudyRecipe(StrictTable):
+    """What a study may spend, what it searches, and the parts that it goes without.
+
+    `budget` is `auto`, seconds (`2m`) or trainings (`40trials`); with `none` the strategy searches alone. `goal` says
+    of a table of ratings whether what predicts them is searched, what orders lists (`ranking`), or `both`.
     """
 
     budget: str = "none"
     goal: Literal["both", "rating", "ranking"] = "both"
+    without: tuple[StudyPart, ...] = ()
 
 
 class TuneRecipe(StrictTable):

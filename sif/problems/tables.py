@@ -24,7 +24,7 @@ from sif.datasets import Split
 from sif.errors import RecipeError
 from sif.problems.base import Changes, ComparedModel, Instance, RivalNetwork, Searches, Trainee
 from sif.problems.data import Prepared
-from sif.problems.handing import FormNetwork, rival_of, rival_on, rival_trainee
+from sif.problems.handing import BlendedPairs, FormNetwork, rival_of, rival_on, rival_trainee
 from sif.problems.recipes import Recipe
 from sif.problems.threads import threads_for
 from sif.recipes.problems import problem_of
@@ -263,7 +263,9 @@ class TableInstance(Instance):
 
     def cost(self, network: Network) -> dict[str, int]:
         """Return how many numbers a network, or a rival in its place, learnt."""
-        return {"parameters": network.learnt} if isinstance(network, FormNetwork) else super().cost(network)
+        if isinstance(network, FormNetwork | BlendedPairs):
+            return {"parameters": network.learnt}
+        return super().cost(network)
 
     @contextmanager
     def threads(self) -> Iterator[None]:

@@ -64,6 +64,8 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
     places, read = dict(_lines(text)), read_changes(overrides)
     kind = _kind_of(data, read)
     if budget and kind is not None and "study" in kind.model_fields:  # of a table: what a study may spend
+        if said := [change for change in read if change.key == "study.budget"]:
+            raise RecipeError(f"{origin}: two budgets, --budget {budget} and {said[-1].place}; give one")
         read, budget = [*read, Change("study.budget", budget, "--budget")], ""
     made = [change for change in read if change.key == IN_MEMORY and not change.typed]
     changes = list(settled([each for each in read if each not in made], kind, _name_in(data.get("strategy"))))

@@ -39,12 +39,18 @@ def ease_weights(together: Tensor, penalty: float) -> Tensor:
 def _ease(table: PairTable, settings: Settings, seed: int) -> Fitted:
     dtype = torch.float64 if table.n_items <= _DOUBLE else torch.float32
     weights = ease_weights(_together(table, dtype), settings["penalty"])
-    return Fitted(by_products(table, weights.numpy()), table.n_items * (table.n_items - 1))
+    rows = np.ascontiguousarray(weights.numpy())  # LAPACK's columns would be copied for each batch of users
+    return Fitted(by_products(table, rows), table.n_items * (table.n_items - 1))
 
 
 def _ease_bytes(table: PairTable) -> int:
     """The matrix, its factor, the inverse, and the sparse counts it is made from, at most as large."""
     return 4 * table.n_items**2 * (8 if table.n_items <= _DOUBLE else 4)
+
+
+def _ease_seconds(table: PairTable) -> float:
+    """A Cholesky factor and an inverse, n^3 multiply-adds, in float64 or float32."""
+    return table.n_items**3 / (4e10 if table.n_items <= _DOUBLE else 8e10)
 
 
 def _slim_bytes(table: PairTable) -> int:
@@ -69,6 +75,7 @@ EASE = Rival(
         "closed form, written here",
         deterministic=True,
         refuse=lambda table: _too_large(_ease_bytes(table)),
+        cost=_ease_seconds,
     ),
 )
 
@@ -96,5 +103,6 @@ SLIM = Rival(
         "non-negative elastic net, solved here to its optimality conditions",
         deterministic=True,
         refuse=lambda table: _too_large(_slim_bytes(table)),
+        cost=lambda table: 5 * _ease_seconds(table),
     ),
 )

@@ -60,6 +60,7 @@ class Method:
         searched: seconds that choosing took before the comparison (the search of the best architecture).
         note: what a reader of its row must know.
         key: changes whenever something that is learnt from, beside table and settings, does (the model of a run).
+        cost: returns roughly how many seconds of a processor a training takes on a table, before any was timed.
         weighted: whether `fit` makes use of `table.confidence`, the weights of implicit feedback.
     """
 
@@ -74,6 +75,7 @@ class Method:
     note: str = ""
     key: str = ""
     weighted: bool = False
+    cost: Callable[[PairTable], float] = lambda table: 0.0
 
     def __post_init__(self) -> None:
         """Raise `DataError` where there is nothing to try."""

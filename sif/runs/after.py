@@ -1,7 +1,7 @@
 """What comes after a search: the model trained again, and judged again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sif.report.html import report
 from sif.run_directory import RunDirectory
 from sif.runs.stages import RETRAINING, Stages, trained_stage
 
-__all__ = ["judged", "reopened", "retrain", "score", "train_on_all"]
+__all__ = ["judged", "on_its_data", "reopened", "retrain", "score", "train_on_all"]
 
 _OF_VALIDATION = ("train.patience", "train.keep_best", "train.evaluate_every", "train.min_steps")
 """Settings of a training that validation stops or judges: one on all data has no such part."""
@@ -48,12 +48,27 @@ def reopened(
         )
     tuned = {key: value for key, value in result["tuned"].items() if "." in key}
     recipe = load_recipe(directory.file("recipe.toml"), [*changes_of(tuned), *changes], budget)
+    return on_its_data(directory, recipe, lambda: own.reopen(recipe, device=device, root=root))
+
+
+def on_its_data(directory: RunDirectory, recipe: Any, opened: Callable[[], Instance]) -> Instance:
+    """Return a recipe on the data of a finished run, checked to be those it was made with.
+
+    Args:
+        directory: The finished run.
+        recipe: To open.
+        opened: Opens it.
+
+    Raises:
+        RunError: the run was made from data in memory, or the data are not what they were.
+    """
+    result = directory.result()
     if not recipe.dataset:
         raise RunError(
             f"run {directory.path} was made from data in memory, which it does not keep; "
             "search again from a file to train or evaluate it later"
         )
-    instance: Instance = own.reopen(recipe, device=device, root=root)
+    instance = opened()
     if instance.fingerprint != result["fingerprint"]:
         raise RunError(
             f"{recipe.dataset} is not what run {directory.path} was made with: {instance.fingerprint}, then "

@@ -20,6 +20,7 @@ from nasp_core.types import State
 from sif.host import shielded
 from sif.problems import problem_of
 from sif.problems.base import Changes, ComparedModel, Instance, RivalNetwork
+from sif.recipes.limit import NONE
 from sif.report.html import report
 from sif.results import FOUND, SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
 from sif.run_directory import RunDirectory
@@ -161,6 +162,8 @@ def prepared(
 def _kept(directory: RunDirectory) -> dict[str, Any]:
     """Return the values of a run's recipe that must stay: where the data lie and what stands beside may change."""
     values = tomllib.loads(directory.file("recipe.toml").read_text(encoding="utf-8"))
+    if values.get("study", {}).get("budget", NONE) != NONE:
+        values["study"]["budget"] = "any"  # it may be raised
     return {key: value for key, value in values.items() if key not in _FREE}
 
 

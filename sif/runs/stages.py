@@ -46,7 +46,7 @@ class Stages:
 
     def __init__(self, run: RunDirectory, progress: Observer, every: float = 2.0, folder: str = "checkpoint") -> None:
         self.journal = Journal(run.path / folder, "search", "bring back what it was, or search again")
-        self._progress, self._every = progress, every
+        self.note, self._progress, self._every = progress.note, progress, every
 
     def run(self, name: str, compute: Callable[[Observer, State | None], State], depends: Any = None) -> State:
         """Return the outcome of stage `name`: from disk if it is done, else by `compute(observer, resume)`."""

@@ -19,7 +19,7 @@ from sif.serve.forms import Asked, Served
 from sif.serve.networks import network_form
 from sif.spaces.build import build_network, parameters_of
 from sif.spaces.known import FunctionNetwork, formula
-from sif.spaces.saved import MODEL_FORMAT, RIVAL_FORMAT, model_tree, network_of, objective_of
+from sif.spaces.saved import BLEND_FORMAT, MODEL_FORMAT, RIVAL_FORMAT, model_tree, network_of, objective_of
 from sif.tasks import Objective
 
 __all__ = ["ServedModel", "network_model", "opened_model"]
@@ -29,6 +29,7 @@ _SCORES = 1 << 22  # held at once where the items of many users are rated: 16 Mi
 _OPENERS: Mapping[str, str] = {
     MODEL_FORMAT: "sif.serve.model:_of_a_space",
     RIVAL_FORMAT: "sif.rivals.handed:opened_rival",
+    BLEND_FORMAT: "sif.serve.blended:opened_blend",
 }
 """What opens a tree, by its format; a rival's is made by the list of rivals, which lies above this room."""
 

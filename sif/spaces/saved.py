@@ -15,11 +15,11 @@ from sif.spaces.build import build_network
 from sif.spaces.known import SPACES, FunctionNetwork
 from sif.tasks import OBJECTIVES, Objective, TableTask
 
-__all__ = ["MODEL_FORMAT", "RIVAL_FORMAT", "model_tree", "network_of", "objective_of"]
+__all__ = ["BLEND_FORMAT", "MODEL_FORMAT", "RIVAL_FORMAT", "model_tree", "network_of", "objective_of"]
 __all__ += ["objective_tree", "task_tree"]
 
-MODEL_FORMAT, RIVAL_FORMAT = "sif-recommender-1", "sif-rival-1"
-"""What a tree is of: a network of a space, or a rival (`sif.rivals.handed`)."""
+MODEL_FORMAT, RIVAL_FORMAT, BLEND_FORMAT = "sif-recommender-1", "sif-rival-1", "sif-blend-1"
+"""What a tree is of: a network of a space, a rival (`sif.rivals.handed`), or a sum of these (`sif.serve.blended`)."""
 
 
 def model_tree(network: FunctionNetwork, genotype: Genotype, objective: Objective, counts: Tensor | None) -> State:
@@ -71,7 +71,7 @@ def network_of(tree: State) -> FunctionNetwork:
 
 def objective_of(tree: State) -> Objective:
     """Return what the network of a tree was trained for; raises `RunError` for what `model_tree` did not make."""
-    if not isinstance(tree, dict) or tree.get("format") not in (MODEL_FORMAT, RIVAL_FORMAT):
+    if not isinstance(tree, dict) or tree.get("format") not in (MODEL_FORMAT, RIVAL_FORMAT, BLEND_FORMAT):
         raise RunError(f"not a saved Recommender (expected format {MODEL_FORMAT} or {RIVAL_FORMAT})")
     for kind in OBJECTIVES:
         if tree.get(kind.key):

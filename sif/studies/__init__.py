@@ -3,5 +3,6 @@
 from sif.recipes.limit import Limit
 from sif.studies.configuration import Configuration
 from sif.studies.search import conduct
+from sif.studies.steps import goes_on, schedule_of
 
-__all__ = ["Configuration", "Limit", "conduct"]
+__all__ = ["Configuration", "Limit", "conduct", "goes_on", "schedule_of"]

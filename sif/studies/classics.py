@@ -1,7 +1,8 @@
 """Rivals inside a study: methods of other recommenders, tuned point by point as the budget allows."""
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nasp_core.evaluation import better
@@ -14,8 +15,10 @@ from sif.tasks import RankingTask
 
 __all__ = ["CLASSICS", "Classics", "Tuned"]
 
-CLASSICS = ("popularity", "ease", "als", "itemknn")
+CLASSICS = ("popularity", "ease", "als", "itemknn", "slim")
 """Cheapest and strongest first."""
+_DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
+_STEP = 1.5  # doublings of a value that are one step of a grid
 _SCORES = 1 << 19
 
 
@@ -55,26 +58,49 @@ class Classics:
         self._left = {name: list(METHODS[name].grid) for name in usable}
         self._longest = dict.fromkeys(usable, 0.0)
         self.best: dict[str, Tuned] = {}
+        self.done: list[dict[str, Any]] = []
         self.seconds = 0.0
 
-    def step(self, remaining: float | None = None) -> bool:
-        """Train the next point; return whether there was one that fits into the remaining seconds.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rivals that run on this table."""
+        return tuple(self._left)
 
-        Each rival has its first point first; then the rivals take turns, the better one half of them.
+    def due(self, remaining: float | None = None) -> tuple[str, Settings] | None:
+        """Return the next rival and its point, of those that fit into the remaining seconds; None where none does.
+
+        Each rival has its first point first, unless it is dear; then the better half take turns, and each goes from its
+        best point to the neighbours of that on its grid, until none is better.
         """
-        waiting = [name for name in self._left if self._left[name] and name not in self.best] or self._ranked()
-        for name in waiting:
-            if self._left[name] and (remaining is None or self._longest[name] <= remaining):
-                self._train(name, self._left[name].pop(0))
-                return True
-        return False
+        for name in [name for name in self._left if name not in self.best]:
+            if remaining is None or METHODS[name].cost(self.table) <= _DEAR * remaining:
+                return name, self._left[name][0]
+        for name in self._ranked():
+            near = self._near(name)
+            if near is not None and (remaining is None or self._longest[name] <= remaining):
+                return name, near
+        return None
 
     def _ranked(self) -> list[str]:
         names = sorted(self.best, key=lambda name: self.best[name].valid[self._task.metric], reverse=True)
-        return sorted(names[: max(1, len(names) // 2)], key=lambda name: self.best[name].trials)
+        return sorted(names[: max(2, len(names) // 2)], key=lambda name: self.best[name].trials)
 
-    def _train(self, name: str, settings: Settings) -> None:
+    def _near(self, name: str) -> Settings | None:
+        """Return the point nearest to a rival's best that was not tried; None where the best has no neighbour left."""
+        best = self.best[name].settings
+        steps = [(_steps(point, best), number) for number, point in enumerate(self._left[name])]
+        nearest = min(steps, default=None)
+        return None if nearest is None or nearest[0] > _STEP else self._left[name][nearest[1]]
+
+    def train(self, name: str, settings: Settings) -> None:
+        """Train a rival at a point, or read what an earlier process made of it.
+
+        Args:
+            name: Of the rival.
+            settings: The point.
+        """
         fitted: list[Fitted] = []
+        self._left[name] = [point for point in self._left.get(name, ()) if dict(point) != dict(settings)]
 
         def train() -> dict[str, Any]:
             began = time.perf_counter()
@@ -90,15 +116,15 @@ class Classics:
 
         made = self._stages.journal.once(f"{name} {dict(settings)}", train, [name, dict(settings), self._seed])
         self.seconds += made["seconds"]
-        self._longest[name] = max(self._longest[name], made["seconds"])
-        before, metric = self.best.get(name), self._task.metric
-        model = fitted[0] if fitted else None
-        if before is None or better(self._task, made["valid"][metric], before.valid[metric]):
-            now = Tuned(settings, made["valid"], fitted=model)
-            now.seconds, now.trials = (before.seconds, before.trials) if before else (0.0, 0)
-            self.best[name] = now
-        self.best[name].seconds += made["seconds"]
-        self.best[name].trials += 1
+        self._longest[name] = max(self._longest.get(name, 0.0), made["seconds"])
+        value = made["valid"][self._task.metric]
+        now = Tuned(settings, made["valid"], fitted=fitted[0] if fitted else None)
+        before = self.best.get(name, replace(now, valid={}))
+        if before.valid and not better(self._task, value, before.valid[self._task.metric]):
+            now = before
+        self.best[name] = replace(now, seconds=before.seconds + made["seconds"], trials=before.trials + 1)
+        told = {"rival": name, "settings": dict(settings), "value": value, "seconds": round(made["seconds"], 3)}
+        self.done.append(told)
 
     def model(self, name: str) -> Fitted:
         """Return the trained model of a rival at its best point; trains it again where an earlier process did."""
@@ -118,6 +144,18 @@ class Classics:
         batch = max(1, _SCORES // table.n_items)
         scores_of = self.model(name).scores_of
         return rank_metrics(scores_of, table.seen_test, table.test, k=(self._task.settings.k,), batch=batch)
+
+
+def _steps(point: Settings, other: Settings) -> float:
+    """Return how far points of a grid are apart: by the doublings of its numbers, and one for any other value."""
+    far = 0.0
+    for name, value in point.items():
+        known = other[name]
+        if isinstance(value, int | float) and isinstance(known, int | float) and value > 0 < known:
+            far += abs(math.log2(value / known))
+        else:
+            far += value != known
+    return far
 
 
 def _usable(name: str, table: PairTable) -> bool:

@@ -16,11 +16,12 @@ from sif.spaces.wide_points import NAMED, named
 from sif.studies.configuration import Configuration
 from sif.studies.trials import StudyTrial
 
-__all__ = ["Neighbours", "point_entry", "portfolio", "ranking_strategy"]
+__all__ = ["BRANCHES", "Neighbours", "point_entry", "portfolio", "ranking_strategy"]
 
 _PARENTS = 5
 _DRAWN = 0.2
-_BRANCHES = "space.branches"
+BRANCHES = "space.branches"
+"""The setting that says how many functions are added."""
 
 
 def portfolio(instance: TableInstance, entries: Sequence[Mapping[str, Any]]) -> list[Configuration]:
@@ -50,7 +51,7 @@ def _with_branches(
     """Return settings with the number of added functions that choices have, where the recipe has another."""
     branches = len(choices.get("operation", ()))
     own = getattr(instance.recipe.space, "branches", branches)
-    return dict(settings) | ({} if branches in (0, own) else {_BRANCHES: branches})
+    return dict(settings) | ({} if branches in (0, own) else {BRANCHES: branches})
 
 
 def point_entry(name: str) -> dict[str, Any]:
@@ -129,9 +130,9 @@ class Neighbours:
 
     def _small(self, settings: Mapping[str, Any]) -> Any:
         """Return a space of two users and two items with as many added functions as settings say."""
-        branches = settings.get(_BRANCHES, 0)
+        branches = settings.get(BRANCHES, 0)
         if branches not in self._spaces:
-            recipe = self._recipe.changed({_BRANCHES: branches} if branches else {})
+            recipe = self._recipe.changed({BRANCHES: branches} if branches else {})
             self._spaces[branches] = small_space(recipe.space.name, recipe.settings())
         return self._spaces[branches]
 

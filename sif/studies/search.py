@@ -4,31 +4,31 @@ A table of ratings has two goals: what predicts them, and what orders lists, who
 """
 
 import json
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from nasp_core.loop import Observer, Passing
+from nasp_core.loop import Observer
 from sif.host import shielded
 from sif.problems.base import ComparedModel, Instance
-from sif.problems.goals import asks_both, ranking_of, summary_of
-from sif.problems.handing import fitted_tree
+from sif.problems.goals import asks_both, ranking_of
+from sif.problems.handing import BLEND, fitted_tree, rival_on
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import NONE, Limit
 from sif.results import Row
 from sif.rivals.handed import LearntRival
-from sif.run_directory import RANKING_FOLDER, RunDirectory
+from sif.run_directory import RunDirectory
 from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
 from sif.spaces.wide_points import NAMED
+from sif.studies.bought import beforehand
+from sif.studies.lists import ForLists, NoModelYet, add_lists, share_of
+from sif.studies.steps import refuse_spent
 from sif.studies.study import Study
 
 __all__ = ["conduct"]
-
-_RATINGS = 0.5  # of the budget is spent on what predicts ratings where lists are searched too; these have what is left
-_END = 0.03  # of the seconds, for the end of the first: its test part, and writing
 
 
 @shielded(draws=True)
@@ -38,73 +38,68 @@ def conduct(
     *,
     progress: Observer | None = None,
     checkpoint_seconds: float | None = None,
+    schedule: Sequence[Mapping[str, Any]] = (),
+    ranked: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Run an opened recipe to the end: by a study where its recipe has a budget for one, else by its strategy.
+
+    An interrupt (Ctrl-C) ends a study with the best that it trained so far, and the run goes on when it is asked to.
 
     Args:
         instance: The recipe on its data (`Problem.open`).
         directory: A new run directory, or that of an interrupted run of the same recipe and data.
         progress: Shows stages, steps and lines of the trace.
         checkpoint_seconds: How much work a kill may cost; by default the problem's own.
+        schedule: What a run of the same recipe and data trained (`schedule_of`), to be repeated instead of a search.
+        ranked: The same of the run inside it that orders lists.
 
     Raises:
-        RunError: The data, or values of the recipe that finished work depends on, are not those of the beginning.
+        KeyboardInterrupt: Nothing was trained yet, or it is the second one; what is done stays for `--resume`.
+        RunError: The data, or values of the recipe that finished work depends on, are not those of the beginning, or
+            the budget is no more than what the run has spent.
     """
     if not isinstance(instance, TableInstance) or instance.recipe.study.budget == NONE:
         engines.execute(instance, directory, progress=progress, checkpoint_seconds=checkpoint_seconds)
         return
     limit = Limit.parse(instance.recipe.study.budget, len(instance.data.interactions))
-    lists = ranking_of(instance) if asks_both(instance.recipe) else None
+    lists, share = None, limit
+    if asks_both(instance.recipe):
+        lists, share = ranking_of(instance), share_of(limit)
+    refuse_spent(directory, share, limit)
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
-        began, more = time.perf_counter(), dict[str, Any]()
-        study = Study(instance, engine.stages, limit if lists is None else _share(limit))
-        study.run()
-        spent = study.elapsed()
+        began = time.perf_counter()
+        study = Study(instance, engine.stages, share, schedule)
+        engine.stages.note(beforehand(study))
+        told: dict[str, Any] = {"interrupted": _stopped(study), "seconds": study.elapsed(), "repeats": study.repeated()}
+        more = {}
         if lists is not None:
-            rest = engine.stages.journal.once("lists", lambda: {"budget": str(_rest(limit, study))}, str(limit))
-            budgeted = TableInstance(lists.recipe.changed({"study.budget": rest["budget"]}), lists.data)
-            more["ranking"] = _ranked(budgeted, directory, progress, checkpoint_seconds)
-        _handed_over(engine, directory, study, began, spent, more)
+            seconds, passing = checkpoint_seconds, ForLists(progress)
+            search = partial(conduct, progress=passing, checkpoint_seconds=seconds, schedule=ranked)
+            more = add_lists(lists, directory, study, limit, told, search)
+        _begin_anew(directory, study)
+        _handed_over(engine, directory, study, began, told, more)
 
 
-def _share(limit: Limit) -> Limit:
-    """Return the share of a budget that goes into what predicts ratings."""
-    if limit.trials is not None:
-        return Limit(trials=math.ceil(_RATINGS * limit.trials))
-    return Limit(seconds=_RATINGS * (limit.seconds or 0.0))
+def _stopped(study: Study) -> bool:
+    """Spend the budget; return whether an interrupt ended that."""
+    try:
+        study.run()
+    except KeyboardInterrupt:
+        if not study.trials.has_model:
+            study.stages.note("stopped before any training came to its end: there is no model yet")
+            raise NoModelYet from None
+        study.stages.note("stopping: the best so far is handed over; Ctrl-C again ends at once")
+        return True
+    return False
 
 
-def _rest(limit: Limit, study: Study) -> Limit:
-    """Return what is left for the lists of a budget, after the study of the ratings; at least a training, or 1 s."""
-    if limit.trials is not None:
-        used = len(study.trials.done) + _rival_trials(study) + 1  # the supernet
-        return Limit(trials=max(1, limit.trials - min(used, math.ceil(_RATINGS * limit.trials))))
-    seconds = limit.seconds or 0.0
-    return Limit(seconds=max(1.0, round(seconds * (1 - _END) - study.elapsed(), 1)))
-
-
-def _ranked(
-    lists: TableInstance, directory: RunDirectory, progress: Observer | None, checkpoint_seconds: float | None
-) -> dict[str, Any]:
-    """Search what orders the lists, as a run of its own inside the first; return what the first says of it."""
-    path = directory.path / RANKING_FOLDER
-    path.mkdir(exist_ok=True)
-    inner = RunDirectory(path)
-    if not inner.finished:
-        conduct(lists, inner, progress=_Lists(progress or Observer()), checkpoint_seconds=checkpoint_seconds)
-    inner.clear()  # of what a kill left that came after its result
-    return summary_of(inner.result())
-
-
-class _Lists(Passing):
-    """Says of each stage that it is of the lists."""
-
-    def stage(self, name: str) -> None:
-        self.outer.stage(f"lists: {name}")
-
-
-def _rival_trials(study: Study) -> int:
-    return sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0
+def _begin_anew(directory: RunDirectory, study: Study) -> None:
+    """Take back the result of a study that goes on, so that no kill leaves it beside another model."""
+    if directory.finished:
+        study.steps.test_reads = directory.result()["test_reads"]
+        directory.file("result.json").unlink()
+    task: Any = study.instance.final_task
+    task.test_reads += study.steps.test_reads
 
 
 def _handed_over(
@@ -112,13 +107,18 @@ def _handed_over(
     directory: RunDirectory,
     study: Study,
     began: float,
-    spent: float,
+    told: Mapping[str, Any],
     more: Mapping[str, Any],
 ) -> None:
     best, genotype, trained = study.trials.model()
     handed = study.winner()
     model = None
-    if handed and study.classics is not None:
+    if handed == BLEND:
+        tree = study.blend.tree()
+        study.instance.hand_over(directory, tree)
+        directory.write("genotype.json", genotype.to_json())
+        model = opened_model(tree)
+    elif handed and study.classics is not None:
         instance, tuned = study.instance, study.classics.best[handed]
         learnt = LearntRival(handed, dict(tuned.settings), instance.recipe.seed)
         tree = fitted_tree(instance, learnt, study.classics.model(handed))
@@ -128,7 +128,7 @@ def _handed_over(
     else:
         best.save_model(directory, genotype, trained)
     done = study.trials.done
-    directory.write("trials.jsonl", "".join(json.dumps(trial.plain()) + "\n" for trial in done))
+    directory.write("trials.jsonl", "".join(json.dumps(line) + "\n" for line in study.lines()))
     chosen = study.trials.best
     assert chosen is not None
     found = {
@@ -145,6 +145,10 @@ def _handed_over(
 
     for name in study.trials.rivals:
         others[name] = _compared(study, name)
+    if study.blend.weights:
+        mixture = opened_model(study.blend.tree())
+        network, settings = rival_on(study.instance, mixture), dict(mixture.rival or {})["settings"]
+        others[BLEND] = ComparedModel(network, True, study.blend.valid, study.blend.seconds, settings=settings)
 
     def rows() -> dict[str, Row]:
         classics = study.classics
@@ -162,15 +166,15 @@ def _handed_over(
             for name, tuned in classics.best.items()
         }
 
-    told = {
+    spent = {
         "budget": str(study.limit),
         "asked": study.instance.recipe.study.budget,
-        "seconds": spent,
         "trials": len(done),
-        "rival_trials": _rival_trials(study),
+        "rival_trials": sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0,
         "best": chosen.plain(),
+        **told,
     }
-    facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)} | dict(more)
+    facts: dict[str, Any] = {"study": spent, "tuned": dict(chosen.configuration.settings)} | dict(more)
     if model is not None:
         facts |= {"handed": model.handed(), "formula": model.formula}
     conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts, handed), began)

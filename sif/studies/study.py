@@ -1,32 +1,35 @@
 """The study: a budget spent on portfolio, supernet, rungs of rising fidelity and full trainings, the best kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
 from nasp_core.evaluation import better
-from nasp_core.loop import Observer
-from nasp_core.search import search
-from nasp_core.types import State
+from sif.problems.handing import BLEND
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
 from sif.runs.stages import Stages
 from sif.spaces.wide_points import NAMED
+from sif.studies.blend import Blending
+from sif.studies.bought import priced
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
-from sif.studies.proposals import Neighbours, point_entry, portfolio, ranking_strategy
-from sif.studies.trials import OutOfTime, StudyTrial, Trials
+from sif.studies.proposals import BRANCHES, Neighbours, point_entry, portfolio
+from sif.studies.steps import Steps, differing, told_steps
+from sif.studies.supernet import ranked_by_supernet
+from sif.studies.trials import StudyTrial, Trials
 
 __all__ = ["Study"]
 
 _RUNGS = (1 / 9, 1 / 3, 1.0)
 _KEPT = 3  # one of so many goes on to the next rung
 _CLASSICS = 0.3  # of the budget at most
+_SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
+_SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
-_EVALUATIONS, _PROPOSED = 60, 6  # of the supernet, and how many points it proposes
 _LAST = 0.06  # of the seconds, for the test part and for writing
 _END = 0.9  # of a budget in trials, after which what did best is trained in full
 
@@ -45,42 +48,60 @@ class Study:
     of it, and a third of those to the whole. What is left of the budget in the end goes into full trainings.
     """
 
-    def __init__(self, instance: TableInstance, stages: Stages, limit: Limit) -> None:
+    def __init__(
+        self, instance: TableInstance, stages: Stages, limit: Limit, schedule: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         """Prepare; nothing is trained yet.
 
         Args:
             instance: The table, with the recipe whose values configurations change.
             stages: Of the run: what is done is read back.
             limit: The budget.
+            schedule: What another run trained, to be repeated (`schedule_of`).
         """
         self.instance, self.stages, self.limit = instance, stages, limit
         self.trials = Trials(instance, stages)
         self.maximise = instance.final_task.maximise
         task: Any = instance.final_task
-        self.classics = Classics(task, stages, instance.recipe.seed) if instance.problem.ranks else None
+        self._without = frozenset(instance.recipe.study.without)
+        ranks = instance.problem.ranks and "rivals" not in self._without
+        self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
         self._began, self._carried = time.monotonic(), 0.0
-        self._neighbours = Neighbours(instance, instance.problem.settings_space)
+        self.blend = Blending(instance, stages, self.trials, self.classics)
+        self._neighbours = Neighbours(instance, {} if "settings" in self._without else instance.problem.settings_space)
         self._proposals = 0
         self._used = 0
+        self.steps = Steps(stages.journal.folder, limit, schedule)
         self._reserve = 0.0 if limit.seconds is None else _LAST * limit.seconds
 
     def run(self) -> None:
         """Spend the budget; the best is in `trials` and `classics` afterwards."""
-        self._classic()
-        held = portfolio(self.instance, entries_of(self.instance.recipe.task))
-        queue = [_Job(each, 0) for each in (*self._points(), *held[1:])]
-        if held:  # so that there is a model, and a price
+        points = self._points()
+        ranked = self._followed()
+        if not self.steps.closed:
+            self._spend(points, ranked)
+        if "blend" not in self._without:
+            before = time.monotonic()
+            self._spent(before, self.blend.run())
+
+    def _spend(self, points: Sequence[Configuration], ranked: list[Configuration] | None) -> None:
+        if self.classics is None or not self.classics.best:
+            self._classic()
+        tried = {trial.configuration.key for trial in self.trials.done}
+        held = self._held()
+        queue = self._queue(ranked or (), (*points, *held[1:]), tried)
+        if held and not tried:  # so that there is a model, and a price
             self._train(_Job(held[0], 0), ends=False)
-            if self._fits(_Job(held[0], len(_RUNGS) - 1)):
-                self._train(_Job(held[0], len(_RUNGS) - 1))
+        if held and all(trial.fidelity < 1 for trial in self.trials.done):
+            full = _Job(held[0], len(_RUNGS) - 1)
+            if self._fits(full):
+                self.stages.note(priced(self._train(full).seconds, self._remaining()))
         while self.classics is not None and self._classics_due() and self._classic():
             pass
-        asked = False
+        asked = ranked is not None
         while self._open():
             if not asked and (not queue or len(self.trials.done) >= _FIRST):
-                asked, ranked = True, [_Job(each, 0) for each in self._supernet()]
-                pairs = zip_longest(ranked, queue)
-                queue = [job for pair in pairs for job in pair if job is not None]
+                asked, queue = True, self._queue(self._supernet() or (), [job.configuration for job in queue])
                 continue
             if self._classics_due() and self._classic():
                 continue
@@ -90,10 +111,42 @@ class Study:
             self._train(job)
         self._finish()
 
+    def _held(self) -> list[Configuration]:
+        """Return what is tried first: the portfolio, or where the study goes without it what the recipe's draws are."""
+        if "portfolio" in self._without:
+            return [self._proposed().configuration]
+        held = portfolio(self.instance, entries_of(self.instance.recipe.task))
+        if "settings" not in self._without:
+            return held
+        bare = [replace(each, settings={k: v for k, v in each.settings.items() if k == BRANCHES}) for each in held]
+        return [*{each.key: each for each in bare}.values()]
+
+    def _queue(
+        self, ranked: Sequence[Configuration], others: Sequence[Configuration], tried: Set[str] = frozenset()
+    ) -> list[_Job]:
+        """Return what is tried first, in turns."""
+        pairs = zip_longest(ranked, others)
+        return [_Job(each, 0) for pair in pairs for each in pair if each is not None and each.key not in tried]
+
+    def _followed(self) -> list[Configuration] | None:
+        """Take the steps of an earlier process, or of a run that is repeated; return what a supernet proposed."""
+        ranked = None
+        for step in self.steps.past:
+            if "supernet" in step:
+                ranked = self._asked(step["supernet"])
+            elif "rival" in step:
+                self._trained_classic(step["rival"], step["settings"])
+            elif not step.get("epochs", 1):
+                self.trials.skip(Configuration.of(step), step["fidelity"])
+            else:
+                self._trained(Configuration.of(step), step["fidelity"], ends=bool(self.trials.done))
+        self._proposals = len(self.steps.past)
+        return ranked
+
     def _points(self) -> list[Configuration]:
         """Return the rivals of the recipe that are points of the space: they are trained as what they are."""
-        found = []
-        for name in self.instance.recipe.baselines.names:
+        found: list[Configuration] = []
+        for name in () if "rivals" in self._without else self.instance.recipe.baselines.names:
             for each in portfolio(self.instance, [point_entry(name)] if name in NAMED else []):
                 self.trials.name(name, each.choices)
                 found.append(replace(each, by=f"rival {name}"))
@@ -101,6 +154,16 @@ class Study:
 
     def winner(self) -> str:
         """Return the rival that is better on validation than all that was trained here; empty where none is."""
+        single, metric = self._single(), self.trials.task.metric
+        value = self.trials.best.value if self.trials.best is not None else None
+        if single and self.classics is not None:
+            value = self.classics.best[single].valid[metric]
+        mixed = self.blend.valid.get(metric)
+        if mixed is not None and (value is None or better(self.trials.task, mixed, value)):
+            return BLEND
+        return single
+
+    def _single(self) -> str:
         if self.classics is None or self.trials.best is None:
             return ""
         metric, task = self.trials.task.metric, self.trials.task
@@ -109,6 +172,18 @@ class Study:
             if better(task, tuned.valid[metric], value) and self.classics.served(name):
                 leading, value = name, tuned.valid[metric]
         return leading
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines of trials.jsonl: each training in order, rivals included."""
+        rivals = self.classics.done if self.classics is not None else []
+        return told_steps(self.steps.taken, [trial.plain() for trial in self.trials.done], rivals)
+
+    def repeated(self) -> dict[str, Any] | None:
+        """Return whether each training has the value of the run that is repeated; None where none is."""
+        if not self.steps.closed:
+            return None
+        differs = differing(self.steps.past, self.lines())
+        return {"trainings": len(self.steps.past), "equal": not differs, "differs": differs or None}
 
     # what is left
 
@@ -152,12 +227,27 @@ class Study:
     # what is trained
 
     def _train(self, job: _Job, ends: bool = True) -> StudyTrial:
-        seconds = self.limit.seconds
-        deadline = None if seconds is None or not ends else self._began - self._carried + seconds - self._reserve
-        before = time.monotonic()
-        trial = self.trials.run(job.configuration, _RUNGS[job.rung], deadline)
+        fidelity = 1.0 if "rungs" in self._without else _RUNGS[job.rung]
+        self.steps.take({**job.configuration.plain(), "fidelity": fidelity}, self.elapsed())
+        return self._trained(job.configuration, fidelity, ends)
+
+    def _trained(self, configuration: Configuration, fidelity: float, ends: bool) -> StudyTrial:
+        seconds = None if self.steps.closed or not ends else self.limit.seconds
+        before, deadline = time.monotonic(), None
+        if seconds is not None:
+            deadline = min(self._began - self._carried + seconds - self._reserve, before + self._most(fidelity))
+        trial = self.trials.run(configuration, fidelity, deadline)
         self._spent(before, trial.seconds)
         return trial
+
+    def _most(self, fidelity: float) -> float:
+        """Return the seconds that a training may take: what takes far more than others cannot win in time."""
+        seconds = self.limit.seconds or 0.0
+        if fidelity == 1 or not self.trials.done:
+            return seconds
+        first = self.trials.done[0]
+        own = 3 * first.seconds / first.fidelity
+        return fidelity / _RUNGS[0] * max(_SHORT * seconds, own * _RUNGS[0])
 
     def _classics_due(self) -> bool:
         if self.classics is None:
@@ -171,11 +261,19 @@ class Study:
     def _classic(self) -> bool:
         if self.classics is None:
             return False
+        point = self.classics.due(self._remaining())
+        if point is None:
+            return False
+        self.steps.take({"rival": point[0], "settings": dict(point[1])}, self.elapsed())
+        self._trained_classic(*point)
+        return True
+
+    def _trained_classic(self, name: str, settings: Mapping[str, Any]) -> None:
+        if self.classics is None:
+            return
         before, spent = time.monotonic(), self.classics.seconds
-        done = self.classics.step(self._remaining())
-        if done:
-            self._spent(before, self.classics.seconds - spent)
-        return done
+        self.classics.train(name, settings)
+        self._spent(before, self.classics.seconds - spent)
 
     def _spent(self, before: float, seconds: float) -> None:
         """Count a piece of work; what an earlier process did counts with the seconds that it took there."""
@@ -193,7 +291,8 @@ class Study:
     def _promoted(self) -> _Job | None:
         """Return the best of a rung's first third that is not on the next rung yet, of the highest such rung."""
         for rung in (1, 0):
-            above = {trial.configuration.key for trial in self.trials.done if trial.fidelity > _RUNGS[rung]}
+            done = [trial for trial in self.trials.done if not trial.cut]
+            above = {trial.configuration.key for trial in done if trial.fidelity > _RUNGS[rung]}
             here = self._at(rung)
             for trial in here[: len(here) // _KEPT]:
                 if trial.configuration.key not in above:
@@ -202,7 +301,7 @@ class Study:
 
     def _unfinished(self) -> Configuration | None:
         """Return the best configuration that was not trained in full, of the highest rung that has one."""
-        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1}
+        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1 and not trial.cut}
         for rung in (1, 0):
             for trial in self._at(rung):
                 if trial.configuration.key not in full:
@@ -229,58 +328,25 @@ class Study:
 
     def _next_last(self) -> Configuration | None:
         """Return what is trained in full next, in turns: the best that was not, or a rival that was not."""
-        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1}
+        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1 and not trial.cut}
         rivals = [each for each in self._points() if each.key not in full]
         return rivals[0] if rivals else self._unfinished()
 
-    def _supernet(self) -> list[Configuration]:
-        """Return the points that a supernet ranks first on this table, or none where the time is short."""
-        if self.limit.seconds is not None and self.elapsed() > 0.5 * self.limit.seconds:
-            return []
-        deadline = None if self.limit.seconds is None else self._began + 0.5 * self.limit.seconds - self._carried
-        strategy, ranked = ranking_strategy(_EVALUATIONS, _PROPOSED)
-        recipe = self.instance.recipe
+    def _supernet(self) -> list[Configuration] | None:
+        """Return the points that a supernet ranks first on this table; None where the time is short."""
+        late = self.limit.seconds is not None and self.elapsed() > 0.5 * self.limit.seconds
+        if late or "supernet" in self._without:
+            return None
+        self.steps.take({"supernet": str(self.limit)}, self.elapsed())
+        return self._asked(str(self.limit))
 
-        def compute(observer: Observer, resume: State | None) -> State:
-            began, space = time.perf_counter(), self.instance.space()
-            watched = _Deadline(observer, deadline)
-            try:
-                search(
-                    space,
-                    self.instance.search_task,
-                    strategy,
-                    recipe.training("search"),
-                    seed=recipe.seed,
-                    observer=watched,
-                    resume=resume,
-                )
-            except OutOfTime:
-                ranked.clear()
-            found = [space.genotype(space.canonical(point)) for point in ranked]
-            choices = [{name: list(names) for name, names in genotype.choices.items()} for genotype in found]
-            return {"choices": choices, "seconds": time.perf_counter() - began}
-
-        before = time.monotonic()
-        made = self.stages.run("supernet", compute, [_EVALUATIONS, _PROPOSED])
-        self._spent(before, made["seconds"])
-        known: dict[str, Any] = {}
-        for each in made["choices"]:
-            configuration = Configuration({name: tuple(names) for name, names in each.items()}, {}, "supernet")
-            known.setdefault(configuration.key, configuration)
+    def _asked(self, budget: str) -> list[Configuration] | None:
+        """Return the points that a supernet ranks first, trained in a share of what is left; None: too short a time."""
+        remaining, before = self._remaining(), time.monotonic()
+        deadline = None if remaining is None else before + _SUPERNET * remaining
+        choices, seconds = ranked_by_supernet(self.instance, self.stages, budget, deadline)
+        self._spent(before, seconds)
+        made = (Configuration({name: tuple(names) for name, names in each.items()}, {}, "supernet") for each in choices)
+        known = {each.key: each for each in made}
         done = {trial.configuration.key for trial in self.trials.done}
-        return [each for key, each in known.items() if key not in done]
-
-
-class _Deadline(Observer):
-    """Ends a search when its share of the time is up."""
-
-    def __init__(self, outer: Observer, deadline: float | None) -> None:
-        self._outer, self._deadline = outer, deadline
-        self.checkpoint_due, self.save, self.logged = outer.checkpoint_due, outer.save, outer.logged  # type: ignore[method-assign]
-        self.started: Callable[..., None] = outer.started
-
-    def stepped(self) -> None:
-        """Pass it on; raises `OutOfTime` after the deadline."""
-        self._outer.stepped()
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise OutOfTime
+        return [each for key, each in known.items() if key not in done] if known else None

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from sif.studies.configuration import Configuration
 
 __all__ = ["OutOfTime", "StudyTrial", "Trials", "at_fidelity"]
 
+_KEPT = 5  # models of different architectures, of which a blend may be made
+
 
 class OutOfTime(Exception):
     """The budget is spent in the middle of a training."""
@@ -36,7 +38,7 @@ class StudyTrial:
         fidelity: The share of the schedule's epochs, in (0, 1].
         value: The task's validation metric; None where the budget ended in the middle, or the loss diverged.
         seconds: Of the training with its evaluations.
-        epochs: That were trained.
+        epochs: That were trained; 0 where the budget ended in the middle.
     """
 
     number: int
@@ -45,6 +47,11 @@ class StudyTrial:
     value: float | None
     seconds: float
     epochs: int
+
+    @property
+    def cut(self) -> bool:
+        """Whether the budget ended in the middle of it."""
+        return not self.epochs
 
     def plain(self) -> dict[str, Any]:
         """Return a line of trials.jsonl."""
@@ -97,8 +104,6 @@ class Trials:
         """
         self.instance, self.task = instance, instance.final_task
         self.done: list[StudyTrial] = []
-        self.best: StudyTrial | None = None
-        self.rivals: dict[str, StudyTrial] = {}
         self._named: dict[str, str] = {}
         self._stages, self._folder = stages, stages.journal.folder
         self._changed: dict[str, TableInstance] = {}
@@ -111,6 +116,55 @@ class Trials:
             choices: Of the architecture.
         """
         self._named[_architecture(choices)] = rival
+
+    @property
+    def best(self) -> StudyTrial | None:
+        """The first of the best of all trials; None where none came to its end."""
+        return self._first_best(self.done)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the best trial's model can be handed over."""
+        return self.best is not None and self._file(self.best.number).is_file()
+
+    @property
+    def rivals(self) -> dict[str, StudyTrial]:
+        """Of each rival that is a point of the space, and was trained in full, its best such trial."""
+        full = [trial for trial in self.done if trial.fidelity == 1]
+        own = {
+            name: [trial for trial in full if _architecture(trial.configuration.choices) == architecture]
+            for architecture, name in self._named.items()
+        }
+        best = {name: self._first_best(trials) for name, trials in own.items()}
+        return {name: trial for name, trial in best.items() if trial is not None}
+
+    @property
+    def kept(self) -> list[StudyTrial]:
+        """The best full trainings of different architectures, best first, a few: of them a blend may be made."""
+        return self._kept_of(self.done)
+
+    def _kept_of(self, trials: Sequence[StudyTrial]) -> list[StudyTrial]:
+        sign = -1.0 if self.task.maximise else 1.0
+        best: dict[str, StudyTrial] = {}
+        full = [trial for trial in trials if trial.fidelity == 1 and trial.value is not None]
+        for trial in sorted(full, key=lambda one: sign * (one.value or 0.0)):
+            best.setdefault(_architecture(trial.configuration.choices), trial)
+        return [*best.values()][:_KEPT]
+
+    def _first_best(self, trials: Sequence[StudyTrial]) -> StudyTrial | None:
+        best = None
+        for trial in trials:
+            best = trial if self._leads(trial.value, best) else best
+        return best
+
+    def skip(self, configuration: Configuration, fidelity: float) -> None:
+        """Count a training that the end of a budget cut, without beginning it.
+
+        Args:
+            configuration: What was begun.
+            fidelity: The share of its schedule.
+        """
+        self.done.append(StudyTrial(len(self.done), configuration, fidelity, None, 0.0, 0))
 
     def run(self, configuration: Configuration, fidelity: float, deadline: float | None = None) -> StudyTrial:
         """Train a configuration, or read what an earlier process made of it.
@@ -134,12 +188,14 @@ class Trials:
         made = self._stages.run(name, compute, [configuration.key, fidelity])
         trial = StudyTrial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"])
         self.done.append(trial)
-        if self._leads(trial.value, self.best):
-            self.best = trial
-        rival = self._named.get(_architecture(configuration.choices))
-        if rival is not None and fidelity == 1 and self._leads(trial.value, self.rivals.get(rival)):
-            self.rivals[rival] = trial
+        self._tidy()
         return trial
+
+    def _tidy(self) -> None:
+        """Remove the models of the trials so far that are the best of nothing any more."""
+        kept = {trial.number for trial in (self.best, *self.rivals.values(), *self.kept) if trial is not None}
+        for number in {trial.number for trial in self.done} - kept:
+            self._file(number).unlink(missing_ok=True)
 
     def _leads(self, value: float | None, other: StudyTrial | None) -> bool:
         """Return whether a value is better than that of the best so far, if there is one."""
@@ -161,14 +217,25 @@ class Trials:
         Raises:
             RunError: There is none.
         """
-        trial, file = (self.rivals.get(rival), self._file(rival)) if rival else (self.best, self._file())
-        if trial is None or not file.is_file():
+        return self.model_of(self.rivals.get(rival) if rival else self.best)
+
+    def model_of(self, trial: StudyTrial | None) -> tuple[TableInstance, Genotype, State]:
+        """Return the table, architecture and trained state of a trial whose model is kept.
+
+        Args:
+            trial: One of `best`, `rivals` or `kept`.
+
+        Raises:
+            RunError: There is none.
+        """
+        if trial is None or not self._file(trial.number).is_file():
             raise RunError("no training of the study came to its end; give it more time: --budget")
-        tree = load_tree(file)
+        tree = load_tree(self._file(trial.number))
         return self.instance_of(trial.configuration), Genotype.from_json(tree["genotype"]), tree["trained"]
 
-    def _file(self, rival: str = "") -> Path:
-        return self._folder / (f"rival-{rival}.safetensors" if rival else "incumbent.safetensors")
+    def _file(self, number: int) -> Path:
+        """Return where a trial's model lies while it is the best of all, or of a rival."""
+        return self._folder / f"incumbent-{number}.safetensors"
 
     def _train(
         self, number: int, configuration: Configuration, fidelity: float, observer: Observer, resume: State | None
@@ -188,10 +255,11 @@ class Trials:
         value = float(done.metrics[self.task.metric])
         if value != value:
             return None, len(done.trace)
-        rival = self._named.get(_architecture(configuration.choices))
-        files = [self._file()] if self._leads(value, self.best) else []
-        if rival is not None and fidelity == 1 and self._leads(value, self.rivals.get(rival)):
-            files.append(self._file(rival))
+        rival = self._named.get(_architecture(configuration.choices)) if fidelity == 1 else None
+        kept = self._leads(value, self.best)
+        kept |= rival is not None and self._leads(value, self.rivals.get(rival))
+        own = StudyTrial(number, configuration, fidelity, value, 0.0, len(done.trace))
+        kept |= own in self._kept_of([*self.done, own])
         trained: Mapping[str, Any] = {
             "weights": dict(done.network.state_dict()),
             "valid": done.metrics,
@@ -199,8 +267,8 @@ class Trials:
             "epoch": done.epoch,
             "seconds": done.seconds,
         }
-        for file in files:
-            save_tree(file, {"number": number, "genotype": genotype.to_json(), "trained": trained})
+        if kept:
+            save_tree(self._file(number), {"genotype": genotype.to_json(), "trained": trained})
         return value, len(done.trace)
 
 

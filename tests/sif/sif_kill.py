@@ -2,7 +2,8 @@
 
 Each line of standard input is a job as JSON: `work` (a name of `WORK`), `folder`, and what that work takes. It is done
 once whole, then in processes that are killed: the first as its first file takes its place, the next at the next file,
-and so on, until one comes to its end; some are killed just before a file takes its place. The answer is a line of JSON.
+and so on, until one comes to its end; some are killed just before a file takes its place. With `moments` so many are
+killed at random moments instead. The answer is a line of JSON.
 Processes are forks of this one: the libraries load once.
 """
 
@@ -11,9 +12,11 @@ import hashlib
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -191,6 +194,19 @@ def killed_everywhere(work: Callable[[], None]) -> list[str]:
     raise SystemExit(f"no end after {MOST} kills; the last: {names[-5:]}")
 
 
+def killed_at_moments(work: Callable[[], None], seconds: float, moments: int) -> list[str]:
+    """Do a work in processes that are killed at random moments, and a last one that is not; return how many died."""
+    chance, died = random.Random(0), 0
+    for _ in range(moments):
+        child = fork(work)
+        time.sleep(seconds * chance.uniform(0.03, 0.4))
+        os.kill(child, signal.SIGKILL)
+        died += not ended(child)
+    while not ended(fork(work)):
+        pass
+    return ["killed"] * died
+
+
 def answer(job: Job) -> dict[str, Any]:
     """Do a job; return what the whole work and the killed one left, and where the kills were."""
     folder, work = Path(job["folder"]), WORK[job["work"]]
@@ -198,8 +214,13 @@ def answer(job: Job) -> dict[str, Any]:
     if job["work"] in ("train", "compare"):  # which begin with a finished run
         ended(fork(lambda: search(whole, job)))
         shutil.copytree(whole, killed)
+    began = time.monotonic()
     ended(fork(lambda: work(whole, job)))
-    names = killed_everywhere(lambda: work(killed, job))
+    seconds = time.monotonic() - began
+    if job.get("moments"):
+        names = killed_at_moments(lambda: work(killed, job), seconds, job["moments"])
+    else:
+        names = killed_everywhere(lambda: work(killed, job))
     for path in (whole, killed):
         ended(fork(lambda path=path: Path(f"{path}.left").write_text(json.dumps(left(path)))))  # type: ignore[misc]
     first, second = (json.loads(Path(f"{path}.left").read_text()) for path in (whole, killed))

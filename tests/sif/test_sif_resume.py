@@ -66,8 +66,11 @@ def killer() -> Iterator[Callable[..., dict[str, Any]]]:
         assert process.stdin is not None
         assert process.stdout is not None
 
-        def kill(work: str, folder: Path, recipe: str = "ratings", settings: dict[str, Any] = SEARCH) -> dict[str, Any]:
-            job = {"work": work, "folder": str(folder), "recipe": recipe, "data": str(DATA[recipe](folder))}
+        def kill(
+            work: str, folder: Path, recipe: str = "ratings", settings: dict[str, Any] = SEARCH, moments: int = 0
+        ) -> dict[str, Any]:
+            job: dict[str, Any] = {"work": work, "folder": str(folder), "recipe": recipe, "moments": moments}
+            job["data"] = str(DATA[recipe](folder))
             job["changes"] = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()
@@ -98,11 +101,18 @@ def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Ca
         assert at.count("recipe.toml") == 2
         assert {"trial-0", "trial-1", "lists"} <= stages
     elif "study.budget" in SEARCHES[name][1]:
-        assert {"supernet", "trial-0", "trial-1"} <= stages
-        assert {"trials.jsonl", "incumbent.safetensors"} <= set(at)
+        assert {"supernet", "trial-0", "trial-1", "popularity"} <= stages
+        assert any(stage.startswith("ease-penalty") for stage in stages)
+        assert {"trials.jsonl", "steps.jsonl", "incumbent-0.safetensors"} <= set(at)
     else:
         assert "search" in stages
     assert {name.rpartition("-")[0] for name in at if name.endswith(".partial.safetensors")} <= stages | {"supernet"}
+
+
+@needs_fork
+@pytest.mark.slow
+def test_a_study_is_killed_at_ten_random_moments(tmp_path: Path, killer: Callable[..., dict[str, Any]]):
+    assert len(killer("search", tmp_path, *SEARCHES["study"], 10)["at"]) >= 5
 
 
 @needs_fork

@@ -84,8 +84,8 @@ def test_a_setting_near_another_stays_in_its_range():
 
 
 def test_a_run_hands_over_the_best_of_all_it_trained(studied: sif.Run):
-    lines = (studied.path / "trials.jsonl").read_text().splitlines()
-    trials = [json.loads(line) for line in lines]
+    lines = [json.loads(line) for line in (studied.path / "trials.jsonl").read_text().splitlines()]
+    trials = [line for line in lines if "trial" in line]
     metric = studied.result["metric"]
     best = max(trial["value"] for trial in trials if trial["value"] is not None)
     assert studied.result["rows"]["found"]["valid"][metric] == pytest.approx(best)
@@ -97,6 +97,8 @@ def test_a_run_hands_over_the_best_of_all_it_trained(studied: sif.Run):
     assert {round(trial["fidelity"], 3) for trial in trials} >= {0.111, 1.0}
     classics = sum(row["trials"] or 0 for name, row in studied.result["rows"].items() if name != "found")
     assert len(trials) + classics + 1 <= 16  # the supernet is one
+    assert [line["rival"] for line in lines if line not in trials][:2] == ["popularity", "ease"]
+    assert len(lines) == len(trials) + told["rival_trials"]
 
 
 def test_what_is_handed_over_is_recommended_and_trained_again(studied: sif.Run, tmp_path: Path):

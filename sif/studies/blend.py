@@ -1,0 +1,223 @@
+"""The blend: the last step of a study adds the scores of a few of its models, where validation says that it pays."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from nasp_core.network import Network
+from nasp_core.types import State, derive_seed
+from sif.metrics import rank_per_user
+from sif.problems.handing import fitted_tree, rival_on
+from sif.problems.tables import TableInstance
+from sif.rivals.handed import LearntRival
+from sif.runs.stages import Stages
+from sif.serve.blend import standard_scores
+from sif.serve.blended import blend_tree
+from sif.serve.model import ServedModel, opened_model
+from sif.spaces.saved import task_tree
+from sif.studies.classics import Classics
+from sif.studies.trials import Trials
+
+__all__ = ["Blending", "Mixed", "mixed"]
+
+_MOST = 3  # models that are added
+_SHARES = (0.2, 0.35, 0.5, 0.65)  # of a model that is added to those before
+_SURE = 1.645  # standard errors by which a sum must be better: 5 %, one-sided
+_ENTRIES = 48_000_000  # scores that are held at once: 192 MB
+_MOST_USERS = 1500
+
+
+class Blending:
+    """The blend of a study: which models are added, and what that comes to.
+
+    Attributes:
+        weights: Of each model, by its name; empty where no sum is better.
+        valid: The metrics of the sum on the validation part; empty likewise.
+        seconds: That it took.
+    """
+
+    def __init__(self, instance: TableInstance, stages: Stages, trials: Trials, classics: Classics | None) -> None:
+        """Take whose models there are.
+
+        Args:
+            instance: The table.
+            stages: Of the run: a blend is made once.
+            trials: Those of the study.
+            classics: The tuned rivals, if any.
+        """
+        self._instance, self._stages, self._trials, self._classics = instance, stages, trials, classics
+        self.weights: dict[str, float] = {}
+        self.valid: dict[str, float] = {}
+        self.seconds = 0.0
+
+    def run(self) -> float:
+        """Add models where validation says that it pays; return the seconds that it took."""
+        trees = self._members()
+        if len(trees) < 2:
+            return 0.0
+
+        def compute() -> dict[str, Any]:
+            began = time.perf_counter()
+            found, valid = mixed(self._instance, [*trees.items()]), {}
+            if len(found.weights) > 1:
+                model = opened_model(self._tree(found.weights, trees))
+                valid = self._instance.evaluate(rival_on(self._instance, model), "valid") or {}
+            return {"weights": dict(found.weights), "valid": valid, "seconds": time.perf_counter() - began}
+
+        made = self._stages.journal.once(f"blend of {' '.join(trees)}", compute, [*trees])
+        if made["valid"]:
+            self.weights, self.valid, self.seconds = made["weights"], made["valid"], made["seconds"]
+        return float(made["seconds"])
+
+    def _members(self) -> dict[str, State]:
+        """Return the trees of the models that it may have, by name: architectures, and rivals but popularity."""
+        trees: dict[str, State] = {}
+        for trial in self._trials.kept:
+            changed, genotype, trained = self._trials.model_of(trial)
+            trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task)
+        for name in self._classics.best if self._classics is not None else ():
+            if name != "popularity" and self._classics is not None and self._classics.served(name):
+                learnt = LearntRival(name, dict(self._classics.best[name].settings), self._instance.recipe.seed)
+                trees[name] = fitted_tree(self._instance, learnt, self._classics.model(name))
+        return trees
+
+    def tree(self) -> State:
+        """Return it as the tree of a model."""
+        return self._tree(self.weights, self._members())
+
+    def _tree(self, weights: Mapping[str, float], trees: Mapping[str, State]) -> State:
+        members = [trees[name] for name in weights]
+        told = {"members": [opened_model(tree).formula for tree in members], "weights": [*weights.values()]}
+        task: Any = self._instance.final_task
+        return blend_tree(members, [*weights.values()], task.objective, task.counts(), told)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What is added.
+
+    Attributes:
+        weights: Of each model, by its name; one alone: no sum is better.
+        gain: By how much the sum is better than the best model alone, on what was looked at, in the task's metric.
+    """
+
+    weights: Mapping[str, float]
+    gain: float
+
+
+class _Judge(Protocol):
+    """What scores are made on, and what they lose: less is better."""
+
+    def scores(self, model: ServedModel) -> Tensor:
+        """Return what a model says."""
+        ...
+
+    def losses(self, scores: Tensor) -> Tensor:
+        """Return the loss of each row or user, float64 `[n]`."""
+        ...
+
+
+class _Ratings:
+    """The validation part's ratings: squared errors."""
+
+    def __init__(self, instance: TableInstance) -> None:
+        task: Any = instance.final_task
+        self._instance, (self._inputs, self._target) = instance, task.part("valid")
+
+    @torch.no_grad()
+    def scores(self, model: ServedModel) -> Tensor:
+        form: Any = model.form
+        network: Network = form.network if model.rival is None else rival_on(self._instance, model)
+        network = network.to(self._instance.device).eval()
+        return torch.cat([network(part) for part in torch.split(self._inputs, 1 << 16, dim=1)]).cpu()
+
+    def losses(self, scores: Tensor) -> Tensor:
+        errors: Tensor = (scores.double() - self._target.cpu().double()).square()
+        return errors
+
+    def value(self, losses: Tensor) -> float:
+        """Return the metric of losses."""
+        return math.sqrt(float(losses.mean()))
+
+
+class _Lists:
+    """A sample of the users who have validation pairs: the metric of each, negative."""
+
+    def __init__(self, instance: TableInstance, models: int) -> None:
+        task: Any = instance.final_task
+        self._k, self._metric = task.settings.k, task.metric
+        relevant, seen = sparse.csr_array(task.positives("valid")), sparse.csr_array(task.seen("valid"))
+        users = np.flatnonzero(np.diff(relevant.indptr))
+        most = min(_MOST_USERS, max(50, _ENTRIES // (max(1, models) * relevant.shape[1])))
+        if len(users) > most:
+            seed = derive_seed(instance.recipe.seed, "blend") % 2**32
+            users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
+        self._users, self._relevant, self._seen = torch.from_numpy(users), relevant[users], seen[users]
+
+    @torch.no_grad()
+    def scores(self, model: ServedModel) -> Tensor:
+        parts = torch.split(self._users, max(1, (1 << 21) // model.form.n_items))
+        return torch.cat([standard_scores(model.form(users).float()).cpu() for users in parts])
+
+    def losses(self, scores: Tensor) -> Tensor:
+        _, found = rank_per_user(
+            lambda rows: scores[rows],
+            self._seen,
+            self._relevant,
+            k=(self._k,),
+            batch=max(1, (1 << 21) // scores.shape[1]),
+        )
+        return -torch.from_numpy(found[self._metric])
+
+    def value(self, losses: Tensor) -> float:
+        """Return the metric of losses."""
+        return -float(losses.mean())
+
+
+def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
+    """Return which models are added, by forward selection on the validation part (Caruana et al. 2004).
+
+    The best is taken first. Then that model is added, at that share, which makes the sum best, as long as the sum is
+    better by 1.645 standard errors of the difference, up to three models.
+
+    Args:
+        instance: The table.
+        trees: Trained models by name (`sif.serve.model.opened_model`), the most promising first.
+    """
+    judge = _Lists(instance, len(trees)) if instance.problem.ranks else _Ratings(instance)
+    said = {name: judge.scores(opened_model(tree)) for name, tree in trees}
+    alone = {name: judge.losses(scores) for name, scores in said.items()}
+    first = min(alone, key=lambda name: float(alone[name].mean()))
+    weights, total, loss = {first: 1.0}, said[first], alone[first]
+    while len(weights) < min(_MOST, len(said)):
+        best: tuple[str, float, Tensor] | None = None
+        for name, scores in said.items():
+            if name in weights:
+                continue
+            for share in _SHARES:
+                tried = judge.losses((1 - share) * total + share * scores)
+                if best is None or float(tried.mean()) < float(best[2].mean()):
+                    best = name, share, tried
+        if best is None or not _better(best[2], loss):
+            break
+        name, share, loss = best
+        total = (1 - share) * total + share * said[name]
+        weights = {each: weight * (1 - share) for each, weight in weights.items()} | {name: share}
+    rounded = {name: round(weight, 4) for name, weight in weights.items()}
+    return Mixed(rounded, abs(judge.value(loss) - judge.value(alone[first])))
+
+
+def _better(losses: Tensor, others: Tensor) -> bool:
+    """Return whether paired losses are surely lower than others."""
+    gained = others - losses
+    error = float(gained.std()) / math.sqrt(max(1, len(gained))) if len(gained) > 1 else math.inf
+    return float(gained.mean()) > _SURE * error

@@ -34,6 +34,7 @@ def search(
     encodings: Sequence[Any] | None = None,
     reader: Any = None,
     feedback: str = "",
+    goal: str = "",
     titles: str | Path | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
@@ -61,6 +62,8 @@ def search(
         reader: what makes a frame of `data`, where nothing here can (`sif.datasets.readers.Reader`, or its name).
         feedback: what the values of a table are, where sif takes them for something else: `ratings`, `counts`,
             `clicks`, `impressions` or `signed`.
+        goal: of a study of ratings, what is searched: `both` (what predicts them, and what orders lists), `rating` or
+            `ranking` (docs/study.md).
         titles: a table of item ids and titles, for what `recommend` shows.
         seed: instead of the recipe's.
         out: the run directory to make. Without it the run lies in a temporary folder that lives as long as the
@@ -76,7 +79,7 @@ def search(
         RecipeError: the recipe has problems; before anything is written.
     """
     named = {"task": problem, "reader": reader, "titles": None if titles is None else str(titles)}
-    named |= {"feedback": feedback or None}
+    named |= {"feedback": feedback or None, "study.goal": goal or None}
     named |= {"space.operations": operations, "space.encodings": encodings}
     given = {key: value for key, value in named.items() if value is not None}
     changes = changes_of({**(settings or {}), **given}, strategy, seed)

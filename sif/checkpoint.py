@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from sif.errors import RunError, WriteError
 
-__all__ = ["load_tree", "save_tree", "write_atomically", "writing"]
+__all__ = ["load_tree", "mapped_tree", "save_tree", "write_atomically", "writing"]
 
 _TENSOR = "__tensor__"
 
@@ -73,6 +73,13 @@ def save_tree(path: Path, tree: Any) -> None:
 
     plain = json.dumps(strip(tree))
     write_atomically(path, save(tensors, metadata={"tree": plain}))
+
+
+def mapped_tree(tree: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """Return nested dicts with every value of the kind changed."""
+    if isinstance(tree, Mapping):
+        return {key: mapped_tree(value, kind, change) for key, value in tree.items()}
+    return change(tree) if isinstance(tree, kind) else tree
 
 
 def load_tree(path: Path) -> Any:

@@ -80,7 +80,8 @@ class Result(StrictModel):
     """What a run found and what it cost; see docs/result.md.
 
     `handed` is the rival that the run hands over, None where that is the architecture that it found; without any
-    architecture `genotype` is empty.
+    architecture `genotype` is empty. `ranking` is what orders lists, of a study of ratings that searched that too; its
+    own run lies in the folder `ranking`.
     """
 
     schema_version: int
@@ -112,6 +113,7 @@ class Result(StrictModel):
     retrained: dict[str, Any] | None
     study: dict[str, Any] | None = None
     handed: Handed | None = None
+    ranking: dict[str, Any] | None = None
     versions: dict[str, str]
     hardware: dict[str, Any]
 

@@ -19,8 +19,10 @@ from sif.lock import LOCK, alone
 from sif.results import SCHEMA_VERSION, notes_of, upgraded
 from sif.toml import dump_toml
 
-__all__ = ["STEPS", "FinishedRun", "RunDirectory"]
+__all__ = ["RANKING_FOLDER", "STEPS", "FinishedRun", "RunDirectory"]
 
+RANKING_FOLDER = "ranking"
+"""The folder of a run of ratings in which the run lies that orders its lists, where both were searched."""
 STEPS = "steps.jsonl"
 """The file of a study's journal that tells what it did; such a journal is kept, so that the budget may be raised."""
 
@@ -104,6 +106,12 @@ class RunDirectory:
                 "use the sif that wrote it, or search again"
             )
         return data
+
+    def lists(self) -> "RunDirectory":
+        """Return the run that orders lists: the one inside, where a study searched both goals, else this one."""
+        if self.result().get("ranking") is None:
+            return self
+        return RunDirectory.open(self.path / RANKING_FOLDER, needs="result.json")
 
     def file(self, name: str) -> Path:
         """Return the path of a file of the run; raises `RunError` when it is gone."""

@@ -36,7 +36,7 @@ class Sheet:
 
     - `warning`: what is better than what is handed over, as the first line; "" where nothing is.
     - `facts`: what was searched, on what; `found`: the best architecture as text.
-    - `table`: the comparison, best first; `explained`: how its figures are to be read.
+    - `table`: the comparison, best first; `explained`: how its figures are to be read; `also`: tables of other goals.
     - `remarks`: what a reader should not miss; `cost`: seconds and memory; `next`: the command to type next.
     """
 
@@ -50,3 +50,4 @@ class Sheet:
     next: str
     notes: tuple[str, ...] = field(default=())
     warning: str = ""
+    also: tuple[Table, ...] = ()

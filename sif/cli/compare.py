@@ -7,8 +7,10 @@ import typer
 
 from sif.cli.app import console, data_root, emit, guarded, remark
 from sif.cli.progress import TerminalProgress
+from sif.cli.ranking import note_two
 from sif.cli.tables import print_table
 from sif.compare import METHODS, compare_run
+from sif.run_directory import RunDirectory
 from sif.sheet import Line, Table
 
 __all__ = ["compare", "print_comparison"]
@@ -46,10 +48,11 @@ def compare(
             root=data_root(),
             progress=progress,
         )
+    note_two(run, "compared is what orders the lists, {lists}")
     if as_json:
         emit(told)
     else:
-        print_comparison(told, run)
+        print_comparison(told, RunDirectory.open(run).lists().path)
 
 
 def print_comparison(told: dict[str, Any], run: Path) -> None:

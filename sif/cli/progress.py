@@ -38,7 +38,7 @@ class TerminalProgress(Observer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if kind is KeyboardInterrupt:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             errors.print(self._again)
 
     def note(self, text: str) -> None:

@@ -1,19 +1,33 @@
 """What the command line says of rankings."""
 
+from pathlib import Path
 from typing import Any
 
 from sif.cli.app import console, note
 from sif.cli.tables import print_table
 from sif.metrics import METRICS
 from sif.problems import problem
+from sif.run_directory import RunDirectory
 from sif.sheet import Line, Table
 
-__all__ = ["note_additive", "print_ranking"]
+__all__ = ["note_additive", "note_two", "print_ranking"]
 
 
 def note_additive() -> None:
     """Say that everyone gets one ranking."""
     note("the model is additive, f(user) + g(item): it ranks the items alike for every user")
+
+
+def note_two(run: Path, text: str) -> None:
+    """Say what a verb does where a run has two models: one that predicts ratings, and in `lists` one that orders.
+
+    Args:
+        run: The run directory.
+        text: With places for `run` and `lists`, its paths.
+    """
+    lists = RunDirectory.open(run, needs="result.json").lists().path
+    if lists != run:
+        note(text.format(run=run, lists=lists))
 
 
 def print_ranking(ranked: dict[str, Any]) -> None:

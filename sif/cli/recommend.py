@@ -62,11 +62,13 @@ def _one(opened: Run, user: str, k: int, context: str, known: bool, as_json: boo
         emit({"user": user, "items": items})
         return
     titles = any(item["title"] for item in items)
-    columns = ("", "item", "score", *(["title"] if titles else []))
-    rows = (
-        Line((str(rank), str(item["item"]), f"{item['score']:.3f}", *([item["title"] or ""] if titles else [])))
-        for rank, item in enumerate(items, 1)
-    )
+    rated = any("rating" in item for item in items)
+    columns = ("", "item", "score", *(["rating"] if rated else []), *(["title"] if titles else []))
+    rows = []
+    for rank, item in enumerate(items, 1):
+        more = [f"{item['rating']:.2f}"] if rated else []
+        more += [item["title"] or ""] if titles else []
+        rows.append(Line((str(rank), str(item["item"]), f"{item['score']:.3f}", *more)))
     print_table(Table(columns, tuple(rows)))
     if cold := sum(item["cold"] for item in items):
         note(f"{cold} of these had no interaction in training; --known leaves such items out")

@@ -8,7 +8,7 @@ import typer
 from sif.api import load, rank_run, retrain, score
 from sif.cli.app import JsonOption, console, data_root, emit, guarded
 from sif.cli.progress import TerminalProgress
-from sif.cli.ranking import print_ranking
+from sif.cli.ranking import note_two, print_ranking
 from sif.cli.tables import print_table
 from sif.errors import RunError
 from sif.run_directory import RunDirectory
@@ -50,6 +50,7 @@ def train(
             root=data_root(),
             progress=progress,
         )
+    note_two(run, "what predicts ratings was trained; what orders the lists is as it was: sif train {lists}")
     if as_json:
         emit(done)
         return
@@ -84,12 +85,14 @@ def evaluate(
         raise RunError(f"{'-k' if k else '--threshold'} is of rankings; add --ranking, or leave it out")
     if ranking:
         ranked = rank_run(run, k=tuple(k or ()), threshold=threshold, device=device, root=data_root())
+        note_two(run, "judged is what orders the lists, {lists}")
         if as_json:
             emit(ranked)
         else:
             print_ranking(ranked)
         return
     scored = score(run, device=device, root=data_root())
+    note_two(run, "judged is what predicts ratings; what orders the lists: sif evaluate {run} --ranking")
     if as_json:
         emit(scored)
         return

@@ -44,6 +44,7 @@ def search(
     out: Annotated[Path | None, typer.Option(help="Run directory to make (default: runs/NAME-N).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and of everything drawn.")] = None,
     budget: Annotated[str, typer.Option(help="2m, 40trials or auto: a study. Cells: smoke, quick, full.")] = "",
+    goal: Annotated[str, typer.Option(help="Of a study of ratings: both, rating or ranking (lists).")] = "",
     table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
@@ -56,10 +57,10 @@ def search(
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     opening: dict[str, Any] = {"device": device, "root": data_root()}
-    own = any((target, data, valid, test, titles, recipe, strategy, feedback, table, changes, seed is not None))
-    directory, schedule = None, list[dict[str, Any]]()
+    own = any((target, data, valid, test, titles, recipe, strategy, feedback, goal, table, changes, seed is not None))
+    directory, schedules = None, dict[str, Any]()
     if repeat is not None:
-        instance, schedule = _repeated(repeat, own or bool(budget) or resume is not None, opening)
+        instance, schedules = _repeated(repeat, own or bool(budget) or resume is not None, opening)
     elif resume is not None:
         directory, resolved = _reopened(resume, own or out is not None, budget)
         instance = open_recipe(resolved, **opening)
@@ -73,6 +74,8 @@ def search(
             overrides.append(f"feedback={json.dumps(feedback, ensure_ascii=False)}")
         if titles:
             overrides.append(f"titles={json.dumps(titles, ensure_ascii=False)}")
+        if goal:
+            overrides.append(f"study.goal={json.dumps(goal, ensure_ascii=False)}")
         if table:
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
         if not as_json:
@@ -92,7 +95,7 @@ def search(
         note(each)
     if goes_on(made, instance.recipe):
         with TerminalProgress(f"go on with: sif search --resume {made.path}") as progress:
-            conduct(instance, made, progress=progress, schedule=schedule)
+            conduct(instance, made, progress=progress, **schedules)
     made.clear()
     result = made.result()
     if as_json:
@@ -120,16 +123,17 @@ def _reopened(resume: Path, more: bool, budget: str) -> tuple[RunDirectory, Any]
     return directory, load_recipe(directory.path / "recipe.toml", budget=budget) if budget else recipe
 
 
-def _repeated(repeat: Path, more: bool, opening: dict[str, Any]) -> tuple[Any, list[dict[str, Any]]]:
-    """Return a finished study's recipe on its data, and what it trained."""
+def _repeated(repeat: Path, more: bool, opening: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return a finished study's recipe on its data, and what it trained (of two goals both), as `conduct` takes it."""
     if more:
         raise RunError(
             f"--repeat {repeat} takes that run's own recipe and data; besides, give --out, --device and --json alone"
         )
     directory = RunDirectory.open(repeat, needs="result.json")
-    schedule = schedule_of(directory)
+    lists = directory.lists()
+    schedules = {"schedule": schedule_of(directory), "ranked": () if lists is directory else schedule_of(lists)}
     recipe = load_recipe(directory.file("recipe.toml"))
-    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), schedule
+    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), schedules
 
 
 def _base(target: str, data: str, recipe: str) -> str:

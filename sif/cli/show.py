@@ -1,15 +1,30 @@
 """Results on the terminal."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from sif.cli.app import console, remark
+import typer
+
+from sif.cli.app import JsonOption, console, emit, guarded, remark
 from sif.cli.tables import print_table
 from sif.problems import problem
 from sif.report.retrained import retrained_remark
+from sif.run_directory import RunDirectory
 from sif.studies.bought import ended
 
-__all__ = ["print_result"]
+__all__ = ["print_result", "show"]
+
+
+@guarded
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")], as_json: JsonOption = False
+) -> None:
+    """Show what a finished run found, beside what it was compared with."""
+    result = RunDirectory.open(run, needs="result.json").result()
+    if as_json:
+        emit(result | {"run": str(run)})
+    else:
+        print_result(result, run)
 
 
 def print_result(result: dict[str, Any], run: Path) -> None:
@@ -19,7 +34,8 @@ def print_result(result: dict[str, Any], run: Path) -> None:
         remark(sheet.warning)
     console.print(sheet.facts)
     console.print(f"\nfound   {sheet.found}\n", style="bold")
-    print_table(sheet.table)
+    for table in (sheet.table, *sheet.also):
+        print_table(table)
     for sentence in (*sheet.remarks, *retrained_remark(result), *ended(result)):
         remark(sentence)
     console.print(sheet.cost)

@@ -18,6 +18,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "search": Verb("search:search", "Find the interaction function that fits a table, or the cell of a network."),
+    "show": Verb("show:show", "Show what a finished run found, beside what it was compared with."),
     "train": Verb("runs:train", "Train what a run found again, and put the new model in its place."),
     "evaluate": Verb("runs:evaluate", "Evaluate the model of a run on its validation and test parts."),
     "recommend": Verb("recommend:recommend", "Recommend items that the user does not have yet, best first."),

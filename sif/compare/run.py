@@ -48,6 +48,9 @@ def compare_run(
 ) -> dict[str, Any]:
     """Compare what a finished run found with rivals; write `compare.json` and return it.
 
+    Of a run with two models it is the one that orders lists, whose run lies inside (`RunDirectory.lists`), as does
+    `compare.json` then.
+
     Each learns in a process of its own, on one thread of the CPU: it is tuned for `budget` seconds on validation,
     trained with `seeds` seeds (the run's and those that follow; once where the seed changes nothing), and reads the
     test part once for each. What is finished is kept in the run, and read back where the same is asked for again:
@@ -77,11 +80,11 @@ def compare_run(
     problems += config.problems()
     if problems:
         raise RunError("\n  ".join([f"the comparison has {len(problems)} problem(s)", *problems]))
-    source = open_run(run, k=k, threshold=threshold, root=root)
+    directory = RunDirectory.open(run, needs="result.json").lists()
+    source = open_run(directory.path, k=k, threshold=threshold, root=root)
     config = ComparisonConfig(source.metric, source.k, budget, tuple(range(source.seed, source.seed + seeds)))
     if problems := config.problems():
         raise RunError("\n  ".join([f"run {run} cannot be compared on its metric", *problems]))
-    directory = RunDirectory(Path(run))
     with directory.alone("comparing"):
         runner = _Runner(directory, source.table, config, root, progress or Observer())
         result = _compared(source, others, config, runner).model_dump()

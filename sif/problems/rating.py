@@ -11,6 +11,7 @@ import torch
 
 from nasp_core.optimise import Optimiser, Training
 from sif.datasets import Interactions, Split, check_rating_task
+from sif.problems.goals import RANKING_GOAL, asks_both, ranking_of
 from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe, WideRecipe
 from sif.problems.table_problem import TableProblem
@@ -38,6 +39,7 @@ class RatingProblem(TableProblem):
     what = "ratings"
     explained = "RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings."
     unweighed = "all ratings count alike"
+    rankings = "clicks"
     plan = _Plan(
         metric="rmse",
         maximise=False,
@@ -88,6 +90,18 @@ class RatingProblem(TableProblem):
         """
         check_rating_task(interactions)
         return interactions
+
+    def open(
+        self, recipe: Recipe, *, source: Any = None, device: str = "auto", root: Path | None = None
+    ) -> TableInstance:
+        """Read, check and cut the ratings a recipe names; with the goal `ranking` they are opened as a ranking."""
+        opened = super().open(recipe, source=source, device=device, root=root)
+        if recipe.study.goal == RANKING_GOAL:
+            return ranking_of(opened)
+        if asks_both(recipe):
+            told = f"lists are searched too, by the recipe {self.rankings} on half the budget; without: --goal rating"
+            opened.notes = (*opened.notes, told)
+        return opened
 
     def reopen(self, recipe: Recipe, *, device: str = "auto", root: Path | None = None) -> TableInstance:
         """Open the recipe of a finished run, whose values were taken for ratings; see `Problem.reopen`."""

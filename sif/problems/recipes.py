@@ -52,12 +52,14 @@ StudyPart = Literal["portfolio", "supernet", "rungs", "settings", "rivals", "ble
 
 
 class StudyRecipe(StrictTable):
-    """What a study may spend, and the parts that it goes without.
+    """What a study may spend, what it searches, and the parts that it goes without.
 
-    `budget` is `auto`, seconds (`2m`) or trainings (`40trials`); with `none` the strategy searches alone.
+    `budget` is `auto`, seconds (`2m`) or trainings (`40trials`); with `none` the strategy searches alone. `goal` says
+    of a table of ratings whether what predicts them is searched, what orders lists (`ranking`), or `both`.
     """
 
     budget: str = "none"
+    goal: Literal["both", "rating", "ranking"] = "both"
     without: tuple[StudyPart, ...] = ()
 
 

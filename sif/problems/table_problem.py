@@ -14,6 +14,7 @@ from sif.datasets import Interactions, Split
 from sif.errors import RecipeError
 from sif.problems.base import Problem
 from sif.problems.data import prepare
+from sif.problems.goals import goal_problems
 from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe
 from sif.problems.table_sheet import SheetColumn, table_sheet
@@ -35,6 +36,7 @@ class TableProblem(Problem):
         explained: what the figures of a result are, for people.
         close: by how much a rival must lead on validation to be worth a word.
         unweighed: why weights that the data have are not used.
+        rankings: the recipe that orders lists of the same tables, for a study of both; empty where there is none.
         ranks: whether its networks are trained to rank; its task is then a `RankingTask`, and comparisons train anew.
         settings_space: what a study may change of a recipe, beside the architecture.
         rungs: shares of a full schedule on which a study trains, rising, the last of them 1.
@@ -45,6 +47,7 @@ class TableProblem(Problem):
     explained: ClassVar[str]
     close: ClassVar[float] = 0.001
     unweighed: ClassVar[str] = "all pairs count alike"
+    rankings: ClassVar[str] = ""
     ranks: ClassVar[bool] = False
     plan: ClassVar[TablePlan | None] = None
     settings_space: ClassVar[SettingsSpace] = {}
@@ -110,6 +113,7 @@ class TableProblem(Problem):
                 Limit.parse(recipe.study.budget, rows=1)
             except RecipeError as error:
                 problems.append(recipe.problem("study.budget", str(error)))
+        problems += goal_problems(recipe)
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
@@ -139,9 +143,17 @@ class TableProblem(Problem):
         """Return a result as people read it."""
         return table_sheet(self, result)
 
-    def export(self, run: Path, to: str, out: Path | None, force: bool) -> dict[str, Any]:
-        """Write the model of a run as it is served, with the raw ids (`sif.serve.export`)."""
-        path, written = export_run(run, to, out, force=force)
+    def export(self, run: Path, to: str, out: Path | None, force: bool, *, ratings: bool = False) -> dict[str, Any]:
+        """Write the model of a run as it is served, with the raw ids (`sif.serve.export`).
+
+        Args:
+            run: The run directory.
+            to: The format.
+            out: The file; None: one named after the run.
+            force: Whether to replace a file.
+            ratings: Whether to take the model that predicts ratings, where another orders lists.
+        """
+        path, written = export_run(run, to, out, force=force, ratings=ratings)
         served = written.served
         return {
             "path": str(path),

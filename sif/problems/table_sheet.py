@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from sif.recipes.problems import problem as problem_named
 from sif.results import FOUND, notes_of
 from sif.sheet import Line, Sheet, Table
 
@@ -38,6 +39,8 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
     columns = problem.columns(result)
     regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     metric = columns[0].heading.removeprefix("valid ")
+    lists = result.get("ranking")
+    ranked, behind = _lists(lists) if lists else (None, [])
     return Sheet(
         title=f"{dataset['name']}: {_handed(result)}",
         facts=(
@@ -56,8 +59,29 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
         ),
         next="sif recommend {run} --user ID -k 10",
         notes=tuple(notes_of(result)),
-        warning="; ".join(_better(problem.close, result)),
+        warning="; ".join([*_better(problem.close, result), *behind]),
+        also=() if ranked is None else (ranked,),
     )
+
+
+def _lists(told: Mapping[str, Any]) -> tuple[Table, list[str]]:
+    """Return what orders the lists of a run of ratings beside popularity, and what does better than it."""
+    own = problem_named("ranking")
+    rows = {told["row"]: told, "popularity": told["popularity"]}
+    shown = {"metric": told["metric"], "maximise": True, "rows": rows, "handed": {"name": told["row"]}}
+    columns = own.columns(shown)
+    lines = (
+        Line((name, *_figures(columns, rows[name])), best=name == told["row"])
+        for name in sorted(rows, key=lambda name: -rows[name]["valid"][told["metric"]])
+    )
+    headings = ("lists by", *(column.heading for column in columns))
+    table = Table(headings, tuple(lines), title=f"lists: score = {told['formula']}")
+    return table, [f"lists: {sentence}" for sentence in _better(own.close, shown)]
+
+
+def _figures(columns: tuple[SheetColumn, ...], row: Mapping[str, Any]) -> list[str]:
+    figures = [(row[column.part] or {}).get(column.metric) for column in columns]
+    return ["-" if figure is None else f"{figure:.4f}" for figure in figures]
 
 
 def _handed(result: Mapping[str, Any]) -> str:
@@ -83,10 +107,13 @@ def _table(columns: tuple[SheetColumn, ...], result: Mapping[str, Any]) -> Table
 
     rows = []
     for name, row in sorted(result["rows"].items(), key=place):
-        figures = [(row[column.part] or {}).get(column.metric) for column in columns]
-        texts = ["-" if figure is None else f"{figure:.4f}" for figure in figures]
         label = f"found: {' + '.join(result['genotype']['choices']['operation'])}" if name == FOUND else name
-        rows.append(Line((label, *texts, f"{row['parameters']:,}", f"{row['seconds']:.1f}"), name == _best(result)))
+        rows.append(
+            Line(
+                (label, *_figures(columns, row), f"{row['parameters']:,}", f"{row['seconds']:.1f}"),
+                name == _best(result),
+            )
+        )
     return Table(headings, tuple(rows))
 
 
@@ -111,7 +138,7 @@ def _better(close: float, result: Mapping[str, Any]) -> list[str]:
         told = [f"by {value:.4f} on {part}" for part, value in leads.items() if value > least]
         if told:
             sentences.append(f"{name} does better than {what}, {' and '.join(told)}")
-    return sentences
+    return ["popularity does best on validation, and is handed over", *sentences] if own == "popularity" else sentences
 
 
 def _remarks(result: Mapping[str, Any]) -> list[str]:

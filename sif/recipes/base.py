@@ -93,6 +93,10 @@ class BaseRecipe(StrictTable):
         """Return whether the caller set a value (`--set`, `settings=`) over what the recipe states."""
         return self._source.places.get(key, "").startswith(("--set", "settings"))
 
+    def given(self) -> list[str]:
+        """Return the keys of the values that the caller set (`was_set`)."""
+        return [key for key in self._source.places if self.was_set(key)]
+
     def refuse(self, problems: Sequence[str]) -> None:
         """Raise `RecipeError` with all problems; nothing when there is none."""
         if problems:

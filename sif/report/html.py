@@ -33,6 +33,7 @@ def report(problem: Problem, result: Mapping[str, Any], trace: Sequence[Mapping[
 {"".join(f"<p><strong>{html.escape(sentence)}</strong></p>" for sentence in remarks)}
 {html_table(sheet.table)}
 <p>{html.escape(sheet.explained)}</p>
+{"".join(f"<h2>{html.escape(table.title)}</h2>{html_table(table)}" for table in sheet.also)}
 {problem.figures(result)}
 {_curve(trace, result["metric"])}
 <ul>{"".join(f"<li>{html.escape(note)}</li>" for note in sheet.notes)}</ul>"""

@@ -8,6 +8,7 @@ from typing import Any
 
 from nasp_core.loop import Observer
 from nasp_core.optimise import Training
+from nasp_core.training import train
 from sif.checkpoint import load_tree
 from sif.errors import RunError
 from sif.host import shielded
@@ -21,7 +22,7 @@ from sif.report.html import report
 from sif.run_directory import RunDirectory
 from sif.runs.stages import RETRAINING, Stages, trained_stage
 
-__all__ = ["judged", "on_its_data", "reopened", "retrain", "score"]
+__all__ = ["judged", "on_its_data", "reopened", "retrain", "score", "train_on_all"]
 
 _OF_VALIDATION = ("train.patience", "train.keep_best", "train.evaluate_every", "train.min_steps")
 """Settings of a training that validation stops or judges: one on all data has no such part."""
@@ -107,8 +108,9 @@ def retrain(
 ) -> dict[str, Any]:
     """Train what a finished run found from fresh weights, and replace the run's model.
 
-    The old model stays until the new one is whole. A training that was killed goes on when it is asked for again with
-    the same values.
+    Of a run with two models it is the one that predicts ratings; the one that orders lists is that of the run inside
+    (`RunDirectory.lists`). The old model stays until the new one is whole. A training that was killed goes on when it
+    is asked for again with the same values.
 
     Args:
         run: a run directory.
@@ -153,7 +155,7 @@ def retrain(
         if all_data:
             if epochs is None and "train.epochs" not in settings and trainee.fit is None:
                 epochs = int(load_tree(directory.file("model.safetensors"))["epoch"])
-            training = replace(training, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
+            training = _blind(training)
         if epochs is not None:
             training = replace(training, epochs=epochs, min_steps=0)
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
@@ -194,6 +196,32 @@ def _retrained(
     stages.journal.clear()
     directory.clear()
     return facts | {"valid": valid}
+
+
+def train_on_all(directory: RunDirectory, instance: Instance, observer: Observer) -> None:
+    """Train what a run hands over on all data, for as many epochs as validation chose, and put it in place.
+
+    Args:
+        directory: Of the run.
+        instance: Its recipe on its data, under what tuning chose.
+        observer: Is told of each epoch.
+    """
+    whole = instance.on_everything()
+    trainee, seed = whole.trainee(directory), whole.recipe.seed
+    with whole.threads():
+        if trainee.fit is not None:
+            done = trainee.fit(seed)
+        else:
+            epoch = int(load_tree(directory.file("model.safetensors"))["epoch"])
+            training = _blind(replace(whole.training(trainee.tuned), epochs=max(1, epoch)))
+            train(trainee.network, whole.final_task, training, seed=seed, observer=observer)
+            done = {"weights": dict(trainee.network.cpu().state_dict()), "epoch": epoch}
+    trainee.keep(done | {"seed": seed})
+
+
+def _blind(training: Training) -> Training:
+    """Return a schedule that no validation part stops or judges."""
+    return replace(training, patience=None, keep_best=False, evaluate_every=0, min_steps=0)
 
 
 @shielded(draws=True)

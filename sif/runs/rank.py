@@ -33,6 +33,8 @@ def rank_run(
 ) -> dict[str, Any]:
     """Return how a run's model ranks the full catalogue for each user, on validation and test.
 
+    Where a study of ratings searched what orders lists too, that is the model.
+
     Training pairs are not ranked, and for the test part those of validation neither. Popularity ranks the items by
     their number of training pairs (of a ranking run: positives).
 
@@ -52,7 +54,7 @@ def rank_run(
         RunError: The run is of cells, has a context mode, or was trained on all data.
         DataError: k is below 1, or no rating of a part reaches the threshold.
     """
-    directory = RunDirectory.open(run, needs="result.json")
+    directory = RunDirectory.open(run, needs="result.json").lists()
     recipe = load_recipe(directory.file("recipe.toml"))
     if not isinstance(recipe, Recipe):
         raise RunError(f"run {run} is of cells, and rankings are of ratings; evaluate it without them")

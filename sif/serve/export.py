@@ -53,9 +53,18 @@ class Export:
 
     @classmethod
     @shielded(draws=True)
-    def of(cls, run: str | Path) -> "Export":
-        """Take the model of a finished run of ratings or rankings; raises `RunError` for other runs."""
+    def of(cls, run: str | Path, *, ratings: bool = False) -> "Export":
+        """Take the model of a finished run of ratings or rankings; of two the one that orders lists.
+
+        Args:
+            run: The run directory.
+            ratings: Whether to take the model that predicts ratings, of two.
+
+        Raises:
+            RunError: The run is of cells, or has a context mode.
+        """
         directory = RunDirectory.open(run, needs="result.json")
+        directory = directory if ratings else directory.lists()
         result = directory.result()
         if (directory.path / "genotype.json").is_file() and directory.genotype().space not in SPACES:
             raise RunError(f"run {run} is of cells; only recommenders can be exported")
@@ -173,7 +182,9 @@ def write_export(path: Path, make: Callable[[], bytes], force: bool) -> Path:
     return path
 
 
-def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force: bool = False) -> tuple[Path, Export]:
+def export_run(
+    run: str | Path, to: str, out: str | Path | None = None, *, force: bool = False, ratings: bool = False
+) -> tuple[Path, Export]:
     """Write the model of a run; return the path and what was written.
 
     Args:
@@ -181,13 +192,14 @@ def export_run(run: str | Path, to: str, out: str | Path | None = None, *, force
         to: One of `FORMATS`.
         out: The file; None: one named after the run in the working directory.
         force: Whether to replace a file.
+        ratings: As in `Export.of`.
 
     Raises:
         RunError: As `Export.of` and `Export.write`.
     """
     if to not in FORMATS:
         raise RunError(f"unknown format {to!r}; there are {', '.join(FORMATS)}")
-    export = Export.of(run)
+    export = Export.of(run, ratings=ratings)
     return export.write(out or Path(run).resolve().name + FORMATS[to], to, force=force), export
 
 

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nasp_core.genotype import Genotype
 from nasp_core.types import State
+from sif.errors import RunError
 from sif.extend import resolve
-from sif.serve.forms import Served
+from sif.serve.forms import Asked, Served
 from sif.serve.networks import network_form
 from sif.spaces.build import build_network, parameters_of
 from sif.spaces.known import FunctionNetwork, formula
@@ -19,6 +23,8 @@ from sif.spaces.saved import BLEND_FORMAT, MODEL_FORMAT, RIVAL_FORMAT, model_tre
 from sif.tasks import Objective
 
 __all__ = ["ServedModel", "network_model", "opened_model"]
+
+_SCORES = 1 << 22  # held at once where the items of many users are rated: 16 MiB of float32
 
 _OPENERS: Mapping[str, str] = {
     MODEL_FORMAT: "sif.serve.model:_of_a_space",
@@ -62,6 +68,32 @@ class ServedModel:
             return None
         told = {"formula": self.formula, "additive": self.form.additive, "served": self.form.describe()}
         return dict(self.rival) | told
+
+    @torch.no_grad()
+    def ratings(self, users: Tensor | Asked, items: NDArray[Any]) -> NDArray[np.float32]:
+        """Return predicted ratings float32 `[users, n]`; nan where there is no item.
+
+        Args:
+            users: Their numbers int64 `[users]`, or what `form.new_users` returned.
+            items: Numbers of items, int `[users, n]`, each user's own; -1 where there is none.
+
+        Raises:
+            RunError: The model predicts no ratings.
+        """
+        units = self.objective.units
+        if units is None:
+            raise RunError(f"{self.formula} orders items, and predicts no ratings")
+        asked: Asked = self.form.users(users) if isinstance(users, Tensor) else users
+        wanted = torch.from_numpy(np.maximum(items, 0).astype(np.int64))
+        if len(asked) == 1:
+            scores = self.form.scorer(wanted[0])(asked)
+        else:
+            score, step = self.form.scorer(), max(1, _SCORES // self.form.n_items)
+            blocks = [slice(start, start + step) for start in range(0, len(asked), step)]
+            parts = [score(asked.rows(block)).gather(1, wanted[block]) for block in blocks]
+            scores = torch.cat(parts) if parts else torch.empty(items.shape)
+        made: NDArray[np.float32] = scores.float().numpy() * np.float32(units.std) + np.float32(units.mean)
+        return np.where(items < 0, np.float32(np.nan), made)
 
 
 def opened_model(tree: State) -> ServedModel:

@@ -54,7 +54,7 @@ class Classics:
             seed: Of all trainings.
         """
         self._task, self._stages, self._seed = task, stages, seed
-        self.table = PairTable.of(task).without_test()
+        self.table = PairTable.of(task, needs=("train", "valid")).without_test()
         usable = [name for name in CLASSICS if _usable(name, self.table)]
         self._left = {name: list(METHODS[name].grid) for name in usable}
         self._longest = dict.fromkeys(usable, 0.0)

@@ -1,13 +1,18 @@
-"""A search of a table by a study: the budget spent, the best trained model saved, the test part read once for each."""
+"""A search of a table by a study: the budget spent, the best trained model saved, the test part read once for each.
+
+A table of ratings has two goals: what predicts them, and what orders lists, whose run lies inside the first.
+"""
 
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from nasp_core.loop import Observer
 from sif.host import shielded
 from sif.problems.base import ComparedModel, Instance
+from sif.problems.goals import asks_both, ranking_of
 from sif.problems.handing import BLEND, fitted_tree, rival_on
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import NONE, Limit
@@ -19,6 +24,7 @@ from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
 from sif.spaces.wide_points import NAMED
 from sif.studies.bought import beforehand
+from sif.studies.lists import ForLists, NoModelYet, add_lists, share_of
 from sif.studies.steps import refuse_spent
 from sif.studies.study import Study
 
@@ -33,6 +39,7 @@ def conduct(
     progress: Observer | None = None,
     checkpoint_seconds: float | None = None,
     schedule: Sequence[Mapping[str, Any]] = (),
+    ranked: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Run an opened recipe to the end: by a study where its recipe has a budget for one, else by its strategy.
 
@@ -44,6 +51,7 @@ def conduct(
         progress: Shows stages, steps and lines of the trace.
         checkpoint_seconds: How much work a kill may cost; by default the problem's own.
         schedule: What a run of the same recipe and data trained (`schedule_of`), to be repeated instead of a search.
+        ranked: The same of the run inside it that orders lists.
 
     Raises:
         KeyboardInterrupt: Nothing was trained yet, or it is the second one; what is done stays for `--resume`.
@@ -54,22 +62,35 @@ def conduct(
         engines.execute(instance, directory, progress=progress, checkpoint_seconds=checkpoint_seconds)
         return
     limit = Limit.parse(instance.recipe.study.budget, len(instance.data.interactions))
-    refuse_spent(directory, limit)
+    lists, share = None, limit
+    if asks_both(instance.recipe):
+        lists, share = ranking_of(instance), share_of(limit)
+    refuse_spent(directory, share, limit)
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
         began = time.perf_counter()
-        study = Study(instance, engine.stages, limit, schedule)
-        interrupted = False
+        study = Study(instance, engine.stages, share, schedule)
         engine.stages.note(beforehand(study))
-        try:
-            study.run()
-        except KeyboardInterrupt:
-            if not study.trials.has_model:
-                engine.stages.note("stopped before any training came to its end: there is no model yet")
-                raise
-            interrupted = True
-            engine.stages.note("stopping: the best so far is handed over; Ctrl-C again ends at once")
+        told: dict[str, Any] = {"interrupted": _stopped(study), "seconds": study.elapsed(), "repeats": study.repeated()}
+        more = {}
+        if lists is not None:
+            seconds, passing = checkpoint_seconds, ForLists(progress)
+            search = partial(conduct, progress=passing, checkpoint_seconds=seconds, schedule=ranked)
+            more = add_lists(lists, directory, study, limit, told, search)
         _begin_anew(directory, study)
-        _handed_over(engine, directory, study, began, interrupted)
+        _handed_over(engine, directory, study, began, told, more)
+
+
+def _stopped(study: Study) -> bool:
+    """Spend the budget; return whether an interrupt ended that."""
+    try:
+        study.run()
+    except KeyboardInterrupt:
+        if not study.trials.has_model:
+            study.stages.note("stopped before any training came to its end: there is no model yet")
+            raise NoModelYet from None
+        study.stages.note("stopping: the best so far is handed over; Ctrl-C again ends at once")
+        return True
+    return False
 
 
 def _begin_anew(directory: RunDirectory, study: Study) -> None:
@@ -82,7 +103,12 @@ def _begin_anew(directory: RunDirectory, study: Study) -> None:
 
 
 def _handed_over(
-    engine: engines.Engine, directory: RunDirectory, study: Study, began: float, interrupted: bool
+    engine: engines.Engine,
+    directory: RunDirectory,
+    study: Study,
+    began: float,
+    told: Mapping[str, Any],
+    more: Mapping[str, Any],
 ) -> None:
     best, genotype, trained = study.trials.model()
     handed = study.winner()
@@ -121,8 +147,8 @@ def _handed_over(
         others[name] = _compared(study, name)
     if study.blend.weights:
         mixture = opened_model(study.blend.tree())
-        network, told = rival_on(study.instance, mixture), dict(mixture.rival or {})["settings"]
-        others[BLEND] = ComparedModel(network, True, study.blend.valid, study.blend.seconds, settings=told)
+        network, settings = rival_on(study.instance, mixture), dict(mixture.rival or {})["settings"]
+        others[BLEND] = ComparedModel(network, True, study.blend.valid, study.blend.seconds, settings=settings)
 
     def rows() -> dict[str, Row]:
         classics = study.classics
@@ -131,7 +157,7 @@ def _handed_over(
         return {
             name: Row(
                 valid=tuned.valid,
-                test=classics.tested(name),
+                test=classics.tested(name) if study.instance.has("test") else None,
                 seconds=tuned.seconds,
                 parameters=classics.model(name).parameters or 0,
                 settings=dict(tuned.settings),
@@ -140,17 +166,15 @@ def _handed_over(
             for name, tuned in classics.best.items()
         }
 
-    told = {
+    spent = {
         "budget": str(study.limit),
         "asked": study.instance.recipe.study.budget,
-        "seconds": study.elapsed(),
         "trials": len(done),
         "rival_trials": sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0,
         "best": chosen.plain(),
-        "interrupted": interrupted,
-        "repeats": study.repeated(),
+        **told,
     }
-    facts: dict[str, Any] = {"study": told, "tuned": dict(chosen.configuration.settings)}
+    facts: dict[str, Any] = {"study": spent, "tuned": dict(chosen.configuration.settings)} | dict(more)
     if model is not None:
         facts |= {"handed": model.handed(), "formula": model.formula}
     conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts, handed), began)

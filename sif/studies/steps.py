@@ -1,6 +1,7 @@
 """The steps of a study in order, each written down before it is taken: what goes on, and what is repeated."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,24 +146,33 @@ def goes_on(directory: RunDirectory, recipe: Any) -> bool:
     return bool(told) and (bool(told.get("interrupted")) or told["asked"] != recipe.study.budget)
 
 
-def refuse_spent(directory: RunDirectory, limit: Limit) -> None:
-    """Raise `RunError` where a study cannot go on with another budget."""
-    lines = _read(directory.path / "checkpoint" / STEPS)
+def refuse_spent(directory: RunDirectory, limit: Limit, whole: Limit | None = None) -> None:
+    """Raise `RunError` where a study cannot go on with another budget.
+
+    Args:
+        directory: Of its run.
+        limit: Its budget.
+        whole: That of two goals, of which the study has a share; messages are of that.
+    """
+    lines, whole = _read(directory.path / "checkpoint" / STEPS), whole or limit
     steps = [line for line in lines if "budget" not in line]
     told = (directory.result().get("study") or {}) if directory.finished else {}
     if told and not lines:
-        again = f"sif search --recipe {directory.path}/recipe.toml --budget {limit}"
+        again = f"sif search --recipe {directory.path}/recipe.toml --budget {whole}"
         raise RunError(
             f"run {directory.path} keeps no checkpoint/{STEPS} to go on from; search again, with another --out: {again}"
         )
     seconds = max([told.get("seconds", 0.0), *(line.get("at", 0.0) for line in steps)])
     if limit.trials is None:
-        left, spent = (limit.seconds or 0.0) - seconds, Limit(seconds=max(1.0, float(round(seconds))))
+        left, parts = (limit.seconds or 0.0) - seconds, (whole.seconds or 0.0) / (limit.seconds or 1.0)
+        spent = Limit(seconds=max(1.0, float(round(parts * seconds))))
         more = Limit(seconds=2.0 * (spent.seconds or 1.0))
     else:
-        left, spent, more = limit.trials - len(steps), Limit(trials=len(steps)), Limit(trials=2 * len(steps))
+        left, parts = limit.trials - len(steps), (whole.trials or 0) / limit.trials
+        spent = Limit(trials=math.ceil(parts * len(steps)))
+        more = Limit(trials=2 * (spent.trials or 1))
     if steps and left <= 0 and str(limit) not in [line["budget"] for line in lines if "budget" in line][-1:]:
         raise RunError(
-            f"--budget {limit} is no more than run {directory.path} has spent already ({spent}); give more: "
+            f"--budget {whole} is no more than run {directory.path} has spent already ({spent}); give more: "
             f"sif search --resume {directory.path} --budget {more}"
         )

@@ -38,7 +38,7 @@ from sif.datasets import read
 from sif.lock import LOCK
 from sif.problems import open_recipe
 from sif.recipes import load_recipe
-from sif.run_directory import RunDirectory
+from sif.run_directory import RANKING_FOLDER, RunDirectory
 from sif.runs.after import retrain
 from sif.runs.stages import _Checkpointer
 from sif.studies import conduct
@@ -115,6 +115,8 @@ def left(folder: Path) -> dict[str, Any]:
         results["trials.jsonl"] = _timeless([json.loads(line) for line in lines])
     if (folder / "t.parquet").is_file():
         results["t.parquet"] = pl.read_parquet(folder / "t.parquet").drop("seconds").to_dicts()
+    if (folder / RANKING_FOLDER).is_dir():
+        results["ranking"] = left(folder / RANKING_FOLDER)
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != LOCK)
     return {"results": results, "files": files, "names": names}
 

@@ -90,6 +90,7 @@ FIELDS: dict[str, tuple[dict[str, Any], Any]] = {
 }
 ELSEWHERE = {
     "study.budget": "spends another amount: test_sif_studies",
+    "study.goal": "searches another question: test_sif_goals",
     "task": "has one value",
     "dataset": "names the data: test_sif_cli",
     "valid": "parts as files: test_sif_cli",

@@ -37,6 +37,7 @@ DATA: dict[str, Callable[[Path], Path]] = {
     "ptb": lambda folder: write_text(folder / "mine"),
     "clicks": lambda folder: clicks(folder / "mine.csv"),
     "ratings": lambda folder: write_ratings(folder / "mine.csv"),
+    "movielens-wide": lambda folder: write_ratings(folder / "mine.csv"),
 }
 SEARCHES = {
     "nasp-ranked": ("ratings", SEARCH | BESIDE),
@@ -50,6 +51,7 @@ SEARCHES = {
         SMALL
         | {"train.batch_size": 32, "train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "14trials"},
     ),
+    "both goals": ("movielens-wide", TINY | {"study.budget": "8trials"}),
     "cifar10": ("cifar10", CONV | CELLS),
     "ptb": ("ptb", RECURRENT | CELLS | {"text.window": 18}),
 }
@@ -95,7 +97,10 @@ def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Ca
     files = {"recipe.toml", "terms.json", "genotype.json", "model.safetensors", "trace.jsonl", "report.html"}
     assert {*files, "result.json"} <= set(at)
     stages = {name.rpartition("-")[0] for name in at if name.endswith(".safetensors")} - {""}
-    if "study.budget" in SEARCHES[name][1]:
+    if name == "both goals":
+        assert at.count("recipe.toml") == 2
+        assert {"trial-0", "trial-1", "lists"} <= stages
+    elif "study.budget" in SEARCHES[name][1]:
         assert {"supernet", "trial-0", "trial-1", "popularity"} <= stages
         assert any(stage.startswith("ease-penalty") for stage in stages)
         assert {"trials.jsonl", "steps.jsonl", "incumbent-0.safetensors"} <= set(at)

@@ -34,9 +34,10 @@ import optuna
 import torch
 
 from common import Timed, arguments, finish
+from sif.ranges import AnyOf, Int
+from sif.studies.configuration_space import ConfigurationSpace, PlainConfiguration
 from sif.studies.optuna_trials import configuration_of, distributions_of
 from sif.studies.sampler import ConfigurationSampler
-from sif.studies.settings import AnyOf, ConfigurationSpace, Int, PlainConfiguration
 
 AT = (20, 50, 100)
 DEFAULT = "random,tpe,tpe-multivariate,study,study-portfolio"
@@ -144,6 +145,7 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path, help="AutoCF's tables, .json or .json.xz")
     parser.add_argument("--settings", choices=("names", "grid"), default="names")
     parser.add_argument("--samplers", default=DEFAULT, help=f"names with commas between (default {DEFAULT})")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--entries", type=int, default=8, help="of the portfolio (default 8)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -155,7 +157,7 @@ def main() -> None:
     for table in tables:
         for name in [each for each in options.samplers.split(",") if each != "study-portfolio" or each in known]:
             with Timed() as timed:
-                runs = [known[name](table, seed) for seed in range(options.seeds)]
+                runs = [known[name](table, seed) for seed in range(options.first, options.first + options.seeds)]
             bests = [list(accumulate(run, max)) for run in runs]
             regrets = {count: [table.best - best[count - 1] for best in bests] for count in AT}
             means = [statistics.mean(regrets[count]) for count in AT]
@@ -166,7 +168,12 @@ def main() -> None:
             figures.append({"table": table.name, "sampler": name, "regrets": regrets, "ms": milliseconds})
             print(*rows[-1], file=sys.stderr, flush=True)  # the whole takes minutes
     columns = ("table", "sampler", *(f"regret at {count}" for count in AT), "ms a proposal")
-    finish(f"autocf settings={options.settings} seeds={options.seeds}", columns, rows, {"results": figures})
+    finish(
+        f"autocf settings={options.settings} seeds={options.seeds} from {options.first}",
+        columns,
+        rows,
+        {"results": figures},
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ class Surrogate:
         """Return the expected improvement on the best target at new places `[m, dimensions]`: float64 `[m]`."""
         known, new = torch.from_numpy(self.places), torch.from_numpy(places)
         amplitude, noise = self.scales[-2].exp(), float(self.scales[-1].exp()) + _JITTER
-        gram, cross = (amplitude * _kernel(self.named, self.scales, known, other) for other in (known, new))
+        gram, cross = (
+            amplitude * _kernel(self.named, self.scales, _apart(self.named, known, other)) for other in (known, new)
+        )
         mean, variance = posterior(gram, cross, amplitude.expand(len(new)), self.targets, noise)
         return expected_improvement(mean, variance.clamp_min(1e-10), float(self.targets.max()))
 
@@ -53,12 +55,13 @@ def likeliest_scales(named: NDArray[np.bool_], places: NDArray[np.float64], targ
     """
     means = [*(_NAMED if each else _NUMBER for each in named), _AMPLITUDE, _NOISE]
     prior, known = torch.tensor(means, dtype=torch.float64), torch.from_numpy(places)
+    apart = _apart(named, known, known)
     identity = torch.eye(len(places), dtype=torch.float64)
 
     def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         scales = torch.tensor(values, requires_grad=True)
         with torch.enable_grad():
-            gram = scales[-2].exp() * _kernel(named, scales, known, known)
+            gram = scales[-2].exp() * _kernel(named, scales, apart)
             factor = torch.linalg.cholesky(gram + (scales[-1].exp() + _JITTER) * identity)
             half = torch.linalg.solve_triangular(factor, targets[:, None], upper=False)
             fit = 0.5 * half.square().sum() + factor.diagonal().log().sum()
@@ -71,16 +74,17 @@ def likeliest_scales(named: NDArray[np.bool_], places: NDArray[np.float64], targ
     return torch.from_numpy(found.x)
 
 
-def _kernel(named: NDArray[np.bool_], scales: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def _apart(named: NDArray[np.bool_], left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where names differ and how far numbers are apart: float64 `[columns, left, right]`, each its own."""
+    apart = left.T[:, :, None] - right.T[:, None, :]
+    names = torch.from_numpy(named)
+    return (apart[names] != 0).double(), apart[~names].abs()
+
+
+def _kernel(named: NDArray[np.bool_], scales: Tensor, apart: tuple[Tensor, Tensor]) -> Tensor:
     """Return the kernel between places, without the amplitude: `[left, right]`."""
-    width = scales[:-2].exp()
-    exponent = torch.zeros(len(left), len(right), dtype=torch.float64)
-    factor = torch.ones_like(exponent)
-    for column, is_name in enumerate(named.tolist()):
-        if is_name:
-            exponent = exponent - width[column] * (left[:, column, None] != right[None, :, column])
-        else:
-            reach = 5**0.5 * width[column] * (left[:, column, None] - right[None, :, column]).abs()
-            exponent = exponent - reach
-            factor = factor * (1 + reach + reach.square() / 3)
-    return factor * exponent.exp()
+    width, names = scales[:-2].exp(), torch.from_numpy(named)
+    reach = 5**0.5 * width[~names, None, None] * apart[1]
+    exponent = torch.tensordot(width[names], apart[0], 1) + reach.sum(0)
+    kernel: Tensor = (1 + reach + reach.square() / 3).prod(0) * (-exponent).exp()
+    return kernel

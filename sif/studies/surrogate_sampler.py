@@ -23,7 +23,6 @@ __all__ = ["SurrogateSampler"]
 Best: TypeAlias = Callable[[NDArray[np.float64], int], NDArray[np.float64]]  # so many of the most promising
 
 _EVERY = 5  # results between two fits of the scales
-_DRAWN, _DRAWS = 5, 5  # one in so many is drawn at random, of so many the first that was not tried
 _POOL = 300  # random places, where a space is too large to be listed
 _ROUNDS, _BEST, _NEAR = 3, 10, 20  # then so often, around so many of the best, so many near ones each
 _SPREAD = 64  # random places, of which the farthest from what is known is a first trial
@@ -49,7 +48,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
 
     def __init__(self, space: ConfigurationSpace, seed: int = 0, startup: int = 10) -> None:
         self.space, self.seed, self.startup = space, seed, max(2, startup)
-        self._kept: tuple[Any, torch.Tensor] | None = None  # of the last fit; it spares time and decides nothing
+        self._kept: tuple[Any, NDArray[np.float64]] | None = None  # of the last fit; it spares time and decides nothing
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the parameters: all of them are drawn together."""
@@ -68,9 +67,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
         sign = -1.0 if study.direction == optuna.study.StudyDirection.MINIMIZE else 1.0
         known = self._places([*done, *waiting])
         tried = {each.tobytes() for each in known}
-        if len(done) >= self.startup and (len(done) + len(waiting)) % _DRAWN == 0:
-            place = next(iter(_fresh(self._random(rng, _DRAWS), tried)), None)
-        elif len(done) < self.startup:
+        if len(done) < self.startup:
             place = _farthest(_fresh(self._random(rng, _SPREAD), tried), known)
         else:
             place = self._most_promising(*_merged(done, sign), waiting, rng)
@@ -114,7 +111,9 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
         """Return what is modelled: ranks in a space that can be listed, distances in a smooth one."""
         return _soft_scores(values) if self.space.grid is None else normal_scores(values)
 
-    def _scales(self, named: NDArray[np.bool_], places: NDArray[np.float64], values: list[float]) -> torch.Tensor:
+    def _scales(
+        self, named: NDArray[np.bool_], places: NDArray[np.float64], values: list[float]
+    ) -> NDArray[np.float64]:
         """Return the scales after the first results, in steps of `_EVERY`; the last ones are kept."""
         count = len(values) - len(values) % _EVERY or len(values)
         key = (places[:count].tobytes(), tuple(values[:count]))

@@ -22,7 +22,6 @@ from sif.run_directory import RunDirectory
 from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
-from sif.spaces.wide_points import NAMED
 from sif.studies.bought import beforehand
 from sif.studies.lists import ForLists, NoModelYet, add_lists, share_of
 from sif.studies.steps import refuse_spent
@@ -118,12 +117,17 @@ def _handed_over(
         study.instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())
         model = opened_model(tree)
-    elif handed and study.classics is not None:
+    elif study.classics is not None and handed in study.classics.best:
         instance, tuned = study.instance, study.classics.best[handed]
         learnt = LearntRival(handed, dict(tuned.settings), instance.recipe.seed)
         tree = fitted_tree(instance, learnt, study.classics.model(handed))
         instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())  # what was found stands beside what is handed over
+        model = opened_model(tree)
+    elif handed and study.baselines is not None:
+        tree = study.baselines.tree(handed, study.baselines.network(handed), study.instance)
+        study.instance.hand_over(directory, tree)
+        directory.write("genotype.json", genotype.to_json())
         model = opened_model(tree)
     else:
         best.save_model(directory, genotype, trained)
@@ -139,10 +143,10 @@ def _handed_over(
         "seconds": max(0.0, sum(trial.seconds for trial in done) - trained["seconds"]),
     }
     trained = trained | {"tuned": dict(chosen.configuration.settings)}
-    points = set(NAMED)
-    fixed = {name: rival for name, rival in study.instance.rivals().items() if name not in points}
-    others = {name: engine.rival(name, rival) for name, rival in fixed.items() if not rival.trained}
-
+    others: dict[str, ComparedModel] = {}
+    for name in study.baselines.values if study.baselines is not None else ():
+        assert study.baselines is not None
+        others[name] = study.baselines.compared(name, study.baselines.network(name))
     for name in study.trials.rivals:
         others[name] = _compared(study, name)
     if study.blend.weights:
@@ -170,7 +174,7 @@ def _handed_over(
         "budget": str(study.limit),
         "asked": study.instance.recipe.study.budget,
         "trials": len(done),
-        "rival_trials": sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0,
+        "rival_trials": study.rival_trials,
         "best": chosen.plain(),
         **told,
     }

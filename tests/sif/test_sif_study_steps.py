@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,17 @@ def test_a_budget_that_is_spent_is_refused_and_nothing_is_written(whole: Path):
     shown = command("--resume", whole, "--budget", "12trials")
     assert shown.exit_code == 0, "the same budget: there is nothing to do"
     assert {path: path.read_bytes() for path in whole.iterdir() if path.is_file()} == before
+
+
+def test_a_study_without_its_journal_is_served_and_cannot_go_on(tmp_path: Path, whole: Path):
+    one = sif.load(whole).save(tmp_path / "one")
+    shutil.rmtree(one / "checkpoint")
+    assert command("--resume", one).exit_code == 0
+    refused = command("--resume", one, "--budget", "24trials")
+    assert refused.exit_code == 2
+    again = refused.stderr.split("search again with: sif search ")[1].split()
+    assert again == ["--recipe", f"{one}/recipe.toml", "--budget", "24trials"]
+    assert load_recipe(again[1], budget=again[3]).study.budget == "24trials"
 
 
 def test_what_has_no_study_has_no_budget_to_raise(tmp_path: Path):

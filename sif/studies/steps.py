@@ -147,8 +147,8 @@ def goes_on(directory: RunDirectory, recipe: Any) -> bool:
     """Return whether there is something left to do: no result, that of a study that was stopped, or another budget."""
     if not directory.finished:
         return True
-    told = directory.result().get("study")
-    return bool(told) and (interrupted(directory) or told["asked"] != recipe.study.budget)
+    told = directory.result().get("study") or {}
+    return interrupted(directory) or bool(told and told["asked"] != recipe.study.budget)
 
 
 def interrupted(directory: RunDirectory) -> bool:

@@ -24,8 +24,9 @@ from sif.recipes.limit import Limit
 from sif.run_directory import RunDirectory
 from sif.studies import conduct
 from sif.studies.bought import priced
+from sif.studies.classics import CLASSICS
 from sif.studies.steps import Steps, differing
-from sif.studies.trials import _Until
+from sif.studies.trials import Until
 
 STUDY: dict[str, Any] = SMALL | {"train.epochs": 9, "baselines.names": ["popularity"], "train.batch_size": 64}
 CLOCK = {"seconds", "at"}
@@ -61,14 +62,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def interrupted_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = iter(range(1, 10**6))
-    plainly = _Until.stepped
+    plainly = Until.stepped
 
-    def stepped(self: _Until) -> None:
+    def stepped(self: Until) -> None:
         if next(steps) == step:
             raise KeyboardInterrupt
         plainly(self)
 
-    monkeypatch.setattr(_Until, "stepped", stepped)
+    monkeypatch.setattr(Until, "stepped", stepped)
 
 
 def test_an_interrupt_ends_with_the_best_so_far_and_the_run_goes_on(
@@ -277,7 +278,7 @@ def test_a_budget_says_beforehand_what_it_buys(tmp_path: Path):
     assert said.exit_code == 0, said.output
     first = next(line for line in said.stderr.splitlines() if line.startswith("budget"))
     assert first.startswith("budget 2s: about ")
-    assert first.endswith("trainings, rivals popularity, ease, als, itemknn, slim")
+    assert f"trainings, rivals {', '.join(CLASSICS)[:20]}" in first
     assert "a full training takes " in said.stderr
     assert priced(3.0, 30.0) == "a full training takes 3 s: about 24 trainings more"
 

@@ -194,7 +194,7 @@ def test_what_has_no_study_has_no_budget_to_raise(tmp_path: Path):
     assert "is no study, and has no budget to raise" in refused.stderr
 
 
-def test_a_study_in_seconds_is_repeated_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_study_in_seconds_is_repeated_to_the_bit(tmp_path: Path):
     one = search(tmp_path, "one", "2s").path
     assert command("--repeat", one, "--out", tmp_path / "two", "--json").exit_code == 0
     assert told(tmp_path / "two") == told(one)
@@ -204,14 +204,18 @@ def test_a_study_in_seconds_is_repeated_to_the_bit(tmp_path: Path, monkeypatch: 
         "equal": True,
         "differs": None,
     }
+
+
+def test_a_repetition_that_is_stopped_goes_on_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path):
     with monkeypatch.context() as patched:
         interrupted_at(20, patched)
-        stopped = command("--repeat", one, "--out", tmp_path / "three")
+        stopped = command("--repeat", whole, "--out", tmp_path / "run")
+    assert stopped.exit_code == 1
     assert "trainings are repeated so far" in stopped.stdout
-    gone_on = command("--resume", tmp_path / "three")
+    gone_on = command("--resume", tmp_path / "run")
     assert gone_on.exit_code == 0, gone_on.output
-    assert f"equal: all {len(told(one))} trainings" in gone_on.stdout
-    assert bits(tmp_path / "three") == bits(one)
+    assert f"equal: all {len(told(whole))} trainings" in gone_on.stdout
+    assert bits(tmp_path / "run") == bits(whole)
 
 
 def test_a_repetition_names_the_first_training_that_differs(tmp_path: Path, whole: Path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sif_samples import lines_of, sets
+from sif_samples import TINY, lines_of, sets, write_ratings
 from test_sif_ranking_run import SMALL, clicks
 from typer.testing import CliRunner, Result
 
@@ -228,6 +228,28 @@ def test_a_repetition_names_the_first_training_that_differs(tmp_path: Path, whol
     assert differs.exit_code == 1
     assert f"training {at + 1} (trial 1) has the value" in differs.stdout
     assert "and had 0.25" in differs.stdout
+
+
+def test_both_goals_are_raised_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = {**TINY, "dataset": str(write_ratings(tmp_path / "m.csv"))}
+    whole = tmp_path / "whole"
+    sif.search(recipe="movielens-wide", settings=settings, budget="6trials", out=whole, device="cpu")
+    before = {path: told(path) for path in (whole, whole / "ranking")}
+    refused = command("--resume", whole, "--budget", "5trials")
+    assert "has spent already (6trials)" in refused.stderr
+    raised = command("--resume", whole, "--budget", "10trials")
+    assert raised.exit_code == 0, raised.output
+    for path, lines in before.items():
+        assert told(path)[: len(lines)] == lines
+        assert len(told(path)) > len(lines)
+    with monkeypatch.context() as patched:
+        interrupted_at(2, patched)
+        assert command("--repeat", whole, "--out", tmp_path / "two").exit_code == 130, "before it came to the lists"
+    again = command("--resume", tmp_path / "two")
+    assert again.exit_code == 0, again.output
+    for name in ("", "ranking"):
+        assert told(tmp_path / "two" / name) == told(whole / name)
+        assert bits(tmp_path / "two" / name) == bits(whole / name)
 
 
 def test_what_cannot_be_repeated_is_refused(tmp_path: Path, whole: Path):

@@ -96,7 +96,9 @@ class Study:
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
             full = _Job(held[0], len(self._rungs) - 1)
             if self._fits(full):
-                self.stages.note(priced(self._train(full).seconds, self._remaining()))
+                seconds = self._train(full).seconds
+                if not self.steps.known:  # an earlier process has said it
+                    self.stages.note(priced(seconds, self._remaining()))
         while self.classics is not None and self._classics_due() and self._classic():
             pass
         asked = ranked is not None

@@ -188,7 +188,9 @@ def test_a_study_without_its_journal_is_served_and_cannot_go_on(tmp_path: Path, 
 
 def test_what_has_no_study_has_no_budget_to_raise(tmp_path: Path):
     path = tmp_path / "run"
-    RunDirectory.create(path, "x").write_recipe(load_recipe("clicks", ['dataset="x.csv"']).model_dump())
+    RunDirectory.create(path, "x").write_recipe(
+        load_recipe("clicks", ['dataset="x.csv"', 'study.budget="none"']).model_dump()
+    )
     refused = command("--resume", path, "--budget", "2m")
     assert refused.exit_code == 2
     assert "is no study, and has no budget to raise" in refused.stderr

@@ -10,6 +10,7 @@ from nasp_core.evaluation import better
 from sif.problems.handing import BLEND
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
+from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages
 from sif.spaces.wide_points import NAMED
 from sif.studies.baselines import Baselines
@@ -50,7 +51,7 @@ class Study:
     """
 
     def __init__(
-        self, instance: TableInstance, stages: Stages, limit: Limit, schedule: Sequence[Mapping[str, Any]] = ()
+        self, instance: TableInstance, stages: Stages, limit: Limit, repeats: RunDirectory | None = None
     ) -> None:
         """Prepare; nothing is trained yet.
 
@@ -58,7 +59,7 @@ class Study:
             instance: The table, with the recipe whose values configurations change.
             stages: Of the run: what is done is read back.
             limit: The budget.
-            schedule: What another run trained, to be repeated (`schedule_of`).
+            repeats: A finished study whose trainings are done again instead.
         """
         self.instance, self.stages, self.limit = instance, stages, limit
         self.trials = Trials(instance, stages)
@@ -76,7 +77,7 @@ class Study:
         self.blend = Blending(instance, stages, self.trials, self.classics)
         self._proposer = Proposer(instance, {} if "settings" in self._without else instance.problem.settings_space)
         self._used = 0
-        self.steps = Steps(stages.journal.folder, limit, schedule)
+        self.steps = Steps(stages.journal.folder, limit, repeats)
         self._reserve = 0.0 if limit.seconds is None else _LAST * limit.seconds
 
     def run(self) -> None:
@@ -85,7 +86,7 @@ class Study:
         ranked = self._followed()
         if not self.steps.closed:
             self._spend(points, ranked)
-        if "blend" not in self._without:
+        if "blend" not in self._without and not self.steps.stopped:
             before = time.monotonic()
             self._spent(before, self.blend.run())
 
@@ -100,7 +101,9 @@ class Study:
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
             full = _Job(held[0], len(self._rungs) - 1)
             if self._fits(full):
-                self.stages.note(priced(self._train(full).seconds, self._remaining()))
+                seconds = self._train(full).seconds
+                if not self.steps.known:  # an earlier process has said it
+                    self.stages.note(priced(seconds, self._remaining()))
         while self._rival():
             pass
         asked = ranked is not None
@@ -271,7 +274,8 @@ class Study:
         return True
 
     def _baselines_due(self) -> bool:
-        spent = [line["seconds"] for line in self._told if self.baselines and line["rival"] in self.baselines.names]
+        names = self.baselines.names if self.baselines is not None else ()
+        spent = [float(line["seconds"]) for line in self._told if line["rival"] in names]
         if self.limit.seconds is not None:
             return sum(spent) < _BASELINES * self.limit.seconds
         return len(spent) <= _BASELINES * self._used

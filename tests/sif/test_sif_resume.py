@@ -49,7 +49,8 @@ SEARCHES = {
     "study": (
         "clicks",
         SMALL
-        | {"train.batch_size": 32, "train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "14trials"},
+        | {"train.batch_size": 32, "train.epochs": 9, "baselines.names": ["popularity"]}
+        | {"study.budget": "14trials", "study.refit": True},
     ),
     "both goals": ("movielens-wide", TINY | {"study.budget": "8trials"}),
     "cifar10": ("cifar10", CONV | CELLS),
@@ -107,6 +108,7 @@ def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Ca
     elif "study.budget" in SEARCHES[name][1]:
         assert {"supernet", "trial-0", "trial-1", "popularity"} <= stages
         assert any(stage.startswith("ease-penalty") for stage in stages)
+        assert any(stage.startswith("refit-trial-") for stage in stages)
         assert {"trials.jsonl", "steps.jsonl", "incumbent-0.safetensors"} <= set(at)
     else:
         assert "search" in stages

@@ -1,0 +1,246 @@
+"""A suite: tables named in a TOML file, each with its split, its tasks and the cut of it that is tried on."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from sif.datasets.columns import SaidFeedback
+from sif.errors import DataError
+from sif.recipes.closed import Count, StrictTable
+from sif.resources import resource_dir
+
+__all__ = ["FILE", "Cut", "Suite", "SuiteTable", "read_suite"]
+
+FILE = "suite.toml"
+"""The name of a suite's file in a folder of its tables."""
+_PARTS = ("train", "valid", "test")
+_KEPT = 3  # rows of a user at least, so that each part may have one
+
+
+class Cut(StrictTable):
+    """How much of a table is tried on: none of the keys, all of it.
+
+    Items are drawn by how often they were met, then whole users at random, until there are so many users or rows.
+
+    Attributes:
+        users: At most.
+        items: At most.
+        rows: At most.
+        per_user: Rows of a user at most, drawn at random.
+        seed: Of the draws.
+    """
+
+    users: Count | None = None
+    items: Count | None = None
+    rows: Count | None = None
+    per_user: Count | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class SuiteTable(StrictTable):
+    """A table of a suite. Files are relative to the folder of the tables.
+
+    Attributes:
+        name: Of the table in the suite.
+        task: What it is searched for.
+        file: The whole table; `train`, `valid` and `test` instead where the parts are files.
+        part: The column of a whole table that says which part a row is in, where there is one; `valid` and `test` are
+            then its values, and all other rows are the training part.
+        split: How a table without parts is cut.
+        fractions: Of train, validation and test.
+        columns: Role (user, item, rating, timestamp, weight) -> name, where the names do not say it; "" for not used.
+        feedback: What the values are, where they do not say it.
+        settings: Dotted keys of the recipe, such as `ranking.k`.
+        cut: How much of it is tried on.
+    """
+
+    name: str
+    task: Literal["rating", "ranking", "both"]
+    file: str = ""
+    train: str = ""
+    valid: str | int = ""
+    test: str | int = ""
+    part: str = ""
+    split: Literal["random", "user", "leave-last-out", "temporal"] = "random"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    columns: dict[str, str] = Field(default_factory=dict)
+    feedback: SaidFeedback = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    cut: Cut = Cut()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it is searched for."""
+        return ("rating", "ranking") if self.task == "both" else (self.task,)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Its files by part; one that is whole by `whole`."""
+        if not self.train:
+            return {"whole": self.file}
+        return {part: str(name) for part in _PARTS if (name := getattr(self, part))}
+
+    def problems(self) -> list[str]:
+        """Return what does not go together."""
+        found = []
+        if bool(self.file) == bool(self.train):
+            found.append("give file, or train with valid or test")
+        if self.train and not (self.valid or self.test):
+            found.append("train stands alone; give valid, test or both, or name it file")
+        if self.part and not self.file:
+            found.append("part is a column of a whole table; give file")
+        if self.file and not self.part and (self.valid != "" or self.test != ""):
+            found.append("valid and test of a whole table are values of a column; give part")
+        if self.part and self.valid == "" and self.test == "":
+            found.append(f"which values of {self.part} are valid or test?")
+        return [f"{self.name}: {each}" for each in found]
+
+    def lay(self, folder: Path, out: Path, whole: bool = False) -> dict[str, Any]:
+        """Write the parts that are tried on, and return what a recipe is to be changed by to read them.
+
+        Args:
+            folder: Where the suite's files are.
+            out: The folder to write to; it is made if need be. What needs no cut stays where it is.
+            whole: Whether the cut is left out.
+
+        Returns:
+            Values by dotted key, `dataset`, `valid` and `test` among them.
+
+        Raises:
+            DataError: A file is missing or unreadable, or lacks a column.
+        """
+        files = {part: folder / name for part, name in self.files.items()}
+        cut = Cut() if whole else self.cut
+        if self.part or any((cut.users, cut.items, cut.rows, cut.per_user)):
+            frames = self._labelled({part: self._read(path) for part, path in files.items()})
+            out.mkdir(parents=True, exist_ok=True)
+            files = {part: _written(frame, out / f"{part}.parquet") for part, frame in self._cut(frames, cut).items()}
+        said: dict[str, Any] = {"dataset": str(files.get("train", files.get("whole", "")))}
+        said |= {part: str(files[part]) for part in ("valid", "test") if part in files}
+        if "whole" in files:
+            said |= {"split.kind": self.split}
+            said |= {"split.fractions": list(self.fractions)} if self.split != "leave-last-out" else {}
+        said |= {f"columns.{role}": name for role, name in self.columns.items()}
+        return said | ({"feedback": self.feedback} if self.feedback else {}) | self.settings
+
+    def _read(self, path: Path) -> pl.DataFrame:
+        try:
+            frame = pl.read_parquet(path) if path.suffix in (".parquet", ".pq") else pl.read_csv(path)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"{path} of table {self.name} cannot be read: {error}\n  Give Parquet or CSV.") from None
+        wanted = [self._column("user"), self._column("item"), *([self.part] if self.part else [])]
+        if missing := [name for name in wanted if name not in frame.columns]:
+            raise DataError(
+                f"{path} of table {self.name} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}"
+                "\n  Name it under columns in the suite's file."
+            )
+        return frame
+
+    def _column(self, role: str) -> str:
+        return self.columns.get(role) or role
+
+    def _labelled(self, frames: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        """Return the rows by part, those of a whole table by its column of parts."""
+        if not self.part:
+            return dict(frames)
+        whole, values = frames["whole"], {"valid": self.valid, "test": self.test}
+        wanted = {part: pl.col(self.part) == value for part, value in values.items() if value != ""}
+        parts = {part: whole.filter(rule) for part, rule in wanted.items()}
+        return {"train": whole.filter(~pl.any_horizontal(*wanted.values())), **parts}
+
+    def _cut(self, frames: Mapping[str, pl.DataFrame], cut: Cut) -> dict[str, pl.DataFrame]:
+        """Return the drawn rows by part."""
+        user, item = self._column("user"), self._column("item")
+        labelled = [frame.with_columns(pl.lit(part).alias("__part")) for part, frame in frames.items()]
+        rows = pl.concat(labelled, how="diagonal")
+        if cut.items is not None:
+            held = rows[item].value_counts(sort=False).sort(item)
+            lucky = (
+                -np.log(1 - _draws(cut.seed, len(held))) / held["count"].to_numpy()
+            )  # by weight, without replacement
+            rows = rows.filter(pl.col(item).is_in(held[item].gather(np.argsort(lucky)[: cut.items]).to_list()))
+        if cut.per_user is not None:
+            rows = rows.sort(user, item).with_columns(pl.Series("__draw", _draws(cut.seed + 1, len(rows))))
+            rows = rows.filter(pl.col("__draw").rank("ordinal").over(user) <= cut.per_user).drop("__draw")
+        if cut.users is not None or cut.rows is not None:
+            met = rows[user].value_counts(sort=False).filter(pl.col("count") >= _KEPT).sort(user)
+            met = met[np.argsort(_draws(cut.seed + 2, len(met)))]
+            within = met["count"].cum_sum() <= (cut.rows or len(rows))
+            rows = rows.filter(pl.col(user).is_in(met.filter(within)[user][: cut.users].to_list()))
+        rows = rows.sort(user, item)
+        return {part: rows.filter(pl.col("__part") == part).drop("__part") for part in frames}
+
+
+class Suite(StrictTable):
+    """What a suite's file holds.
+
+    Attributes:
+        about: For people.
+        tables: In order.
+    """
+
+    about: str = ""
+    tables: tuple[SuiteTable, ...] = Field(min_length=1)
+
+    def held(self, folder: Path, names: Sequence[str] = ()) -> tuple[list[SuiteTable], list[str]]:
+        """Return the tables whose files a folder holds, and for each other one what is missing.
+
+        Args:
+            folder: Where the files are.
+            names: Of the tables to look for; none: all.
+
+        Raises:
+            DataError: A name is no table's.
+        """
+        known = {table.name: table for table in self.tables}
+        if unknown := [name for name in names if name not in known]:
+            raise DataError(f"the suite has no table {', '.join(unknown)}; there are {', '.join(known)}")
+        wanted = [known[name] for name in names] or list(self.tables)
+        lacking = {
+            each.name: [name for name in each.files.values() if not (folder / name).is_file()] for each in wanted
+        }
+        notes = [f"{name} is left out: {folder} has no {', '.join(files)}" for name, files in lacking.items() if files]
+        return [each for each in wanted if not lacking[each.name]], notes
+
+
+def read_suite(path: Path | None = None) -> Suite:
+    """Read the file of a suite; by default the development suite that ships.
+
+    Args:
+        path: A TOML file.
+
+    Raises:
+        DataError: It cannot be read, or has problems; all of them.
+    """
+    path = resource_dir("data") / "tables" / FILE if path is None else path
+    try:
+        made = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"cannot read the suite {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not TOML: {error}") from None
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors()]
+    else:
+        names = [table.name for table in made.tables]
+        found = [f"two tables are named {name}" for name in sorted({each for each in names if names.count(each) > 1})]
+        found += [problem for table in made.tables for problem in table.problems()]
+        if not found:
+            return made
+    raise DataError("\n  ".join([f"{path} has {len(found)} problem{'s' * (len(found) > 1)}", *found]))
+
+
+def _draws(seed: int, count: int) -> NDArray[np.float64]:
+    """Return numbers in [0, 1) from a stream that numpy fixes for good."""
+    return np.random.PCG64(seed).random_raw(count) / 2.0**64
+
+
+def _written(frame: pl.DataFrame, path: Path) -> Path:
+    frame.write_parquet(path)
+    return path

@@ -20,13 +20,14 @@ __all__ = ["FILE", "Cut", "Suite", "SuiteTable", "read_suite"]
 FILE = "suite.toml"
 """The name of a suite's file in a folder of its tables."""
 _PARTS = ("train", "valid", "test")
-_KEPT = 3  # rows of a user at least, so that each part may have one
+_KEPT = 5  # rows of a user at least
 
 
 class Cut(StrictTable):
     """How much of a table is tried on: none of the keys, all of it.
 
-    Items are drawn by how often they were met, then whole users at random, until there are so many users or rows.
+    Items are drawn by how often they were met, then whole users at random among those who have five rows left, until
+    there are so many users or rows.
 
     Attributes:
         users: At most.
@@ -160,19 +161,15 @@ class SuiteTable(StrictTable):
         labelled = [frame.with_columns(pl.lit(part).alias("__part")) for part, frame in frames.items()]
         rows = pl.concat(labelled, how="diagonal")
         if cut.items is not None:
-            held = rows[item].value_counts(sort=False).sort(item)
-            lucky = (
-                -np.log(1 - _draws(cut.seed, len(held))) / held["count"].to_numpy()
-            )  # by weight, without replacement
-            rows = rows.filter(pl.col(item).is_in(held[item].gather(np.argsort(lucky)[: cut.items]).to_list()))
+            rows = rows.filter(pl.col(item).is_in(_drawn(rows[item], cut.seed, weighted=True)[: cut.items].to_list()))
         if cut.per_user is not None:
-            rows = rows.sort(user, item).with_columns(pl.Series("__draw", _draws(cut.seed + 1, len(rows))))
+            rows = rows.sort(user, item).with_columns(pl.Series("__draw", _draws(cut.seed, len(rows))))
             rows = rows.filter(pl.col("__draw").rank("ordinal").over(user) <= cut.per_user).drop("__draw")
-        if cut.users is not None or cut.rows is not None:
-            met = rows[user].value_counts(sort=False).filter(pl.col("count") >= _KEPT).sort(user)
-            met = met[np.argsort(_draws(cut.seed + 2, len(met)))]
-            within = met["count"].cum_sum() <= (cut.rows or len(rows))
-            rows = rows.filter(pl.col(user).is_in(met.filter(within)[user][: cut.users].to_list()))
+        rows = rows.filter(pl.len().over(user) >= _KEPT)
+        order = _drawn(rows[user], cut.seed)[: cut.users]
+        held = dict(rows[user].value_counts(sort=False).iter_rows())
+        within = np.cumsum([held[each] for each in order.to_list()]) <= (cut.rows or len(rows))
+        rows = rows.filter(pl.col(user).is_in(order.filter(pl.Series(within)).to_list()))
         rows = rows.sort(user, item)
         return {part: rows.filter(pl.col("__part") == part).drop("__part") for part in frames}
 
@@ -239,6 +236,13 @@ def read_suite(path: Path | None = None) -> Suite:
 def _draws(seed: int, count: int) -> NDArray[np.float64]:
     """Return numbers in [0, 1) from a stream that numpy fixes for good."""
     return np.random.PCG64(seed).random_raw(count) / 2.0**64
+
+
+def _drawn(ids: pl.Series, seed: int, weighted: bool = False) -> pl.Series:
+    """Return each id once in a drawn order; weighted, those that are there often come early."""
+    held = ids.value_counts(sort=False).sort(ids.name)
+    place = -np.log(1 - _draws(seed, len(held)))
+    return held[ids.name].gather(np.argsort(place / held["count"].to_numpy() if weighted else place))
 
 
 def _written(frame: pl.DataFrame, path: Path) -> Path:

@@ -1,0 +1,294 @@
+"""Building a portfolio: the same configurations trained on every table of a suite, each training kept at once."""
+
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import sif
+from nasp_core.errors import SearchError
+from nasp_core.loop import Observer, Passing
+from nasp_core.search import train_genotype
+from sif.errors import DataError
+from sif.host import shielded
+from sif.journal import Journal
+from sif.problems import open_recipe
+from sif.problems.tables import TableInstance
+from sif.recipes import changes_of, load_recipe
+from sif.spaces.wide_points import NAMED
+from sif.studies.configuration import Configuration
+from sif.studies.portfolio import entries_of
+from sif.studies.portfolio_table import write_portfolio
+from sif.studies.proposals import Neighbours, point_entry, portfolio
+from sif.studies.suite_file import SuiteTable
+from sif.studies.trials import OutOfTime, StudyTrial, at_fidelity
+
+__all__ = ["build_portfolio", "trainings_path"]
+
+_RECIPES: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "rating": ("movielens-wide", {"train.min_steps": 1200}),  # a small table takes more epochs
+    "ranking": ("clicks", {}),
+}
+_FIRST, _FULL = 1 / 9, 1.0
+_KEPT = 1 / 3  # of the configurations on a table, trained in full there
+_LONGEST = 15.0  # seconds of a full training; a short one has a third of them
+_BRANCHES = "space.branches"
+_SHARES = (0.35, 0.7, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
+_PRICES = {"rating": 1, "ranking": 2}  # of a table's trainings, about
+
+
+def trainings_path(out: Path) -> Path:
+    """Return the folder beside a portfolio's table in which its trainings are kept.
+
+    Args:
+        out: The Parquet file.
+    """
+    return out.with_name(out.name + ".trainings")
+
+
+@shielded(draws=True)
+def build_portfolio(
+    tables: Sequence[SuiteTable],
+    folder: Path,
+    out: Path,
+    *,
+    configurations: int = 100,
+    seconds: float | None = None,
+    progress: Observer | None = None,
+) -> Path:
+    """Train configurations on each table of a suite, and write the table of what they came to; return `out`.
+
+    All configurations are trained on a ninth of the schedule on every table, the best third of a table in full there.
+    Then configurations near the best of one table are tried on all of them. A training is kept beside `out` as soon as
+    it has ended: a build that was stopped goes on where it was. No test part is read.
+
+    Args:
+        tables: Of the suite.
+        folder: Where their files are.
+        out: The Parquet file.
+        configurations: How many, for each task: the present portfolio, published models, and draws.
+        seconds: Of one processor core, of trainings in all, those of earlier processes included; None: until each table's best had as many
+            neighbours tried as there are configurations.
+        progress: Is shown the trainings.
+
+    Raises:
+        DataError: A table cannot be used, there is none, or the trainings are of another portfolio.
+    """
+    if not tables or configurations < 2:
+        raise DataError(
+            f"a portfolio of {len(tables)} tables and {configurations} configurations\n  Give 1 and 2 or more."
+        )
+    fix = "give another --out, or remove the folder to begin again"
+    journal, header = Journal(trainings_path(out), "portfolio", fix, DataError), _header(tables)
+    with journal.opened(header, "building a portfolio"):
+        tasks = [_Task(name, journal, tables, folder, progress or Observer()) for name in _PRICES]
+        tasks = [task for task in tasks if task.fields]
+        parts = sum(_PRICES[task.name] * len(task.fields) for task in tasks)
+        for phase in range(len(_SHARES)):
+            for task in tasks:
+                share = _SHARES[phase] * _PRICES[task.name] * len(task.fields) / parts
+                with task.fields[0].instance.threads():
+                    task.run(phase, configurations, None if seconds is None else share * seconds)
+            made = header | {"versions": _versions(), "seconds": sum(task.seconds for task in tasks)}
+            write_portfolio([row for task in tasks for row in task.rows()], made, out)
+    return out
+
+
+@dataclass
+class _Field:
+    """A table opened for a task, with what was trained there."""
+
+    name: str
+    instance: TableInstance
+    done: list[StudyTrial] = field(default_factory=list)
+
+    def ranked(self, fidelity: float) -> list[StudyTrial]:
+        """Return what was trained at a fidelity, best first."""
+        sign = -1.0 if self.instance.final_task.maximise else 1.0
+        there = [trial for trial in self.done if trial.fidelity == fidelity and trial.value is not None]
+        return sorted(there, key=lambda trial: sign * (trial.value or 0.0))
+
+    def best(self) -> list[StudyTrial]:
+        """Return each configuration's best training, best first."""
+        sign = -1.0 if self.instance.final_task.maximise else 1.0
+        held: dict[str, StudyTrial] = {}
+        for trial in sorted(self.done, key=lambda each: sign * (each.value or 0.0)):
+            if trial.value is not None:
+                held.setdefault(trial.configuration.key, trial)
+        return list(held.values())
+
+
+class _Task:
+    """The tables of one task, and the configurations that are tried on all of them."""
+
+    def __init__(
+        self, name: str, journal: Journal, tables: Sequence[SuiteTable], folder: Path, progress: Observer
+    ) -> None:
+        self.name, self._journal, self._progress = name, journal, progress
+        parts = journal.folder / "tables"
+        self.fields = [_Field(each.name, _opened(each, name, folder, parts)) for each in tables if name in each.tasks]
+        self.tried: list[Configuration] = []
+        self.seconds = 0.0
+
+    def run(self, phase: int, count: int, end: float | None) -> None:
+        """Go through one phase until so many seconds were spent: short trainings, full ones, or neighbours."""
+        (self._short, self._full, self._near)[phase](count, end)
+
+    def _short(self, count: int, end: float | None) -> None:
+        for configuration in self._proposed(count):
+            if self._over(end):
+                return
+            self._try(configuration)
+
+    def _full(self, count: int, end: float | None) -> None:
+        for place in range(_kept(len(self.tried))):
+            for each in self.fields:
+                if place < len(ranked := each.ranked(_FIRST)) and not self._over(end):
+                    self._train(each, ranked[place].configuration, _FULL)
+
+    def _near(self, count: int, end: float | None) -> None:
+        for number in range(count):
+            here = self.fields[number % len(self.fields)]
+            if self._over(end):
+                return
+            self._refine(here, number)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for each training."""
+        numbers = {configuration.key: number for number, configuration in enumerate(self.tried)}
+        task = self.fields[0].instance.final_task
+        for each in self.fields:
+            for trial in each.done:
+                told = self.tried[numbers[trial.configuration.key]].plain()
+                yield {
+                    "task": self.name,
+                    "table": each.name,
+                    "metric": task.metric,
+                    "maximise": task.maximise,
+                    "configuration": numbers[trial.configuration.key],
+                    **told,
+                    "fidelity": trial.fidelity,
+                    "value": trial.value,
+                    "seconds": trial.seconds,
+                    "epochs": trial.epochs,
+                }
+
+    def _over(self, end: float | None) -> bool:
+        return end is not None and self.seconds > end
+
+    def _proposed(self, count: int) -> Iterator[Configuration]:
+        """Yield the present portfolio, published models, then draws; every setting is said."""
+        instance = self.fields[0].instance
+        settings = instance.problem.settings_space
+        own = {key: instance.recipe.value(key) for key in settings}
+        named = [point_entry(name) for name in NAMED if "mlp" not in str(NAMED[name])]
+        held = portfolio(instance, entries_of(self.name))
+        held += [Configuration(each.choices, each.settings, "published") for each in portfolio(instance, named)]
+        known: set[str] = set()
+        for each in held:
+            made = Configuration(each.choices, own | _branched(each), each.by)
+            if made.key not in known:
+                known.add(made.key)
+                yield made
+        spaces = [Neighbours(instance.changed({_BRANCHES: branches}), settings) for branches in (1, 2)]
+        for number in range(count - len(known)):
+            drawn = spaces[number % 3 == 0].ask(number, [], True, known)
+            yield Configuration(drawn.choices, _branched(drawn), "drawn")
+
+    def _try(self, configuration: Configuration) -> None:
+        """Train a configuration for a short time on every table."""
+        self.tried.append(configuration)
+        for each in self.fields:
+            self._train(each, configuration, _FIRST)
+
+    def _refine(self, here: _Field, number: int) -> None:
+        """Try a neighbour of a table's best on all tables, in full where it is among the first third."""
+        maximise = here.instance.final_task.maximise
+        neighbours = Neighbours(here.instance, here.instance.problem.settings_space)
+        known = {each.key for each in self.tried}
+        near = neighbours.ask(1000 + number, here.best()[:5], maximise, known)
+        if near.key in known:
+            return
+        made = Configuration(near.choices, _branched(near), f"near {here.name}")
+        self._try(made)
+        for each in self.fields:
+            ranked = each.ranked(_FIRST)
+            if made.key in {trial.configuration.key for trial in ranked[: _kept(len(ranked))]}:
+                self._train(each, made, _FULL)
+
+    def _train(self, here: _Field, configuration: Configuration, fidelity: float) -> None:
+        def make() -> dict[str, Any]:
+            self._progress.stage(f"{self.name} {here.name}")
+            return _trained(here.instance, configuration, fidelity, self._progress)
+
+        depends = [configuration.key, fidelity]
+        made = self._journal.once(f"{self.name} {here.name}", make, depends)
+        self.seconds += made["seconds"]
+        number = len(here.done)
+        here.done.append(StudyTrial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"]))
+
+
+class _Until(Passing):
+    """Ends a training that takes too long."""
+
+    def __init__(self, outer: Observer, seconds: float) -> None:
+        super().__init__(outer)
+        self._deadline = time.process_time() + seconds
+
+    def stepped(self) -> None:
+        super().stepped()
+        if time.process_time() > self._deadline:
+            raise OutOfTime
+
+
+def _trained(
+    instance: TableInstance, configuration: Configuration, fidelity: float, progress: Observer
+) -> dict[str, Any]:
+    """Return value, seconds and epochs; no value where it took too long, or its loss left the finite numbers."""
+    began = time.process_time()
+    value, epochs = None, 0
+    changed = instance.changed(configuration.settings)
+    genotype = changed.genotype(configuration.choices)
+    training = at_fidelity(changed.training({}), fidelity)
+    watched = _Until(progress, _LONGEST if fidelity == _FULL else _LONGEST / 3)
+    try:
+        done = train_genotype(
+            changed.build(genotype), changed.final_task, training, key=genotype.key(), observer=watched
+        )
+        found = float(done.metrics[instance.final_task.metric])
+        value, epochs = (found if found == found else None), len(done.trace)
+    except (OutOfTime, SearchError):
+        pass
+    return {"value": value, "epochs": epochs, "seconds": time.process_time() - began}
+
+
+def _kept(count: int) -> int:
+    return max(1, round(count * _KEPT))
+
+
+def _branched(configuration: Configuration) -> dict[str, Any]:
+    """Return the settings of a configuration with the number of its added functions."""
+    return dict(configuration.settings) | {_BRANCHES: len(configuration.choices["operation"])}
+
+
+def _opened(table: SuiteTable, task: str, folder: Path, parts: Path) -> TableInstance:
+    name, changes = _RECIPES[task]
+    said = table.lay(folder, parts / table.name)
+    dataset = said.pop("dataset")
+    said = {key: value for key, value in said.items() if task == "ranking" or not key.startswith("ranking.")}
+    recipe = load_recipe(name, changes_of(changes | said)).model_copy(update={"dataset": dataset})
+    opened: TableInstance = open_recipe(recipe)
+    return opened
+
+
+def _header(tables: Sequence[SuiteTable]) -> dict[str, Any]:
+    recipes = {task: [name, changes] for task, (name, changes) in _RECIPES.items()}
+    return {"tables": [each.model_dump() for each in tables], "recipes": recipes, "longest": _LONGEST}
+
+
+def _versions() -> dict[str, str]:
+    return {"sif": sif.__version__, "torch": torch.__version__, "python": platform.python_version()}

@@ -1,7 +1,7 @@
 """`sif portfolio`: make a portfolio of configurations, and say what one holds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,8 +11,8 @@ from sif.cli.tables import print_table
 from sif.errors import DataError
 from sif.sheet import Line, Table
 from sif.studies.portfolio_build import build_portfolio, trainings_path
-from sif.studies.portfolio_table import mean_of, read_portfolio
-from sif.studies.suite_file import FILE, read_suite
+from sif.studies.portfolio_table import AT, Tried, mean_of, read_portfolio
+from sif.studies.suite_file import FILE, Suite, read_suite, suite_of
 
 __all__ = ["portfolio"]
 
@@ -24,8 +24,11 @@ portfolio = typer.Typer(
 @portfolio.command("build")
 @guarded
 def build(
-    folder: Annotated[
-        Path, typer.Argument(help=f"Where the suite's files are; its {FILE}, if it has one, says which.")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER|FILE...", help=f"A suite's files; a {FILE} there says which. Or tables of yours."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The Parquet file to write; its entries stand beside it as JSON.")],
     suite: Annotated[Path | None, typer.Option(help="A suite's TOML file (default: the development suite).")] = None,
@@ -38,18 +41,27 @@ def build(
     """Train the same configurations on every table of a suite; the same command goes on where it was stopped."""
     if not out.parent.is_dir():
         raise DataError(f"no folder {out.parent}; make it first")
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}\n  Give the folder that holds the files of the suite's tables.")
-    own = folder / FILE if suite is None and (folder / FILE).is_file() else suite
-    names = [name.strip() for name in tables.split(",") if name.strip()]
-    held, notes = read_suite(own).held(folder, names)
+    folder, chosen = _suite(sources, suite)
+    held, notes = chosen.held(folder, [name.strip() for name in tables.split(",") if name.strip()])
     for each in notes:
         note(each)
     if not held:
-        raise DataError(f"{folder} holds no table of the suite\n  Give --suite FILE, with its tables' files.")
+        raise DataError(f"{folder} holds no table of the suite\n  Give --suite FILE, and the folder of its files.")
     with TerminalProgress() as progress:
         build_portfolio(held, folder, out, configurations=configurations, seconds=seconds, progress=progress)
     console.print(f"written {out}\nentries {out.with_suffix('.json')}\nkept    {trainings_path(out)}")
+
+
+def _suite(sources: list[Path], file: Path | None) -> tuple[Path, Suite]:
+    """Return the folder of the files, and the suite that they are."""
+    if missing := [str(path) for path in sources if not path.exists()]:
+        raise DataError(f"there is no {', '.join(missing)}\n  Give the folder of a suite's files, or files of tables.")
+    if len(sources) == 1 and sources[0].is_dir():
+        own = sources[0] / FILE
+        return sources[0], read_suite(own if file is None and own.is_file() else file)
+    if file is not None or any(path.is_dir() for path in sources):
+        raise DataError("give one folder, with or without --suite, or files of tables alone")
+    return Path(), suite_of(sources)
 
 
 @portfolio.command("show")
@@ -60,28 +72,31 @@ def show(
 ) -> None:
     """Say how a portfolio does on tables that were left out when it was made, and what its entries are."""
     held = read_portfolio(file)
-    told = {
-        task: {
-            "tables": list(tried.tables),
-            "configurations": len(tried.configurations),
-            "left_out": tried.left_out(),
-            "entries": [tried.configurations[place].plain() for place in tried.cover()],
-        }
-        for task, tried in held.items()
-    }
     if as_json:
-        emit(told | {"made": held.made})
+        emit({task: _facts(tried) for task, tried in held.items()} | {"made": held.made})
         return
-    for task, facts in told.items():
-        title = f"{task}: regret on a table that was left out (0 best, 1 median of {facts['configurations']})"
-        at = ("first 1", "first 3", "first 6", "first 12")
+    for task, tried in held.items():
+        left_out = tried.left_out()
+        count = f"{len(tried.configurations)} configurations on {len(tried.tables)} tables"
+        title = f"{task}: {count}; regret on a table that was left out, 0 its best and 1 its median"
+        means = {kind: mean for kind in ("cover", "before", "random") if (mean := mean_of(left_out, kind))}
         rows = [
             Line((name, kind, *(f"{value:.3f}" for value in regrets.values())))
-            for name, kinds in {**facts["left_out"], "mean": _means(facts["left_out"])}.items()
+            for name, kinds in {**left_out, "mean": means}.items()
             for kind, regrets in kinds.items()
         ]
-        print_table(Table(("table", "order", *at), tuple(rows), title=title, text=(0, 1)))
+        columns = ("table", "order", *(f"first {at}" for at in AT))
+        print_table(Table(columns, tuple(rows), title=title, text=(0, 1)))
+        for number, entry in enumerate(_facts(tried)["entries"], 1):
+            choices = " ".join("/".join(names) for names in entry["choices"].values())
+            settings = " ".join(f"{key.rpartition('.')[2]}={value:g}" for key, value in entry["settings"].items())
+            console.print(f"  {number:<3}{choices}  {settings}  ({entry['by']})")
 
 
-def _means(left_out: dict[str, dict[str, dict[int, float]]]) -> dict[str, dict[int, float]]:
-    return {kind: mean_of(left_out, kind) for kind in ("cover", "before", "random") if mean_of(left_out, kind)}
+def _facts(tried: Tried) -> dict[str, Any]:
+    return {
+        "tables": list(tried.tables),
+        "configurations": len(tried.configurations),
+        "left_out": tried.left_out(),
+        "entries": [tried.configurations[place].plain() for place in tried.cover()],
+    }

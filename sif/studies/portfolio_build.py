@@ -4,8 +4,9 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -34,10 +35,10 @@ _RECIPES: Mapping[str, tuple[str, dict[str, Any]]] = {
     "ranking": ("clicks", {}),
 }
 _FIRST, _FULL = 1 / 9, 1.0
-_KEPT = 1 / 3  # of the configurations on a table, trained in full there
+_KEPT = 1 / 5  # of the configurations on a table, trained in full there
 _LONGEST = 15.0  # seconds of a full training; a short one has a third of them
-_BRANCHES = "space.branches"
-_SHARES = (0.35, 0.7, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
+_BRANCHES, _BEFORE = "space.branches", "portfolio"
+_SHARES = (0.35, 0.8, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
 _PRICES = {"rating": 1, "ranking": 2}  # of a table's trainings, about
 
 
@@ -62,17 +63,17 @@ def build_portfolio(
 ) -> Path:
     """Train configurations on each table of a suite, and write the table of what they came to; return `out`.
 
-    All configurations are trained on a ninth of the schedule on every table, the best third of a table in full there.
-    Then configurations near the best of one table are tried on all of them. A training is kept beside `out` as soon as
-    it has ended: a build that was stopped goes on where it was. No test part is read.
+    All configurations are trained on a ninth of the schedule on every table, and the best fifth of a table in full
+    there. Then neighbours of each table's best are tried on all tables in the same way. A training is kept beside `out`
+    as soon as it has ended: a build that was stopped goes on where it was. No test part is read.
 
     Args:
         tables: Of the suite.
         folder: Where their files are.
         out: The Parquet file.
-        configurations: How many, for each task: the present portfolio, published models, and draws.
-        seconds: Of one processor core, of trainings in all, those of earlier processes included; None: until each table's best had as many
-            neighbours tried as there are configurations.
+        configurations: How many, for each task: the present portfolio, published models, and draws; and as many
+            neighbours.
+        seconds: Of one processor core, after which no training begins, those of earlier calls included; None: all.
         progress: Is shown the trainings.
 
     Raises:
@@ -139,16 +140,20 @@ class _Task:
         (self._short, self._full, self._near)[phase](count, end)
 
     def _short(self, count: int, end: float | None) -> None:
-        for configuration in self._proposed(count):
+        for configuration in islice(self._proposed(count), count):
             if self._over(end):
                 return
             self._try(configuration)
 
     def _full(self, count: int, end: float | None) -> None:
-        for place in range(_kept(len(self.tried))):
+        """Train the best of each table in full there, in turns with the present portfolio, which is judged beside."""
+        before = [each for each in self.tried if each.by == _BEFORE]
+        for place in range(max(len(before), _kept(len(self.tried)))):
             for each in self.fields:
-                if place < len(ranked := each.ranked(_FIRST)) and not self._over(end):
-                    self._train(each, ranked[place].configuration, _FULL)
+                ranked = [trial.configuration for trial in each.ranked(_FIRST)][: _kept(len(self.tried))]
+                for configuration in (*ranked[place : place + 1], *before[place : place + 1]):
+                    if not self._over(end):
+                        self._train(each, configuration, _FULL)
 
     def _near(self, count: int, end: float | None) -> None:
         for number in range(count):
@@ -185,7 +190,7 @@ class _Task:
         instance = self.fields[0].instance
         settings = instance.problem.settings_space
         own = {key: instance.recipe.value(key) for key in settings}
-        named = [point_entry(name) for name in NAMED if "mlp" not in str(NAMED[name])]
+        named = [point_entry(name) for name in NAMED]
         held = portfolio(instance, entries_of(self.name))
         held += [Configuration(each.choices, each.settings, "published") for each in portfolio(instance, named)]
         known: set[str] = set()
@@ -194,9 +199,9 @@ class _Task:
             if made.key not in known:
                 known.add(made.key)
                 yield made
-        spaces = [Neighbours(instance.changed({_BRANCHES: branches}), settings) for branches in (1, 2)]
+        spaces = [instance.changed({_BRANCHES: branches}) for branches in (1, 2)]
         for number in range(count - len(known)):
-            drawn = spaces[number % 3 == 0].ask(number, [], True, known)
+            drawn = _asked(spaces[number % 3 == 0], number, [], known)
             yield Configuration(drawn.choices, _branched(drawn), "drawn")
 
     def _try(self, configuration: Configuration) -> None:
@@ -206,11 +211,9 @@ class _Task:
             self._train(each, configuration, _FIRST)
 
     def _refine(self, here: _Field, number: int) -> None:
-        """Try a neighbour of a table's best on all tables, in full where it is among the first third."""
-        maximise = here.instance.final_task.maximise
-        neighbours = Neighbours(here.instance, here.instance.problem.settings_space)
+        """Try a neighbour of a table's best on all tables, in full where it is among the first fifth."""
         known = {each.key for each in self.tried}
-        near = neighbours.ask(1000 + number, here.best()[:5], maximise, known)
+        near = _asked(here.instance, 1000 + number, here.best()[:5], known)
         if near.key in known:
             return
         made = Configuration(near.choices, _branched(near), f"near {here.name}")
@@ -225,11 +228,19 @@ class _Task:
             self._progress.stage(f"{self.name} {here.name}")
             return _trained(here.instance, configuration, fidelity, self._progress)
 
+        if any(each.fidelity == fidelity and each.configuration.key == configuration.key for each in here.done):
+            return
         depends = [configuration.key, fidelity]
         made = self._journal.once(f"{self.name} {here.name}", make, depends)
         self.seconds += made["seconds"]
         number = len(here.done)
         here.done.append(StudyTrial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"]))
+
+
+def _asked(instance: TableInstance, number: int, trials: Sequence[StudyTrial], known: set[str]) -> Configuration:
+    """Return a configuration near the best of some trials; of none, a draw."""
+    neighbours = Neighbours(instance, instance.problem.settings_space)
+    return neighbours.ask(number, trials, instance.final_task.maximise, known)
 
 
 class _Until(Passing):
@@ -281,8 +292,7 @@ def _opened(table: SuiteTable, task: str, folder: Path, parts: Path) -> TableIns
     dataset = said.pop("dataset")
     said = {key: value for key, value in said.items() if task == "ranking" or not key.startswith("ranking.")}
     recipe = load_recipe(name, changes_of(changes | said)).model_copy(update={"dataset": dataset})
-    opened: TableInstance = open_recipe(recipe)
-    return opened
+    return cast(TableInstance, open_recipe(recipe))
 
 
 def _header(tables: Sequence[SuiteTable]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sif.resources import resource_dir
 from sif.studies.configuration import Configuration
 
 __all__ = [
+    "AT",
     "ENTRIES",
     "PortfolioTable",
     "Tried",
@@ -30,8 +31,10 @@ __all__ = [
 
 ENTRIES = 12
 """How many configurations a portfolio has."""
-_AT = (1, 3, 6, 12)
-_CLOSE = 0.005  # of regret, within which the cheaper one is taken
+AT = (1, 3, 6, 12)
+"""Of how many of the first the regret is told."""
+_LITTLE = 0.005  # of regret: less is no gain
+_CLOSE = 0.95  # of the largest gain: from there on the cheapest is taken
 _FACTS = "made"
 _SCHEMA: dict[str, Any] = {
     "task": pl.String,
@@ -111,16 +114,15 @@ def greedy_cover(regret: Array, seconds: Array, count: int) -> list[int]:
         count: How many at most.
     """
     chosen: list[int] = []
-    start = regret.max(axis=1, initial=0.0)
-    covered = start
+    start = covered = np.ones(len(regret))
     while len(chosen) < min(count, regret.shape[1]):
-        reached = np.minimum(covered[:, None], regret).mean(axis=0)
-        reached[chosen] = np.inf
-        if covered is not start and reached.min() >= covered.mean():
+        gain = covered.mean() - np.minimum(covered[:, None], regret).mean(axis=0)
+        gain[chosen] = -1.0
+        if gain.max() < _LITTLE and covered is not start:
             covered = start
             continue
-        near = np.flatnonzero(reached <= reached.min() + _CLOSE)
-        best = int(near[np.lexsort((reached[near], seconds[near]))[0]])
+        near = np.flatnonzero(gain >= gain.max() * _CLOSE)
+        best = int(near[np.lexsort((-gain[near], seconds[near]))[0]]) if gain.max() > 0 else int(gain.argmax())
         chosen.append(best)
         covered = np.minimum(covered, regret[:, best])
     return chosen
@@ -166,8 +168,8 @@ class Tried:
         for row, name in enumerate(self.tables if len(self.tables) > 1 else ()):
             orders = {"cover": self.cover(without=name), "before": before}
             here = self.regret[row]
-            told = {kind: {at: float(here[order[:at]].min()) for at in _AT} for kind, order in orders.items() if order}
-            found[name] = told | ({"random": {at: _expected(here[drawn], at) for at in _AT}} if drawn else {})
+            told = {kind: {at: float(here[order[:at]].min()) for at in AT} for kind, order in orders.items() if order}
+            found[name] = told | ({"random": {at: _expected(here[drawn], at) for at in AT}} if drawn else {})
         return found
 
 
@@ -225,4 +227,4 @@ def _entry(configuration: Configuration) -> dict[str, Any]:
 def mean_of(left_out: Mapping[str, Mapping[str, Mapping[int, float]]], kind: str) -> dict[int, float]:
     """Return the mean over tables."""
     held: Sequence[Mapping[int, float]] = [each[kind] for each in left_out.values() if kind in each]
-    return {at: float(np.mean([each[at] for each in held])) for at in _AT} if held else {}
+    return {at: float(np.mean([each[at] for each in held])) for at in AT} if held else {}

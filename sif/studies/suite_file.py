@@ -10,16 +10,18 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from sif.datasets.columns import SaidFeedback
+from sif.datasets import ColumnNames, read
+from sif.datasets.columns import SaidFeedback, recognise
 from sif.errors import DataError
 from sif.recipes.closed import Count, StrictTable
 from sif.resources import resource_dir
 
-__all__ = ["FILE", "Cut", "Suite", "SuiteTable", "read_suite"]
+__all__ = ["FILE", "Cut", "Suite", "SuiteTable", "read_suite", "suite_of"]
 
 FILE = "suite.toml"
 """The name of a suite's file in a folder of its tables."""
 _PARTS = ("train", "valid", "test")
+_MARKS = {".csv": ",", ".tsv": "\t"}
 _KEPT = 5  # rows of a user at least
 
 
@@ -42,6 +44,11 @@ class Cut(StrictTable):
     rows: Count | None = None
     per_user: Count | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def cuts(self) -> bool:
+        """Whether anything is left out."""
+        return any((self.users, self.items, self.rows, self.per_user))
 
 
 class SuiteTable(StrictTable):
@@ -118,10 +125,12 @@ class SuiteTable(StrictTable):
         """
         files = {part: folder / name for part, name in self.files.items()}
         cut = Cut() if whole else self.cut
-        if self.part or any((cut.users, cut.items, cut.rows, cut.per_user)):
-            frames = self._labelled({part: self._read(path) for part, path in files.items()})
+        if self.part or cut.cuts:
+            frames = self._labelled({part: _read(path) for part, path in files.items()})
+            kind = next(iter(files.values())).suffix
+            drawn = self._cut(frames, cut) if cut.cuts else frames
             out.mkdir(parents=True, exist_ok=True)
-            files = {part: _written(frame, out / f"{part}.parquet") for part, frame in self._cut(frames, cut).items()}
+            files = {part: _written(frame, out / f"{part}{kind}") for part, frame in drawn.items()}
         said: dict[str, Any] = {"dataset": str(files.get("train", files.get("whole", "")))}
         said |= {part: str(files[part]) for part in ("valid", "test") if part in files}
         if "whole" in files:
@@ -130,34 +139,24 @@ class SuiteTable(StrictTable):
         said |= {f"columns.{role}": name for role, name in self.columns.items()}
         return said | ({"feedback": self.feedback} if self.feedback else {}) | self.settings
 
-    def _read(self, path: Path) -> pl.DataFrame:
-        try:
-            frame = pl.read_parquet(path) if path.suffix in (".parquet", ".pq") else pl.read_csv(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{path} of table {self.name} cannot be read: {error}\n  Give Parquet or CSV.") from None
-        wanted = [self._column("user"), self._column("item"), *([self.part] if self.part else [])]
-        if missing := [name for name in wanted if name not in frame.columns]:
-            raise DataError(
-                f"{path} of table {self.name} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}"
-                "\n  Name it under columns in the suite's file."
-            )
-        return frame
-
-    def _column(self, role: str) -> str:
-        return self.columns.get(role) or role
-
     def _labelled(self, frames: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         """Return the rows by part, those of a whole table by its column of parts."""
         if not self.part:
             return dict(frames)
         whole, values = frames["whole"], {"valid": self.valid, "test": self.test}
-        wanted = {part: pl.col(self.part) == value for part, value in values.items() if value != ""}
+        if self.part not in whole.columns:
+            raise DataError(f"table {self.name} has no column {self.part}; it has {', '.join(whole.columns)}")
+        label = pl.col(self.part).cast(pl.String)
+        wanted = {part: label == str(value) for part, value in values.items() if value != ""}
         parts = {part: whole.filter(rule) for part, rule in wanted.items()}
         return {"train": whole.filter(~pl.any_horizontal(*wanted.values())), **parts}
 
     def _cut(self, frames: Mapping[str, pl.DataFrame], cut: Cut) -> dict[str, pl.DataFrame]:
         """Return the drawn rows by part."""
-        user, item = self._column("user"), self._column("item")
+        names = next(iter(frames.values())).columns
+        given: dict[str, Any] = dict(self.columns)
+        found, _ = recognise(names, ColumnNames(**given), f"table {self.name}")
+        user, item = names[found["user"]], names[found["item"]]
         labelled = [frame.with_columns(pl.lit(part).alias("__part")) for part, frame in frames.items()]
         rows = pl.concat(labelled, how="diagonal")
         if cut.items is not None:
@@ -183,7 +182,7 @@ class Suite(StrictTable):
     """
 
     about: str = ""
-    tables: tuple[SuiteTable, ...] = Field(min_length=1)
+    tables: tuple[SuiteTable, ...] = ()
 
     def held(self, folder: Path, names: Sequence[str] = ()) -> tuple[list[SuiteTable], list[str]]:
         """Return the tables whose files a folder holds, and for each other one what is missing.
@@ -228,9 +227,31 @@ def read_suite(path: Path | None = None) -> Suite:
         names = [table.name for table in made.tables]
         found = [f"two tables are named {name}" for name in sorted({each for each in names if names.count(each) > 1})]
         found += [problem for table in made.tables for problem in table.problems()]
+        found += [] if names else ["it names no table; add [[tables]]"]
         if not found:
             return made
     raise DataError("\n  ".join([f"{path} has {len(found)} problem{'s' * (len(found) > 1)}", *found]))
+
+
+def suite_of(files: Sequence[Path]) -> Suite:
+    """Return files of one's own as a suite: each cut at random into parts, and searched for what its values allow.
+
+    Args:
+        files: Of whole tables.
+
+    Raises:
+        DataError: A file cannot be read, or two have one name.
+    """
+    names = [path.stem for path in files]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"two files are named {', '.join(twice)}\n  Rename one: tables are told apart by their names.")
+    rated = {path.stem: read(path).feedback.kind == "ratings" for path in files}
+    cut = Cut(users=1200, items=2000, rows=60_000)
+    tables = [
+        SuiteTable(name=path.stem, task="both" if rated[path.stem] else "ranking", file=str(path.absolute()), cut=cut)
+        for path in files
+    ]
+    return Suite(tables=tuple(tables))
 
 
 def _draws(seed: int, count: int) -> NDArray[np.float64]:
@@ -245,6 +266,22 @@ def _drawn(ids: pl.Series, seed: int, weighted: bool = False) -> pl.Series:
     return held[ids.name].gather(np.argsort(place / held["count"].to_numpy() if weighted else place))
 
 
+def _read(path: Path) -> pl.DataFrame:
+    """Return the columns of a file as they are, text as text."""
+    try:
+        if path.suffix in (".parquet", ".pq"):
+            return pl.read_parquet(path)
+        if path.suffix in (".csv", ".tsv"):
+            return pl.read_csv(path, separator=_MARKS[path.suffix], infer_schema=False)
+        reason = f"a suite cuts Parquet, CSV and TSV, and no {path.suffix or 'file without an ending'}"
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+    raise DataError(f"{path} cannot be cut: {reason}\n  Write it as Parquet, or as CSV with a header.")
+
+
 def _written(frame: pl.DataFrame, path: Path) -> Path:
-    frame.write_parquet(path)
+    if path.suffix in _MARKS:
+        frame.write_csv(path, separator=_MARKS[path.suffix])
+    else:
+        frame.write_parquet(path)
     return path

@@ -37,6 +37,7 @@ class TableProblem(Problem):
         unweighed: why weights that the data have are not used.
         ranks: whether its networks are trained to rank; its task is then a `RankingTask`, and comparisons train anew.
         settings_space: what a study may change of a recipe, beside the architecture.
+        tried_by: the recipe, with changes, by which configurations of a portfolio are tried; None where there is none.
         plan: how the points of an interaction table are trained on it; None where there are no such tables.
     """
 
@@ -45,6 +46,7 @@ class TableProblem(Problem):
     close: ClassVar[float] = 0.001
     unweighed: ClassVar[str] = "all pairs count alike"
     ranks: ClassVar[bool] = False
+    tried_by: ClassVar[tuple[str, Mapping[str, Any]] | None] = None
     plan: ClassVar[TablePlan | None] = None
     settings_space: ClassVar[SettingsSpace] = {}
 

@@ -20,6 +20,7 @@ from sif.journal import Journal
 from sif.problems import open_recipe
 from sif.problems.tables import TableInstance
 from sif.recipes import changes_of, load_recipe
+from sif.recipes.problems import ON_TABLES, problem
 from sif.spaces.wide_points import NAMED
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
@@ -30,16 +31,11 @@ from sif.studies.trials import OutOfTime, StudyTrial, at_fidelity
 
 __all__ = ["build_portfolio", "trainings_path"]
 
-_RECIPES: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "rating": ("movielens-wide", {"train.min_steps": 1200}),  # a small table takes more epochs
-    "ranking": ("clicks", {}),
-}
 _FIRST, _FULL = 1 / 9, 1.0
 _KEPT = 1 / 5  # of the configurations on a table, trained in full there
 _LONGEST = 15.0  # seconds of a full training; a short one has a third of them
 _BRANCHES, _BEFORE = "space.branches", "portfolio"
 _SHARES = (0.35, 0.8, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
-_PRICES = {"rating": 1, "ranking": 2}  # of a table's trainings, about
 
 
 def trainings_path(out: Path) -> Path:
@@ -86,12 +82,12 @@ def build_portfolio(
     fix = "give another --out, or remove the folder to begin again"
     journal, header = Journal(trainings_path(out), "portfolio", fix, DataError), _header(tables)
     with journal.opened(header, "building a portfolio"):
-        tasks = [_Task(name, journal, tables, folder, progress or Observer()) for name in _PRICES]
+        tasks = [_Task(name, journal, tables, folder, progress or Observer()) for name in _recipes()]
         tasks = [task for task in tasks if task.fields]
-        parts = sum(_PRICES[task.name] * len(task.fields) for task in tasks)
+        parts = sum(task.price for task in tasks)
         for phase in range(len(_SHARES)):
             for task in tasks:
-                share = _SHARES[phase] * _PRICES[task.name] * len(task.fields) / parts
+                share = _SHARES[phase] * task.price / parts
                 with task.fields[0].instance.threads():
                     task.run(phase, configurations, None if seconds is None else share * seconds)
             made = header | {"versions": _versions(), "seconds": sum(task.seconds for task in tasks)}
@@ -132,6 +128,7 @@ class _Task:
         self.name, self._journal, self._progress = name, journal, progress
         parts = journal.folder / "tables"
         self.fields = [_Field(each.name, _opened(each, name, folder, parts)) for each in tables if name in each.tasks]
+        self.price = len(self.fields) * (2 if problem(name).ranks else 1)  # a ranking takes about twice as long
         self.tried: list[Configuration] = []
         self.seconds = 0.0
 
@@ -286,18 +283,22 @@ def _branched(configuration: Configuration) -> dict[str, Any]:
     return dict(configuration.settings) | {_BRANCHES: len(configuration.choices["operation"])}
 
 
+def _recipes() -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return by task the recipe, with its changes, by which configurations are tried."""
+    return {name: problem(name).tried_by for name in ON_TABLES if problem(name).tried_by is not None}
+
+
 def _opened(table: SuiteTable, task: str, folder: Path, parts: Path) -> TableInstance:
-    name, changes = _RECIPES[task]
-    said = table.lay(folder, parts / table.name)
+    name, changes = _recipes()[task]
+    said, plain = table.lay(folder, parts / table.name), load_recipe(name)
     dataset = said.pop("dataset")
-    said = {key: value for key, value in said.items() if task == "ranking" or not key.startswith("ranking.")}
-    recipe = load_recipe(name, changes_of(changes | said)).model_copy(update={"dataset": dataset})
+    known = {key: value for key, value in said.items() if hasattr(plain, key.partition(".")[0])}  # of another task else
+    recipe = load_recipe(name, changes_of({**changes, **known})).model_copy(update={"dataset": dataset})
     return cast(TableInstance, open_recipe(recipe))
 
 
 def _header(tables: Sequence[SuiteTable]) -> dict[str, Any]:
-    recipes = {task: [name, changes] for task, (name, changes) in _RECIPES.items()}
-    return {"tables": [each.model_dump() for each in tables], "recipes": recipes, "longest": _LONGEST}
+    return {"tables": [each.model_dump() for each in tables], "recipes": _recipes(), "longest": _LONGEST}
 
 
 def _versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ from sif.errors import DataError
 from sif.recipes.closed import Count, StrictTable
 from sif.resources import resource_dir
 
-__all__ = ["FILE", "Cut", "Suite", "SuiteTable", "read_suite", "suite_of"]
+__all__ = ["FILE", "Suite", "SuiteTable", "TableCut", "read_suite", "suite_of"]
 
 FILE = "suite.toml"
 """The name of a suite's file in a folder of its tables."""
@@ -25,7 +25,7 @@ _MARKS = {".csv": ",", ".tsv": "\t"}
 _KEPT = 5  # rows of a user at least
 
 
-class Cut(StrictTable):
+class TableCut(StrictTable):
     """How much of a table is tried on: none of the keys, all of it.
 
     Items are drawn by how often they were met, then whole users at random among those who have five rows left, until
@@ -80,7 +80,7 @@ class SuiteTable(StrictTable):
     columns: dict[str, str] = Field(default_factory=dict)
     feedback: SaidFeedback = ""
     settings: dict[str, Any] = Field(default_factory=dict)
-    cut: Cut = Cut()
+    cut: TableCut = TableCut()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class SuiteTable(StrictTable):
             DataError: A file is missing or unreadable, or lacks a column.
         """
         files = {part: folder / name for part, name in self.files.items()}
-        cut = Cut() if whole else self.cut
+        cut = TableCut() if whole else self.cut
         if self.part or cut.cuts:
             frames = self._labelled({part: _read(path) for part, path in files.items()})
             kind = next(iter(files.values())).suffix
@@ -151,7 +151,7 @@ class SuiteTable(StrictTable):
         parts = {part: whole.filter(rule) for part, rule in wanted.items()}
         return {"train": whole.filter(~pl.any_horizontal(*wanted.values())), **parts}
 
-    def _cut(self, frames: Mapping[str, pl.DataFrame], cut: Cut) -> dict[str, pl.DataFrame]:
+    def _cut(self, frames: Mapping[str, pl.DataFrame], cut: TableCut) -> dict[str, pl.DataFrame]:
         """Return the drawn rows by part."""
         names = next(iter(frames.values())).columns
         given: dict[str, Any] = dict(self.columns)
@@ -246,7 +246,7 @@ def suite_of(files: Sequence[Path]) -> Suite:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"two files are named {', '.join(twice)}\n  Rename one: tables are told apart by their names.")
     rated = {path.stem: read(path).feedback.kind == "ratings" for path in files}
-    cut = Cut(users=1200, items=2000, rows=60_000)
+    cut = TableCut(users=1200, items=2000, rows=60_000)
     tables = [
         SuiteTable(name=path.stem, task="both" if rated[path.stem] else "ranking", file=str(path.absolute()), cut=cut)
         for path in files

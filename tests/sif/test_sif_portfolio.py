@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from sif.cli.app import app
 from sif.errors import DataError
 from sif.problems import open_recipe
+from sif.problems.ranking import RANKING
+from sif.problems.rating import RATING
 from sif.recipes import load_recipe
 from sif.resources import resource_dir
 from sif.studies import portfolio_build
@@ -29,7 +31,7 @@ from sif.studies.portfolio_table import (
     read_portfolio,
 )
 from sif.studies.proposals import portfolio
-from sif.studies.suite_file import Cut, SuiteTable, read_suite, suite_of
+from sif.studies.suite_file import SuiteTable, TableCut, read_suite, suite_of
 
 SHORT: dict[str, Any] = {"train.epochs": 1, "train.batch_size": 128}
 
@@ -37,9 +39,8 @@ SHORT: dict[str, Any] = {"train.epochs": 1, "train.batch_size": 128}
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipes whose trainings take a moment."""
-    monkeypatch.setattr(
-        portfolio_build, "_RECIPES", {"rating": ("movielens-wide", SHORT), "ranking": ("clicks", SHORT)}
-    )
+    monkeypatch.setattr(type(RATING), "tried_by", ("movielens-wide", SHORT))
+    monkeypatch.setattr(type(RANKING), "tried_by", ("clicks", SHORT))
 
 
 def files(folder: Path) -> list[Path]:
@@ -92,7 +93,7 @@ def test_a_cut_is_drawn_within_its_bounds_and_the_parts_stay(tmp_path: Path):
     whole = pl.DataFrame(pairs, schema=["user", "item"], orient="row")
     whole = whole.with_columns(pl.Series("fold", rng.integers(0, 5, len(whole))))
     whole.write_parquet(tmp_path / "t.parquet")
-    cut = Cut(users=50, items=40, rows=600, per_user=20)
+    cut = TableCut(users=50, items=40, rows=600, per_user=20)
     table = SuiteTable(name="t", task="ranking", file="t.parquet", part="fold", valid=1, test=2, cut=cut)
     said = table.lay(tmp_path, tmp_path / "out")
     parts = {part: pl.read_parquet(said[key]) for part, key in ((0, "dataset"), (1, "valid"), (2, "test"))}

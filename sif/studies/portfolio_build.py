@@ -1,40 +1,34 @@
 """Building a portfolio: the same configurations trained on every table of a suite, each training kept at once."""
 
 import platform
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 import sif
-from nasp_core.errors import SearchError
-from nasp_core.loop import Observer, Passing
-from nasp_core.search import train_genotype
+from nasp_core.loop import Observer
 from sif.errors import DataError
 from sif.host import shielded
 from sif.journal import Journal
-from sif.problems import open_recipe
 from sif.problems.tables import TableInstance
-from sif.recipes import changes_of, load_recipe
-from sif.recipes.problems import ON_TABLES, problem
+from sif.recipes.problems import problem
 from sif.spaces.wide_points import NAMED
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
 from sif.studies.portfolio_table import write_portfolio
-from sif.studies.proposals import Neighbours, point_entry, portfolio
+from sif.studies.portfolio_tables import LONGEST, OpenedTable, recipes_tried, trained_once
+from sif.studies.proposals import BRANCHES, Neighbours, point_entry, portfolio
 from sif.studies.suite_file import SuiteTable
-from sif.studies.trials import OutOfTime, StudyTrial, at_fidelity
+from sif.studies.trials import StudyTrial
 
 __all__ = ["build_portfolio", "trainings_path"]
 
 _FIRST, _FULL = 1 / 9, 1.0
 _KEPT = 1 / 5  # of the configurations on a table, trained in full there
-_LONGEST = 15.0  # seconds of a full training; a short one has a third of them
-_BRANCHES, _BEFORE = "space.branches", "portfolio"
+_BEFORE = "portfolio"
 _SHARES = (0.35, 0.8, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
 
 
@@ -82,7 +76,7 @@ def build_portfolio(
     fix = "give another --out, or remove the folder to begin again"
     journal, header = Journal(trainings_path(out), "portfolio", fix, DataError), _header(tables)
     with journal.opened(header, "building a portfolio"):
-        tasks = [_Task(name, journal, tables, folder, progress or Observer()) for name in _recipes()]
+        tasks = [_Task(name, journal, tables, folder, progress or Observer()) for name in recipes_tried()]
         tasks = [task for task in tasks if task.fields]
         parts = sum(task.price for task in tasks)
         for phase in range(len(_SHARES)):
@@ -95,30 +89,6 @@ def build_portfolio(
     return out
 
 
-@dataclass
-class _Field:
-    """A table opened for a task, with what was trained there."""
-
-    name: str
-    instance: TableInstance
-    done: list[StudyTrial] = field(default_factory=list)
-
-    def ranked(self, fidelity: float) -> list[StudyTrial]:
-        """Return what was trained at a fidelity, best first."""
-        sign = -1.0 if self.instance.final_task.maximise else 1.0
-        there = [trial for trial in self.done if trial.fidelity == fidelity and trial.value is not None]
-        return sorted(there, key=lambda trial: sign * (trial.value or 0.0))
-
-    def best(self) -> list[StudyTrial]:
-        """Return each configuration's best training, best first."""
-        sign = -1.0 if self.instance.final_task.maximise else 1.0
-        held: dict[str, StudyTrial] = {}
-        for trial in sorted(self.done, key=lambda each: sign * (each.value or 0.0)):
-            if trial.value is not None:
-                held.setdefault(trial.configuration.key, trial)
-        return list(held.values())
-
-
 class _Task:
     """The tables of one task, and the configurations that are tried on all of them."""
 
@@ -127,7 +97,7 @@ class _Task:
     ) -> None:
         self.name, self._journal, self._progress = name, journal, progress
         parts = journal.folder / "tables"
-        self.fields = [_Field(each.name, _opened(each, name, folder, parts)) for each in tables if name in each.tasks]
+        self.fields = [OpenedTable.of(each, name, folder, parts) for each in tables if name in each.tasks]
         self.price = len(self.fields) * (2 if problem(name).ranks else 1)  # a ranking takes about twice as long
         self.tried: list[Configuration] = []
         self.seconds = 0.0
@@ -196,7 +166,7 @@ class _Task:
             if made.key not in known:
                 known.add(made.key)
                 yield made
-        spaces = [instance.changed({_BRANCHES: branches}) for branches in (1, 2)]
+        spaces = [instance.changed({BRANCHES: branches}) for branches in (1, 2)]
         for number in range(count - len(known)):
             drawn = _asked(spaces[number % 3 == 0], number, [], known)
             yield Configuration(drawn.choices, _branched(drawn), "drawn")
@@ -207,7 +177,7 @@ class _Task:
         for each in self.fields:
             self._train(each, configuration, _FIRST)
 
-    def _refine(self, here: _Field, number: int) -> None:
+    def _refine(self, here: OpenedTable, number: int) -> None:
         """Try a neighbour of a table's best on all tables, in full where it is among the first fifth."""
         known = {each.key for each in self.tried}
         near = _asked(here.instance, 1000 + number, here.best()[:5], known)
@@ -220,10 +190,10 @@ class _Task:
             if made.key in {trial.configuration.key for trial in ranked[: _kept(len(ranked))]}:
                 self._train(each, made, _FULL)
 
-    def _train(self, here: _Field, configuration: Configuration, fidelity: float) -> None:
+    def _train(self, here: OpenedTable, configuration: Configuration, fidelity: float) -> None:
         def make() -> dict[str, Any]:
             self._progress.stage(f"{self.name} {here.name}")
-            return _trained(here.instance, configuration, fidelity, self._progress)
+            return trained_once(here.instance, configuration, fidelity, self._progress)
 
         if any(each.fidelity == fidelity and each.configuration.key == configuration.key for each in here.done):
             return
@@ -240,65 +210,17 @@ def _asked(instance: TableInstance, number: int, trials: Sequence[StudyTrial], k
     return neighbours.ask(number, trials, instance.final_task.maximise, known)
 
 
-class _Until(Passing):
-    """Ends a training that takes too long."""
-
-    def __init__(self, outer: Observer, seconds: float) -> None:
-        super().__init__(outer)
-        self._deadline = time.process_time() + seconds
-
-    def stepped(self) -> None:
-        super().stepped()
-        if time.process_time() > self._deadline:
-            raise OutOfTime
-
-
-def _trained(
-    instance: TableInstance, configuration: Configuration, fidelity: float, progress: Observer
-) -> dict[str, Any]:
-    """Return value, seconds and epochs; no value where it took too long, or its loss left the finite numbers."""
-    began = time.process_time()
-    value, epochs = None, 0
-    changed = instance.changed(configuration.settings)
-    genotype = changed.genotype(configuration.choices)
-    training = at_fidelity(changed.training({}), fidelity)
-    watched = _Until(progress, _LONGEST if fidelity == _FULL else _LONGEST / 3)
-    try:
-        done = train_genotype(
-            changed.build(genotype), changed.final_task, training, key=genotype.key(), observer=watched
-        )
-        found = float(done.metrics[instance.final_task.metric])
-        value, epochs = (found if found == found else None), len(done.trace)
-    except (OutOfTime, SearchError):
-        pass
-    return {"value": value, "epochs": epochs, "seconds": time.process_time() - began}
-
-
 def _kept(count: int) -> int:
     return max(1, round(count * _KEPT))
 
 
 def _branched(configuration: Configuration) -> dict[str, Any]:
     """Return the settings of a configuration with the number of its added functions."""
-    return dict(configuration.settings) | {_BRANCHES: len(configuration.choices["operation"])}
-
-
-def _recipes() -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return by task the recipe, with its changes, by which configurations are tried."""
-    return {name: problem(name).tried_by for name in ON_TABLES if problem(name).tried_by is not None}
-
-
-def _opened(table: SuiteTable, task: str, folder: Path, parts: Path) -> TableInstance:
-    name, changes = _recipes()[task]
-    said, plain = table.lay(folder, parts / table.name), load_recipe(name)
-    dataset = said.pop("dataset")
-    known = {key: value for key, value in said.items() if hasattr(plain, key.partition(".")[0])}  # of another task else
-    recipe = load_recipe(name, changes_of({**changes, **known})).model_copy(update={"dataset": dataset})
-    return cast(TableInstance, open_recipe(recipe))
+    return dict(configuration.settings) | {BRANCHES: len(configuration.choices["operation"])}
 
 
 def _header(tables: Sequence[SuiteTable]) -> dict[str, Any]:
-    return {"tables": [each.model_dump() for each in tables], "recipes": _recipes(), "longest": _LONGEST}
+    return {"tables": [each.model_dump() for each in tables], "recipes": recipes_tried(), "longest": LONGEST}
 
 
 def _versions() -> dict[str, str]:

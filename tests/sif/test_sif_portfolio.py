@@ -131,7 +131,7 @@ def test_a_build_trains_the_same_on_every_table_and_goes_on_where_it_was(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ):
     suite, out = suite_of(files(tmp_path)), tmp_path / "p.parquet"
-    inner, trained = portfolio_build._trained, list[str]()
+    inner, trained = portfolio_build.trained_once, list[str]()
 
     def counted(instance: Any, configuration: Configuration, fidelity: float, progress: Any) -> dict[str, Any]:
         if len(trained) == 3:
@@ -140,7 +140,7 @@ def test_a_build_trains_the_same_on_every_table_and_goes_on_where_it_was(
         trained.append(f"{instance.recipe.task} {instance.fingerprint} {fidelity:.2f} {configuration.key}")
         return inner(instance, configuration, fidelity, progress)
 
-    monkeypatch.setattr(portfolio_build, "_trained", counted)
+    monkeypatch.setattr(portfolio_build, "trained_once", counted)
     with pytest.raises(KeyboardInterrupt):
         build_portfolio(suite.tables, Path(), out, configurations=2)
     assert not out.exists()

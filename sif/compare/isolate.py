@@ -75,8 +75,8 @@ def in_a_process(
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                process.stdin.write(json.dumps({**job, "outcome": str(outcome)}))
-                process.stdin.close()
+                process.stdin.write(json.dumps({**job, "outcome": str(outcome)}) + "\n")
+                process.stdin.flush()  # it stays open: the process ends when nobody holds its other end
                 reason = _listened(process.stdout, observer or Observer())
             except BaseException:
                 process.kill()

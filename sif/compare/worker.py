@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,15 +35,15 @@ def main() -> None:
 
 
 def serve(work: Callable[[dict[str, Any], Callable[[dict[str, Any]], Any]], None]) -> None:
-    """Do the one job that stands on standard input as JSON; say on standard output how far it is, line by line.
+    """Do the job that stands on a line of standard input as JSON; say on standard output how far it is, line by line.
 
     Whatever else writes to standard output is sent to standard error. The process ends with the one that asked.
 
     Args:
         work: From the job, and a function that tells the asker a message, to what is saved as `outcome`.
     """
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    job = json.loads(sys.stdin.read())
+    job, done = json.loads(sys.stdin.readline()), threading.Event()
+    threading.Thread(target=_end_with_asker, args=(done,), daemon=True).start()
     with os.fdopen(os.dup(1), "w", buffering=1) as out:
         os.dup2(2, 1)
         try:
@@ -52,13 +51,16 @@ def serve(work: Callable[[dict[str, Any], Callable[[dict[str, Any]], Any]], None
         except (NaspError, ImportError, MemoryError) as error:
             out.write(json.dumps({"refused": f"{type(error).__name__}: {error}"}) + "\n")
             raise SystemExit(3) from None
+        finally:
+            done.set()
 
 
-def _end_with(asker: int) -> None:
-    """End this process when the one that asked is gone: nobody reads what it would say."""
-    while os.getppid() == asker:
-        time.sleep(1.0)
-    os._exit(4)
+def _end_with_asker(done: threading.Event) -> None:
+    """End this process when the one that asked is gone, whose end of standard input closes with it."""
+    while os.read(0, 1024):
+        pass
+    if not done.is_set():
+        os._exit(4)
 
 
 class _Told(Observer):

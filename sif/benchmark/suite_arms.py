@@ -1,29 +1,28 @@
-"""The arms of a suite: the study, whole or without a part, random search of configurations, and each rival alone."""
+"""The arms of a suite: the study, whole or without a part, random search of configurations, and each rival alone.
+
+All are judged as validation chose them, on one question: nothing is refit.
+"""
 
 from __future__ import annotations
 
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from nasp_core.evaluation import better
-from nasp_core.loop import Observer, Passing
-from nasp_core.network import Network
-from nasp_core.search import train_genotype
+from sif.benchmark.suite_drawn import RandomConfigurations, TunedNetwork, spend
 from sif.compare.tuning import ComparisonConfig, Judge, run_method
 from sif.errors import RaceError
 from sif.problems import open_recipe
-from sif.problems.recipes import StudyPart
-from sif.problems.tables import TableInstance, baseline_of
+from sif.problems.recipes import StudyPart, StudyRecipe
+from sif.problems.tables import TableInstance
 from sif.recipes import changes_of, load_recipe
 from sif.recipes.limit import Limit
 from sif.rivals.known import METHODS, RIVALS
@@ -33,9 +32,6 @@ from sif.run_directory import RunDirectory
 from sif.serve.networks import network_form
 from sif.studies import conduct
 from sif.studies.classics import CLASSICS
-from sif.studies.configuration import Configuration
-from sif.studies.proposals import Neighbours
-from sif.studies.trials import OutOfTime, at_fidelity
 
 __all__ = ["METRIC", "PARTS", "RANDOM_ARM", "RECIPES", "STUDY", "WITHOUT", "arms_of", "run_arm", "seeded"]
 
@@ -50,7 +46,6 @@ RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """The recipe of each task, and what is changed in it."""
 _RIVALS = {"rating": ("biases", "biased-mf", "svd++"), "ranking": CLASSICS}
-_SHORT, _MORE = 1 / 9, 5  # of a schedule, where not one training came to its end; and how often that is tried
 
 
 @dataclass(frozen=True)
@@ -121,21 +116,19 @@ def run_arm(job: dict[str, Any]) -> dict[str, Any]:
         elif job["task"] == "ranking" and arm in METHODS:
             found = _method(instance, metric, arm, limit)
         else:
-            found = _tuned(instance, metric, limit, _Random(instance) if arm == RANDOM_ARM else _Network(instance, arm))
+            found = _networks(instance, metric, arm, limit)
     split = instance.data.split
     parts = {part: len(getattr(split, part)) for part in ("train", "valid", "test")}
     size = {"users": instance.data.interactions.n_users, "items": instance.data.interactions.n_items, **parts}
-    told = {name: getattr(found, name) for name in _Found.__dataclass_fields__}
-    return {"metric": metric, "maximise": instance.final_task.maximise, "size": size, **told}
+    return {"metric": metric, "maximise": instance.final_task.maximise, "size": size, **vars(found)}
 
 
 def _opened(job: dict[str, Any]) -> tuple[TableInstance, Limit]:
-    arm, without = job["arm"], []
-    if arm.startswith(WITHOUT):
-        without = [arm.removeprefix(WITHOUT)]
-    own = {"seed": job["seed"], "split.seed": 0, "study.budget": job["budget"]}
+    without = [job["arm"].removeprefix(WITHOUT)] if job["arm"].startswith(WITHOUT) else []
+    own = {"budget": job["budget"], "without": without, "goal": job["task"], "refit": False}
+    study = {f"study.{key}": value for key, value in own.items() if key in StudyRecipe.model_fields}
     recipe, base = RECIPES[job["task"]]
-    changes = {**base, **job["changes"], **own, **({"study.without": without} if without else {})}
+    changes = {**base, **job["changes"], **study, "seed": job["seed"], "split.seed": 0}
     instance = open_recipe(load_recipe(recipe, [*changes_of(changes), *job["set"]]), device="cpu")
     assert isinstance(instance, TableInstance)
     return instance, Limit.parse(job["budget"], len(instance.data.interactions))
@@ -183,110 +176,14 @@ def _method(instance: TableInstance, metric: str, arm: str, limit: Limit) -> _Fo
     )
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """A network to train, on the table under its settings."""
-
-    instance: TableInstance
-    network: Network
-    key: str
-    told: str
-
-
-class _Random:
-    """Configurations drawn at random from the study's own space."""
-
-    def __init__(self, instance: TableInstance) -> None:
-        self.instance = instance
-        self._space = Neighbours(instance, instance.problem.settings_space)
-
-    def draw(self, number: int) -> Configuration:
-        """Return a configuration; with no trials to be near to, it is one of all."""
-        return self._space.ask(number, (), self.instance.final_task.maximise, set())
-
-    def __call__(self, number: int) -> _Drawn:
-        configuration = self.draw(number)
-        changed = self.instance.changed(configuration.settings)
-        genotype = changed.genotype(configuration.choices)
-        told = f"{changed.formula(genotype)} {dict(configuration.settings)}"
-        return _Drawn(changed, changed.build(genotype), genotype.key(), told)
-
-
-class _Network:
-    """A rival that the run's own loop trains, under the recipe's settings, then under drawn ones."""
-
-    def __init__(self, instance: TableInstance, name: str) -> None:
-        self.instance, self.name, self._draws = instance, name, _Random(instance)
-        baseline_of(instance.recipe, name)
-
-    def __call__(self, number: int) -> _Drawn:
-        settings = self._draws.draw(number).settings if number else {}
-        changed = self.instance.changed(settings)
-        network = changed.rival(baseline_of(changed.recipe, self.name)).build({})
-        return _Drawn(changed, network, f"baseline/{self.name}", f"{self.name} {dict(settings)}")
-
-
-class _Best:
-    """Trains what is drawn, and keeps the best on validation."""
-
-    def __init__(self, instance: TableInstance, drawn: Callable[[int], _Drawn]) -> None:
-        self.task, self.seed, self._drawn = instance.final_task, instance.recipe.seed, drawn
-        self.best: _Drawn | None = None
-        self.valid: dict[str, float] = {}
-        self.trials = 0
-
-    def train(self, number: int, fidelity: float, until: float | None) -> None:
-        """Train a draw on a share of its schedule; what meets the end of the time comes to nothing."""
-        one = self._drawn(number)
-        schedule = at_fidelity(one.instance.training({}), fidelity)
-        task = one.instance.final_task
-        try:
-            made = train_genotype(
-                one.network, task, schedule, key=one.key, seed=self.seed, observer=_Until(Observer(), until)
-            )
-        except OutOfTime:
-            return
-        self.trials += 1
-        value = made.metrics[task.metric]
-        if math.isfinite(value) and (self.best is None or better(task, value, self.valid[task.metric])):
-            self.best, self.valid = replace(one, network=made.network), made.metrics
-
-
-class _Until(Passing):
-    """Ends a training when the time is up."""
-
-    def __init__(self, outer: Observer, deadline: float | None) -> None:
-        super().__init__(outer)
-        self._deadline = deadline
-
-    def stepped(self) -> None:
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise OutOfTime
-
-
-def _tuned(instance: TableInstance, metric: str, limit: Limit, drawn: Callable[[int], _Drawn]) -> _Found:
-    """Train what is drawn in full, one after another; hand over the best on validation.
-
-    Where not one training came to its end within the budget, one follows on a ninth of its schedule, whatever it takes:
-    the study's first one is such a training too.
-    """
-    began, search = time.monotonic(), _Best(instance, drawn)
-    deadline = math.inf if limit.seconds is None else began + limit.seconds
-    for number in range(limit.trials) if limit.trials else count():
-        if time.monotonic() >= deadline:
-            break
-        search.train(number, 1.0, deadline)
-    for number in range(_MORE):
-        if search.best is None:
-            search.train(number, _SHORT, None)
-    if search.best is None:
-        raise RaceError(f"{_MORE} trainings on a ninth of the schedule diverged")
-    seconds, network, task = time.monotonic() - began, search.best.network, instance.data.task
-    model: Any = network
+def _networks(instance: TableInstance, metric: str, arm: str, limit: Limit) -> _Found:
+    """Train networks that are drawn: configurations, or a rival under settings."""
+    best = spend(limit, RandomConfigurations(instance) if arm == RANDOM_ARM else TunedNetwork(instance, arm))
+    model: Any = best.network
     if instance.problem.ranks:
-        model = network_form(network, task.sizes, task.objective, lists=True)
+        model = network_form(model, instance.data.task.sizes, instance.data.task.objective, lists=True)
     test, values = _judged(instance, metric, model)
-    return _Found(search.valid[metric], test, values, search.best.told, search.trials, seconds)
+    return _Found(best.valid[metric], test, values, best.told, best.trials, best.seconds)
 
 
 # the test part

@@ -23,7 +23,7 @@ chooses what is handed over; the test part is read once for that.
   another, with the recipe's early stopping. Where none came to its end in the seconds, one is trained on a ninth of
   its schedule, whatever it takes.
 - A rival alone has the same seconds: those of `sif compare` go through their grid until it ends; those that are
-  networks are trained under the recipe's settings, then under settings drawn from the study's ranges.
+  networks are trained under the recipe's settings, then under settings drawn from the study's ranges, thirty in all.
 - *Regret*: the distance to the best test value that any arm, seed and budget of this page has on the table, as a
   share of that value.
 - *Rank*: among the study, random search and the rivals of the task, by the mean over seeds; equal values share

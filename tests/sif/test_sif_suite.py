@@ -272,6 +272,14 @@ def test_the_page_says_what_its_results_hold(raced: Any):
     assert "study without rungs" in page.partition("## What pays")[2]
 
 
+def test_the_page_of_the_docs_is_that_of_the_results_kept_beside_it():
+    root = Path(__file__).parents[2]
+    kept, page = root / "benchmarks" / "suite.json", root / "docs" / "suite.md"
+    assert kept.is_file() == page.is_file()
+    if page.is_file():
+        assert page.read_text() == suite_page(json.loads(kept.read_text())), "run benchmarks/suite_page.py"
+
+
 def test_the_command_writes_results_and_page(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(command, "run_suite", partial(run_suite, runner=Counting()))
     words = ["benchmark", "--suite", str(folder), "--tables", "clicked", "--strategies", "popularity,ease", "--seeds"]

@@ -91,7 +91,7 @@ def isolated_arm(job: dict[str, Any]) -> State:
     Raises:
         NotRun: It refuses, fails, or is killed.
     """
-    return in_a_process("sif.benchmark.suite_worker", job, one_thread=True)
+    return in_a_process("sif.benchmark.suite_worker:arm_worker", job)
 
 
 @shielded(draws=True)

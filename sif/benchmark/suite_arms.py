@@ -33,11 +33,11 @@ from sif.serve.networks import network_form
 from sif.studies import conduct
 from sif.studies.classics import CLASSICS
 
-__all__ = ["METRIC", "PARTS", "RANDOM_ARM", "RECIPES", "STUDY", "WITHOUT", "arms_of", "run_arm", "seeded"]
+__all__ = ["METRIC", "RANDOM_ARM", "RECIPES", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "run_arm", "seeded"]
 
 STUDY, RANDOM_ARM, WITHOUT = "study", "random", "study without "
 """The whole study; random search of configurations; before the name of a part: the study without it."""
-PARTS: tuple[str, ...] = get_args(StudyPart)
+STUDY_PARTS: tuple[str, ...] = get_args(StudyPart)
 METRIC = {"rating": "rmse"}
 """What a task is judged by, where that is not what its validation selects by: RMSE in the ratings' own unit."""
 RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -72,7 +72,11 @@ def arms_of(task: str, names: tuple[str, ...] = (), without: tuple[str, ...] = (
         RaceError: A name is neither, or a part is none.
     """
     unknown = [f"no arm {name!r}" for name in names if name not in (STUDY, RANDOM_ARM, *RIVALS)]
-    unknown += [f"the study has no part {name!r}; it has {', '.join(PARTS)}" for name in without if name not in PARTS]
+    unknown += [
+        f"the study has no part {name!r}; it has {', '.join(STUDY_PARTS)}"
+        for name in without
+        if name not in STUDY_PARTS
+    ]
     if unknown:
         arms = ", ".join(dict.fromkeys([STUDY, RANDOM_ARM, *(name for each in _RIVALS.values() for name in each)]))
         raise RaceError("\n  ".join([*unknown, f"arms are {arms}, and other rivals by name"]))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, WITHOUT
-from sif.benchmark.suite_results import BEST, Figures, Question, SuiteResults, SuiteVersus, is_rival, problems_of
+from sif.benchmark.suite_results import BEST, Figures, Question, SuiteResults, SuiteVersus, is_rival, questions_in
 
 __all__ = ["suite_page"]
 
@@ -42,7 +42,7 @@ def suite_page(results: Mapping[str, Any]) -> str:
         results: What `results.json` holds.
     """
     suite = SuiteResults.model_validate(results)
-    figures = {each: Figures(suite.runs, each, suite.budget) for each in problems_of(suite.runs)}
+    figures = {each: Figures(suite.runs, each, suite.budget) for each in questions_in(suite.runs)}
     figures = {question: made for question, made in figures.items() if made.test}
     parts = [
         "# The suite",
@@ -200,7 +200,7 @@ def _budgets(suite: SuiteResults, figures: Mapping[Question, Figures]) -> list[s
 
 def _spent(suite: SuiteResults) -> str:
     lines = []
-    for table, task in problems_of(suite.runs):
+    for table, task in questions_in(suite.runs):
         for arm in (STUDY, RANDOM_ARM):
             own = [run for run in suite.runs if (run.table, run.task, run.arm) == (table, task, arm)]
             done = [run for run in own if run.seconds is not None and run.budget == suite.budget]
@@ -223,7 +223,7 @@ def _spent(suite: SuiteResults) -> str:
 
 def _handed(suite: SuiteResults) -> str:
     lines = []
-    for table, task in problems_of(suite.runs):
+    for table, task in questions_in(suite.runs):
         own = [run for run in suite.runs if (run.table, run.task, run.arm) == (table, task, STUDY)]
         times = Counter(run.handed for run in own if run.budget == suite.budget and run.handed)
         lines += [[f"{table}, {task}", f"`{handed}`", str(number)] for handed, number in times.most_common()]

@@ -25,7 +25,7 @@ __all__ = [
     "SuiteVersus",
     "best_rival",
     "is_rival",
-    "problems_of",
+    "questions_in",
     "ranks",
     "regret",
     "versus",
@@ -99,7 +99,7 @@ def is_rival(arm: str) -> bool:
     return arm not in (STUDY, RANDOM_ARM) and not arm.startswith(WITHOUT)
 
 
-def problems_of(runs: Iterable[SuiteRun]) -> list[Question]:
+def questions_in(runs: Iterable[SuiteRun]) -> list[Question]:
     """Return each table with each of its tasks, in the order of the runs."""
     return list(dict.fromkeys((run.table, run.task) for run in runs))
 
@@ -173,7 +173,7 @@ def versus(
         budget: The one that counts.
     """
     made: list[SuiteVersus] = []
-    for table, task in problems_of(runs):
+    for table, task in questions_in(runs):
         figures = Figures(runs, (table, task), budget)
         opponents = {arm: arm for arm in figures.test if arm != STUDY and not is_rival(arm)}
         rival = figures.best_rival()

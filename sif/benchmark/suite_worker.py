@@ -10,10 +10,10 @@ from sif.benchmark.suite_arms import run_arm
 from sif.checkpoint import save_tree
 from sif.compare.worker import peak_mb, serve
 
-__all__ = ["main"]
+__all__ = ["arm_worker"]
 
 
-def main() -> None:
+def arm_worker() -> None:
     """Run the arm that stands on standard input (`serve`)."""
     serve(_work)
 

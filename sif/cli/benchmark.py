@@ -19,7 +19,7 @@ from sif.benchmark import (
     table_benchmark,
 )
 from sif.benchmark.entrants import ALL
-from sif.benchmark.suite_arms import PARTS
+from sif.benchmark.suite_arms import STUDY_PARTS
 from sif.cells.networks import CELL_TABLES
 from sif.cli.app import console, data_root, emit, guarded, remark
 from sif.cli.progress import TerminalProgress
@@ -54,7 +54,8 @@ def benchmark(
     ] = "",
     tables: Annotated[str, typer.Option(metavar="NAME,...", help="Of a suite: these alone.")] = "",
     without: Annotated[
-        str, typer.Option(metavar="PART,...", help=f"Of a suite: the study without each too ({', '.join(PARTS)}).")
+        str,
+        typer.Option(metavar="PART,...", help=f"Of a suite: the study without each too ({', '.join(STUDY_PARTS)})."),
     ] = "",
     jobs: Annotated[int, typer.Option(help="Of a suite: how many run at once.")] = 1,
     data: Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -26,10 +25,8 @@ from sif.rivals.pair_table import PairTable
 __all__ = ["NotRun", "in_a_process", "in_this_process", "isolated"]
 
 _PACKAGES = Path(__file__).parents[2]
-_START = "import sys; sys.path[:] = {!r}; from {} import main; main()"
+_START = "import sys; sys.path[:] = {!r}; from {} import {} as work; work()"
 """With the path of this process: the same sif, and the asker's own modules."""
-
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
 class NotRun(Exception):
@@ -49,29 +46,25 @@ def isolated(job: dict[str, Any], config: ComparisonConfig, table: Path, observe
     pages, above what it held before the method began: the table and torch are in that, the method's own libraries are
     not. Raises `NotRun` when it refuses, fails, or is killed.
     """
-    return in_a_process("sif.compare.worker", job | {"config": asdict(config), "table": str(table)}, observer)
+    return in_a_process("sif.compare.worker:main", job | {"config": asdict(config), "table": str(table)}, observer)
 
 
-def in_a_process(
-    worker: str, job: Mapping[str, Any], observer: Observer | None = None, *, one_thread: bool = False
-) -> State:
-    """Run the `main` of a module in a new Python process, and return the tree that it saved.
+def in_a_process(worker: str, job: Mapping[str, Any], observer: Observer | None = None) -> State:
+    """Run a function in a new Python process, and return the tree that it saved.
 
     Args:
-        worker: The module; its `main` calls `sif.compare.worker.serve`.
+        worker: The function, `package.module:name`; it calls `sif.compare.worker.serve`.
         job: What it is to do, as plain data; the file for its outcome is added as `outcome`.
         observer: Is shown its progress.
-        one_thread: Whether its libraries are kept to one thread each, whatever they would choose.
 
     Raises:
         NotRun: It refuses, fails, or is killed; with the reason.
     """
     with tempfile.TemporaryDirectory(prefix="sif-compare-") as folder, tempfile.TemporaryFile() as said:
         outcome = Path(folder) / "outcome.safetensors"
-        command = [sys.executable, "-c", _START.format([*sys.path, str(_PACKAGES)], worker)]
+        command = [sys.executable, "-c", _START.format([*sys.path, str(_PACKAGES)], *worker.split(":"))]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said, "text": True}
-        kept = dict.fromkeys(_THREADS, "1") if one_thread else {}
-        with subprocess.Popen(command, env={**os.environ, **kept}, **pipes) as process:
+        with subprocess.Popen(command, **pipes) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             try:

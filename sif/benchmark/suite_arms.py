@@ -25,6 +25,7 @@ from sif.problems.recipes import StudyPart, StudyRecipe
 from sif.problems.tables import TableInstance
 from sif.recipes import changes_of, load_recipe
 from sif.recipes.limit import Limit
+from sif.recipes.problems import problem
 from sif.rivals.known import METHODS, RIVALS
 from sif.rivals.method import ScoresOf
 from sif.rivals.pair_table import PairTable
@@ -33,19 +34,15 @@ from sif.serve.networks import network_form
 from sif.studies import conduct
 from sif.studies.classics import CLASSICS
 
-__all__ = ["METRIC", "RANDOM_ARM", "RECIPES", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "run_arm", "seeded"]
+__all__ = ["RANDOM_ARM", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "recipe_of", "run_arm", "seeded"]
 
 STUDY, RANDOM_ARM, WITHOUT = "study", "random", "study without "
 """The whole study; random search of configurations; before the name of a part: the study without it."""
 STUDY_PARTS: tuple[str, ...] = get_args(StudyPart)
-METRIC = {"rating": "rmse"}
-"""What a task is judged by, where that is not what its validation selects by: RMSE in the ratings' own unit."""
-RECIPES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "rating": ("movielens-wide", {"train.min_steps": 1200}),  # a small table takes more epochs
-    "ranking": ("clicks", {}),
-}
-"""The recipe of each task, and what is changed in it."""
-_RIVALS = {"rating": ("biases", "biased-mf", "svd++"), "ranking": CLASSICS}
+_Recipe = tuple[str, Mapping[str, Any]]
+_CLICKS: _Recipe = ("clicks", {})
+_RATINGS: _Recipe = ("movielens-wide", {"train.min_steps": 1200})  # a small table takes more epochs
+_RATED = "biases", "biased-mf", "svd++"  # the rivals where ratings are predicted
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def arms_of(task: str, names: tuple[str, ...] = (), without: tuple[str, ...] = (
     """Return the arms of a task, in the order in which they run.
 
     Args:
-        task: `rating` or `ranking`.
+        task: On tables of users and items.
         names: `study`, `random` and rivals; those of the other task are left out. None: all.
         without: Parts of the study; an arm for each.
 
@@ -78,16 +75,29 @@ def arms_of(task: str, names: tuple[str, ...] = (), without: tuple[str, ...] = (
         if name not in STUDY_PARTS
     ]
     if unknown:
-        arms = ", ".join(dict.fromkeys([STUDY, RANDOM_ARM, *(name for each in _RIVALS.values() for name in each)]))
+        arms = ", ".join((STUDY, RANDOM_ARM, *_RATED, *CLASSICS))
         raise RaceError("\n  ".join([*unknown, f"arms are {arms}, and other rivals by name"]))
-    asked = names or (STUDY, RANDOM_ARM, *_RIVALS[task])
+    asked = names or (STUDY, RANDOM_ARM, *_rivals(task))
     taken = [name for name in asked if name in (STUDY, RANDOM_ARM) or _runs(task, name)]
     return [*taken, *(f"{WITHOUT}{part}" for part in without)]
 
 
+def recipe_of(task: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the recipe of a task, and what is changed in it.
+
+    Args:
+        task: On tables of users and items.
+    """
+    return _CLICKS if problem(task).ranks else _RATINGS
+
+
+def _rivals(task: str) -> tuple[str, ...]:
+    return CLASSICS if problem(task).ranks else _RATED
+
+
 def _runs(task: str, rival: str) -> bool:
     found = RIVALS[rival]
-    if task == "rating":
+    if not problem(task).ranks:
         return found.baseline("wide") is not None
     return found.method is not None or found.baseline("lists") is not None
 
@@ -112,12 +122,12 @@ def run_arm(job: dict[str, Any]) -> dict[str, Any]:
         RaceError: The arm does not run on this table; with the reason.
     """
     instance, limit = _opened(job)
-    metric = METRIC.get(job["task"], instance.final_task.metric)
-    arm = job["arm"]
+    ranks, arm = instance.problem.ranks, job["arm"]
+    metric = instance.final_task.metric if ranks else "rmse"  # in the ratings' own unit
     with tempfile.TemporaryDirectory(prefix="sif-suite-") as folder, instance.threads():
         if arm == STUDY or arm.startswith(WITHOUT):
             found = _study(instance, metric, Path(folder))
-        elif job["task"] == "ranking" and arm in METHODS:
+        elif ranks and arm in METHODS:
             found = _method(instance, metric, arm, limit)
         else:
             found = _networks(instance, metric, arm, limit)
@@ -131,7 +141,7 @@ def _opened(job: dict[str, Any]) -> tuple[TableInstance, Limit]:
     without = [job["arm"].removeprefix(WITHOUT)] if job["arm"].startswith(WITHOUT) else []
     own = {"budget": job["budget"], "without": without, "goal": job["task"], "refit": False}
     study = {f"study.{key}": value for key, value in own.items() if key in StudyRecipe.model_fields}
-    recipe, base = RECIPES[job["task"]]
+    recipe, base = recipe_of(job["task"])
     changes = {**base, **job["changes"], **study, "seed": job["seed"], "split.seed": 0}
     instance = open_recipe(load_recipe(recipe, [*changes_of(changes), *job["set"]]), device="cpu")
     assert isinstance(instance, TableInstance)

@@ -12,7 +12,6 @@ from sif.benchmark.suite_results import BEST, Figures, Question, SuiteResults, S
 
 __all__ = ["suite_page"]
 
-_TASKS = {"rating": ("Ratings", "less is better"), "ranking": ("Lists", "more is better")}
 _HOW = """
 Every arm runs in a process of its own, on one thread, with the same seconds of the clock after the table is read.
 All seeds share the split of a table and the cut of it; a seed decides weights, batches and draws. Validation alone
@@ -49,7 +48,7 @@ def suite_page(results: Mapping[str, Any]) -> str:
         _about(suite, figures),
         "## In short",
         _short(suite, figures),
-        *(text for task in _TASKS for text in _values(task, figures)),
+        *(text for task in _tasks(figures) for text in _values(task, figures)),
         "## Against the best rival",
         _versus(suite, BEST),
         "## Against random search",
@@ -83,14 +82,14 @@ def _about(suite: SuiteResults, figures: Mapping[Question, Figures]) -> str:
 
 def _short(suite: SuiteResults, figures: Mapping[Question, Figures]) -> str:
     lines = []
-    for task, (title, _) in _TASKS.items():
+    for task in _tasks(figures):
         own = [made for (_, of), made in figures.items() if of == task]
         arms = _arms(own, whole=True)
         placed = [made.ranks(arms) for made in own]
         for arm in arms:
             ranks = [each[arm] for each in placed if arm in each]
             regrets = _regrets(own, arm)
-            lines.append([title, arm, str(len(ranks)), f"{_mean(ranks):.2f}", _share(_mean(regrets))])
+            lines.append([task, arm, str(len(ranks)), f"{_mean(ranks):.2f}", _share(_mean(regrets))])
     text = _table(("task", "arm", "tables", "mean rank", "mean regret"), lines, text=2)
     return "\n\n".join([text, *_claims(suite, figures)])
 
@@ -114,17 +113,19 @@ def _claims(suite: SuiteResults, figures: Mapping[Question, Figures]) -> list[st
 
 def _values(task: str, figures: Mapping[Question, Figures]) -> list[str]:
     own = {table: made for (table, of), made in figures.items() if of == task}
-    if not own:
-        return []
     arms, lines = _arms(own.values(), whole=True), []
     for table, made in own.items():
         there = {arm: value for arm, value in made.test.items() if arm in arms}
         top = (max if made.maximise else min)(there.values())
         cells = [_value(made, arm, there.get(arm) == top) for arm in arms]
         lines.append([table, made.metric, f"{made.best:.4f}", *cells, _share(made.regret(STUDY))])
-    title, better = _TASKS[task]
+    better = "more is better" if all(made.maximise for made in own.values()) else "less is better"
     heads = ("table", "metric", "best known", *arms, "regret of the study")
-    return [f"## {title}", f"Test part, mean over seeds ± sample standard deviation; {better}.", _table(heads, lines)]
+    return [
+        f"## {task.capitalize()}",
+        f"Test part, mean over seeds ± sample standard deviation; {better}.",
+        _table(heads, lines),
+    ]
 
 
 def _versus(suite: SuiteResults, against: str) -> str:
@@ -235,6 +236,10 @@ def _not_run(suite: SuiteResults) -> list[str]:
         f"- {run.table}, {run.task}, {run.arm} at {run.budget}: {run.reason}" for run in suite.runs if run.reason
     )
     return ["## What did not run", "\n".join(failed)] if failed else []
+
+
+def _tasks(figures: Iterable[Question]) -> list[str]:
+    return sorted({task for _, task in figures})
 
 
 def _arms(figures: Iterable[Figures], *, whole: bool) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,14 +33,11 @@ from sif.serve.networks import network_form
 from sif.studies import conduct
 from sif.studies.classics import CLASSICS
 
-__all__ = ["RANDOM_ARM", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "recipe_of", "run_arm", "seeded"]
+__all__ = ["RANDOM_ARM", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "run_arm", "seeded"]
 
 STUDY, RANDOM_ARM, WITHOUT = "study", "random", "study without "
 """The whole study; random search of configurations; before the name of a part: the study without it."""
 STUDY_PARTS: tuple[str, ...] = get_args(StudyPart)
-_Recipe = tuple[str, Mapping[str, Any]]
-_CLICKS: _Recipe = ("clicks", {})
-_RATINGS: _Recipe = ("movielens-wide", {"train.min_steps": 1200})  # a small table takes more epochs
 _RATED = "biases", "biased-mf", "svd++"  # the rivals where ratings are predicted
 
 
@@ -80,15 +76,6 @@ def arms_of(task: str, names: tuple[str, ...] = (), without: tuple[str, ...] = (
     asked = names or (STUDY, RANDOM_ARM, *_rivals(task))
     taken = [name for name in asked if name in (STUDY, RANDOM_ARM) or _runs(task, name)]
     return [*taken, *(f"{WITHOUT}{part}" for part in without)]
-
-
-def recipe_of(task: str) -> tuple[str, Mapping[str, Any]]:
-    """Return the recipe of a task, and what is changed in it.
-
-    Args:
-        task: On tables of users and items.
-    """
-    return _CLICKS if problem(task).ranks else _RATINGS
 
 
 def _rivals(task: str) -> tuple[str, ...]:
@@ -141,7 +128,7 @@ def _opened(job: dict[str, Any]) -> tuple[TableInstance, Limit]:
     without = [job["arm"].removeprefix(WITHOUT)] if job["arm"].startswith(WITHOUT) else []
     own = {"budget": job["budget"], "without": without, "goal": job["task"], "refit": False}
     study = {f"study.{key}": value for key, value in own.items() if key in StudyRecipe.model_fields}
-    recipe, base = recipe_of(job["task"])
+    recipe, base = problem(job["task"]).tried_by
     changes = {**base, **job["changes"], **study, "seed": job["seed"], "split.seed": 0}
     instance = open_recipe(load_recipe(recipe, [*changes_of(changes), *job["set"]]), device="cpu")
     assert isinstance(instance, TableInstance)

@@ -132,7 +132,8 @@ def run_suite(
     journal = Journal(out, "suite", "give another --out", RaceError)
     with journal.opened({"suite": SUITE_SCHEMA_VERSION, "versions": versions()}, "racing"):
         laid = {table.name: table.lay(folder, out / "tables" / table.name) for table in tables}
-        _run_all(_jobs(tables, options), options, laid, journal, runner, progress or Observer())
+        said = {name: {"changes": changes, "kin": _kin(suite, name)} for name, changes in laid.items()}
+        _run_all(_jobs(tables, options), options, said, journal, runner, progress or Observer())
         results = _results(journal, suite, options, command).model_dump(mode="json")
         write_atomically(out / "results.json", json.dumps(results, indent=1) + "\n")
         write_atomically(out / "suite.md", suite_page(results))
@@ -155,7 +156,7 @@ def _jobs(tables: Sequence[SuiteTable], options: SuiteOptions) -> list[_Job]:
 def _run_all(
     jobs: list[_Job],
     options: SuiteOptions,
-    laid: Mapping[str, dict[str, Any]],
+    said: Mapping[str, dict[str, Any]],
     journal: Journal,
     runner: SuiteRunner,
     progress: Observer,
@@ -170,7 +171,7 @@ def _run_all(
         def make() -> State:
             noted = told | {"table": job.table.name, "terms": terms}
             try:
-                return noted | runner(told | {"changes": laid[job.table.name], "set": list(options.changes)})
+                return noted | runner(told | said[job.table.name] | {"set": list(options.changes)})
             except NotRun as error:
                 if error.stopped:
                     raise KeyboardInterrupt from error
@@ -186,6 +187,12 @@ def _run_all(
             progress.logged({})
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _kin(suite: Suite, name: str) -> list[str]:
+    """Return the tables of a suite that have a file in common with one of them, itself included."""
+    files = {table.name: {*table.files.values()} for table in suite.tables}
+    return [other for other in files if files[other] & files[name]]
 
 
 def _terms(table: SuiteTable, options: SuiteOptions) -> str:

@@ -32,6 +32,7 @@ from sif.run_directory import RunDirectory
 from sif.serve.networks import network_form
 from sif.studies import conduct
 from sif.studies.classics import CLASSICS
+from sif.studies.portfolio import leaving_out
 
 __all__ = ["RANDOM_ARM", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "run_arm", "seeded"]
 
@@ -98,7 +99,8 @@ def run_arm(job: dict[str, Any]) -> dict[str, Any]:
     """Let one arm spend its budget on one table, in this process; return what it handed over.
 
     Args:
-        job: `task`, `arm`, `budget`, `seed`, and what the recipe is changed by: `changes` by dotted key, `set` typed.
+        job: `task`, `arm`, `budget`, `seed`; what the recipe is changed by: `changes` by dotted key, `set` typed; and
+            `kin`: tables without which the portfolio is to be made that a study begins with.
 
     Returns:
         `metric`, `maximise`, `valid` and `test` (of what was chosen on validation), `values` float64 `[n]` (of each
@@ -113,7 +115,8 @@ def run_arm(job: dict[str, Any]) -> dict[str, Any]:
     metric = instance.final_task.metric if ranks else "rmse"  # in the ratings' own unit
     with tempfile.TemporaryDirectory(prefix="sif-suite-") as folder, instance.threads():
         if arm == STUDY or arm.startswith(WITHOUT):
-            found = _study(instance, metric, Path(folder))
+            with leaving_out(job["kin"]):
+                found = _study(instance, metric, Path(folder))
         elif ranks and arm in METHODS:
             found = _method(instance, metric, arm, limit)
         else:

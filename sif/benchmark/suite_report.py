@@ -18,6 +18,8 @@ All seeds share the split of a table and the cut of it; a seed decides weights, 
 chooses what is handed over; the test part is read once for that.
 
 - `study`: what `sif search FILE --budget` does. `study without X`: the same with `study.without = ["X"]`.
+- The study of a table begins with the portfolio that the other tables give: this one is left out of it, and so are
+  those that are cut from the same file.
 - `random`: random search of configurations: drawn evenly from the study's own space, each trained in full one after
   another, with the recipe's early stopping. Where none came to its end in the seconds, one is trained on a ninth of
   its schedule, whatever it takes.

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
@@ -90,13 +90,15 @@ def read_portfolio(path: Path | None = None) -> "PortfolioTable":
     return PortfolioTable(frame)
 
 
-def entries_text(table: "PortfolioTable") -> str:
+def entries_text(table: "PortfolioTable", without: Collection[str] = ()) -> str:
     """Return the covers of a table as the JSON that a study reads.
 
     Args:
         table: With what was trained.
+        without: Tables that are left out, with all that was tried for their sake.
     """
-    entries = {task: [_entry(tried.configurations[place]) for place in tried.cover()] for task, tried in table.items()}
+    covers = {task: (tried.configurations, tried.cover(without=without)) for task, tried in table.items()}
+    entries = {task: [_entry(known[place]) for place in chosen] for task, (known, chosen) in covers.items()}
     about = (
         "Made by `sif portfolio build` from the table beside it: the greedy cover of its tables (docs/portfolio.md)."
     )
@@ -145,15 +147,16 @@ class Tried:
     regret: Array
     seconds: Array
 
-    def cover(self, count: int = ENTRIES, without: str = "") -> list[int]:
+    def cover(self, count: int = ENTRIES, without: Collection[str] = ()) -> list[int]:
         """Return the places of the greedy cover.
 
         Args:
             count: How many.
-            without: A table that is left out, with all that was tried for its sake.
+            without: Tables that are left out, with all that was tried for their sake.
         """
-        rows = [place for place, name in enumerate(self.tables) if name != without]
-        fair = [place for place, each in enumerate(self.configurations) if each.by != f"near {without}"]
+        near = {f"near {name}" for name in without}
+        rows = [place for place, name in enumerate(self.tables) if name not in without]
+        fair = [place for place, each in enumerate(self.configurations) if each.by not in near]
         found = greedy_cover(self.regret[np.ix_(rows, fair)], self.seconds[fair], count)
         return [fair[place] for place in found]
 
@@ -166,7 +169,7 @@ class Tried:
         before = [place for place, each in enumerate(self.configurations) if each.by == "portfolio"]
         found = {}
         for row, name in enumerate(self.tables if len(self.tables) > 1 else ()):
-            orders = {"cover": self.cover(without=name), "before": before}
+            orders = {"cover": self.cover(without=[name]), "before": before}
             here = self.regret[row]
             told = {kind: {at: float(here[order[:at]].min()) for at in AT} for kind, order in orders.items() if order}
             found[name] = told | ({"random": {at: _expected(here[drawn], at) for at in AT}} if drawn else {})

@@ -22,6 +22,8 @@ from sif.cli import suite as command
 from sif.compare.isolate import NotRun
 from sif.compare.statistics import holm, paired
 from sif.errors import RaceError, RecipeError
+from sif.studies import portfolio as begun_with
+from sif.studies.portfolio_table import write_portfolio
 
 SMALL = (
     "space.embedding_dim=4",
@@ -118,7 +120,7 @@ def test_every_arm_hands_over_what_its_test_values_are_of(raced: Any):
 
 
 def test_a_test_metric_is_the_mean_of_its_values(folder: Path):
-    job = {"seed": 0, "budget": "1trials", "set": list(SMALL)}
+    job = {"seed": 0, "budget": "1trials", "set": list(SMALL), "kin": []}
     parts = {"dataset": str(folder / "clicked.csv"), "split.fractions": [0.6, 0.2, 0.2]}
     for arm in ("study", "random", "popularity", "mf"):
         found = run_arm(job | {"task": "ranking", "arm": arm, "changes": parts})
@@ -192,6 +194,39 @@ def test_runs_on_other_terms_are_no_part_of_the_results(folder: Path, tmp_path: 
     other = SuiteOptions(("1trials",), 1, ("clicked",), ("ease",), changes=(*SMALL, "ranking.k=5"))
     told = run_suite(folder, tmp_path / "out", other, runner=Counting())
     assert [(run["arm"], run["metric"]) for run in told["runs"]] == [("ease", "ndcg@5")]
+
+
+def test_a_study_of_a_table_begins_with_the_portfolio_of_the_others(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [
+        {"task": "ranking", "table": table, "metric": "ndcg@10", "maximise": True, "configuration": place, "by": "drawn",
+         "choices": {"operation": [name]}, "settings": {}, "fidelity": 1.0, "value": value, "seconds": 1.0, "epochs": 1}
+        for table, values in {"a": (0.9, 0.1, 0.2), "b": (0.1, 0.2, 0.9)}.items()
+        for place, (name, value) in enumerate(zip(("plus", "max", "min"), values, strict=True))
+    ]  # fmt: skip
+    (tmp_path / "tables").mkdir()
+    write_portfolio(rows, {}, tmp_path / "tables" / "portfolio.parquet")
+    monkeypatch.setattr(begun_with, "resource_dir", lambda name: tmp_path)
+    begun_with._without.cache_clear()
+    for left_out, first in (("a", "min"), ("b", "plus")):
+        with begun_with.leaving_out([left_out]):
+            assert begun_with.entries_of("ranking")[0]["choices"] == {"operation": [first]}
+            assert begun_with.entries_of("rating") == []
+    begun_with._without.cache_clear()
+    more = SUITE + '[[tables]]\nname = "few"\ntask = "rating"\nfile = "rated.parquet"\ncut = { users = 9 }\n'
+    for name in ("clicked.csv", "rated.parquet"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "suite.toml").write_text(more)
+    kin = dict[int, list[str]]()
+
+    def asked(job: dict[str, Any]) -> Any:
+        kin[len(kin)] = job["kin"]
+        raise NotRun("no")
+
+    options = SuiteOptions(("1trials",), 1, arms=("study",))
+    run_suite(tmp_path, tmp_path / "out", options, runner=asked)
+    assert [*kin.values()] == [["clicked"], ["rated", "few"], ["rated", "few"]]
 
 
 # the figures

@@ -103,16 +103,21 @@ def test_a_study_of_lists_hands_over_a_blend_that_wins(tmp_path: Path, monkeypat
     assert run.result["handed"]["name"] == "blend"
     assert isinstance(opened_model(load_tree(run.path / "model.safetensors")).form, Blend)
     assert run.recommend_all(5).rows()
-    assert score(tmp_path / "run")["metrics"]["test"] == pytest.approx(rows["blend"]["test"])
+    assert score(tmp_path / "run")["test"] == pytest.approx(rows["blend"]["test"])
     with pytest.raises(RunError, match="hands over a blend of several models"):
         retrain(tmp_path / "run")
 
 
 def test_a_study_of_ratings_adds_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(blends, "_SURE", -1e9)
+    monkeypatch.setattr(blends, "_SURE", 0.0)
     csv = write_ratings(tmp_path / "mine.csv")
     quick = {key: value for key, value in TINY.items() if not key.startswith(("tune.", "space."))}
-    settings = quick | {"study.budget": "14trials", "study.goal": "rating", "space.embedding_dim": 4}
+    settings = quick | {
+        "train.optimiser.learning_rate": 0.05,
+        "study.budget": "14trials",
+        "study.goal": "rating",
+        "space.embedding_dim": 4,
+    }
     run = sif.search(csv, recipe="movielens-wide", settings=settings, out=tmp_path / "run", device="cpu")
     rows, metric = run.result["rows"], run.result["metric"]
     best = min(rows, key=lambda name: rows[name]["valid"][metric])
@@ -120,4 +125,4 @@ def test_a_study_of_ratings_adds_predictions(tmp_path: Path, monkeypatch: pytest
     form = opened_model(load_tree(run.path / "model.safetensors")).form
     assert isinstance(form, Blend)
     assert not form.standardised
-    assert score(tmp_path / "run")["metrics"]["test"][metric] == pytest.approx(rows["blend"]["test"][metric])
+    assert score(tmp_path / "run")["test"][metric] == pytest.approx(rows["blend"]["test"][metric])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasp_core.loop import Observer
 from nasp_core.types import State
-from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, arms_of, seeded
+from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, arms_of, recipe_of, seeded
 from sif.benchmark.suite_report import suite_page
 from sif.benchmark.suite_results import SUITE_SCHEMA_VERSION, SuiteResults, SuiteRun, versus
 from sif.checkpoint import write_atomically
@@ -27,7 +27,7 @@ from sif.host import shielded
 from sif.journal import Journal
 from sif.recipes import load_recipe
 from sif.recipes.limit import Limit
-from sif.recipes.problems import ON_TABLES, problem
+from sif.recipes.problems import ON_TABLES
 from sif.results import hardware, versions
 from sif.studies.suite_file import FILE, Suite, SuiteTable, read_suite
 
@@ -128,7 +128,7 @@ def run_suite(
     if not tables or (options.tables and lacking):
         raise RaceError("\n  ".join([f"{folder} does not hold what is asked for", *lacking]))
     for task in dict.fromkeys(task for table in tables for task in table.tasks):
-        load_recipe(problem(task).tried_by[0], options.changes)
+        load_recipe(recipe_of(task), options.changes)
     journal = Journal(out, "suite", "give another --out", RaceError)
     with journal.opened({"suite": SUITE_SCHEMA_VERSION, "versions": versions()}, "racing"):
         laid = {table.name: table.lay(folder, out / "tables" / table.name) for table in tables}

@@ -21,6 +21,7 @@ from sif.compare.tuning import ComparisonConfig, Judge, run_method
 from sif.errors import RaceError
 from sif.problems import open_recipe
 from sif.problems.recipes import StudyPart, StudyRecipe
+from sif.problems.suited import RANKED, RATED
 from sif.problems.tables import TableInstance
 from sif.recipes import changes_of, load_recipe
 from sif.recipes.limit import Limit
@@ -34,7 +35,7 @@ from sif.studies import conduct
 from sif.studies.classics import CLASSICS
 from sif.studies.portfolio import leaving_out
 
-__all__ = ["RANDOM_ARM", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "run_arm", "seeded"]
+__all__ = ["RANDOM_ARM", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "recipe_of", "run_arm", "seeded"]
 
 STUDY, RANDOM_ARM, WITHOUT = "study", "random", "study without "
 """The whole study; random search of configurations; before the name of a part: the study without it."""
@@ -77,6 +78,15 @@ def arms_of(task: str, names: tuple[str, ...] = (), without: tuple[str, ...] = (
     asked = names or (STUDY, RANDOM_ARM, *_rivals(task))
     taken = [name for name in asked if name in (STUDY, RANDOM_ARM) or _runs(task, name)]
     return [*taken, *(f"{WITHOUT}{part}" for part in without)]
+
+
+def recipe_of(task: str) -> str:
+    """Return the recipe of a task: the one that suits a table of one's own.
+
+    Args:
+        task: On tables of users and items.
+    """
+    return RANKED if problem(task).ranks else RATED
 
 
 def _rivals(task: str) -> tuple[str, ...]:
@@ -131,9 +141,8 @@ def _opened(job: dict[str, Any]) -> tuple[TableInstance, Limit]:
     without = [job["arm"].removeprefix(WITHOUT)] if job["arm"].startswith(WITHOUT) else []
     own = {"budget": job["budget"], "without": without, "goal": job["task"], "refit": False}
     study = {f"study.{key}": value for key, value in own.items() if key in StudyRecipe.model_fields}
-    recipe, base = problem(job["task"]).tried_by
-    changes = {**base, **job["changes"], **study, "seed": job["seed"], "split.seed": 0}
-    instance = open_recipe(load_recipe(recipe, [*changes_of(changes), *job["set"]]), device="cpu")
+    changes = {**job["changes"], **study, "seed": job["seed"], "split.seed": 0}
+    instance = open_recipe(load_recipe(recipe_of(job["task"]), [*changes_of(changes), *job["set"]]), device="cpu")
     assert isinstance(instance, TableInstance)
     return instance, Limit.parse(job["budget"], len(instance.data.interactions))
 

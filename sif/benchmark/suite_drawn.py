@@ -15,8 +15,7 @@ from nasp_core.search import train_genotype
 from sif.errors import RaceError
 from sif.problems.tables import TableInstance, baseline_of
 from sif.recipes.limit import Limit
-from sif.studies.configuration import Configuration
-from sif.studies.proposals import Neighbours
+from sif.studies.proposer import BRANCH_KEY, Proposer
 from sif.studies.trials import OutOfTime, at_fidelity
 
 __all__ = ["BestDrawn", "RandomConfigurations", "TunedNetwork", "spend"]
@@ -42,16 +41,11 @@ class RandomConfigurations:
 
     def __init__(self, instance: TableInstance) -> None:
         """Take the space of a recipe on its table."""
-        self.instance = instance
-        self._space = Neighbours(instance, instance.problem.settings_space)
-
-    def draw(self, number: int) -> Configuration:
-        """Return the configuration of a number; with no trials to learn from, it is one of all."""
-        return self._space.ask(number, (), self.instance.final_task.maximise, set())
+        self.instance, self.space = instance, Proposer(instance, instance.problem.settings_space)
 
     def __call__(self, number: int) -> _Drawn:
         """Return the network of a configuration."""
-        configuration = self.draw(number)
+        configuration = self.space.drawn(number)
         changed = self.instance.changed(configuration.settings)
         genotype = changed.genotype(configuration.choices)
         told = f"{changed.formula(genotype)} {dict(configuration.settings)}"
@@ -65,12 +59,13 @@ class TunedNetwork:
 
     def __init__(self, instance: TableInstance, name: str) -> None:
         """Take the rival; raises `RecipeError` where it has no network for the task."""
-        self.instance, self.name, self._draws = instance, name, RandomConfigurations(instance)
+        self.instance, self.name, self._draws = instance, name, RandomConfigurations(instance).space
         baseline_of(instance.recipe, name)
 
     def __call__(self, number: int) -> _Drawn:
         """Return the network under the settings of a number."""
-        settings = self._draws.draw(number).settings if number else {}
+        settings = {**self._draws.drawn(number).settings} if number else {}
+        settings.pop(BRANCH_KEY, None)  # it has its own
         changed = self.instance.changed(settings)
         network = changed.rival(baseline_of(changed.recipe, self.name)).build({})
         return _Drawn(changed, network, f"baseline/{self.name}", f"{self.name} {dict(settings)}")

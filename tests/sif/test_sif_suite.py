@@ -16,18 +16,22 @@ from typer.testing import CliRunner
 from sif.benchmark import SuiteOptions, run_suite, suite_page
 from sif.benchmark.suite import isolated_arm
 from sif.benchmark.suite_arms import arms_of, run_arm, seeded
+from sif.benchmark.suite_drawn import RandomConfigurations
 from sif.benchmark.suite_results import BEST, Figures, SuiteRun, best_rival, ranks, regret, versus
 from sif.cli import app
 from sif.cli import suite as command
 from sif.compare.isolate import NotRun
 from sif.compare.statistics import holm, paired
 from sif.errors import RaceError, RecipeError
+from sif.problems import open_recipe
+from sif.recipes import load_recipe
 from sif.studies import portfolio as begun_with
 from sif.studies.portfolio_table import write_portfolio
 
 SMALL = (
     "space.embedding_dim=4",
     "search.epochs=1",
+    "search.min_steps=0",
     "train.epochs=2",
     "train.min_steps=0",
     "train.batch_size=64",
@@ -140,6 +144,20 @@ def test_a_budget_too_short_for_one_training_still_ends_with_a_model(folder: Pat
     found = run_arm(job | {"changes": changes})
     assert (found["trials"], found["maximise"]) == (1, True)
     assert 0 <= found["valid"] <= 1
+
+
+def test_draws_are_of_the_whole_space_and_each_follows_from_its_number(folder: Path):
+    recipe = load_recipe("clicks", [f"dataset={json.dumps(str(folder / 'clicked.csv'))}"])
+    instance: Any = open_recipe(recipe, device="cpu")
+    drawn, again = (RandomConfigurations(instance).space for _ in range(2))
+    every = [drawn.drawn(number) for number in range(40)]
+    assert again.drawn(7) == every[7]
+    assert len({each.key for each in every}) > 35
+    assert {each.choices["biases"] for each in every} == {("on",), ("off",)}
+    for key, ranges in instance.problem.settings_space.items():
+        values = [each.settings[key] for each in every]
+        assert all(not ranges.fault(value) for value in values)
+        assert len({*values}) >= 3
 
 
 @pytest.mark.slow

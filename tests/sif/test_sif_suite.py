@@ -218,7 +218,7 @@ def test_a_study_of_a_table_begins_with_the_portfolio_of_the_others(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     rows = [
-        {"task": "ranking", "table": table, "metric": "ndcg@10", "maximise": True, "configuration": place, "by": "drawn",
+        {"task": "ranking", "table": table, "metric": "ndcg@10", "maximise": True, "configuration": place, "by": "me",
          "choices": {"operation": [name]}, "settings": {}, "fidelity": 1.0, "value": value, "seconds": 1.0, "epochs": 1}
         for table, values in {"a": (0.9, 0.1, 0.2), "b": (0.1, 0.2, 0.9)}.items()
         for place, (name, value) in enumerate(zip(("plus", "max", "min"), values, strict=True))

@@ -20,7 +20,8 @@ from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
 from sif.studies.portfolio_table import write_portfolio
 from sif.studies.portfolio_tables import LONGEST, OpenedTable, recipes_tried, trained_once
-from sif.studies.proposals import BRANCHES, Neighbours, point_entry, portfolio
+from sif.studies.proposals import point_entry, portfolio
+from sif.studies.proposer import BRANCH_KEY, Proposer
 from sif.studies.suite_file import SuiteTable
 from sif.studies.trials import StudyTrial
 
@@ -166,7 +167,7 @@ class _Task:
             if made.key not in known:
                 known.add(made.key)
                 yield made
-        spaces = [instance.changed({BRANCHES: branches}) for branches in (1, 2)]
+        spaces = [instance.changed({BRANCH_KEY: branches}) for branches in (1, 2)]
         for number in range(count - len(known)):
             drawn = _asked(spaces[number % 3 == 0], number, [], known)
             yield Configuration(drawn.choices, _branched(drawn), "drawn")
@@ -205,9 +206,9 @@ class _Task:
 
 
 def _asked(instance: TableInstance, number: int, trials: Sequence[StudyTrial], known: set[str]) -> Configuration:
-    """Return a configuration near the best of some trials; of none, a draw."""
-    neighbours = Neighbours(instance, instance.problem.settings_space)
-    return neighbours.ask(number, trials, instance.final_task.maximise, known)
+    """Return the configuration that the best of some trials promise most of; of none, a draw."""
+    proposer = Proposer(instance, instance.problem.settings_space)
+    return proposer.ask(trials, instance.final_task.maximise, known) if trials else proposer.drawn(number)
 
 
 def _kept(count: int) -> int:
@@ -216,7 +217,7 @@ def _kept(count: int) -> int:
 
 def _branched(configuration: Configuration) -> dict[str, Any]:
     """Return the settings of a configuration with the number of its added functions."""
-    return dict(configuration.settings) | {BRANCHES: len(configuration.choices["operation"])}
+    return dict(configuration.settings) | {BRANCH_KEY: len(configuration.choices["operation"])}
 
 
 def _header(tables: Sequence[SuiteTable]) -> dict[str, Any]:

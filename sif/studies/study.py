@@ -21,6 +21,7 @@ from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import BRANCH_KEY, Proposer
+from sif.studies.refit import refit_seconds
 from sif.studies.steps import Steps, differing, told_steps
 from sif.studies.supernet import ranked_by_supernet
 from sif.studies.trials import StudyTrial, Trials
@@ -78,7 +79,6 @@ class Study:
         self._proposer = Proposer(instance, {} if "settings" in self._without else instance.problem.settings_space)
         self._used = 0
         self.steps = Steps(stages.journal.folder, limit, repeats)
-        self._reserve = 0.0 if limit.seconds is None else _LAST * limit.seconds
 
     def run(self) -> None:
         """Spend the budget; the best is in `trials` and `classics` afterwards."""
@@ -98,12 +98,14 @@ class Study:
         queue = self._queue(ranked or (), (*points, *held[1:]), tried)
         if held and not tried:  # so that there is a model, and a price
             self._train(_Job(held[0], 0), ends=False)
+        while len(self._told) < _FIRST and self._baseline():
+            pass
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
             full = _Job(held[0], len(self._rungs) - 1)
-            if self._fits(full):
-                seconds = self._train(full).seconds
-                if not self.steps.known:  # an earlier process has said it
-                    self.stages.note(priced(seconds, self._remaining()))
+            if self._fits(full) and (self.limit.trials is None or self._used < self.limit.trials):
+                self._train(full)
+            if not self.steps.known:  # an earlier process has said it
+                self.stages.note(priced(self._cost(full), self._remaining()))
         while self._rival():
             pass
         asked = ranked is not None
@@ -206,7 +208,11 @@ class Study:
 
     def _remaining(self) -> float | None:
         seconds = self.limit.seconds
-        return None if seconds is None else seconds - self.elapsed() - self._reserve
+        return None if seconds is None else seconds - self.elapsed() - self._kept_back()
+
+    def _kept_back(self) -> float:
+        """Return the seconds that are kept for the end: the blend, the refit, the test part, and writing."""
+        return 0.0 if self.limit.seconds is None else _LAST * self.limit.seconds + refit_seconds(self)
 
     def _open(self) -> bool:
         if self.limit.trials is not None:
@@ -226,11 +232,12 @@ class Study:
         return share[len(share) // 2] * self._rungs[job.rung]
 
     def _fits(self, job: _Job) -> bool:
-        """Return whether a training fits, and after a short one a full training of the best still does."""
+        """Return whether a training fits, and after a short one a full training of the best still does, if it could."""
         remaining = self._remaining()
         if remaining is None:
             return True
-        more = 0.0 if job.rung == len(self._rungs) - 1 else self._last_cost()
+        last = 0.0 if job.rung == len(self._rungs) - 1 else self._last_cost()
+        more = last if last <= remaining else 0.0  # where no full training fits, short ones may have what is left
         return self._cost(job) + more <= remaining
 
     def _last_cost(self) -> float:
@@ -248,7 +255,7 @@ class Study:
         seconds = None if self.steps.closed or not ends else self.limit.seconds
         before, deadline = time.monotonic(), None
         if seconds is not None:
-            deadline = min(self._began - self._carried + seconds - self._reserve, before + self._most(fidelity))
+            deadline = min(self._began - self._carried + seconds - self._kept_back(), before + self._most(fidelity))
         trial = self.trials.run(configuration, fidelity, deadline)
         self._spent(before, trial.seconds)
         return trial
@@ -268,7 +275,8 @@ class Study:
 
     def _baseline(self) -> bool:
         point = self.baselines.due() if self.baselines is not None and self._baselines_due() else None
-        if point is None or not self._fits(_Job(self.trials.done[0].configuration, len(self._rungs) - 1)):
+        remaining, full = self._remaining(), _Job(self.trials.done[0].configuration, len(self._rungs) - 1)
+        if point is None or (remaining is not None and self._cost(full) / 2 > remaining):  # these are small networks
             return False
         self._take_rival(*point)
         return True

@@ -71,6 +71,8 @@ class RatingProblem(TableProblem):
         "train.optimiser.learning_rate": Between(0.001, 0.02, log=True),
     }
 
+    rungs: ClassVar[tuple[float, ...]] = (1 / 3, 1.0)  # few epochs are enough, and one of them orders badly
+
     @property
     def recipes(self) -> Mapping[str, type[BaseRecipe]]:
         """Space -> the class of its recipes."""

@@ -39,6 +39,7 @@ class TableProblem(Problem):
         rankings: the recipe that orders lists of the same tables, for a study of both; empty where there is none.
         ranks: whether its networks are trained to rank; its task is then a `RankingTask`, and comparisons train anew.
         settings_space: what a study may change of a recipe, beside the architecture.
+        rungs: shares of a full schedule on which a study trains, rising, the last of them 1.
         plan: how the points of an interaction table are trained on it; None where there are no such tables.
     """
 
@@ -50,6 +51,7 @@ class TableProblem(Problem):
     ranks: ClassVar[bool] = False
     plan: ClassVar[TablePlan | None] = None
     settings_space: ClassVar[SettingsSpace] = {}
+    rungs: ClassVar[tuple[float, ...]] = (1 / 9, 1 / 3, 1.0)
 
     @abstractmethod
     def make_task(self, recipe: Any, interactions: Interactions, cut: Split, device: torch.device) -> TableTask:

@@ -18,6 +18,7 @@ __all__ = ["CLASSICS", "Classics", "Tuned"]
 CLASSICS = ("popularity", "ease", "als", "itemknn", "slim")
 """Cheapest and strongest first."""
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
+_HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
 _STEP = 1.5  # doublings of a value that are one step of a grid
 _SCORES = 1 << 19
 
@@ -69,8 +70,8 @@ class Classics:
     def due(self, remaining: float | None = None) -> tuple[str, Settings] | None:
         """Return the next rival and its point, of those that fit into the remaining seconds; None where none does.
 
-        Each rival has its first point first, unless it is dear; then the better half take turns, and each goes from its
-        best point to the neighbours of that on its grid, until none is better.
+        Each rival has its first point first, unless it is dear; then that one is next, of those with hope, which had
+        the least time, and it goes from its best point to the neighbours of that on its grid, until none is better.
         """
         for name in [name for name in self._left if name not in self.best]:
             if remaining is None or METHODS[name].cost(self.table) <= _DEAR * remaining:
@@ -82,8 +83,9 @@ class Classics:
         return None
 
     def _ranked(self) -> list[str]:
-        names = sorted(self.best, key=lambda name: self.best[name].valid[self._task.metric], reverse=True)
-        return sorted(names[: max(2, len(names) // 2)], key=lambda name: self.best[name].trials)
+        values = {name: tuned.valid[self._task.metric] for name, tuned in self.best.items()}
+        hopeful = [name for name, value in values.items() if value >= _HOPE * max(values.values())]
+        return sorted(hopeful, key=lambda name: self.best[name].seconds)
 
     def _near(self, name: str) -> Settings | None:
         """Return the point nearest to a rival's best that was not tried; None where the best has no neighbour left."""

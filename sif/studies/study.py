@@ -24,7 +24,6 @@ from sif.studies.trials import StudyTrial, Trials
 
 __all__ = ["Study"]
 
-_RUNGS = (1 / 9, 1 / 3, 1.0)
 _KEPT = 3  # one of so many goes on to the next rung
 _CLASSICS = 0.3  # of the budget at most
 _SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
@@ -64,6 +63,7 @@ class Study:
         self.maximise = instance.final_task.maximise
         task: Any = instance.final_task
         self._without = frozenset(instance.recipe.study.without)
+        self._rungs = (1.0,) if "rungs" in self._without else instance.problem.rungs
         ranks = instance.problem.ranks and "rivals" not in self._without
         self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
         self._began, self._carried = time.monotonic(), 0.0
@@ -93,7 +93,7 @@ class Study:
         if held and not tried:  # so that there is a model, and a price
             self._train(_Job(held[0], 0), ends=False)
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
-            full = _Job(held[0], len(_RUNGS) - 1)
+            full = _Job(held[0], len(self._rungs) - 1)
             if self._fits(full):
                 self.stages.note(priced(self._train(full).seconds, self._remaining()))
         while self.classics is not None and self._classics_due() and self._classic():
@@ -208,26 +208,26 @@ class Study:
         own = [trial for trial in done if trial.configuration.key == job.configuration.key]
         if own:
             last = own[-1]
-            return last.seconds * _RUNGS[job.rung] / last.fidelity
+            return last.seconds * self._rungs[job.rung] / last.fidelity
         share = sorted(trial.seconds / trial.fidelity for trial in done)
-        return share[len(share) // 2] * _RUNGS[job.rung]
+        return share[len(share) // 2] * self._rungs[job.rung]
 
     def _fits(self, job: _Job) -> bool:
         """Return whether a training fits, and after a short one a full training of the best still does."""
         remaining = self._remaining()
         if remaining is None:
             return True
-        more = 0.0 if job.rung == len(_RUNGS) - 1 else self._last_cost()
+        more = 0.0 if job.rung == len(self._rungs) - 1 else self._last_cost()
         return self._cost(job) + more <= remaining
 
     def _last_cost(self) -> float:
         best = self._unfinished()
-        return self._cost(_Job(best, len(_RUNGS) - 1)) if best is not None else 0.0
+        return self._cost(_Job(best, len(self._rungs) - 1)) if best is not None else 0.0
 
     # what is trained
 
     def _train(self, job: _Job, ends: bool = True) -> StudyTrial:
-        fidelity = 1.0 if "rungs" in self._without else _RUNGS[job.rung]
+        fidelity = self._rungs[job.rung]
         self.steps.take({**job.configuration.plain(), "fidelity": fidelity}, self.elapsed())
         return self._trained(job.configuration, fidelity, ends)
 
@@ -247,7 +247,7 @@ class Study:
             return seconds
         first = self.trials.done[0]
         own = 3 * first.seconds / first.fidelity
-        return fidelity / _RUNGS[0] * max(_SHORT * seconds, own * _RUNGS[0])
+        return fidelity / self._rungs[0] * max(_SHORT * seconds, own * self._rungs[0])
 
     def _classics_due(self) -> bool:
         if self.classics is None:
@@ -285,14 +285,14 @@ class Study:
     def _at(self, rung: int) -> list[StudyTrial]:
         """Return the best first of a rung."""
         sign = -1.0 if self.maximise else 1.0
-        there = [trial for trial in self.trials.done if trial.fidelity == _RUNGS[rung] and trial.value is not None]
+        there = [trial for trial in self.trials.done if trial.fidelity == self._rungs[rung] and trial.value is not None]
         return sorted(there, key=lambda trial: sign * (trial.value or 0.0))
 
     def _promoted(self) -> _Job | None:
         """Return the best of a rung's first third that is not on the next rung yet, of the highest such rung."""
-        for rung in (1, 0):
+        for rung in reversed(range(len(self._rungs) - 1)):
             done = [trial for trial in self.trials.done if not trial.cut]
-            above = {trial.configuration.key for trial in done if trial.fidelity > _RUNGS[rung]}
+            above = {trial.configuration.key for trial in done if trial.fidelity > self._rungs[rung]}
             here = self._at(rung)
             for trial in here[: len(here) // _KEPT]:
                 if trial.configuration.key not in above:
@@ -302,7 +302,7 @@ class Study:
     def _unfinished(self) -> Configuration | None:
         """Return the best configuration that was not trained in full, of the highest rung that has one."""
         full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1 and not trial.cut}
-        for rung in (1, 0):
+        for rung in reversed(range(len(self._rungs) - 1)):
             for trial in self._at(rung):
                 if trial.configuration.key not in full:
                     return trial.configuration
@@ -321,7 +321,7 @@ class Study:
             )
             if best is None or (self.limit.trials is not None and self._used >= self.limit.trials):
                 return
-            job = _Job(best, len(_RUNGS) - 1)
+            job = _Job(best, len(self._rungs) - 1)
             if not self._fits(job):
                 return
             self._train(job)

@@ -1,7 +1,7 @@
 """Joint search on third-party tables: the regret of samplers after 20, 50 and 100 configurations.
 
     python benchmarks/autocf.py ml-100k_implicit.json.xz ml-1m.json.xz yelp.json.xz
-    python benchmarks/autocf.py ml-1m.json.xz yelp.json.xz --settings grid --samplers random,tpe,study --seeds 30
+    python benchmarks/autocf.py ml-1m.json.xz yelp.json.xz --settings grid --samplers random,tpe,study --first 100
 
 A table is of AutoCF (Gao et al., KDD 2021, arXiv 2106.07453): 135 architectures x 25 settings, (Recall@20, NDCG@20) of
 each. Regret is the best Recall@20 of the table minus the best of what was tried. An architecture is four choices: how
@@ -10,10 +10,9 @@ what the 25 settings are: `names` takes them as 25 names, `grid` as two ordered 
 means show. All samplers see the same space.
 
 `tpe` models parameters each alone, `tpe-multivariate` together, `gp` is Optuna's Gaussian process (slow): Optuna's own
-loops, repeats counted. `study` is `sif.studies.sampler.ConfigurationSampler`, `study-tpe` the same with Optuna's TPE
-as its engine,
-`study-portfolio` first tries `--entries` configurations that cover the other tables of the command best, chosen
-greedily; so no table helps itself.
+loops, repeats counted. `study` is `sif.studies.sampler.ConfigurationSampler`, alone; `study-portfolio` first tries
+`--entries` configurations that cover the other tables of the command best, chosen greedily, so that no table helps
+itself; `portfolio` goes on at random after them.
 """
 
 from __future__ import annotations
@@ -34,12 +33,13 @@ import optuna
 import torch
 
 from common import Timed, arguments, finish
+from sif.ranges import AnyOf, Int
+from sif.studies.configuration_space import ConfigurationSpace, PlainConfiguration
 from sif.studies.optuna_trials import configuration_of, distributions_of
 from sif.studies.sampler import ConfigurationSampler
-from sif.studies.settings import AnyOf, ConfigurationSpace, Int, PlainConfiguration
 
 AT = (20, 50, 100)
-DEFAULT = "random,tpe,tpe-multivariate,study,study-portfolio"
+DEFAULT = "random,tpe,tpe-multivariate,study,portfolio,study-portfolio"
 
 
 class Table:
@@ -86,17 +86,23 @@ def by_optuna(make: Callable[[int], Any], table: Table, seed: int, count: int) -
     return found
 
 
-def by_study(table: Table, seed: int, count: int, portfolio: Sequence[str] = (), engine: Any = None) -> list[float]:
+def by_study(table: Table, seed: int, count: int, portfolio: Sequence[str] = ()) -> list[float]:
     """Return what the study's sampler finds, after a portfolio."""
-    sampler, found = ConfigurationSampler(table.space, seed, engine=engine), []
-    for key in portfolio:
-        sampler.enqueue(json.loads(key))
-    for _ in range(count):
-        configuration = sampler.ask()
+    sampler, found = ConfigurationSampler(table.space, seed), list[float]()
+    first = [json.loads(key) for key in portfolio]
+    for place in range(count):
+        configuration = first[place] if place < len(first) else sampler.ask()
         assert configuration is not None
         found.append(table(configuration))
         sampler.tell(configuration, found[-1])
     return found
+
+
+def by_portfolio(table: Table, seed: int, count: int, portfolio: Sequence[str]) -> list[float]:
+    """Return what a portfolio finds, and random draws after it."""
+    return [table.values[key] for key in portfolio] + by_optuna(
+        lambda seed: optuna.samplers.RandomSampler(seed=seed), table, seed, count - len(portfolio)
+    )
 
 
 def portfolio_of(tables: Sequence[Table], count: int) -> list[str]:
@@ -132,8 +138,8 @@ def samplers(entries: int, tables: Sequence[Table]) -> dict[str, Callable[[Table
     rest = {each.name: [other for other in tables if other is not each] for each in tables}
     portfolios = {name: portfolio_of(others, entries) for name, others in rest.items() if others}
     found["study"] = lambda table, seed: by_study(table, seed, max(AT))
-    found["study-tpe"] = lambda table, seed: by_study(table, seed, max(AT), engine=engines["tpe-multivariate"])
     if portfolios:
+        found["portfolio"] = lambda table, seed: by_portfolio(table, seed, max(AT), portfolios[table.name])
         found["study-portfolio"] = lambda table, seed: by_study(table, seed, max(AT), portfolios[table.name])
     return found
 
@@ -144,6 +150,7 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path, help="AutoCF's tables, .json or .json.xz")
     parser.add_argument("--settings", choices=("names", "grid"), default="names")
     parser.add_argument("--samplers", default=DEFAULT, help=f"names with commas between (default {DEFAULT})")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--entries", type=int, default=8, help="of the portfolio (default 8)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -153,9 +160,9 @@ def main() -> None:
     known = samplers(options.entries, tables)
     rows, figures = [], []
     for table in tables:
-        for name in [each for each in options.samplers.split(",") if each != "study-portfolio" or each in known]:
+        for name in [each for each in options.samplers.split(",") if not each.endswith("portfolio") or each in known]:
             with Timed() as timed:
-                runs = [known[name](table, seed) for seed in range(options.seeds)]
+                runs = [known[name](table, seed) for seed in range(options.first, options.first + options.seeds)]
             bests = [list(accumulate(run, max)) for run in runs]
             regrets = {count: [table.best - best[count - 1] for best in bests] for count in AT}
             means = [statistics.mean(regrets[count]) for count in AT]
@@ -166,7 +173,12 @@ def main() -> None:
             figures.append({"table": table.name, "sampler": name, "regrets": regrets, "ms": milliseconds})
             print(*rows[-1], file=sys.stderr, flush=True)  # the whole takes minutes
     columns = ("table", "sampler", *(f"regret at {count}" for count in AT), "ms a proposal")
-    finish(f"autocf settings={options.settings} seeds={options.seeds}", columns, rows, {"results": figures})
+    finish(
+        f"autocf settings={options.settings} seeds={options.seeds} from {options.first}",
+        columns,
+        rows,
+        {"results": figures},
+    )
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=0, help="search epochs (default 0: the recipe's)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    recipe = load_recipe("ratings", SETTINGS)
+    recipe = load_recipe("ratings-operations", SETTINGS)
     assert isinstance(recipe, Recipe)
     every = [name for name in STRATEGIES if name != "enumerate"]
     names = every if options.strategies == "all" else options.strategies.split(",")

@@ -37,7 +37,7 @@ def strategy_of(name: str, trials: int) -> Strategy | TrialStrategy:
 def main() -> None:
     """Race the strategies."""
     parser = arguments(__doc__ or "", seeds=10)
-    parser.add_argument("--recipe", default="movielens")
+    parser.add_argument("--recipe", default="movielens-operations")
     parser.add_argument(
         "--one-shot-epochs", type=int, default=12, help="search epochs of all but the recipe's strategy"
     )

@@ -61,7 +61,7 @@ class Entrant:
         if trials is not None and name in STRATEGIES and "trials" in inspect.signature(STRATEGIES[name]).parameters:
             settings.setdefault("trials", trials)
         strategy: AnyStrategy = load_recipe(
-            "ratings", changes_of({"strategy.settings": settings}, name)
+            "ratings-operations", changes_of({"strategy.settings": settings}, name)
         ).make_strategy()
         return strategy
 

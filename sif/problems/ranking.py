@@ -16,10 +16,10 @@ from sif.problems.plan import TablePlan
 from sif.problems.recipes import WideRecipe
 from sif.problems.table_problem import TableProblem
 from sif.problems.table_sheet import SheetColumn
+from sif.ranges import AnyOf, Float, SettingsSpace
 from sif.recipes.base import BaseRecipe, Choices
 from sif.recipes.closed import model_of
 from sif.rivals.base import Kind
-from sif.settings_space import Between, OneOf, SettingsSpace
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RankingSettings, RankingTask
 from sif.tasks.ranking_settings import USES, WEIGHTED
@@ -99,11 +99,11 @@ class RankingProblem(TableProblem):
     )
 
     settings_space: ClassVar[SettingsSpace] = {
-        "space.l2": Between(0.003, 0.7, log=True),
-        "space.history_power": OneOf((0.0, 0.5, 1.0), ordered=True),
-        "space.embedding_dim": OneOf((32, 64, 128), ordered=True),
-        "train.optimiser.learning_rate": Between(0.003, 0.03, log=True),
-        "ranking.hidden_share": OneOf((0.3, 0.5, 0.7, 0.85, 0.95), ordered=True),
+        "space.l2": Float(0.003, 0.7, log=True),
+        "space.history_power": AnyOf((0.0, 0.5, 1.0), ordered=True),
+        "space.embedding_dim": AnyOf((32, 64, 128), ordered=True),
+        "train.optimiser.learning_rate": Float(0.003, 0.03, log=True),
+        "ranking.hidden_share": AnyOf((0.3, 0.5, 0.7, 0.85, 0.95), ordered=True),
     }
 
     @property

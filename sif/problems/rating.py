@@ -17,8 +17,8 @@ from sif.problems.recipes import Recipe, WideRecipe
 from sif.problems.table_problem import TableProblem
 from sif.problems.table_sheet import SheetColumn
 from sif.problems.tables import TableInstance
+from sif.ranges import AnyOf, Float, SettingsSpace
 from sif.recipes.base import BaseRecipe
-from sif.settings_space import Between, OneOf, SettingsSpace
 from sif.spaces.wide_settings import WideSettings
 from sif.tasks import RatingTask
 
@@ -63,12 +63,12 @@ class RatingProblem(TableProblem):
     )
 
     settings_space: ClassVar[SettingsSpace] = {
-        "space.l2": Between(0.003, 0.3, log=True),
-        "space.bias_l2": Between(0.003, 0.1, log=True),
-        "space.l2_frequency": OneOf((0.0, 0.5, 1.0), ordered=True),
-        "space.history_power": OneOf((0.5, 1.0), ordered=True),
-        "space.embedding_dim": OneOf((8, 16, 32, 64), ordered=True),
-        "train.optimiser.learning_rate": Between(0.001, 0.02, log=True),
+        "space.l2": Float(0.003, 0.3, log=True),
+        "space.bias_l2": Float(0.003, 0.1, log=True),
+        "space.l2_frequency": AnyOf((0.0, 0.5, 1.0), ordered=True),
+        "space.history_power": AnyOf((0.5, 1.0), ordered=True),
+        "space.embedding_dim": AnyOf((8, 16, 32, 64), ordered=True),
+        "train.optimiser.learning_rate": Float(0.001, 0.02, log=True),
     }
 
     rungs: ClassVar[tuple[float, ...]] = (1 / 3, 1.0)  # few epochs are enough, and one of them orders badly

@@ -19,9 +19,9 @@ from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe
 from sif.problems.table_sheet import SheetColumn, table_sheet
 from sif.problems.tables import TableInstance, baseline_of
+from sif.ranges import SettingsSpace
 from sif.recipes.limit import NONE, Limit
 from sif.serve.export import export_run
-from sif.settings_space import SettingsSpace
 from sif.sheet import Sheet
 from sif.spaces.build import small_space
 from sif.tasks import TableTask

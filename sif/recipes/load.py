@@ -15,6 +15,7 @@ from sif.recipes.base import BaseRecipe, RecipeSource, build_errors, place
 from sif.recipes.budgets import FULL, apply_budget, stated
 from sif.recipes.changes import IN_MEMORY, Change, misread, read_changes, settled
 from sif.recipes.choices import drop_unused, unused
+from sif.recipes.limit import NONE
 from sif.recipes.problems import problem
 from sif.recipes.shipped import recipe_names, recipe_text
 
@@ -23,6 +24,8 @@ __all__ = [
     "parse_recipe",
     "recipe_class",
 ]
+
+_OF_A_STRATEGY = ("baselines.enumerate", "baselines.random", "space.name", "task")
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str | Change] = (), budget: str = "") -> Any:
@@ -67,6 +70,7 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
         if said := [change for change in read if change.key == "study.budget"]:
             raise RecipeError(f"{origin}: two budgets, --budget {budget} and {said[-1].place}; give one")
         read, budget = [*read, Change("study.budget", budget, "--budget")], ""
+    read = [*read, *_alone(data, read)]
     made = [change for change in read if change.key == IN_MEMORY and not change.typed]
     changes = list(settled([each for each in read if each not in made], kind, _name_in(data.get("strategy"))))
     drop_unused(data, changes, kind, kind is not _kind_of(data, ()))
@@ -89,6 +93,19 @@ def parse_recipe(text: str, origin: str, overrides: Sequence[str | Change] = (),
     recipe._source = RecipeSource(origin, places)
     recipe.refuse(list(unused(recipe, [change.key for change in changes])))
     return recipe
+
+
+def _alone(data: Mapping[str, Any], changes: Sequence[Change]) -> list[Change]:
+    """Return the change that ends a recipe's study where the strategy's own search is changed, and no budget is given.
+
+    Who names a strategy, or sets what only its search reads, asks for that search.
+    """
+    own = data.get("study")
+    if not isinstance(own, Mapping) or own.get("budget", NONE) == NONE:
+        return []
+    keys = [change.key for change in changes]
+    asks = any(key.partition(".")[0] in ("strategy", "search", "tune") or key in _OF_A_STRATEGY for key in keys)
+    return [Change("study.budget", NONE, "the recipe")] if asks and "study.budget" not in keys else []
 
 
 def _kind_of(data: Mapping[str, Any], changes: Sequence[Change]) -> type[BaseRecipe] | None:

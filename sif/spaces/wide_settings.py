@@ -13,9 +13,11 @@ from sif.encodings.sides import SideSettings
 from sif.extend import names_of
 from sif.operations import OPERATIONS, PREDICTORS, additive, operation, operation_names
 
-__all__ = ["NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
+__all__ = ["BRANCHES", "NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
 
 NAME, VERSION = "interaction-wide", 1
+BRANCHES = (1, 2)
+"""How many functions may be added."""
 
 OFFERS: Mapping[str, tuple[str, ...]] = {
     "encodings": (*ENCODINGS, "+".join(ENCODINGS)),
@@ -94,8 +96,8 @@ def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
 
 def _number_problems(settings: WideSettings) -> list[str]:
     problems = []
-    if settings.branches not in (1, 2):
-        problems.append(f"branches = {settings.branches}; there can be 1 or 2")
+    if settings.branches not in BRANCHES:
+        problems.append(f"branches = {settings.branches}; there can be {' or '.join(map(str, BRANCHES))}")
     if settings.embedding_dim < 1:
         problems.append(f"embedding_dim = {settings.embedding_dim}; an interaction function needs 1 or more")
     if settings.hidden < 1 and "network" in settings.elementwise:

@@ -4,11 +4,11 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from nasp_core.trials.from_optuna import quiet
-from sif.studies.settings import AnyOf, ConfigurationSpace, Dimension, Int, PlainConfiguration
+from sif.ranges import AnyOf, Dimension, Int
+from sif.studies.configuration_space import ConfigurationSpace, PlainConfiguration
 
 __all__ = ["FIDELITY", "configuration_of", "distributions_of", "draw", "give_up", "optuna_values", "record"]
 
@@ -43,9 +43,8 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
 
-def draw(study: optuna.Study, engine: BaseSampler, space: ConfigurationSpace) -> PlainConfiguration:
-    """Return what an engine proposes; its trial is given up, for what is trained is put on record."""
-    study.sampler = engine
+def draw(study: optuna.Study, space: ConfigurationSpace) -> PlainConfiguration:
+    """Return what the study's sampler proposes; its trial is given up, for what is trained is put on record."""
     with quiet(optuna):
         trial = study.ask(distributions_of(space))
     give_up(study, trial.number)

@@ -17,7 +17,8 @@ from sif.studies.bought import priced
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
-from sif.studies.proposals import BRANCHES, Neighbours, point_entry, portfolio
+from sif.studies.proposals import point_entry, portfolio
+from sif.studies.proposer import BRANCH_KEY, Proposer
 from sif.studies.steps import Steps, differing, told_steps
 from sif.studies.supernet import ranked_by_supernet
 from sif.studies.trials import StudyTrial, Trials
@@ -68,8 +69,7 @@ class Study:
         self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
         self._began, self._carried = time.monotonic(), 0.0
         self.blend = Blending(instance, stages, self.trials, self.classics)
-        self._neighbours = Neighbours(instance, {} if "settings" in self._without else instance.problem.settings_space)
-        self._proposals = 0
+        self._proposer = Proposer(instance, {} if "settings" in self._without else instance.problem.settings_space)
         self._used = 0
         self.steps = Steps(stages.journal.folder, limit, schedule)
         self._reserve = 0.0 if limit.seconds is None else _LAST * limit.seconds
@@ -118,7 +118,7 @@ class Study:
         held = portfolio(self.instance, entries_of(self.instance.recipe.task))
         if "settings" not in self._without:
             return held
-        bare = [replace(each, settings={k: v for k, v in each.settings.items() if k == BRANCHES}) for each in held]
+        bare = [replace(each, settings={k: v for k, v in each.settings.items() if k == BRANCH_KEY}) for each in held]
         return [*{each.key: each for each in bare}.values()]
 
     def _queue(
@@ -140,7 +140,6 @@ class Study:
                 self.trials.skip(Configuration.of(step), step["fidelity"])
             else:
                 self._trained(Configuration.of(step), step["fidelity"], ends=bool(self.trials.done))
-        self._proposals = len(self.steps.past)
         return ranked
 
     def _points(self) -> list[Configuration]:
@@ -310,8 +309,7 @@ class Study:
 
     def _proposed(self) -> _Job:
         known = {trial.configuration.key for trial in self.trials.done}
-        self._proposals += 1
-        return _Job(self._neighbours.ask(self._proposals, self.trials.done, self.maximise, known), 0)
+        return _Job(self._proposer.ask(self.trials.done, self.maximise, known), 0)
 
     def _finish(self) -> None:
         """Train the best in full, then rivals, as long as the budget holds."""

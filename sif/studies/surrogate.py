@@ -1,16 +1,21 @@
 """A Gaussian process over configurations: what is expected of those that were not tried."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 from torch import Tensor
 
 from nasp_core.trials.gaussian_process import expected_improvement, posterior
 
 __all__ = ["Surrogate", "likeliest_scales"]
+
+Array: TypeAlias = NDArray[np.float64]
 
 _STEPS = 25  # of the search for the likeliest scales
 _NAMED, _NUMBER, _AMPLITUDE, _NOISE = -1.0, 0.0, 0.0, -4.0  # prior means of the logarithms; the deviation is 1
@@ -33,54 +38,70 @@ class Surrogate:
     """
 
     named: NDArray[np.bool_]
-    places: NDArray[np.float64]
+    places: Array
     targets: Tensor
-    scales: Tensor
+    scales: Array
 
-    def gain(self, places: NDArray[np.float64]) -> Tensor:
+    def gain(self, places: Array) -> Tensor:
         """Return the expected improvement on the best target at new places `[m, dimensions]`: float64 `[m]`."""
-        known, new = torch.from_numpy(self.places), torch.from_numpy(places)
-        amplitude, noise = self.scales[-2].exp(), float(self.scales[-1].exp()) + _JITTER
-        gram, cross = (amplitude * _kernel(self.named, self.scales, known, other) for other in (known, new))
-        mean, variance = posterior(gram, cross, amplitude.expand(len(new)), self.targets, noise)
+        amplitude, noise = np.exp(self.scales[-2:]).tolist()
+        gram, cross = (
+            torch.from_numpy(amplitude * _kernel(self.named, self.scales, _apart(self.named, self.places, other)))
+            for other in (self.places, places)
+        )
+        prior = torch.full((len(places),), amplitude, dtype=torch.float64)
+        mean, variance = posterior(gram, cross, prior, self.targets, noise + _JITTER)
         return expected_improvement(mean, variance.clamp_min(1e-10), float(self.targets.max()))
 
 
-def likeliest_scales(named: NDArray[np.bool_], places: NDArray[np.float64], targets: Tensor) -> Tensor:
+def likeliest_scales(named: NDArray[np.bool_], places: Array, targets: Tensor) -> Array:
     """Return the logarithms of the columns' scales, the amplitude and the noise's variance: float64 `[dimensions + 2]`.
 
     They are the likeliest after `targets` under log-normal priors, found by L-BFGS from the priors' means.
     """
-    means = [*(_NAMED if each else _NUMBER for each in named), _AMPLITUDE, _NOISE]
-    prior, known = torch.tensor(means, dtype=torch.float64), torch.from_numpy(places)
-    identity = torch.eye(len(places), dtype=torch.float64)
+    means = np.array([*np.where(named, _NAMED, _NUMBER), _AMPLITUDE, _NOISE])
+    apart = [*_apart(named, places, places)]
+    wanted, identity = targets.numpy(), np.eye(len(places))
 
-    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scales = torch.tensor(values, requires_grad=True)
-        with torch.enable_grad():
-            gram = scales[-2].exp() * _kernel(named, scales, known, known)
-            factor = torch.linalg.cholesky(gram + (scales[-1].exp() + _JITTER) * identity)
-            half = torch.linalg.solve_triangular(factor, targets[:, None], upper=False)
-            fit = 0.5 * half.square().sum() + factor.diagonal().log().sum()
-            total = fit + 0.5 * (scales - prior).square().sum()
-            (gradient,) = torch.autograd.grad(total, scales)
-        return total.item(), gradient.numpy()
+    def loss(scales: Array) -> tuple[float, Array]:
+        amplitude, noise = np.exp(scales[-2:])
+        kernel = amplitude * _kernel(named, scales, apart)
+        factor = cholesky(kernel + (noise + _JITTER) * identity, lower=True)
+        weights = cho_solve((factor, True), wanted)
+        fit = 0.5 * wanted @ weights + np.log(factor.diagonal()).sum()
+        # Rasmussen & Williams 2006, equation 5.9: of each scale, half the trace of this times the kernel's derivative
+        outer = 0.5 * (cho_solve((factor, True), identity) - np.outer(weights, weights))
+        inner = outer * kernel
+        slopes = [-float(np.vdot(inner, each)) for each in _slopes(named, scales, apart)]
+        gradient = np.array([*slopes, inner.sum(), noise * outer.trace()])
+        return float(fit + 0.5 * ((scales - means) ** 2).sum()), gradient + scales - means
 
     bounds = [(mean - _FARTHEST, mean + _FARTHEST) for mean in means]
-    found = minimize(loss, means, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
-    return torch.from_numpy(found.x)
+    found: Array = minimize(loss, means, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS}).x
+    return found
 
 
-def _kernel(named: NDArray[np.bool_], scales: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Return the kernel between places, without the amplitude: `[left, right]`."""
-    width = scales[:-2].exp()
-    exponent = torch.zeros(len(left), len(right), dtype=torch.float64)
-    factor = torch.ones_like(exponent)
+def _apart(named: NDArray[np.bool_], left: Array, right: Array) -> Iterator[Array]:
+    """Yield of each column where names differ, or how far numbers are apart: float64 `[left, right]`."""
     for column, is_name in enumerate(named.tolist()):
+        apart = np.subtract.outer(left[:, column], right[:, column])
+        yield (apart != 0).astype(np.float64) if is_name else np.abs(apart)
+
+
+def _kernel(named: NDArray[np.bool_], scales: Array, apart: Iterable[Array]) -> Array:
+    """Return the kernel between places, without the amplitude: `[left, right]`."""
+    exponent, factor = np.zeros(()), np.ones(())
+    for is_name, width, column in zip(named, np.exp(scales), apart, strict=False):
         if is_name:
-            exponent = exponent - width[column] * (left[:, column, None] != right[None, :, column])
+            exponent = exponent - width * column
         else:
-            reach = 5**0.5 * width[column] * (left[:, column, None] - right[None, :, column]).abs()
-            exponent = exponent - reach
-            factor = factor * (1 + reach + reach.square() / 3)
-    return factor * exponent.exp()
+            reach = 5**0.5 * width * column
+            exponent, factor = exponent - reach, factor * (1 + reach + reach * reach / 3)
+    return factor * np.exp(exponent)
+
+
+def _slopes(named: NDArray[np.bool_], scales: Array, apart: Iterable[Array]) -> Iterator[Array]:
+    """Yield by how much the logarithm of the kernel falls as the logarithm of each column's scale rises."""
+    for is_name, width, column in zip(named, np.exp(scales), apart, strict=False):
+        reach = 5**0.5 * width * column
+        yield width * column if is_name else reach * reach * (1 + reach) / (3 + 3 * reach + reach * reach)

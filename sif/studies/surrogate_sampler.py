@@ -1,7 +1,6 @@
 """The surrogate as a sampler of Optuna."""
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -14,18 +13,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nasp_core.trials.budgeted import normal_scores
 from nasp_core.types import derive_seed
+from sif.ranges import is_named
+from sif.studies.configuration_space import ConfigurationSpace
 from sif.studies.optuna_trials import FIDELITY, configuration_of, distributions_of, optuna_values
-from sif.studies.settings import AnyOf, ConfigurationSpace
 from sif.studies.surrogate import Surrogate, likeliest_scales
 
 __all__ = ["SurrogateSampler"]
 
-Merged: TypeAlias = tuple[FrozenTrial, float, float]  # with the value on one scale, and the fidelity
 Best: TypeAlias = Callable[[NDArray[np.float64], int], NDArray[np.float64]]  # so many of the most promising
 
 _EVERY = 5  # results between two fits of the scales
-_POOL = 1000  # random places, where a space is too large to be listed
-_ROUNDS, _BEST, _NEAR = 4, 10, 20  # then so often, around so many of the best, so many near ones each
+_POOL = 300  # random places, where a space is too large to be listed
+_ROUNDS, _BEST, _NEAR = 3, 10, 20  # then so often, around so many of the best, so many near ones each
 _SPREAD = 64  # random places, of which the farthest from what is known is a first trial
 
 
@@ -39,8 +38,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
     configuration that was tried, or is being tried, is not proposed again.
 
     It has no state that matters: what it proposes follows from the seed and the trials of the study. A configuration
-    counts by its trial of the highest fidelity; values of lower fidelities are shifted by the median difference of the
-    configurations that have both, and how far they may be trusted is one more scale.
+    counts by its trial of the highest fidelity, on the scale of the lowest (`_merged`).
 
     Args:
         space: The configurations; the study's parameters are `distributions_of(space)`.
@@ -50,7 +48,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
 
     def __init__(self, space: ConfigurationSpace, seed: int = 0, startup: int = 10) -> None:
         self.space, self.seed, self.startup = space, seed, max(2, startup)
-        self._kept: tuple[Any, torch.Tensor] | None = None  # of the last fit; it spares time and decides nothing
+        self._kept: tuple[Any, NDArray[np.float64]] | None = None  # of the last fit; it spares time and decides nothing
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the parameters: all of them are drawn together."""
@@ -72,7 +70,7 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
         if len(done) < self.startup:
             place = _farthest(_fresh(self._random(rng, _SPREAD), tried), known)
         else:
-            place = self._most_promising(_merged(done, sign), waiting, tried, rng)
+            place = self._most_promising(*_merged(done, sign), waiting, rng)
         if place is None:
             grid = self.space.grid
             left = self._random(rng, 1) if grid is None else _fresh(grid, tried)
@@ -80,51 +78,42 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
         return optuna_values(self.space.decode(place))
 
     def _most_promising(
-        self,
-        done: list[tuple[FrozenTrial, float, float]],
-        waiting: list[FrozenTrial],
-        tried: set[bytes],
-        rng: np.random.Generator,
+        self, done: list[FrozenTrial], values: list[float], waiting: list[FrozenTrial], rng: np.random.Generator
     ) -> NDArray[np.float64] | None:
-        values = _finite([value for _, value, _ in done])
+        places, tried = self._places(done), {each.tobytes() for each in self._places([*done, *waiting])}
+        named = np.array([is_named(each) for each in self.space.dimensions.values()])
         targets = torch.cat([self._targets(values), torch.zeros(len(waiting), dtype=torch.float64)])
-        places = self._places([*(trial for trial, _, _ in done), *waiting])
-        shares = np.array([*(math.log(share) for _, _, share in done), *(0.0 for _ in waiting)])
-        named = [isinstance(each, AnyOf) for each in self.space.dimensions.values()]
-        several = bool(np.ptp(shares) > 0)  # then the share is a column, 1 at the whole of the schedule
-        if several:
-            places, named = np.column_stack([places, 1 + shares / np.ptp(shares)]), [*named, False]
-        scales = self._scales(np.array(named), places, values)
-        surrogate = Surrogate(np.array(named), places, targets, scales)
+        known = np.concatenate([places, self._places(waiting)])
+        surrogate = Surrogate(named, known, targets, self._scales(named, places, values))
 
         def best(candidates: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-            columns = np.column_stack([candidates, np.ones(len(candidates))]) if several else candidates
-            order = surrogate.gain(columns).argsort(descending=True, stable=True)
-            chosen: NDArray[np.float64] = candidates[order[:count].numpy()]
+            fresh = _fresh(candidates, tried)
+            order = surrogate.gain(fresh).argsort(descending=True, stable=True)
+            chosen: NDArray[np.float64] = fresh[order[:count].numpy()]
             return chosen
 
         if self.space.grid is not None:
-            found = best(_fresh(self.space.grid, tried), 1)
+            found = best(self.space.grid, 1)
         else:
             order = targets[: len(done)].argsort(descending=True, stable=True)[:_BEST].numpy()
-            found = self._climb(places[order, : len(self.space.dimensions)], best, tried, rng)
+            found = self._climb(places[order], best, rng)
         return found[0] if len(found) else None
 
-    def _climb(
-        self, leaders: NDArray[np.float64], best: Best, tried: set[bytes], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _climb(self, leaders: NDArray[np.float64], best: Best, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return the best place of a random pool and of what is near the best, again and again."""
         pool = np.concatenate([self._random(rng, _POOL), self._near(leaders, rng)])
         for _ in range(_ROUNDS):
-            leaders = best(_fresh(self.space.canonical_places(pool), tried), _BEST)
+            leaders = best(pool, _BEST)
             pool = np.concatenate([leaders, self._near(leaders, rng)])
-        return best(_fresh(self.space.canonical_places(pool), tried), 1)
+        return best(pool, 1)
 
     def _targets(self, values: list[float]) -> torch.Tensor:
         """Return what is modelled: ranks in a space that can be listed, distances in a smooth one."""
         return _soft_scores(values) if self.space.grid is None else normal_scores(values)
 
-    def _scales(self, named: NDArray[np.bool_], places: NDArray[np.float64], values: list[float]) -> torch.Tensor:
+    def _scales(
+        self, named: NDArray[np.bool_], places: NDArray[np.float64], values: list[float]
+    ) -> NDArray[np.float64]:
         """Return the scales after the first results, in steps of `_EVERY`; the last ones are kept."""
         count = len(values) - len(values) % _EVERY or len(values)
         key = (places[:count].tobytes(), tuple(values[:count]))
@@ -139,41 +128,39 @@ class SurrogateSampler(optuna.samplers.BaseSampler):
     def _random(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         if (grid := self.space.grid) is not None:
             return grid[rng.integers(len(grid), size=count)]
-        places = self._snapped(rng.random((count, len(self.space.dimensions))))
-        return self.space.canonical_places(places)
+        return self.space.canonical_places(rng.random((count, len(self.space.dimensions))))
 
     def _near(self, leaders: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
         """Return places near some: each with one column or two changed, numbers by small steps or large ones."""
         places = np.repeat(leaders, _NEAR, axis=0)
         for _ in range(2):
             rows, columns = np.arange(len(places)), rng.integers(places.shape[1], size=len(places))
-            named = np.array([isinstance(each, AnyOf) for each in self.space.dimensions.values()])[columns]
+            named = np.array([is_named(each) for each in self.space.dimensions.values()])[columns]
             steps = rng.normal(size=len(places)) * 10 ** rng.uniform(-2.5, -0.5, size=len(places))
             moved = np.where(named, rng.random(len(places)), np.clip(places[rows, columns] + steps, 0, 1))
             places[rows, columns] = np.where(rng.random(len(places)) < 0.75, moved, places[rows, columns])
-        return self._snapped(places)
-
-    def _snapped(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the places of the values that are meant by any places."""
-        for column, dimension in enumerate(self.space.dimensions.values()):
-            places[:, column] = [dimension.encode(dimension.decode(each)) for each in places[:, column].tolist()]
-        return places
+        return self.space.canonical_places(places)
 
 
-def _merged(done: list[FrozenTrial], sign: float) -> list[Merged]:
-    """Return one trial, value and fidelity of each configuration: that of its highest fidelity, on one scale."""
-    levels: dict[float, dict[str, FrozenTrial]] = {}
+def _merged(done: list[FrozenTrial], sign: float) -> tuple[list[FrozenTrial], list[float]]:
+    """Return one trial and value of each configuration, in order; the larger the better, on the lowest rung's scale.
+
+    Those that have gone on to the next rung take each other's values of the last one, in the order that the next one
+    gives them: so no rung is the better for being the higher, or for having taken the best alone.
+    """
+    rungs: dict[float, dict[str, FrozenTrial]] = {}
     for trial in done:
-        levels.setdefault(float(trial.user_attrs.get(FIDELITY, 1.0)), {})[repr(sorted(trial.params.items()))] = trial
-    found: dict[str, Merged] = {}
-    for share in sorted(levels, reverse=True):
-        values = {key: sign * trial.values[0] for key, trial in levels[share].items()}
-        both = [found[key][1] - value for key, value in values.items() if key in found]
-        both = [each for each in both if math.isfinite(each)]
-        shift = statistics.median(both) if both else 0.0
-        for key, trial in levels[share].items():
-            found.setdefault(key, (trial, values[key] + shift, share))
-    return sorted(found.values(), key=lambda each: each[0].number)
+        rung = rungs.setdefault(float(trial.user_attrs.get(FIDELITY, 1.0)), {})
+        rung[repr(sorted(trial.params.items()))] = trial
+    trials: dict[str, FrozenTrial] = {}
+    values: dict[str, float] = {}
+    for _, rung in sorted(rungs.items()):
+        here = dict(zip(rung, _finite([sign * trial.values[0] for trial in rung.values()]), strict=True))
+        both = [key for key in rung if key in values]
+        taken = sorted(values[key] for key in both), sorted(here[key] for key in both)
+        values |= {key: float(np.interp(value, taken[1], taken[0])) if both else value for key, value in here.items()}
+        trials |= rung
+    return [*trials.values()], [*values.values()]
 
 
 def _finite(values: list[float]) -> list[float]:

@@ -209,6 +209,6 @@ def test_a_recipe_reads_what_the_command_line_reads(write):
     from sif.recipes import load_recipe
 
     write(GOOD.replace("user_id,item_id", "reader,2"), "part-1.csv")
-    recipe = load_recipe("ratings", ["columns.user=reader", "columns.item='2'", "columns.header='yes'"])
+    recipe = load_recipe("ratings-operations", ["columns.user=reader", "columns.item='2'", "columns.header='yes'"])
     found = prepare(recipe.model_copy(update={"dataset": "part-*.csv"}), device="cpu").interactions
     assert (found.n_users, found.n_items, found.notes) == (4, 5, ("1 part files read",))

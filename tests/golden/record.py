@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 RECIPES: dict[str, list[str]] = {
-    "movielens": [],
+    "movielens-operations": [],
     "movielens-wide": [],
-    "movielens-ranking": [],
+    "movielens-ranking": ["--set", "study.budget=none"],
     "movielens-paper": [],
     "cifar10": ["--budget", "smoke"],
     "ptb": ["--budget", "smoke"],

@@ -153,7 +153,7 @@ EVERYTHING: dict[str, Any] = QUICK | {
 @pytest.mark.parametrize("step", [9, 20])
 def test_a_killed_run_of_all_parts_goes_on_as_if_it_had_not_been(step: int, database: str):
     settings = EVERYTHING | {"dataset": Path(database).absolute()}
-    recipe = load_recipe("ratings", changes_of(settings, Climb(trials=3)))
+    recipe = load_recipe("ratings-operations", changes_of(settings, Climb(trials=3)))
     for name, progress in (("whole", None), ("killed", Killed(step))):
         directory = RunDirectory.create(Path(name), "run")
         try:
@@ -171,7 +171,9 @@ def test_a_killed_run_of_all_parts_goes_on_as_if_it_had_not_been(step: int, data
 def test_what_is_in_the_package_races(ratings: str):
     words = ["--strategies", "climb,sif_plugin_sample.strategy:Climb,random", "--seeds", "1", "--budget", "6epochs"]
     changes = QUICK | {"task": "near", "space.operations": ["multiply", "gap"]}
-    result = command("benchmark", "--recipe", "ratings", "--data", ratings, *words, *sets(changes), "--out", "race")
+    result = command(
+        "benchmark", "--recipe", "ratings-operations", "--data", ratings, *words, *sets(changes), "--out", "race"
+    )
     names = {row["strategy"]: row["status"] for row in result["rows"]}
     assert names == dict.fromkeys(("climb", "sif_plugin_sample.strategy:Climb", "random"), "done")
     assert result["columns"][0]["name"] == "valid near"
@@ -181,7 +183,7 @@ def test_what_is_in_the_package_races(ratings: str):
 def test_a_strategy_object_races(ratings: str):
     budget = Budget.parse("3epochs")
     problem = recipe_benchmark(
-        "ratings", budget, data=ratings, changes=[f"{k}={json.dumps(v)}" for k, v in QUICK.items()]
+        "ratings-operations", budget, data=ratings, changes=[f"{k}={json.dumps(v)}" for k, v in QUICK.items()]
     )
     result = race(problem, entrants_of([Climb(trials=1)]), seeds=1, budget=budget, out=Path("race"))
     assert [(row["strategy"], row["status"]) for row in result["rows"] if row["strategy"] != "random"] == [
@@ -206,7 +208,7 @@ def test_an_operation(given: Any, name: str, ratings: str):
     assert "operations = [" in (run.path / "recipe.toml").read_text()
     assert sif.load("run").recommend("u03", 2) == run.recommend("u03", 2)
     check_operation(given if isinstance(given, str) else Gap())
-    in_table = load_recipe("ratings", changes_of({"space": {"operations": ("plus", given)}}))
+    in_table = load_recipe("ratings-operations", changes_of({"space": {"operations": ("plus", given)}}))
     assert in_table.space.operations == ("plus", name)
 
 
@@ -279,15 +281,15 @@ def test_an_encoding(given: Any, name: str, ratings: str):
 
 def test_a_proxy_scores(ratings: str):
     named = ("size", "sif_plugin_sample.proxy:Size")
-    result = command("score", "ratings", "--data", ratings, "--score", ",".join(named), "--points", "3")
+    result = command("score", "ratings-operations", "--data", ratings, "--score", ",".join(named), "--points", "3")
     assert all(set(point["scores"]) == set(named) for point in result["points"])
-    own = score_points("ratings", data=ratings, scores=[Size(power=2.0), named[1]], points=3, device="cpu")
+    own = score_points("ratings-operations", data=ratings, scores=[Size(power=2.0), named[1]], points=3, device="cpu")
     for point in own.points:
         assert point["scores"]["size"] == point["scores"][named[1]] ** 2
     with pytest.raises(ProxyError, match="two scores are called alike among size, size"):
-        score_points("ratings", data=ratings, scores=[Size(), Size(power=2.0)])
+        score_points("ratings-operations", data=ratings, scores=[Size(), Size(power=2.0)])
     with pytest.raises(ProxyError, match=r"needs score\(network, batch, loss\)"):
-        score_points("ratings", data=ratings, scores=["sif_plugin_sample.operation:Gap"])
+        score_points("ratings-operations", data=ratings, scores=["sif_plugin_sample.operation:Gap"])
     ScoreRace(named, "nas-bench-201", "").check()
 
 
@@ -299,7 +301,7 @@ def test_a_proxy_in_strategies(given: Any, ratings: str):
     assert result == (given if isinstance(given, str) else {"object": "sif_plugin_sample.proxy:Size", "power": 2.0})
     again = load_recipe("run/recipe.toml")
     assert again.make_strategy() == Screen(trials=1, pool=3, proxy=given)
-    part = dataclasses.replace(load_recipe("ratings").make_strategy(), select=ByProxy(given, pool=2))
+    part = dataclasses.replace(load_recipe("ratings-operations").make_strategy(), select=ByProxy(given, pool=2))
     assert sif.search(ratings, part, settings=QUICK, device="cpu").result["rows"]["found"]["valid"]
 
 

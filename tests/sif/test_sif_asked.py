@@ -155,7 +155,9 @@ def user_items(planted: Interactions) -> sparse.csr_matrix:
 
 @pytest.fixture(scope="module")
 def model(user_items: sparse.csr_matrix) -> sif.Recommender:
-    return sif.Recommender(load_recipe("ratings", [f"{k}={str(v).lower()}" for k, v in TINY.items()])).fit(user_items)
+    return sif.Recommender(load_recipe("ratings-operations", [f"{k}={str(v).lower()}" for k, v in TINY.items()])).fit(
+        user_items
+    )
 
 
 ITEM_MASK = np.arange(18) < 5

@@ -400,7 +400,14 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pat
     """A race on planted ratings: its results, its folder, its arguments."""
     folder = tmp_path_factory.mktemp("raced")
     data = write_ratings(folder / "mine.csv")
-    words = ["--recipe", "ratings", "--data", str(data), "--strategies", "nasp-ranked,darts,evolution,enumerate"]
+    words = [
+        "--recipe",
+        "ratings-operations",
+        "--data",
+        str(data),
+        "--strategies",
+        "nasp-ranked,darts,evolution,enumerate",
+    ]
     words += ["--seeds", "2", "--budget", "3evaluations", *sets(TINY), "--device", "cpu", "--out", str(folder / "race")]
     return answer_of(*words), folder / "race", words
 
@@ -468,7 +475,7 @@ def test_the_table_shows_random_search_and_the_best_in_bold(
 
 def test_seconds_are_kept_by_one_shot_and_trial_strategies(tmp_path: Path):
     data = write_ratings(tmp_path / "mine.csv")
-    words = ["--recipe", "ratings", "--data", data, "--strategies", "nasp", "--seeds", 1, "--budget", "1s"]
+    words = ["--recipe", "ratings-operations", "--data", data, "--strategies", "nasp", "--seeds", 1, "--budget", "1s"]
     rows = rows_of(answer_of(*words, *sets(TINY), "--device", "cpu", "--out", tmp_path / "race"))
     assert rows["nasp"]["effort"]["epochs"]["mean"] > 3  # far more than the recipe's two epochs fit into a second
     assert rows["random"]["effort"]["points"]["mean"] > 1

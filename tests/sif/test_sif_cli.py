@@ -242,7 +242,7 @@ def test_progress_counts_every_step(ratings: str, monkeypatch: pytest.MonkeyPatc
     from sif.run_directory import RunDirectory
 
     settings: dict[str, Any] = TINY | {"train.patience": 99, "baselines.names": ["biases"]}
-    recipe = load_recipe("ratings", [*sets(settings)[1::2], f'dataset="{ratings}"'])
+    recipe = load_recipe("ratings-operations", [*sets(settings)[1::2], f'dataset="{ratings}"'])
     recorder = Recorder()
     execute(open_recipe(recipe, device="cpu"), RunDirectory.create(Path("run"), "run"), progress=recorder)
     assert recorder.stages[0] == "search"

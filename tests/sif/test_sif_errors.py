@@ -93,7 +93,7 @@ NO_RATINGS = {
 @pytest.mark.parametrize("what", NO_RATINGS)
 def test_what_has_no_ratings_is_refused_by_a_recipe_of_ratings(what: str, write: Callable[[str | bytes], str]):
     content, words = NO_RATINGS[what]
-    text = fails(["search", write(content), "--recipe", "ratings", *sets(TINY)])
+    text = fails(["search", write(content), "--recipe", "ratings-operations", *sets(TINY)])
     assert text.startswith("DataError: bad.csv")
     assert words in text
     assert "--recipe clicks" in text

@@ -63,7 +63,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def recipe_of(strategy: Any, settings: Any = None) -> Any:
-    return load_recipe("ratings", changes_of(settings, strategy))
+    return load_recipe("ratings-operations", changes_of(settings, strategy))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_own_strategies_race(ratings: str, plugin: str, tmp_path: Path):
     assert [entrant.strategy() for entrant in entrants[:2]] == [MINE, UNWRITABLE]
     changes = [f"{key}={json.dumps(value)}" for key, value in TINY.items()]
     budget = Budget.parse("3epochs")
-    problem = recipe_benchmark("ratings", budget, data=ratings, changes=changes, device="cpu")
+    problem = recipe_benchmark("ratings-operations", budget, data=ratings, changes=changes, device="cpu")
     result = race(problem, entrants[:4], seeds=1, budget=budget, out=tmp_path / "race")
     assert {row["strategy"]: row["status"] for row in result["rows"]} == {each.name: "done" for each in entrants[:4]}
 

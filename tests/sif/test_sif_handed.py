@@ -53,7 +53,9 @@ EVERY = torch.arange(24)
 
 def instance_of(folder: Path, recipe: str = "clicks", **more: Any) -> Any:
     """A recipe opened on planted ratings in a file."""
-    settings = {key: value for key, value in TINY.items() if recipe == "ratings" or not key.startswith("tune.")}
+    settings = {
+        key: value for key, value in TINY.items() if recipe == "ratings-operations" or not key.startswith("tune.")
+    }
     folder.mkdir(exist_ok=True)
     resolved = load_recipe(recipe, changes_of(settings | more))
     data = str(write_ratings(folder / "mine.csv"))
@@ -214,8 +216,8 @@ def test_weights_of_items_are_no_factors_for_implicit(tmp_path: Path):
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_network_is_the_same_when_it_is_saved(name: str, tmp_path: Path):
-    run = run_of(tmp_path, name, "ratings")
-    network = instance_of(tmp_path, "ratings").load_model(run.directory)
+    run = run_of(tmp_path, name, "ratings-operations")
+    network = instance_of(tmp_path, "ratings-operations").load_model(run.directory)
     pairs = torch.cartesian_prod(EVERY, torch.arange(18)).T
     with torch.no_grad():
         wanted = network(pairs).view(24, 18)
@@ -237,7 +239,7 @@ def test_a_network_of_lists_is_the_same_when_it_is_saved(name: str, tmp_path: Pa
 def test_a_context_is_served_by_the_network(tmp_path: Path):
     opened = instance_of(
         tmp_path,
-        "ratings",
+        "ratings-operations",
         **{"context": "month", "space.name": "tensor-interaction", "space.operations": ["plus_plus"]},
     )
     run = rival_run(opened.recipe, "biased-cp", tmp_path / "run")
@@ -264,7 +266,7 @@ def test_a_run_of_a_rival_is_trained_again(name: str, tmp_path: Path):
 
 
 def test_a_network_of_a_rival_is_trained_again(tmp_path: Path):
-    run = run_of(tmp_path, "biased-mf", "ratings", {"l2": 0.01})
+    run = run_of(tmp_path, "biased-mf", "ratings-operations", {"l2": 0.01})
     before = lists_of(run)
     retrain(run.path, seed=run.result["seed"])
     again = sif.load(run.path)
@@ -282,7 +284,7 @@ def test_counts_are_counted_anew_on_all_data(tmp_path: Path):
 
 
 def test_a_rival_that_orders_is_handed_over_by_a_run_of_ratings(tmp_path: Path):
-    recipe = instance_of(tmp_path, "ratings").recipe
+    recipe = instance_of(tmp_path, "ratings-operations").recipe
     run = rival_run(recipe, "ease", tmp_path / "run", settings=FEW["ease"])
     assert len(run.recommend("u03", 3)) == 3
     assert rank_run(run.path)["parts"]["valid"]["model"]["ndcg@10"] > 0
@@ -349,7 +351,7 @@ def test_every_method_hands_over():
 
 @pytest.mark.parametrize("name", ["inner-product", "biased-mf", "max", "biases"])
 def test_a_new_user_of_a_network_is_near_its_own(name: str, tmp_path: Path):
-    run, data = run_of(tmp_path, name, "ratings"), instance_of(tmp_path, "ratings").data
+    run, data = run_of(tmp_path, name, "ratings-operations"), instance_of(tmp_path, "ratings-operations").data
     model, known = run.recommender(), data.interactions.take(data.split.train)
     rows = known.user_items()
     every = np.arange(24)

@@ -99,7 +99,7 @@ def fitted(rows: sparse.csr_matrix) -> sif.Recommender:
 
 
 def fit(rows: sparse.csr_matrix) -> sif.Recommender:
-    return sif.Recommender(load_recipe("ratings", _TINY), device="cpu").fit(rows)
+    return sif.Recommender(load_recipe("ratings-operations", _TINY), device="cpu").fit(rows)
 
 
 def served(model: sif.Recommender, rows: sparse.csr_matrix) -> list[Any]:

@@ -53,7 +53,7 @@ def rows(planted: Interactions) -> sparse.csr_matrix:
 
 @pytest.fixture(scope="module")
 def recommender(rows: sparse.csr_matrix) -> sif.Recommender:
-    recipe = load_recipe("ratings", sets(TINY | {"space.operations": ["multiply"]})[1::2])
+    recipe = load_recipe("ratings-operations", sets(TINY | {"space.operations": ["multiply"]})[1::2])
     return sif.Recommender(recipe, device="cpu").fit(rows, show_progress=False)
 
 

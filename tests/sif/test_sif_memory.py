@@ -72,7 +72,7 @@ def test_small_cells_are_not_traced(monkeypatch: pytest.MonkeyPatch):
     prepare_cells(load_recipe("cifar10", (), "smoke"), source=pictures(32), device="cpu")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["movielens", "movielens-wide", "movielens-ranking", "movielens-tensor"])
+@pytest.mark.parametrize("name", ["movielens-operations", "movielens-wide", "movielens-ranking", "movielens-tensor"])
 def test_tables_that_cannot_fit_are_refused_with_a_width_that_fits(name: str, monkeypatch: pytest.MonkeyPatch):
     machine(monkeypatch, 8 * 1024)
     recipe, sizes, cpu = load_rating_recipe(name), (30_000_000, 10_000_000), torch.device("cpu")
@@ -90,7 +90,7 @@ def test_preparing_checks_the_tables(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(
         RecipeError, match=r"4,030 users and items: about .* MiB of memory are needed, and cpu has 1\.0 MiB"
     ):
-        prepare(load_rating_recipe("ratings"), source=sparse.csr_array(drawn), device="cpu")
+        prepare(load_rating_recipe("ratings-operations"), source=sparse.csr_array(drawn), device="cpu")
 
 
 def test_what_there_is():

@@ -27,7 +27,7 @@ SMALL = {
 def run(movielens: str, tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
     out = tmp_path_factory.mktemp("movielens") / "run"
     result = CliRunner().invoke(
-        app, ["search", "movielens", *sets(SMALL), "--out", str(out), "--device", "cpu", "--json"]
+        app, ["search", "movielens-operations", *sets(SMALL), "--out", str(out), "--device", "cpu", "--json"]
     )
     assert result.exit_code == 0, result.output
     return sif.load(json.loads(result.stdout)["run"])

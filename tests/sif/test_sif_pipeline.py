@@ -210,7 +210,7 @@ def test_asking_for_no_item(finished: sif.Run):
 
 def test_bad_arguments_of_search_leave_nothing(planted: Interactions, tmp_path: Path):
     with pytest.raises(DataError, match="give settings with a recipe by name or file"):
-        sif.search(planted, "darts", recipe=load_recipe("ratings"), out=tmp_path / "run")
+        sif.search(planted, "darts", recipe=load_recipe("ratings-operations"), out=tmp_path / "run")
     with pytest.raises(sif.SifError, match=r"search\.epochs"):
         sif.search(planted, settings={"search.epochs": 0}, out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
@@ -244,7 +244,7 @@ def test_changed_data_and_an_edited_recipe_are_refused_on_resume(tmp_path: Path,
 
     path = write_ratings(tmp_path / "mine.csv")
     changes = [f"{key}={json.dumps(value)}" for key, value in (TINY | {"dataset": str(path)}).items()]
-    recipe = load_recipe("ratings", changes)
+    recipe = load_recipe("ratings-operations", changes)
     directory = RunDirectory.create(tmp_path / "run", "run")
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -258,7 +258,7 @@ def test_changed_data_and_an_edited_recipe_are_refused_on_resume(tmp_path: Path,
     ):
         execute(open_recipe(recipe, device="cpu"), directory)
     write_ratings(path)
-    edited = load_recipe("ratings", [*changes, "train.epochs=7", "seed=1"])
+    edited = load_recipe("ratings-operations", [*changes, "train.epochs=7", "seed=1"])
     with pytest.raises(RunError) as caught:
         execute(open_recipe(edited, device="cpu"), directory)
     assert "recipe.train.epochs is 7, was 3" in str(caught.value)

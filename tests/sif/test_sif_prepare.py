@@ -18,7 +18,7 @@ from sif.tasks import RankingTask
 PARTS = ("train", "valid", "test")
 
 
-def ready(source, recipe="ratings", *changes, **values):
+def ready(source, recipe="ratings-operations", *changes, **values):
     return prepare(load_rating_recipe(recipe, changes).model_copy(update=values), source=source, device="cpu")
 
 
@@ -39,7 +39,7 @@ def in_train_too(data, cut):
     return int(np.isin(pairs[cut.test], pairs[cut.train]).sum())
 
 
-@pytest.mark.parametrize("recipe", ["ratings", "clicks"])
+@pytest.mark.parametrize("recipe", ["ratings-operations", "clicks"])
 @pytest.mark.parametrize("kind", ["random", "user"])
 @pytest.mark.parametrize("source", [
     twice(), twice("Context_ID"), read(twice(), columns=ColumnNames(context="context")),
@@ -54,13 +54,13 @@ def test_a_context_that_the_recipe_does_not_use_lets_no_pair_into_two_parts(sour
 
 def test_a_context_is_used_where_the_recipe_or_the_caller_says_so():
     tensor = ['space.name="tensor-interaction"', 'space.operations=["plus_plus"]', 'context="column"']
-    assert len(ready(twice(), "ratings", *tensor).interactions) == 400
-    assert len(ready(twice("session"), "ratings", *tensor, 'columns.context="session"').interactions) == 400
-    made = ready(twice("session"), "ratings", 'columns.context="session"').interactions
+    assert len(ready(twice(), "ratings-operations", *tensor).interactions) == 400
+    assert len(ready(twice("session"), "ratings-operations", *tensor, 'columns.context="session"').interactions) == 400
+    made = ready(twice("session"), "ratings-operations", 'columns.context="session"').interactions
     assert (len(made), made.context) == (200, None)
     assert '"session" is not used as context: the recipe says context = "none"' in made.notes
     with pytest.raises(DataError, match="has no context column"):
-        ready(twice("session"), "ratings", *tensor)
+        ready(twice("session"), "ratings-operations", *tensor)
     assert read(twice()).context is None
     assert read(twice(), columns=ColumnNames(context=True)).contexts.to_list() == ["a", "b"]
     assert '"context" is not used as context' not in read(twice(), columns=ColumnNames(context="")).notes

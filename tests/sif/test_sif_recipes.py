@@ -192,7 +192,7 @@ def test_settings_of_the_library_are_those_of_the_command_line(tmp_path: Path):
     run = sif.search(tmp_path / "mine.csv", "darts", settings=TINY, seed=3, device="cpu")
     written = load_recipe(run.path / "recipe.toml")
     assert written == load_recipe(
-        "ratings",
+        "ratings-operations",
         [*sets(TINY)[1::2], "strategy.name=darts", "seed=3", f"dataset={json.dumps(str(tmp_path / 'mine.csv'))}"],
     )
 
@@ -234,7 +234,7 @@ TEXTS: dict[str, tuple[str, Any]] = {
 def test_a_typed_value_is_read_by_the_type_of_its_key(typed: str):
     """A shell takes quotes away: text that looks like a number, a date or a truth value is text where text belongs."""
     key, expected = TEXTS[typed]
-    recipe = load_recipe("ratings", [typed])
+    recipe = load_recipe("ratings-operations", [typed])
     value: Any = recipe.model_dump()
     for part in key.split("."):
         value = value[part]
@@ -280,7 +280,7 @@ PYTHON: list[tuple[dict[str, Any], str, Any]] = [
 
 @pytest.mark.parametrize(("settings", "key", "expected"), PYTHON)
 def test_settings_take_what_python_programs_hold(settings: dict[str, Any], key: str, expected: Any):
-    recipe = load_recipe("ratings", changes_of(settings))
+    recipe = load_recipe("ratings-operations", changes_of(settings))
     value: Any = recipe.model_dump()
     for part in key.split("."):
         value = value[part]
@@ -303,7 +303,7 @@ def test_what_cannot_be_a_setting_is_named_with_its_key():
         ([1], "settings = [1]; give a dict"),
     ):
         with pytest.raises(RecipeError) as caught:
-            load_recipe("ratings", changes_of(settings))  # type: ignore[arg-type]
+            load_recipe("ratings-operations", changes_of(settings))  # type: ignore[arg-type]
         assert words in str(caught.value)
     with pytest.raises(RecipeError, match="strategy is of type object, no strategy"):
         sif.search("gone.csv", strategy=object())
@@ -319,7 +319,7 @@ def test_what_the_recipe_gave_for_another_choice_is_left_out():
     assert load_recipe("ratings", ["train.optimiser.kind=sgd"]).train.optimiser.betas == (0.9, 0.999)
     constant = load_recipe("cifar10", ["search.optimiser.schedule=constant"], "full")
     assert constant.search.optimiser.final_learning_rate == 0.0
-    wide = load_recipe("movielens", ["space.name=interaction-wide"])
+    wide = load_recipe("movielens-operations", ["space.name=interaction-wide"])
     check_recipe(wide)
     assert (wide.space.l2, wide.space.embedding_dim) == (0.03, 16)
     last = load_recipe("ratings", ["split.kind=leave-last-out"])

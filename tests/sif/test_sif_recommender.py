@@ -42,7 +42,7 @@ def ours(user_items: sparse.csr_matrix) -> Recommender:
 
 
 def tiny(**settings: Any) -> Recommender:
-    return Recommender(load_recipe("ratings", sets(TINY | settings)[1::2]), device="cpu")
+    return Recommender(load_recipe("ratings-operations", sets(TINY | settings)[1::2]), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def replace_seed(model: Recommender, seed: int) -> Recommender:
 
 
 def test_parts_and_columns_of_the_recipe_do_not_matter_for_a_matrix(user_items: sparse.csr_matrix, ours: Recommender):
-    recipe = load_recipe("ratings", [*sets(TINY)[1::2], "valid=v.csv", "dataset=d.csv"])
+    recipe = load_recipe("ratings-operations", [*sets(TINY)[1::2], "valid=v.csv", "dataset=d.csv"])
     again = Recommender(recipe, device="cpu").fit(user_items)
     assert same(again, ours)
 

@@ -40,8 +40,8 @@ DATA: dict[str, Callable[[Path], Path]] = {
     "movielens-wide": lambda folder: write_ratings(folder / "mine.csv"),
 }
 SEARCHES = {
-    "nasp-ranked": ("ratings", SEARCH | BESIDE),
-    "random": ("ratings", SEARCH | RANDOM),
+    "nasp-ranked": ("ratings-operations", SEARCH | BESIDE),
+    "random": ("ratings-operations", SEARCH | RANDOM),
     "clicks": (
         "clicks",
         SMALL | {"train.batch_size": 32, "strategy.settings.keep": 2, "baselines.names": ["popularity"]},
@@ -67,7 +67,11 @@ def killer() -> Iterator[Callable[..., dict[str, Any]]]:
         assert process.stdout is not None
 
         def kill(
-            work: str, folder: Path, recipe: str = "ratings", settings: dict[str, Any] = SEARCH, moments: int = 0
+            work: str,
+            folder: Path,
+            recipe: str = "ratings-operations",
+            settings: dict[str, Any] = SEARCH,
+            moments: int = 0,
         ) -> dict[str, Any]:
             job: dict[str, Any] = {"work": work, "folder": str(folder), "recipe": recipe, "moments": moments}
             job["data"] = str(DATA[recipe](folder))

@@ -150,5 +150,5 @@ def test_all_that_cannot_be_compared_is_told_at_once(mine: Any, run_copy: Path):
 
 def test_the_way_out_that_is_printed_works(ratings: str):
     """`plus` is sent to a run's recipe, and there it is."""
-    assert "plus" in load_rating_recipe("ratings", ['baselines.names = ["plus"]']).baselines.names
+    assert "plus" in load_rating_recipe("ratings-operations", ['baselines.names = ["plus"]']).baselines.names
     assert rival("plus").baseline("pairs") is not None

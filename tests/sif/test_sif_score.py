@@ -83,7 +83,7 @@ def test_every_score_on_cells(here: Path):
 
 
 def test_interaction_functions(ratings: str):
-    found = answer_of("ratings", "--data", ratings, "--points", "50", *sets(TINY))
+    found = answer_of("ratings-operations", "--data", ratings, "--points", "50", *sets(TINY))
     assert sorted(found["points"][0]["scores"]) == ["grad-norm", "synflow"]
     assert 2 <= len(found["points"]) < 50, "a small space has fewer points"
     assert len({point["name"] for point in found["points"]}) == len(found["points"])
@@ -108,7 +108,7 @@ def test_recurrent_cells(here: Path):
 
 
 def test_a_score_without_a_meaning_is_a_note_and_alone_an_error(ratings: str):
-    words = ["ratings", "--data", ratings, "--points", "2", *sets(TINY)]
+    words = ["ratings-operations", "--data", ratings, "--points", "2", *sets(TINY)]
     answer = run(*words, "--score", "naswot,synflow")
     assert answer.exit_code == 0, answer.output
     assert "note: naswot: InteractionNetwork has no ReLU" in answer.stdout
@@ -122,12 +122,14 @@ def test_a_run_and_genotypes_of_files(ratings: str):
     found = answer_of("run")
     assert len(found["points"]) == 1
     assert "note" not in run("run").stdout
-    of_file = answer_of("ratings", "--data", ratings, "--genotype", "run/genotype.json", *sets(TINY))
+    of_file = answer_of("ratings-operations", "--data", ratings, "--genotype", "run/genotype.json", *sets(TINY))
     assert of_file["points"] == found["points"]
     assert "leave out --data" in fails("run", "--data", ratings)
     Path("bad.json").write_text("{}")
-    assert "bad.json: not a genotype: it lacks space" in fails("ratings", "--data", ratings, "--genotype", "bad.json")
-    assert "no genotype none.json" in fails("ratings", "--data", ratings, "--genotype", "none.json")
+    assert "bad.json: not a genotype: it lacks space" in fails(
+        "ratings-operations", "--data", ratings, "--genotype", "bad.json"
+    )
+    assert "no genotype none.json" in fails("ratings-operations", "--data", ratings, "--genotype", "none.json")
     Path("empty").mkdir()
     assert "empty is not a run directory" in fails("empty")
 
@@ -136,7 +138,7 @@ def test_a_genotype_of_another_space(here: Path, ratings: str):
     space = NasBench201Space(NasBench201Settings(channels=4, cells_per_stage=1))
     genotype = space.from_arch_string("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|")
     Path("cell.json").write_text(genotype.to_json())
-    message = fails("ratings", "--data", ratings, "--genotype", "cell.json", *sets(TINY))
+    message = fails("ratings-operations", "--data", ratings, "--genotype", "cell.json", *sets(TINY))
     assert "genotype of space 'nas-bench-201'" in message
     found = answer_of(*pictures("cifar10-nb201", BENCH), "--genotype", "cell.json", "--score", "synflow")
     assert found["points"][0]["name"] == "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
@@ -152,7 +154,7 @@ def test_a_genotype_of_another_space(here: Path, ratings: str):
     ],
 )
 def test_what_is_refused(ratings: str, words: list[str], message: str):
-    assert message in fails("ratings", "--data", ratings, *words)
+    assert message in fails("ratings-operations", "--data", ratings, *words)
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -183,9 +185,9 @@ def test_correlations_know_infinity_ties_and_flat_scores():
 
 def test_the_library_raises_what_the_command_prints(ratings: str):
     with pytest.raises(DataError, match="points = 0"):
-        score_points("ratings", data=ratings, points=0)
+        score_points("ratings-operations", data=ratings, points=0)
     with pytest.raises(ProxyError, match="unknown proxy"):
-        score_points("ratings", data=ratings, scores=("x",))
+        score_points("ratings-operations", data=ratings, scores=("x",))
 
 
 @pytest.mark.realdata

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from sif.errors import RecipeError, RunError
+from sif.ranges import AnyOf, Float, Int
+from sif.studies.configuration_space import ConfigurationSpace, PlainConfiguration
 from sif.studies.sampler import ConfigurationSampler
-from sif.studies.settings import AnyOf, ConfigurationSpace, Float, Int, PlainConfiguration
 
 OPERATIONS = ("concat", "max", "min", "multiply", "plus")
 TABLE = ConfigurationSpace(
@@ -73,7 +74,7 @@ def test_finds_the_best_of_a_table_whose_choices_matter_only_together() -> None:
     truth = max(planted(TABLE.decode(place)) for place in TABLE.grid)
     regrets = [truth - best(walk(ConfigurationSampler(TABLE, seed), planted, 50)) for seed in range(4)]
     chance = [truth - random_best(TABLE, planted, 50, seed) for seed in range(30)]
-    assert np.median(regrets) == 0 < np.mean(regrets) < np.mean(chance)
+    assert regrets.count(0) / 4 >= 0.5 > 4 * chance.count(0) / 30
 
 
 def test_comes_near_the_best_of_a_space_that_cannot_be_listed() -> None:
@@ -119,29 +120,8 @@ def test_results_matter_and_so_does_their_order() -> None:
     assert next_after([(each, -value) for each, value in results]) != next_after(results)
 
 
-def test_enqueued_configurations_come_first_by_priority_and_once() -> None:
-    every = [TINY.decode(place) for place in TINY.grid if TINY.grid is not None]
-    sampler = ConfigurationSampler(TINY)
-    sampler.enqueue(every[4])
-    sampler.enqueue(every[1], priority=2)
-    sampler.enqueue(every[2], priority=2)
-    sampler.enqueue(every[4], priority=1)
-    sampler.tell(every[2], 0.5)
-    assert [sampler.ask(), sampler.ask()] == [every[1], every[4]]
-    assert sampler.ask() not in (every[1], every[2], every[4])
-
-
 def test_each_configuration_of_a_finite_space_is_proposed_once_and_then_none() -> None:
-    def engine(seed: int) -> Any:
-        import optuna
-
-        return optuna.samplers.RandomSampler(seed=seed)
-
-    for sampler in (
-        ConfigurationSampler(TINY, startup=2),
-        ConfigurationSampler(TINY, startup=99),
-        ConfigurationSampler(TINY, engine=engine),
-    ):
+    for sampler in (ConfigurationSampler(TINY, startup=2), ConfigurationSampler(TINY, startup=99)):
         asked = []
         while (configuration := sampler.ask()) is not None:
             asked.append(TINY.key(configuration))
@@ -202,22 +182,17 @@ def test_a_wrong_configuration_is_refused_with_all_that_is_wrong_with_it() -> No
         "settings": {"learning_rate": 2.0, "dim": 8.5, "droput": 0.1},
         "more": 1,
     }
-    for door in (
-        lambda: ConfigurationSampler(WIDE).enqueue(wrong),
-        lambda: ConfigurationSampler(WIDE).tell(wrong, 0.0),
-    ):
-        with pytest.raises(RecipeError) as refused:
-            door()
-        lines = str(refused.value).split("\n  ")
-        assert lines[0].endswith("configuration has 6 problems")
-        assert lines[1:] == [
-            "more is not known; there are architecture, settings",
-            "architecture.operation = 'maxx'; it must be one of concat, max, min, multiply, plus; did you mean max?",
-            "settings.droput is not known; did you mean dropout?",
-            "settings.dropout is missing",
-            "settings.learning_rate = 2.0; it must be a number from 0.0001 to 1",
-            "settings.dim = 8.5; it must be a whole number from 4 to 256",
-        ]
+    with pytest.raises(RecipeError) as refused:
+        ConfigurationSampler(WIDE).tell(wrong, 0.0)
+    assert str(refused.value).split("\n  ") == [
+        "a told configuration has 6 problems",
+        "more is not known; there are architecture, settings",
+        "architecture.operation = 'maxx'; it must be one of concat, max, min, multiply, plus; did you mean max?",
+        "settings.droput is not known; did you mean dropout?",
+        "settings.dropout is missing",
+        "settings.learning_rate = 2.0; it must be a number from 0.0001 to 1",
+        "settings.dim = 8.5; it must be a whole number from 4 to 256",
+    ]
     with pytest.raises(RecipeError, match="it = 3; it must be a table"):
         WIDE.check(3)
     with pytest.raises(RunError, match=r"fidelity = 0; give the share"):
@@ -235,6 +210,8 @@ def test_a_wrong_configuration_is_refused_with_all_that_is_wrong_with_it() -> No
         lambda: AnyOf(()),
         lambda: AnyOf(("a", "a")),
         lambda: AnyOf(([1],)),  # type: ignore[arg-type]
+        lambda: AnyOf((2, 1), ordered=True),
+        lambda: AnyOf(("low", "high"), ordered=True),
     ],
 )
 def test_a_range_without_meaning_is_refused(make: Any) -> None:
@@ -251,6 +228,7 @@ def test_a_range_without_meaning_is_refused(make: Any) -> None:
         (Int(-3, 3), range(-3, 4)),
         (Int(1, 300, log=True), range(1, 301)),
         (AnyOf((None, "a", 2, 0.5, False)), (None, "a", 2, 0.5, False)),
+        (AnyOf((8, 16, 64), ordered=True), (8, 16, 64)),
     ],
 )
 def test_values_come_back_from_the_unit_cube(dimension: Any, values: Any) -> None:
@@ -263,6 +241,23 @@ def test_values_come_back_from_the_unit_cube(dimension: Any, values: Any) -> Non
         assert dimension.encode(back) == place
     drawn = [dimension.decode(place) for place in np.linspace(0, 1, 101)]
     assert not any(dimension.fault(each) for each in drawn)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "value", "nearest"),
+    [
+        (Float(0.003, 0.3, log=True), 0, 0.003),
+        (Float(0.003, 0.3), 0.2, 0.2),
+        (Int(1, 8), 7.6, 8),
+        (Int(1, 8), 99, 8),
+        (AnyOf((8, 16, 64), ordered=True), 30, 16),
+        (AnyOf((8, 16, 64), ordered=True), 64, 64),
+        (AnyOf(("a", "b")), "b", "b"),
+        (AnyOf(("a", "b")), "c", "a"),
+    ],
+)
+def test_a_value_beyond_a_range_has_a_nearest_one(dimension: Any, value: Any, nearest: Any) -> None:
+    assert dimension.nearest(value) == nearest
 
 
 def test_a_configuration_is_plain_json() -> None:

@@ -265,7 +265,7 @@ def test_a_budget_says_beforehand_what_it_buys(tmp_path: Path):
     assert said.exit_code == 0, said.output
     first = next(line for line in said.stderr.splitlines() if line.startswith("budget"))
     assert first.startswith("budget 2s: about ")
-    assert first.endswith("trainings, rivals popularity, ease, als, itemknn")
+    assert first.endswith("trainings, rivals popularity, ease, als, itemknn, slim")
     assert "a full training takes " in said.stderr
     assert priced(3.0, 30.0) == "a full training takes 3 s: about 24 trainings more"
 

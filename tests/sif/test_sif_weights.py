@@ -163,7 +163,7 @@ def test_what_does_not_use_weights_says_so(tmp_path: Path):
     made = ready(replace(data, rating=data.weight), "ratings", "feedback=ratings").interactions
     assert (made.weight, '"weight" is not used as weight: all ratings count alike' in made.notes) == (None, True)
     ratings = write_ratings(tmp_path / "mine.csv")
-    made = ready(ratings, "ratings", "columns.weight=timestamp").interactions
+    made = ready(ratings, "ratings-operations", "columns.weight=timestamp").interactions
     assert (made.weight, '"timestamp" is not used as weight: all ratings count alike' in made.notes) == (None, True)
     equal = ready(played().with_columns(plays=pl.lit(3)), "clicks", CONFIDENCE).interactions
     assert "all weights are 3: rankings are learnt as without" in equal.notes

@@ -139,7 +139,12 @@ def differing(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
 
 
 def goes_on(directory: RunDirectory, recipe: Any) -> bool:
-    """Return whether there is something left to do: no result, that of a study that was stopped, or another budget."""
+    """Return whether there is something left to do: no result, that of a study that was stopped, or another budget.
+
+    Args:
+        directory: Of a run.
+        recipe: Its recipe, with the budget that is asked for now.
+    """
     if not directory.finished:
         return True
     told = directory.result().get("study") or {}

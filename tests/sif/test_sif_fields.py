@@ -91,6 +91,7 @@ FIELDS: dict[str, tuple[dict[str, Any], Any]] = {
 ELSEWHERE = {
     "study.budget": "spends another amount: test_sif_studies",
     "study.goal": "searches another question: test_sif_goals",
+    "study.without": "leaves a part of the study out: test_sif_studies",
     "task": "has one value",
     "dataset": "names the data: test_sif_cli",
     "valid": "parts as files: test_sif_cli",

@@ -129,7 +129,7 @@ class RunDirectory:
 
     def clear(self) -> None:
         """Remove what only an unfinished run needs: checkpoints, and files that a kill left half-written."""
-        if not (self.path / "checkpoint" / STEPS).is_file():
+        if not (self.path / "checkpoint" / STEPS).is_file():  # of a study
             shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
         for left in self.path.glob(".*"):
             if re.fullmatch(_TEMPORARY, left.name):

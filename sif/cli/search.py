@@ -19,7 +19,7 @@ from sif.recipes import load_recipe, recipe_names
 from sif.recipes.limit import NONE
 from sif.run_directory import RunDirectory
 from sif.runs.after import on_its_data
-from sif.studies import conduct, goes_on, schedule_of
+from sif.studies import Limit, conduct, goes_on, refuse_spent, schedule_of
 
 __all__ = ["search"]
 
@@ -58,12 +58,11 @@ def search(
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     opening: dict[str, Any] = {"device": device, "root": data_root()}
     own = any((target, data, valid, test, titles, recipe, strategy, feedback, goal, table, changes, seed is not None))
-    directory, schedules = None, dict[str, Any]()
+    directory, repeats = None, None
     if repeat is not None:
-        instance, schedules = _repeated(repeat, own or bool(budget) or resume is not None, opening)
+        instance, repeats = _repeated(repeat, own or bool(budget) or resume is not None, opening)
     elif resume is not None:
-        directory, resolved = _reopened(resume, own or out is not None, budget)
-        instance = open_recipe(resolved, **opening)
+        directory, instance = _reopened(resume, own or out is not None, budget, opening)
     else:
         overrides = list(changes or [])
         if strategy:
@@ -95,7 +94,7 @@ def search(
         note(each)
     if goes_on(made, instance.recipe):
         with TerminalProgress(f"go on with: sif search --resume {made.path}") as progress:
-            conduct(instance, made, progress=progress, **schedules)
+            conduct(instance, made, progress=progress, repeats=repeats)
     made.clear()
     result = made.result()
     if as_json:
@@ -106,8 +105,8 @@ def search(
         raise typer.Exit(1)
 
 
-def _reopened(resume: Path, more: bool, budget: str) -> tuple[RunDirectory, Any]:
-    """Return an interrupted run, or a study whose budget is raised, with its recipe."""
+def _reopened(resume: Path, more: bool, budget: str, opening: dict[str, Any]) -> tuple[RunDirectory, Any]:
+    """Return an interrupted run, or a study whose budget is raised, with its recipe on its data."""
     if more:
         raise RunError(
             f"--resume {resume} goes on with that run's own recipe; besides, give --device and --json, and of a study "
@@ -115,25 +114,30 @@ def _reopened(resume: Path, more: bool, budget: str) -> tuple[RunDirectory, Any]
         )
     directory = RunDirectory.open(resume)
     recipe = load_recipe(directory.path / "recipe.toml")
-    study = getattr(recipe, "study", None)
+    study: Any = getattr(recipe, "study", None)
     if budget and (study is None or study.budget == NONE):
         raise RunError(
             f"run {resume} is no study, and has no budget to raise; go on with: sif search --resume {resume}"
         )
-    return directory, load_recipe(directory.path / "recipe.toml", budget=budget) if budget else recipe
+    if not budget or budget == study.budget:
+        return directory, open_recipe(recipe, **opening)
+    instance: Any = open_recipe(load_recipe(directory.path / "recipe.toml", budget=budget), **opening)
+    refuse_spent(directory, Limit.parse(budget, len(instance.data.interactions)))
+    return directory, instance
 
 
-def _repeated(repeat: Path, more: bool, opening: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return a finished study's recipe on its data, and what it trained (of two goals both), as `conduct` takes it."""
+def _repeated(repeat: Path, more: bool, opening: dict[str, Any]) -> tuple[Any, RunDirectory]:
+    """Return a finished study's recipe on its data, and where it lies."""
     if more:
         raise RunError(
             f"--repeat {repeat} takes that run's own recipe and data; besides, give --out, --device and --json alone"
         )
     directory = RunDirectory.open(repeat, needs="result.json")
-    lists = directory.lists()
-    schedules = {"schedule": schedule_of(directory), "ranked": () if lists is directory else schedule_of(lists)}
+    schedule_of(directory)  # refuses what cannot be repeated before anything is made
+    if directory.lists() is not directory:
+        schedule_of(directory.lists())
     recipe = load_recipe(directory.file("recipe.toml"))
-    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), schedules
+    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), directory
 
 
 def _base(target: str, data: str, recipe: str) -> str:

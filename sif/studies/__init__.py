@@ -3,6 +3,6 @@
 from sif.recipes.limit import Limit
 from sif.studies.configuration import Configuration
 from sif.studies.search import conduct
-from sif.studies.steps import goes_on, schedule_of
+from sif.studies.steps import goes_on, refuse_spent, schedule_of
 
-__all__ = ["Configuration", "Limit", "conduct", "goes_on", "schedule_of"]
+__all__ = ["Configuration", "Limit", "conduct", "goes_on", "refuse_spent", "schedule_of"]

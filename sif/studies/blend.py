@@ -73,9 +73,10 @@ class Blending:
                 valid = self._instance.evaluate(rival_on(self._instance, model), "valid") or {}
             return {"weights": dict(found.weights), "valid": valid, "seconds": time.perf_counter() - began}
 
-        made = self._stages.journal.once(f"blend of {' '.join(trees)}", compute, [*trees])
+        points = {name: dict(tuned.settings) for name, tuned in self._classics.best.items()} if self._classics else {}
+        made = self._stages.journal.once(f"blend of {' '.join(trees)}", compute, [*trees, points])
         if made["valid"]:
-            self.weights, self.valid, self.seconds = made["weights"], made["valid"], made["seconds"]
+            self.valid, self.seconds, self.weights = made["valid"], made["seconds"], made["weights"]
         return float(made["seconds"])
 
     def _members(self) -> dict[str, State]:

@@ -13,7 +13,7 @@ from sif.run_directory import RANKING_FOLDER, RunDirectory
 from sif.studies.steps import goes_on, refuse_spent
 from sif.studies.study import Study
 
-__all__ = ["ForLists", "NoModelYet", "add_lists", "share_of"]
+__all__ = ["ForLists", "NoModelYet", "add_lists", "repeated_lists", "share_of"]
 
 _RATINGS = 0.5  # of the budget is spent on what predicts ratings where lists are searched too; these have what is left
 _END = 0.03  # of the seconds, for the end of the first: its test part, and writing
@@ -78,12 +78,22 @@ def _rest(limit: Limit, study: Study) -> Limit:
 
 
 def _left(inner: RunDirectory, lists: TableInstance) -> bool:
-    """Return whether the study of the lists has something left to do, and to spend."""
-    try:
-        refuse_spent(inner, Limit.parse(lists.recipe.study.budget, len(lists.data.interactions)))
-    except RunError:
-        return not inner.finished
+    """Return whether the study of the lists has something left to do, and of another budget than before to spend."""
+    if inner.finished and inner.result()["study"]["asked"] != lists.recipe.study.budget:
+        try:
+            refuse_spent(inner, Limit.parse(lists.recipe.study.budget, len(lists.data.interactions)))
+        except RunError:
+            return False
     return goes_on(inner, lists.recipe)
+
+
+def repeated_lists(study: Study) -> RunDirectory | None:
+    """Return the run inside the one that a study repeats, which searched what orders lists; None where none is."""
+    if not study.steps.repeats:
+        return None
+    origin = RunDirectory.open(study.steps.repeats, needs="result.json")
+    lists = origin.lists()
+    return None if lists is origin else lists
 
 
 class ForLists(Passing):

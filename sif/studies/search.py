@@ -5,7 +5,7 @@ A table of ratings has two goals: what predicts them, and what orders lists, who
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -22,10 +22,8 @@ from sif.run_directory import RunDirectory
 from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
-from sif.spaces.wide_points import NAMED
 from sif.studies.bought import beforehand
-from sif.studies.lists import ForLists, NoModelYet, add_lists, share_of
-from sif.studies.steps import refuse_spent
+from sif.studies.lists import ForLists, NoModelYet, add_lists, repeated_lists, share_of
 from sif.studies.study import Study
 
 __all__ = ["conduct"]
@@ -38,8 +36,7 @@ def conduct(
     *,
     progress: Observer | None = None,
     checkpoint_seconds: float | None = None,
-    schedule: Sequence[Mapping[str, Any]] = (),
-    ranked: Sequence[Mapping[str, Any]] = (),
+    repeats: RunDirectory | None = None,
 ) -> None:
     """Run an opened recipe to the end: by a study where its recipe has a budget for one, else by its strategy.
 
@@ -50,13 +47,11 @@ def conduct(
         directory: A new run directory, or that of an interrupted run of the same recipe and data.
         progress: Shows stages, steps and lines of the trace.
         checkpoint_seconds: How much work a kill may cost; by default the problem's own.
-        schedule: What a run of the same recipe and data trained (`schedule_of`), to be repeated instead of a search.
-        ranked: The same of the run inside it that orders lists.
+        repeats: A finished study of the same recipe and data, whose trainings are done again instead of a search.
 
     Raises:
         KeyboardInterrupt: Nothing was trained yet, or it is the second one; what is done stays for `--resume`.
-        RunError: The data, or values of the recipe that finished work depends on, are not those of the beginning, or
-            the budget is no more than what the run has spent.
+        RunError: The data, or values of the recipe that finished work depends on, are not those of the beginning.
     """
     if not isinstance(instance, TableInstance) or instance.recipe.study.budget == NONE:
         engines.execute(instance, directory, progress=progress, checkpoint_seconds=checkpoint_seconds)
@@ -65,16 +60,15 @@ def conduct(
     lists, share = None, limit
     if asks_both(instance.recipe):
         lists, share = ranking_of(instance), share_of(limit)
-    refuse_spent(directory, share, limit)
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
         began = time.perf_counter()
-        study = Study(instance, engine.stages, share, schedule)
+        study = Study(instance, engine.stages, share, repeats)
         engine.stages.note(beforehand(study))
         told: dict[str, Any] = {"interrupted": _stopped(study), "seconds": study.elapsed(), "repeats": study.repeated()}
-        more = {}
-        if lists is not None:
+        more, ranked = {}, repeated_lists(study)
+        if lists is not None and (ranked is not None or not study.steps.closed):
             seconds, passing = checkpoint_seconds, ForLists(progress)
-            search = partial(conduct, progress=passing, checkpoint_seconds=seconds, schedule=ranked)
+            search = partial(conduct, progress=passing, checkpoint_seconds=seconds, repeats=ranked)
             more = add_lists(lists, directory, study, limit, told, search)
         _begin_anew(directory, study)
         _handed_over(engine, directory, study, began, told, more)
@@ -118,12 +112,17 @@ def _handed_over(
         study.instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())
         model = opened_model(tree)
-    elif handed and study.classics is not None:
+    elif study.classics is not None and handed in study.classics.best:
         instance, tuned = study.instance, study.classics.best[handed]
         learnt = LearntRival(handed, dict(tuned.settings), instance.recipe.seed)
         tree = fitted_tree(instance, learnt, study.classics.model(handed))
         instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())  # what was found stands beside what is handed over
+        model = opened_model(tree)
+    elif handed and study.baselines is not None:
+        tree = study.baselines.tree(handed, study.baselines.network(handed), study.instance)
+        study.instance.hand_over(directory, tree)
+        directory.write("genotype.json", genotype.to_json())
         model = opened_model(tree)
     else:
         best.save_model(directory, genotype, trained)
@@ -139,10 +138,10 @@ def _handed_over(
         "seconds": max(0.0, sum(trial.seconds for trial in done) - trained["seconds"]),
     }
     trained = trained | {"tuned": dict(chosen.configuration.settings)}
-    points = set(NAMED)
-    fixed = {name: rival for name, rival in study.instance.rivals().items() if name not in points}
-    others = {name: engine.rival(name, rival) for name, rival in fixed.items() if not rival.trained}
-
+    others: dict[str, ComparedModel] = {}
+    for name in study.baselines.values if study.baselines is not None else ():
+        assert study.baselines is not None
+        others[name] = study.baselines.compared(name, study.baselines.network(name))
     for name in study.trials.rivals:
         others[name] = _compared(study, name)
     if study.blend.weights:
@@ -170,7 +169,7 @@ def _handed_over(
         "budget": str(study.limit),
         "asked": study.instance.recipe.study.budget,
         "trials": len(done),
-        "rival_trials": sum(tuned.trials for tuned in study.classics.best.values()) if study.classics else 0,
+        "rival_trials": study.rival_trials,
         "best": chosen.plain(),
         **told,
     }

@@ -1,7 +1,6 @@
 """The steps of a study in order, each written down before it is taken: what goes on, and what is repeated."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,27 +22,33 @@ class Steps:
     decided. The clock does not: what was decided by it is followed, and so is the schedule of a run that is repeated.
     """
 
-    def __init__(self, folder: Path, limit: Limit, schedule: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, folder: Path, limit: Limit, repeats: RunDirectory | None = None) -> None:
         """Read the steps of an earlier process, or begin.
 
         Args:
             folder: Of the journal.
             limit: The budget; another one than that of the last mark makes a new mark.
-            schedule: The steps of a run that a new one repeats.
+            repeats: A finished study whose steps a new one takes again.
         """
         self._file = folder / STEPS
         self._lines = _read(self._file)
         if not self._lines:
-            self._lines = [{"budget": str(limit), "repeats": bool(schedule)}, *map(dict, schedule)]
+            again = [] if repeats is None else schedule_of(repeats)
+            told = {"repeats": str(repeats.path.resolve()), "stopped": interrupted(repeats)} if repeats else {}
+            self._lines = [{"budget": str(limit), **told}, *again]
         elif [line for line in self._lines if "budget" in line][-1]["budget"] != str(limit):
             self._lines.append({"budget": str(limit)})
         marks = [at for at, line in enumerate(self._lines) if "budget" in line]
-        self.closed = bool(self._lines[0].get("repeats")) and len(marks) == 1
+        self.repeats: str | None = self._lines[0].get("repeats") if len(marks) == 1 else None
+        """The run that is repeated."""
+        self.stopped = bool(self._lines[0].get("stopped"))
+        """Whether that ended by an interrupt, without what comes after the last training."""
+        self.closed = self.repeats is not None
         """Whether nothing is decided any more: the run repeats another."""
         self._at = len(self._lines) if self.closed or limit.trials is None else marks[-1] + 1
         self.past = [line for line in self._lines[: self._at] if "budget" not in line]
         """The steps to follow before anything is decided."""
-        self.known = 0 if schedule else len(self._lines) - len(marks)
+        self.known = 0 if repeats is not None else len(self._lines) - len(marks)
         """How many steps an earlier process took, or began."""
         self._write()
 
@@ -142,42 +147,38 @@ def goes_on(directory: RunDirectory, recipe: Any) -> bool:
     """Return whether there is something left to do: no result, that of a study that was stopped, or another budget.
 
     Args:
-        directory: Of a run.
-        recipe: Its recipe, with the budget that is asked for now.
+        directory: Of the run.
+        recipe: Its own, or with another budget.
     """
     if not directory.finished:
         return True
     told = directory.result().get("study") or {}
-    return bool(told) and (bool(told.get("interrupted")) or told["asked"] != recipe.study.budget)
+    return interrupted(directory) or bool(told and told["asked"] != recipe.study.budget)
 
 
-def refuse_spent(directory: RunDirectory, limit: Limit, whole: Limit | None = None) -> None:
-    """Raise `RunError` where a study cannot go on with another budget.
+def interrupted(directory: RunDirectory) -> bool:
+    """Return whether a finished run is a study that an interrupt ended."""
+    return bool((directory.result().get("study") or {}).get("interrupted"))
+
+
+def refuse_spent(directory: RunDirectory, limit: Limit) -> None:
+    """Raise `RunError` where a study cannot go on with another budget: it has spent that, or kept no journal.
 
     Args:
-        directory: Of its run.
-        limit: Its budget.
-        whole: That of two goals, of which the study has a share; messages are of that.
+        directory: Of the study, and in it maybe that of another goal.
+        limit: The budget to go on with.
     """
-    lines, whole = _read(directory.path / "checkpoint" / STEPS), whole or limit
-    steps = [line for line in lines if "budget" not in line]
-    told = (directory.result().get("study") or {}) if directory.finished else {}
-    if told and not lines:
-        again = f"sif search --recipe {directory.path}/recipe.toml --budget {whole}"
+    files = [_read(path) for path in directory.path.rglob(f"checkpoint/{STEPS}")]
+    if not files and directory.finished:
+        again = f"sif search --recipe {directory.path}/recipe.toml --budget {limit}"
+        raise RunError(f"run {directory.path} keeps no checkpoint/{STEPS} to go on from; search again with: {again}")
+    steps = [[line for line in lines if "budget" not in line] for lines in files]
+    number, seconds = sum(map(len, steps)), sum(lines[-1].get("at", 0.0) for lines in steps if lines)
+    spent = Limit(trials=number) if limit.trials is not None else Limit(seconds=float(max(1, round(seconds))))
+    left = limit.trials - number if limit.trials is not None else (limit.seconds or 0.0) - seconds
+    if number and left <= 0:
+        more = Limit(spent.seconds and 2 * spent.seconds, spent.trials and 2 * spent.trials)
         raise RunError(
-            f"run {directory.path} keeps no checkpoint/{STEPS} to go on from; search again, with another --out: {again}"
-        )
-    seconds = max([told.get("seconds", 0.0), *(line.get("at", 0.0) for line in steps)])
-    if limit.trials is None:
-        left, parts = (limit.seconds or 0.0) - seconds, (whole.seconds or 0.0) / (limit.seconds or 1.0)
-        spent = Limit(seconds=max(1.0, float(round(parts * seconds))))
-        more = Limit(seconds=2.0 * (spent.seconds or 1.0))
-    else:
-        left, parts = limit.trials - len(steps), (whole.trials or 0) / limit.trials
-        spent = Limit(trials=math.ceil(parts * len(steps)))
-        more = Limit(trials=2 * (spent.trials or 1))
-    if steps and left <= 0 and str(limit) not in [line["budget"] for line in lines if "budget" in line][-1:]:
-        raise RunError(
-            f"--budget {whole} is no more than run {directory.path} has spent already ({spent}); give more: "
+            f"--budget {limit} is no more than run {directory.path} has spent already ({spent}); give more: "
             f"sif search --resume {directory.path} --budget {more}"
         )

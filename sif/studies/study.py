@@ -10,8 +10,10 @@ from nasp_core.evaluation import better
 from sif.problems.handing import BLEND
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
+from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages
 from sif.spaces.wide_points import NAMED
+from sif.studies.baselines import Baselines
 from sif.studies.blend import Blending
 from sif.studies.bought import priced
 from sif.studies.classics import Classics
@@ -26,7 +28,7 @@ from sif.studies.trials import StudyTrial, Trials
 __all__ = ["Study"]
 
 _KEPT = 3  # one of so many goes on to the next rung
-_CLASSICS = 0.3  # of the budget at most
+_CLASSICS, _BASELINES = 0.3, 0.15  # of the budget at most
 _SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
 _SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
@@ -49,7 +51,7 @@ class Study:
     """
 
     def __init__(
-        self, instance: TableInstance, stages: Stages, limit: Limit, schedule: Sequence[Mapping[str, Any]] = ()
+        self, instance: TableInstance, stages: Stages, limit: Limit, repeats: RunDirectory | None = None
     ) -> None:
         """Prepare; nothing is trained yet.
 
@@ -57,7 +59,7 @@ class Study:
             instance: The table, with the recipe whose values configurations change.
             stages: Of the run: what is done is read back.
             limit: The budget.
-            schedule: What another run trained, to be repeated (`schedule_of`).
+            repeats: A finished study whose trainings are done again instead.
         """
         self.instance, self.stages, self.limit = instance, stages, limit
         self.trials = Trials(instance, stages)
@@ -68,10 +70,14 @@ class Study:
         ranks = instance.problem.ranks and "rivals" not in self._without
         self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
         self._began, self._carried = time.monotonic(), 0.0
+        self.baselines = Baselines(instance, stages) if "rivals" not in self._without else None
+        if self.baselines is not None:
+            self.baselines.leave(*(self.classics.names if self.classics is not None else ()))
+        self._told: list[dict[str, Any]] = []
         self.blend = Blending(instance, stages, self.trials, self.classics)
         self._proposer = Proposer(instance, {} if "settings" in self._without else instance.problem.settings_space)
         self._used = 0
-        self.steps = Steps(stages.journal.folder, limit, schedule)
+        self.steps = Steps(stages.journal.folder, limit, repeats)
         self._reserve = 0.0 if limit.seconds is None else _LAST * limit.seconds
 
     def run(self) -> None:
@@ -80,7 +86,7 @@ class Study:
         ranked = self._followed()
         if not self.steps.closed:
             self._spend(points, ranked)
-        if "blend" not in self._without:
+        if "blend" not in self._without and not self.steps.stopped:
             before = time.monotonic()
             self._spent(before, self.blend.run())
 
@@ -95,15 +101,17 @@ class Study:
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
             full = _Job(held[0], len(self._rungs) - 1)
             if self._fits(full):
-                self.stages.note(priced(self._train(full).seconds, self._remaining()))
-        while self.classics is not None and self._classics_due() and self._classic():
+                seconds = self._train(full).seconds
+                if not self.steps.known:  # an earlier process has said it
+                    self.stages.note(priced(seconds, self._remaining()))
+        while self._rival():
             pass
         asked = ranked is not None
         while self._open():
             if not asked and (not queue or len(self.trials.done) >= _FIRST):
                 asked, queue = True, self._queue(self._supernet() or (), [job.configuration for job in queue])
                 continue
-            if self._classics_due() and self._classic():
+            if self._rival():
                 continue
             job = self._promoted() or (queue.pop(0) if queue else self._proposed())
             if not self._fits(job):
@@ -135,7 +143,7 @@ class Study:
             if "supernet" in step:
                 ranked = self._asked(step["supernet"])
             elif "rival" in step:
-                self._trained_classic(step["rival"], step["settings"])
+                self._trained_rival(step["rival"], step["settings"])
             elif not step.get("epochs", 1):
                 self.trials.skip(Configuration.of(step), step["fidelity"])
             else:
@@ -148,34 +156,40 @@ class Study:
         for name in () if "rivals" in self._without else self.instance.recipe.baselines.names:
             for each in portfolio(self.instance, [point_entry(name)] if name in NAMED else []):
                 self.trials.name(name, each.choices)
+                if self.baselines is not None:
+                    self.baselines.leave(name)
                 found.append(replace(each, by=f"rival {name}"))
         return found
 
     def winner(self) -> str:
         """Return the rival that is better on validation than all that was trained here; empty where none is."""
-        single, metric = self._single(), self.trials.task.metric
-        value = self.trials.best.value if self.trials.best is not None else None
-        if single and self.classics is not None:
-            value = self.classics.best[single].valid[metric]
-        mixed = self.blend.valid.get(metric)
+        single, value = self._single()
+        mixed = self.blend.valid.get(self.trials.task.metric)
         if mixed is not None and (value is None or better(self.trials.task, mixed, value)):
             return BLEND
         return single
 
-    def _single(self) -> str:
-        if self.classics is None or self.trials.best is None:
-            return ""
-        metric, task = self.trials.task.metric, self.trials.task
-        leading, value = "", self.trials.best.value or 0.0
-        for name, tuned in self.classics.best.items():
-            if better(task, tuned.valid[metric], value) and self.classics.served(name):
-                leading, value = name, tuned.valid[metric]
-        return leading
+    def _single(self) -> tuple[str, float | None]:
+        """Return the best rival and its value, or an empty string and that of the best configuration."""
+        task, best = self.trials.task, self.trials.best
+        leading, value = "", None if best is None else best.value
+        values = dict(self.baselines.values) if self.baselines is not None else {}
+        if self.classics is not None:
+            served = {name: tuned for name, tuned in self.classics.best.items() if self.classics.served(name)}
+            values |= {name: tuned.valid[task.metric] for name, tuned in served.items()}
+        for name, own in values.items():
+            if value is None or better(task, own, value):
+                leading, value = name, own
+        return leading, value
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines of trials.jsonl: each training in order, rivals included."""
-        rivals = self.classics.done if self.classics is not None else []
-        return told_steps(self.steps.taken, [trial.plain() for trial in self.trials.done], rivals)
+        return told_steps(self.steps.taken, [trial.plain() for trial in self.trials.done], self._told)
+
+    @property
+    def rival_trials(self) -> int:
+        """How many points of rivals were trained."""
+        return len(self._told)
 
     def repeated(self) -> dict[str, Any] | None:
         """Return whether each training has the value of the run that is repeated; None where none is."""
@@ -248,31 +262,53 @@ class Study:
         own = 3 * first.seconds / first.fidelity
         return fidelity / self._rungs[0] * max(_SHORT * seconds, own * self._rungs[0])
 
+    def _rival(self) -> bool:
+        """Train the next point of a rival; return whether one was due: classics have a share, and so have baselines."""
+        return (self._classic() if self._classics_due() else False) or self._baseline()
+
+    def _baseline(self) -> bool:
+        point = self.baselines.due() if self.baselines is not None and self._baselines_due() else None
+        if point is None or not self._fits(_Job(self.trials.done[0].configuration, len(self._rungs) - 1)):
+            return False
+        self._take_rival(*point)
+        return True
+
+    def _baselines_due(self) -> bool:
+        names = self.baselines.names if self.baselines is not None else ()
+        spent = [float(line["seconds"]) for line in self._told if line["rival"] in names]
+        if self.limit.seconds is not None:
+            return sum(spent) < _BASELINES * self.limit.seconds
+        return len(spent) <= _BASELINES * self._used
+
     def _classics_due(self) -> bool:
         if self.classics is None:
             return False
         if self.limit.seconds is not None:
-            return (
-                self.classics.seconds < _CLASSICS * self.limit.seconds and self.classics.seconds <= self.elapsed() / 2
-            )
+            spent = self.classics.seconds
+            return spent < _CLASSICS * self.limit.seconds and spent <= self.elapsed() / 2
         return sum(tuned.trials for tuned in self.classics.best.values()) <= self._used / 3
 
     def _classic(self) -> bool:
-        if self.classics is None:
-            return False
-        point = self.classics.due(self._remaining())
+        point = self.classics.due(self._remaining()) if self.classics is not None else None
         if point is None:
             return False
-        self.steps.take({"rival": point[0], "settings": dict(point[1])}, self.elapsed())
-        self._trained_classic(*point)
+        self._take_rival(*point)
         return True
 
-    def _trained_classic(self, name: str, settings: Mapping[str, Any]) -> None:
-        if self.classics is None:
-            return
-        before, spent = time.monotonic(), self.classics.seconds
-        self.classics.train(name, settings)
-        self._spent(before, self.classics.seconds - spent)
+    def _take_rival(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.steps.take({"rival": name, "settings": dict(settings)}, self.elapsed())
+        self._trained_rival(name, settings)
+
+    def _trained_rival(self, name: str, settings: Mapping[str, Any]) -> None:
+        before = time.monotonic()
+        if self.classics is not None and name in self.classics.names:
+            spent = self.classics.seconds
+            self.classics.train(name, settings)
+            self._told.append(self.classics.done[-1])
+            self._spent(before, self.classics.seconds - spent)
+        elif self.baselines is not None and name in self.baselines.names:
+            self._spent(before, self.baselines.train(name, settings))
+            self._told.append(self.baselines.done[-1])
 
     def _spent(self, before: float, seconds: float) -> None:
         """Count a piece of work; what an earlier process did counts with the seconds that it took there."""

@@ -1,7 +1,6 @@
 """The supernet of a study: NASP's, which ranks architectures of one table and proposes those that it ranks first."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from nasp_core.loop import Observer
@@ -10,7 +9,7 @@ from nasp_core.types import State
 from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.proposals import ranking_strategy
-from sif.studies.trials import OutOfTime
+from sif.studies.trials import OutOfTime, Until
 
 __all__ = ["ranked_by_supernet"]
 
@@ -33,7 +32,7 @@ def ranked_by_supernet(
 
     def compute(observer: Observer, resume: State | None) -> State:
         began, space = time.perf_counter(), instance.space()
-        watched = _Deadline(observer, deadline)
+        watched = Until(observer, deadline)
         try:
             search(
                 space,
@@ -53,18 +52,3 @@ def ranked_by_supernet(
     made = stages.run("supernet", compute, [_EVALUATIONS, _PROPOSED, budget])
     choices: list[dict[str, Any]] = made["choices"]
     return choices, float(made["seconds"])
-
-
-class _Deadline(Observer):
-    """Ends a search when its share of the time is up."""
-
-    def __init__(self, outer: Observer, deadline: float | None) -> None:
-        self._outer, self._deadline = outer, deadline
-        self.checkpoint_due, self.save, self.logged = outer.checkpoint_due, outer.save, outer.logged  # type: ignore[method-assign]
-        self.started: Callable[..., None] = outer.started
-
-    def stepped(self) -> None:
-        """Pass it on; raises `OutOfTime` after the deadline."""
-        self._outer.stepped()
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise OutOfTime

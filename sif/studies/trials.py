@@ -19,7 +19,7 @@ from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.configuration import Configuration
 
-__all__ = ["OutOfTime", "StudyTrial", "Trials", "at_fidelity"]
+__all__ = ["OutOfTime", "StudyTrial", "Trials", "Until", "at_fidelity"]
 
 _KEPT = 5  # models of different architectures, of which a blend may be made
 
@@ -65,10 +65,16 @@ class StudyTrial:
         }
 
 
-class _Until(Passing):
-    """Ends a training when the time is up; saves what it is told to save."""
+class Until(Passing):
+    """Ends a training, or a search, when the time is up; saves what it is told to save."""
 
     def __init__(self, outer: Observer, deadline: float | None) -> None:
+        """Take whom to tell, and the end.
+
+        Args:
+            outer: Is told all, and saves.
+            deadline: Of the monotonic clock; None for none.
+        """
         super().__init__(outer)
         self._deadline = deadline
         self.checkpoint_due, self.save = outer.checkpoint_due, outer.save  # type: ignore[method-assign]
@@ -179,7 +185,7 @@ class Trials:
         def compute(observer: Observer, resume: State | None) -> State:
             began = time.perf_counter()
             try:
-                value, epochs = self._train(number, configuration, fidelity, _Until(observer, deadline), resume)
+                value, epochs = self._train(number, configuration, fidelity, Until(observer, deadline), resume)
             except OutOfTime:
                 value, epochs = None, 0
             return {"value": value, "epochs": epochs, "seconds": time.perf_counter() - began}

@@ -105,8 +105,9 @@ def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Ca
         assert at.count("recipe.toml") == 2
         assert {"trial-0", "trial-1", "lists"} <= stages
     elif "study.budget" in SEARCHES[name][1]:
-        assert {"supernet", "trial-0", "trial-1", "popularity"} <= stages
-        assert any(stage.startswith("ease-penalty") for stage in stages)
+        assert {"supernet", "trial-0", "trial-1"} <= stages
+        for rival in ("popularity", "als", "ease"):
+            assert any(stage.startswith(f"{rival}-") for stage in stages), rival
         assert {"trials.jsonl", "steps.jsonl", "incumbent-0.safetensors"} <= set(at)
     else:
         assert "search" in stages

@@ -13,6 +13,7 @@ from sif.errors import RecipeError
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe
 from sif.studies import Configuration, Limit
+from sif.studies.classics import CLASSICS
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import Proposer
@@ -86,7 +87,7 @@ def test_a_run_hands_over_the_best_of_all_it_trained(studied: sif.Run):
     assert {round(trial["fidelity"], 3) for trial in trials} >= {0.111, 1.0}
     classics = sum(row["trials"] or 0 for name, row in studied.result["rows"].items() if name != "found")
     assert len(trials) + classics + 1 <= 16  # the supernet is one
-    assert [line["rival"] for line in lines if line not in trials][:2] == ["popularity", "ease"]
+    assert [line["rival"] for line in lines if line not in trials][:2] == list(CLASSICS[:2])
     assert len(lines) == len(trials) + told["rival_trials"]
 
 

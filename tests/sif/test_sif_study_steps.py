@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sif_samples import lines_of, sets
+from sif_samples import TINY, lines_of, sets, write_ratings
 from test_sif_ranking_run import SMALL, clicks
 from typer.testing import CliRunner, Result
 
@@ -23,8 +24,9 @@ from sif.recipes.limit import Limit
 from sif.run_directory import RunDirectory
 from sif.studies import conduct
 from sif.studies.bought import priced
+from sif.studies.classics import CLASSICS
 from sif.studies.steps import Steps, differing
-from sif.studies.trials import _Until
+from sif.studies.trials import Until
 
 STUDY: dict[str, Any] = SMALL | {"train.epochs": 9, "baselines.names": ["popularity"], "train.batch_size": 64}
 CLOCK = {"seconds", "at"}
@@ -60,14 +62,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def interrupted_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = iter(range(1, 10**6))
-    plainly = _Until.stepped
+    plainly = Until.stepped
 
-    def stepped(self: _Until) -> None:
+    def stepped(self: Until) -> None:
         if next(steps) == step:
             raise KeyboardInterrupt
         plainly(self)
 
-    monkeypatch.setattr(_Until, "stepped", stepped)
+    monkeypatch.setattr(Until, "stepped", stepped)
 
 
 def test_an_interrupt_ends_with_the_best_so_far_and_the_run_goes_on(
@@ -173,15 +175,28 @@ def test_a_budget_that_is_spent_is_refused_and_nothing_is_written(whole: Path):
     assert {path: path.read_bytes() for path in whole.iterdir() if path.is_file()} == before
 
 
+def test_a_study_without_its_journal_is_served_and_cannot_go_on(tmp_path: Path, whole: Path):
+    one = sif.load(whole).save(tmp_path / "one")
+    shutil.rmtree(one / "checkpoint")
+    assert command("--resume", one).exit_code == 0
+    refused = command("--resume", one, "--budget", "24trials")
+    assert refused.exit_code == 2
+    again = refused.stderr.split("search again with: sif search ")[1].split()
+    assert again == ["--recipe", f"{one}/recipe.toml", "--budget", "24trials"]
+    assert load_recipe(again[1], budget=again[3]).study.budget == "24trials"
+
+
 def test_what_has_no_study_has_no_budget_to_raise(tmp_path: Path):
     path = tmp_path / "run"
-    RunDirectory.create(path, "x").write_recipe(load_recipe("clicks", ['dataset="x.csv"']).model_dump())
+    RunDirectory.create(path, "x").write_recipe(
+        load_recipe("clicks", ['dataset="x.csv"', 'study.budget="none"']).model_dump()
+    )
     refused = command("--resume", path, "--budget", "2m")
     assert refused.exit_code == 2
     assert "is no study, and has no budget to raise" in refused.stderr
 
 
-def test_a_study_in_seconds_is_repeated_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_study_in_seconds_is_repeated_to_the_bit(tmp_path: Path):
     one = search(tmp_path, "one", "2s").path
     assert command("--repeat", one, "--out", tmp_path / "two", "--json").exit_code == 0
     assert told(tmp_path / "two") == told(one)
@@ -191,14 +206,18 @@ def test_a_study_in_seconds_is_repeated_to_the_bit(tmp_path: Path, monkeypatch: 
         "equal": True,
         "differs": None,
     }
+
+
+def test_a_repetition_that_is_stopped_goes_on_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path):
     with monkeypatch.context() as patched:
         interrupted_at(20, patched)
-        stopped = command("--repeat", one, "--out", tmp_path / "three")
+        stopped = command("--repeat", whole, "--out", tmp_path / "run")
+    assert stopped.exit_code == 1
     assert "trainings are repeated so far" in stopped.stdout
-    gone_on = command("--resume", tmp_path / "three")
+    gone_on = command("--resume", tmp_path / "run")
     assert gone_on.exit_code == 0, gone_on.output
-    assert f"equal: all {len(told(one))} trainings" in gone_on.stdout
-    assert bits(tmp_path / "three") == bits(one)
+    assert f"equal: all {len(told(whole))} trainings" in gone_on.stdout
+    assert bits(tmp_path / "run") == bits(whole)
 
 
 def test_a_repetition_names_the_first_training_that_differs(tmp_path: Path, whole: Path):
@@ -211,6 +230,28 @@ def test_a_repetition_names_the_first_training_that_differs(tmp_path: Path, whol
     assert differs.exit_code == 1
     assert f"training {at + 1} (trial 1) has the value" in differs.stdout
     assert "and had 0.25" in differs.stdout
+
+
+def test_both_goals_are_raised_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = {**TINY, "dataset": str(write_ratings(tmp_path / "m.csv"))}
+    whole = tmp_path / "whole"
+    sif.search(recipe="movielens-wide", settings=settings, budget="6trials", out=whole, device="cpu")
+    before = {path: told(path) for path in (whole, whole / "ranking")}
+    refused = command("--resume", whole, "--budget", "5trials")
+    assert "has spent already (6trials)" in refused.stderr
+    raised = command("--resume", whole, "--budget", "10trials")
+    assert raised.exit_code == 0, raised.output
+    for path, lines in before.items():
+        assert told(path)[: len(lines)] == lines
+        assert len(told(path)) > len(lines)
+    with monkeypatch.context() as patched:
+        interrupted_at(2, patched)
+        assert command("--repeat", whole, "--out", tmp_path / "two").exit_code == 130, "before it came to the lists"
+    again = command("--resume", tmp_path / "two")
+    assert again.exit_code == 0, again.output
+    for name in ("", "ranking"):
+        assert told(tmp_path / "two" / name) == told(whole / name)
+        assert bits(tmp_path / "two" / name) == bits(whole / name)
 
 
 def test_what_cannot_be_repeated_is_refused(tmp_path: Path, whole: Path):
@@ -265,7 +306,7 @@ def test_a_budget_says_beforehand_what_it_buys(tmp_path: Path):
     assert said.exit_code == 0, said.output
     first = next(line for line in said.stderr.splitlines() if line.startswith("budget"))
     assert first.startswith("budget 2s: about ")
-    assert first.endswith("trainings, rivals popularity, ease, als, itemknn, slim")
+    assert f"trainings, rivals {', '.join(CLASSICS)[:20]}" in first
     assert "a full training takes " in said.stderr
     assert priced(3.0, 30.0) == "a full training takes 3 s: about 24 trainings more"
 

@@ -105,6 +105,7 @@ class Loop:
         label: str = "train",
         mixture: Mixture | None = None,
         hooks: Sequence[Hook] = (),
+        stop: int | None = None,
     ) -> None:
         """Prepare the state of a training or a search.
 
@@ -119,6 +120,7 @@ class Loop:
             label: What the trace calls it; part of every seed.
             mixture: Without a strategy, what a space is trained under.
             hooks: Without a strategy, those attached already: they say which weights are trained.
+            stop: After how many of the schedule's epochs to end; None: after all.
 
         Raises:
             SearchError: A strategy without a space, or a schedule that a search cannot follow.
@@ -141,6 +143,7 @@ class Loop:
         self.valid = task.stream("valid", training.batch_size, derive_seed(seed, label, "valid"))
         self.training = training = training.stretched(len(self.stream))
         self.steps = training.epochs * len(self.stream)
+        self.last = self.steps if stop is None else min(self.steps, stop * len(self.stream))
         self.state = self._first_state(generator)
         if strategy is not None:
             if training.keep_best:
@@ -200,12 +203,12 @@ class Loop:
     def run(self) -> State:
         """Run to the end (or to early stopping) and return the state."""
         began = time.perf_counter() - self.state["seconds"]
-        self.observer.started(self.label, self.steps, self.state["step"])
+        self.observer.started(self.label, self.last, self.state["step"])
         self.network.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), _flushed_denormals():
             self._seed_globally()
-            while self.state["step"] < self.steps and not self._stopped():
+            while self.state["step"] < self.last and not self._stopped():
                 self._step(self.state["step"])
                 self.state["step"] += 1
                 if self.state["step"] % len(self.stream) == 0:
@@ -235,7 +238,7 @@ class Loop:
 
     def save(self) -> None:
         """Give the observer a packed state to go on from."""
-        if self.state["step"] < self.steps:
+        if self.state["step"] < self.last:
             self.state["global_rng"] = torch.get_rng_state()
             if self.device.type == "cuda":
                 self.state["device_rng"] = torch.cuda.get_rng_state(self.device)

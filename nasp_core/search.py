@@ -112,6 +112,7 @@ def train_genotype(
     seed: int = 0,
     observer: Observer | None = None,
     resume: State | None = None,
+    stop: int | None = None,
 ) -> Trained:
     """Train the plain network of a genotype from fresh weights.
 
@@ -125,13 +126,15 @@ def train_genotype(
         seed: Of the run.
         observer: Shows progress, receives the trace, and saves states to go on from.
         resume: What `observer.save` was given by a training that was stopped.
+        stop: After how many of the schedule's epochs to end; None: after all.
 
     Raises:
         SearchError: The loss stopped being finite.
         ResumeError: `resume` is of another training.
     """
     point_seed = derive_seed(seed, "final", key)
-    return train(network, task, training, seed=point_seed, observer=observer, resume=resume, label=f"train {key}")
+    label = f"train {key}"
+    return train(network, task, training, seed=point_seed, observer=observer, resume=resume, label=label, stop=stop)
 
 
 def search(

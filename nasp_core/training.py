@@ -36,6 +36,7 @@ def train(
     resume: State | None = None,
     fresh: bool = True,
     label: str = "train",
+    stop: int | None = None,
 ) -> Trained:
     """Train a plain network and return it with its validation metrics (of the best epoch, with `keep_best`).
 
@@ -48,6 +49,7 @@ def train(
         resume: A saved state to go on from.
         fresh: Whether the weights are drawn anew.
         label: What the trace calls it; part of every seed.
+        stop: After how many of the schedule's epochs to end; None: after all.
 
     Raises:
         SearchError: The loss stopped being finite, or torch cannot compile here.
@@ -56,7 +58,7 @@ def train(
     if training.compile:
         _check_compiler(network)
         network.compile()
-    loop = Loop(network, task, training, seed=seed, observer=observer, fresh=fresh, label=label)
+    loop = Loop(network, task, training, seed=seed, observer=observer, fresh=fresh, label=label, stop=stop)
     if resume is not None:
         loop.resume(resume)
     state = loop.run()

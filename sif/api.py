@@ -28,6 +28,7 @@ def search(
     *,
     recipe: str | Path | BaseRecipe | None = None,
     budget: str = "",
+    refit: bool | None = None,
     settings: Mapping[str, Any] | None = None,
     problem: Any = None,
     operations: Sequence[Any] | None = None,
@@ -54,6 +55,8 @@ def search(
         recipe: a name, a file, or a recipe; None: `ratings` of a table of ratings, else `clicks`.
         budget: of a table what a study may spend: `2m`, `40trials` or `auto` (docs/study.md); of cells `smoke`,
             `quick` or `full`.
+        refit: whether what a study chose is trained once more, on training and validation part; None: as the recipe
+            says, or where training and test part are given alone (docs/study.md).
         settings: overrides the recipe by dotted key (`{"search.epochs": 5}`) or table (`{"search": {"epochs": 5}}`);
             numbers may be numpy's or torch's.
         problem: instead of the recipe's `task`: a name, `package.module:object`, or a `Problem` of your own.
@@ -79,7 +82,7 @@ def search(
         RecipeError: the recipe has problems; before anything is written.
     """
     named = {"task": problem, "reader": reader, "titles": None if titles is None else str(titles)}
-    named |= {"feedback": feedback or None, "study.goal": goal or None}
+    named |= {"feedback": feedback or None, "study.goal": goal or None, "study.refit": refit}
     named |= {"space.operations": operations, "space.encodings": encodings}
     given = {key: value for key, value in named.items() if value is not None}
     changes = changes_of({**(settings or {}), **given}, strategy, seed)

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["FOUND", "SCHEMA_VERSION", "Handed", "Metrics", "Result", "Row", "Seconds", "StrictModel"]
-__all__ += ["hardware", "notes_of", "peak_memory_mb", "upgraded", "versions"]
+__all__ += ["hardware", "is_refit", "notes_of", "peak_memory_mb", "refit_done", "upgraded", "versions"]
 
 SCHEMA_VERSION = 2
 FOUND = "found"
@@ -50,6 +50,7 @@ class Row(StrictModel):
     - `genotype`, `formula`, `searched`, `trials`: of what a search found: the architecture, the metric by which the
       search chose it, and how many architectures were trained alone.
     - `multiply_adds`, `truth`: of cells.
+    - `refit`: whether `test` is of the model after a refit on training and validation part.
     """
 
     valid: dict[str, float] | None
@@ -63,6 +64,7 @@ class Row(StrictModel):
     trials: int | None = None
     multiply_adds: int | None = None
     truth: dict[str, float] | None = None
+    refit: bool = False
 
 
 class Handed(StrictModel):
@@ -116,6 +118,26 @@ class Result(StrictModel):
     ranking: dict[str, Any] | None = None
     versions: dict[str, str]
     hardware: dict[str, Any]
+
+
+def refit_done(result: Mapping[str, Any]) -> list[str]:
+    """Return the change of a recipe under which a study ends with a refit exactly where that of a result did.
+
+    Args:
+        result: Of the run.
+    """
+    told = (result.get("study") or {}).get("refit")
+    return [f"study.refit={'true' if told['done'] else 'false'}"] if told else []
+
+
+def is_refit(result: Mapping[str, Any]) -> bool:
+    """Return whether a run's model learnt from the validation part too, by a refit; a later training takes its place.
+
+    Args:
+        result: Of the run.
+    """
+    own = (result.get("handed") or {}).get("name", FOUND)
+    return not result["retrained"] and bool(result["rows"].get(own, {}).get("refit"))
 
 
 def notes_of(result: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from sif.problems import open_recipe
 from sif.problems.suited import open_suited
 from sif.recipes import load_recipe, recipe_names
 from sif.recipes.limit import NONE
+from sif.results import refit_done
 from sif.run_directory import RunDirectory
 from sif.runs.after import on_its_data
 from sif.studies import Limit, conduct, goes_on, refuse_spent, schedule_of
@@ -45,6 +46,10 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Seed of the split and of everything drawn.")] = None,
     budget: Annotated[str, typer.Option(help="2m, 40trials or auto: a study. Cells: smoke, quick, full.")] = "",
     goal: Annotated[str, typer.Option(help="Of a study of ratings: both, rating or ranking (lists).")] = "",
+    refit: Annotated[
+        bool | None,
+        typer.Option("--refit/--no-refit", help="Of a study: train what it chose on training and validation part."),
+    ] = None,
     table: Annotated[str, typer.Option(help="NAS-Bench-201: a file of the true accuracies of all cells.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
@@ -57,8 +62,14 @@ def search(
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     opening: dict[str, Any] = {"device": device, "root": data_root()}
+<<<<<<< HEAD
     own = any((target, data, valid, test, titles, recipe, strategy, feedback, goal, table, changes, seed is not None))
     directory, repeats = None, None
+=======
+    words = (target, data, valid, test, titles, recipe, strategy, feedback, goal, table)
+    own = any((*words, changes, seed is not None, refit is not None))
+    directory, schedules = None, dict[str, Any]()
+>>>>>>> refit
     if repeat is not None:
         instance, repeats = _repeated(repeat, own or bool(budget) or resume is not None, opening)
     elif resume is not None:
@@ -69,6 +80,8 @@ def search(
             overrides.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
         if seed is not None:
             overrides.append(f"seed={seed}")
+        if refit is not None:
+            overrides.append(f"study.refit={json.dumps(refit)}")
         if feedback:
             overrides.append(f"feedback={json.dumps(feedback, ensure_ascii=False)}")
         if titles:
@@ -133,11 +146,18 @@ def _repeated(repeat: Path, more: bool, opening: dict[str, Any]) -> tuple[Any, R
             f"--repeat {repeat} takes that run's own recipe and data; besides, give --out, --device and --json alone"
         )
     directory = RunDirectory.open(repeat, needs="result.json")
+<<<<<<< HEAD
     schedule_of(directory)  # refuses what cannot be repeated before anything is made
     if directory.lists() is not directory:
         schedule_of(directory.lists())
     recipe = load_recipe(directory.file("recipe.toml"))
     return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), directory
+=======
+    lists = directory.lists()
+    schedules = {"schedule": schedule_of(directory), "ranked": () if lists is directory else schedule_of(lists)}
+    recipe = load_recipe(directory.file("recipe.toml"), refit_done(directory.result()))
+    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), schedules
+>>>>>>> refit
 
 
 def _base(target: str, data: str, recipe: str) -> str:

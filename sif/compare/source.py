@@ -17,12 +17,12 @@ from sif.problems import problem
 from sif.problems.handing import method_of
 from sif.problems.table_problem import TableProblem
 from sif.problems.tables import TableInstance
-from sif.results import FOUND
+from sif.results import FOUND, is_refit
 from sif.rivals.handed import baseline_in
 from sif.rivals.method import Fit, Fitted, Method, Settings
 from sif.rivals.pair_table import PairTable
 from sif.run_directory import RunDirectory
-from sif.runs.after import judged
+from sif.runs.after import as_trained, judged
 from sif.serve.model import opened_model
 from sif.serve.networks import network_form
 from sif.spaces.build import is_additive, parameters_of
@@ -109,6 +109,8 @@ def _best(directory: RunDirectory, own: TableProblem, instance: TableInstance, m
     counts = model.rival and model.tree["network"] and not baseline_in(model.tree).trained
     learns = own.ranks and not counts and not blended
     notes = [] if own.ranks else ["the model of the run as it stands, of one seed, trained to predict ratings"]
+    if not learns and is_refit(result):
+        notes.append("refit on training and validation part, of which the rivals learn the first alone")
     if model.rival and not own.ranks and model.objective.units is None:
         notes = ["the model of the run as it stands, of one seed"]
     if blended and own.ranks:
@@ -140,7 +142,10 @@ def _by_method(method: Method, chosen: Settings) -> Fit:
 
 def _as_it_stands(directory: RunDirectory, instance: TableInstance, parameters: int | None) -> Fit:
     def fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
-        return Fitted(instance.served(directory), parameters, directory.result()["seconds"]["train"])
+        result = directory.result()
+        model = as_trained(instance, result)
+        assert isinstance(model, TableInstance)
+        return Fitted(model.served(directory), parameters, result["seconds"]["train"])
 
     return fit
 

@@ -11,8 +11,8 @@ from sif.errors import DataError
 
 __all__ = ["ColumnNames", "recognise"]
 
-ROLES = ("user", "item", "rating", "timestamp", "context", "weight")
-ASKED = ("context", "weight")  # looked for where the caller says so, and noted else
+ROLES = ("user", "item", "rating", "timestamp", "context", "weight", "part")
+ASKED = ("context", "weight", "part")  # looked for where the caller says so, and noted else
 Door = Literal["text", "parquet", "frame"]
 FeedbackKind = Literal["ratings", "counts", "clicks", "impressions", "signed"]
 SaidFeedback = Literal[FeedbackKind, ""]
@@ -56,6 +56,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
         *("purchasecount", "frequency", "freq", "listens", "listencount", "views", "viewcount", "clicks", "clickcount"),
         *("implicitweight", "hits", "cnt", "n"),
     ),
+    "part": ("split", "subset", "partition", "datasplit", "splitset"),  # training, validation, test
 }
 
 
@@ -67,6 +68,7 @@ class ColumnNames:
     position. Elsewhere it is a name where there are such names and a position where there are none; where it could be
     either, reading says so. `item = "2..."` takes all fields from the second on for items (lines of a user and items).
     A context is used only where it is named, or True: recognise it; else rows of one user and item are one pair.
+    A `part` (training, validation or test) is used only where it is named, and by `read_parts` alone.
     A weight too is used only where it is named, or True; rows of 0 or less are then left out, and the weights of
     repeated pairs added up. With `repeats` each row weighs 1 where no column is a weight.
     With `only_met` rows rated 0 or less are left out before repeated pairs are: a later impression undoes no click.
@@ -86,6 +88,7 @@ class ColumnNames:
     weight: str | bool | None = None
     repeats: bool = False
     feedback: SaidFeedback | None = None
+    part: str | None = None
 
     def __post_init__(self) -> None:
         for role in ROLES:
@@ -185,6 +188,8 @@ def _worth_a_note(role: str, name: str, found: dict[str, int], columns: ColumnNa
 def _unused(role: str, name: str) -> str:
     if role == "context":
         return f'"{name}" is not used as context'
+    if role == "part":
+        return f'"{name}" is not used; where it says which rows are for training and test: --set columns.part="{name}"'
     return (
         f'"{name}" is not used: each row is one interaction; to rank with it as confidence: '
         f'--set ranking.weight=confidence --set columns.weight="{name}"; to leave out rows of 0 or less alone: '

@@ -1,6 +1,7 @@
-"""Splits that come as separate files: a training part, and a validation part, a test part or both."""
+"""Splits that come with the data, as files or as a column: a training part, and a validation or test part or both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from sif.datasets.assemble import assemble, check_size
 from sif.datasets.columns import ColumnNames
 from sif.datasets.interactions import Interactions, canonical_order, pair_key
+from sif.datasets.part_column import told_apart
 from sif.datasets.readers import Reader
 from sif.datasets.reading import load_table
 from sif.datasets.splits import Split, from_labels
@@ -29,12 +31,13 @@ def read_parts(
     fraction: float = 0.2,
     reader: Reader | str | None = None,
 ) -> tuple[Interactions, Split]:
-    """Read parts from sources of their own into one Interactions with shared vocabularies, and the Split they make.
+    """Read parts into one Interactions with shared vocabularies, and the Split they make.
 
     A part that is not given is cut from train at random (noted).
 
     Args:
-        train: What `read` takes, and so are the others.
+        train: What `read` takes, and so are the others; with `columns.part` all rows, of which that column says the
+            part: 0, 1, 2 (0 and 1 alone: training and test), or words such as train, valid and test.
         valid: The validation part; None: cut from train.
         test: The test part; None: cut from train.
         columns: Which columns are what; None: by their names.
@@ -43,18 +46,24 @@ def read_parts(
         reader: As in `read`.
 
     Raises:
-        DataError: Neither part is given, parts have other columns, a (user, item[, context]) is in more than one part;
-            and as `read` does.
+        DataError: Neither part is given, parts have other columns, a (user, item[, context]) is in more than one part,
+            the column says something else; and as `read` does.
     """
-    if valid is None and test is None:
+    by_column = columns is not None and bool(columns.part)
+    if valid is None and test is None and not by_column:
         raise DataError("no validation and no test part was given\n  Give one, or read the data and use a split.")
     if not 0 < fraction < 0.5:
         raise DataError(f"fraction {fraction:g} of train cannot be held out\n  Give a number above 0 and below 0.5.")
-    sources = {0: train, 1: valid, 2: test}
-    part_of = [part for part, source in sources.items() if source is not None]
-    tables = [load_table(sources[part], columns, reader) for part in part_of]
+    sources = {part: source for part, source in enumerate((train, valid, test)) if source is not None}
+    if by_column and len(sources) > 1:
+        raise DataError("parts are given as a column and as sources of their own\n  Give one of the two.")
+    if by_column:
+        apart = told_apart(load_table(train, columns, reader))
+    else:
+        apart = {part: load_table(source, columns, reader) for part, source in sources.items()}
+    part_of, tables = list(apart), list(apart.values())
     notes = _same_columns(tables)
-    origin = " + ".join(table.origin.name for table in tables)
+    origin = " + ".join(dict.fromkeys(table.origin.name for table in tables))
     made, table_of = assemble(tables, name=tables[0].origin.name, source=origin, columns=columns)
     for place, table in enumerate(tables):
         if not (table_of == place).any():
@@ -66,10 +75,12 @@ def read_parts(
     _check_disjoint(made, labels)
     order = canonical_order(made)
     ordered = labels[order]
-    for missing in sorted({1, 2} - set(part_of)):
+    missing_parts = sorted({1, 2} - set(part_of))
+    for missing in missing_parts:
         count = _cut(ordered, missing, seed, fraction)
         notes.append(f"no {_NAMES[missing]} part given: {count} rows of train drawn for it (seed {seed})")
-    return made, from_labels(made, order, ordered, ("files", seed, None), notes)
+    cut = from_labels(made, order, ordered, ("column" if by_column else "files", seed, None), notes)
+    return made, replace(cut, drawn=tuple(("train", "valid", "test")[missing] for missing in missing_parts))
 
 
 def _same_columns(tables: Sequence[RawTable]) -> list[str]:

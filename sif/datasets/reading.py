@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ def read(
         return check_size(found)
     path = _existing(source)
     title = name or (entry.name if entry else path.name.split(".")[0] if path else found.origin.name)
+    if columns is not None and columns.part:
+        unused = f'"{columns.part}" says parts, and these are the rows of all; read_parts and searches keep them apart'
+        found = replace(found, notes=(*found.notes, unused))
     made, _ = assemble([found], name=title, source=found.origin.name, columns=columns)
     return _check_whole(check_size(made), entry)
 

@@ -25,8 +25,9 @@ _BLOCK = 1 << 22  # rows of whole users that are put in order at once
 class Split:
     """Row numbers, int64 and ascending, of three disjoint parts that cover the interactions.
 
-    `kind` is one of KINDS, or "files" for parts that came as files. `fingerprint` changes with the data, the kind,
-    the seed, the fractions, and the part that any row is in; it does not change with the order of the rows.
+    `kind` is one of KINDS, or "files" or "column" for parts that came with the data; `drawn` are then those that did
+    not come, and were cut from the training part at random. `fingerprint` changes with the data, the kind, the seed,
+    the fractions, and the part that any row is in; it does not change with the order of the rows.
     """
 
     train: IntArray
@@ -37,6 +38,7 @@ class Split:
     fractions: tuple[float, float, float] | None
     fingerprint: str
     notes: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return kind, seed, fractions, sizes, fingerprint and notes as plain data, ready for JSON."""

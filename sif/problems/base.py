@@ -230,11 +230,14 @@ class Instance(ABC):
             return None
         return evaluate(network, self.final_task, split=part, precision=self.recipe.training("train").precision)
 
-    @property
-    def test_reads(self) -> int:
-        """How often a test part was read."""
-        tasks: set[Any] = {self.search_task, self.final_task}
+    def test_reads(self, *others: Instance) -> int:
+        """Return how often a test part was read, here and in instances of the same data that share tasks or do not."""
+        tasks: set[Any] = {task for each in (self, *others) for task in (each.search_task, each.final_task)}
         return sum(task.test_reads for task in tasks)
+
+    def on_both(self) -> Instance:
+        """Return the same with the validation part in the training part; raises `RunError` where there is no such."""
+        raise RunError(f"{self.name} has parts of its own that are not joined; search again")
 
     def on_everything(self) -> Instance:
         """Return the same with all data in the training part; raises `RunError` where that makes no sense."""

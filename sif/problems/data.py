@@ -79,7 +79,7 @@ def _interactions(recipe: Recipe, own: Any, dataset: Any, root: Path | None) -> 
     if unused and "weight" not in asked:
         given["weight"] = ""
     columns = ColumnNames(**(asked | given), only_met=own.only_met(recipe), feedback=recipe.feedback)
-    if recipe.valid or recipe.test:
+    if recipe.valid or recipe.test or given.get("part"):
         seed = recipe.seed if recipe.split.seed is None else recipe.split.seed
         found: tuple[Interactions, Split | None] = read_parts(
             dataset, recipe.valid or None, recipe.test or None, columns, seed, reader=recipe.reader or None

@@ -52,15 +52,18 @@ StudyPart = Literal["portfolio", "supernet", "rungs", "settings", "rivals", "ble
 
 
 class StudyRecipe(StrictTable):
-    """What a study may spend, what it searches, and the parts that it goes without.
+    """What a study may spend, what it searches, the parts that it goes without, and whether it ends with a refit.
 
-    `budget` is `auto`, seconds (`2m`) or trainings (`40trials`); with `none` the strategy searches alone. `goal` says
-    of a table of ratings whether what predicts them is searched, what orders lists (`ranking`), or `both`.
+    - `budget`: `auto`, seconds (`2m`) or trainings (`40trials`); with `none` the strategy searches alone.
+    - `goal`: of a table of ratings whether what predicts them is searched, what orders lists (`ranking`), or `both`.
+    - `refit`: what it chose is trained once more on training and validation part, before the test part is read; `auto`:
+      where training and test part were given and no validation part.
     """
 
     budget: str = "none"
     goal: Literal["both", "rating", "ranking"] = "both"
     without: tuple[StudyPart, ...] = ()
+    refit: bool | Literal["auto"] = "auto"
 
 
 class TuneRecipe(StrictTable):
@@ -75,7 +78,7 @@ class TuneRecipe(StrictTable):
     learning_rate: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
 
-Column = Literal["user", "item", "rating", "timestamp", "context", "weight", "header"]
+Column = Literal["user", "item", "rating", "timestamp", "context", "weight", "part", "header"]
 
 
 class Recipe(BaseRecipe):

@@ -103,7 +103,11 @@ class TableProblem(Problem):
         if wants_context != (recipe.context != "none"):
             fix = 'set context = "month" (or "column")' if wants_context else 'set space.name = "tensor-interaction"'
             problems.append(recipe.problem("space.name", f'does not go with context = "{recipe.context}"; {fix}'))
-        given = bool(recipe.valid or recipe.test) or recipe.split.kind == "leave-last-out"
+        part = recipe.columns.get("part", "")
+        if part and (recipe.valid or recipe.test):
+            why = "the parts are files of their own; leave out the column, or valid and test"
+            problems.append(recipe.problem("columns.part", why))
+        given = bool(recipe.valid or recipe.test or part) or recipe.split.kind == "leave-last-out"
         if not given and recipe.split.fractions[1] == 0:
             why = "the validation part chooses the function, and cannot be empty; give it a share, such as 0.1"
             problems.append(recipe.problem("split.fractions", why))
@@ -114,6 +118,7 @@ class TableProblem(Problem):
             except RecipeError as error:
                 problems.append(recipe.problem("study.budget", str(error)))
         problems += goal_problems(recipe)
+        problems += _refit_problems(recipe)
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
@@ -165,6 +170,18 @@ class TableProblem(Problem):
             "folded": served.describe(),
             "additive": served.additive,
         }
+
+
+def _refit_problems(recipe: Recipe) -> list[str]:
+    """Return why a refit that is asked for cannot be."""
+    if recipe.study.refit is not True:
+        return []
+    found = []
+    if recipe.study.budget == NONE:
+        found.append("a refit ends a study, and there is none; give it a budget (--budget 2m), or leave it out")
+    if recipe.train.average_after is not None:
+        found.append("train.average_after begins by validation, of which a refit has none; leave one of the two out")
+    return [recipe.problem("study.refit", why) for why in found]
 
 
 def _start(recipe: Recipe) -> list[str]:

@@ -142,8 +142,22 @@ def _better(close: float, result: Mapping[str, Any]) -> list[str]:
 
 
 def _remarks(result: Mapping[str, Any]) -> list[str]:
-    """Return what a reader should not miss besides: a training cut short."""
-    own = _best(result)
+    """Return what a reader should not miss besides: a refit, a training cut short."""
+    own, said = _best(result), _refit(result)
     if own == FOUND and result["retrained"] is None and result["epochs"]["best"] == result["epochs"]["most"]:
-        return [f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs"]
-    return []
+        said.append(f"the best epoch was the last ({result['epochs']['best']}): more may help, raise train.epochs")
+    return said
+
+
+def _refit(result: Mapping[str, Any]) -> list[str]:
+    """Return that all models were trained once more before the test part was read, or why not although it was due."""
+    told = (result.get("study") or {}).get("refit")
+    if not told:
+        return []
+    if not told["done"]:
+        return [f"no refit on training and validation part: {told['why_not']}"]
+    sizes = result["split"]["sizes"]
+    return [
+        f"refit on training and validation part: all models were trained once more, on {sizes['train']:,} + "
+        f"{sizes['valid']:,} rows with what validation had chosen; test figures are theirs, validation figures are not"
+    ]

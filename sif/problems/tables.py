@@ -39,7 +39,7 @@ from sif.spaces.known import SPACES, formula
 from sif.spaces.saved import task_tree
 from sif.spaces.wide import WideSpace
 from sif.spaces.wide_settings import WideSettings
-from sif.tasks import RankingSettings, RankingTask
+from sif.tasks import RankingSettings, RankingTask, RatingTask, TableTask
 
 __all__ = ["TableInstance", "baseline_of"]
 
@@ -122,8 +122,7 @@ class TableInstance(Instance):
             return self
         recipe, data = self.recipe.changed(values), self.data
         if any(key.partition(".")[0] not in ("space", "train") for key in values):
-            task = problem_of(recipe).make_task(recipe, data.interactions, data.split, self.device)
-            data = replace(data, task=task)
+            data = replace(data, task=self._task(recipe, data.split))
         return TableInstance(recipe, data)
 
     def genotype(self, choices: Mapping[str, tuple[str, ...]]) -> Genotype:
@@ -190,12 +189,30 @@ class TableInstance(Instance):
 
     def on_everything(self) -> TableInstance:
         """Return the same with every row in the training part; its fingerprint stays that of the split."""
-        split = self.data.split
+        split, none = self.data.split, np.empty(0, np.int64)
         rows = np.sort(np.concatenate([split.train, split.valid, split.test]))
-        none = np.empty(0, np.int64)
-        whole = Split(rows, none, none, "all", split.seed, None, split.fingerprint)
-        task = problem_of(self.recipe).make_task(self.recipe, self.data.interactions, whole, self.device)
-        return TableInstance(self.recipe, replace(self.data, split=whole, task=task))
+        return self._cut(Split(rows, none, none, "all", split.seed, None, split.fingerprint))
+
+    def on_both(self) -> TableInstance:
+        """Return the same with the validation part in the training part; its fingerprint stays that of the split.
+
+        RMSE (std) stays in standard deviations of the training part alone, so that figures compare.
+        """
+        split = self.data.split
+        rows = np.sort(np.concatenate([split.train, split.valid]))
+        return self._cut(replace(split, train=rows, valid=np.empty(0, np.int64)))
+
+    def _cut(self, split: Split) -> TableInstance:
+        """Return the same under another split."""
+        return TableInstance(self.recipe, replace(self.data, split=split, task=self._task(self.recipe, split)))
+
+    def _task(self, recipe: Recipe, split: Split) -> TableTask:
+        """Return the task of a split; RMSE (std) stays in the unit of this instance."""
+        task: TableTask = problem_of(recipe).make_task(recipe, self.data.interactions, split, self.device)
+        own = self.data.task
+        if isinstance(task, RatingTask) and isinstance(own, RatingTask):
+            task.unit = own.unit or own.scale.std
+        return task
 
     def settings_with(self, changes: Mapping[str, Any]) -> InteractionSettings | WideSettings:
         """Return the settings of the space with what tuning changed."""

@@ -10,7 +10,7 @@ __all__ = ["AUTO", "NONE", "Limit"]
 AUTO, NONE = "auto", "none"
 """A budget that grows with the table, and no study at all."""
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_BASE, _ROWS, _POWER, _LEAST = 60.0, 20_000, 0.6, 20.0
+_BASE, _ROWS, _POWER, _LEAST = 60.0, 20_000, 0.6, 10.0
 
 
 @dataclass(frozen=True, slots=True)

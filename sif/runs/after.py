@@ -19,10 +19,11 @@ from sif.recipes.changes import Change, changes_of, training_changes
 from sif.recipes.load import load_recipe
 from sif.recipes.strategy import StrategyRecipe
 from sif.report.html import report
+from sif.results import is_refit
 from sif.run_directory import RunDirectory
 from sif.runs.stages import RETRAINING, Stages, trained_stage
 
-__all__ = ["judged", "on_its_data", "reopened", "retrain", "score", "train_on_all"]
+__all__ = ["as_trained", "judged", "on_its_data", "reopened", "retrain", "score", "train_on_all"]
 
 _OF_VALIDATION = ("train.patience", "train.keep_best", "train.evaluate_every", "train.min_steps")
 """Settings of a training that validation stops or judges: one on all data has no such part."""
@@ -90,6 +91,16 @@ def judged(directory: RunDirectory, device: str = "auto", root: Path | None = No
             f"the model of run {directory.path} was trained on every rating; nothing is left to evaluate it on"
         )
     return reopened(directory, device, root, retrained.get("budget") or result["budget"] or "")
+
+
+def as_trained(instance: Instance, result: dict[str, Any]) -> Instance:
+    """Return what a run's model is judged by as it was trained: after a refit without a validation part.
+
+    Args:
+        instance: The run's recipe on its data (`judged`).
+        result: Of the run.
+    """
+    return instance.on_both() if is_refit(result) else instance
 
 
 @shielded(draws=True)
@@ -234,14 +245,16 @@ def score(run: str | Path, *, device: str = "auto", root: Path | None = None) ->
         root: Folder of data sets.
 
     Returns:
-        `metric` (that selects), `valid` and `test` metrics (None where there is no such part), and what the network
+        `metric` (that selects), `valid` and `test` metrics (None where there is no such part, and `valid` where a refit
+        learnt from it), and what the network
         costs (`parameters`; of cells `multiply_adds`).
 
     Raises:
         RunError: The model was trained on all data, or is not trained yet, or the data have changed.
     """
     directory = RunDirectory.open(run, needs="result.json")
-    result, instance = directory.result(), judged(directory, device, root)
+    result = directory.result()
+    instance = as_trained(judged(directory, device, root), result)
     network = instance.load_model(directory)
     metrics = {"valid": instance.evaluate(network, "valid"), "test": instance.evaluate(network, "test")}
     if result["metrics"]["test"] is None:

@@ -197,6 +197,7 @@ class Outcome:
         rows: Makes the rows of models that are no networks; called once the test part may be read.
         facts: Keys of the result that stand instead of the engine's own.
         handed: The name of the rival that is handed over, if it is one; its model lies in the run.
+        refit: What all models were trained on once more, training and validation part together, and are judged on.
     """
 
     instance: Instance
@@ -208,6 +209,7 @@ class Outcome:
     rows: Callable[[], Mapping[str, Row]] = dict
     facts: Mapping[str, Any] = field(default_factory=dict)
     handed: str = ""
+    refit: Instance | None = None
 
 
 def conclude(engine: Engine, directory: RunDirectory, outcome: Outcome, began: float) -> None:
@@ -224,8 +226,11 @@ def conclude(engine: Engine, directory: RunDirectory, outcome: Outcome, began: f
     directory.write("trace.jsonl", "".join(json.dumps(record) + "\n" for record in trace))
     evaluating = time.perf_counter()  # the first time that a test part is read
     rows = {FOUND: found_row(outcome.instance, outcome.genotype, found, trained)}
-    rows |= {name: _row(engine.instance, candidate) for name, candidate in outcome.others.items()}
+    judge = outcome.refit or engine.instance
+    rows |= {name: _row(judge, candidate) for name, candidate in outcome.others.items()}
     rows |= outcome.rows()
+    if outcome.refit is not None:
+        rows = {name: row.model_copy(update={"refit": True}) for name, row in rows.items()}
     ended = time.perf_counter()
     seconds = Seconds(
         search=found["seconds"],
@@ -237,6 +242,7 @@ def conclude(engine: Engine, directory: RunDirectory, outcome: Outcome, began: f
     )
     scores = None if enumerated is None else enumerated["scores"]
     result = _result(engine, rows, seconds, trained, scores).model_dump() | dict(outcome.facts)
+    result["test_reads"] = engine.instance.test_reads(outcome.instance, judge)
     if outcome.handed:
         row = rows[outcome.handed]
         result |= {"metrics": {"valid": row.valid, "test": row.test}, "parameters": row.parameters}
@@ -271,7 +277,7 @@ def _result(
         tuned=trained["tuned"] if trained else {},
         epochs={"best": trained["epoch"], "most": instance.most_epochs()} if trained else None,
         fingerprint=instance.fingerprint,
-        test_reads=instance.test_reads,
+        test_reads=instance.test_reads(),
         retrained=None,
         versions=versions(),
         hardware=hardware(instance.device),

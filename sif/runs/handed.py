@@ -139,7 +139,7 @@ def _result(instance: TableInstance, tree: State) -> dict[str, Any]:
         tuned={},
         epochs=epochs,
         fingerprint=instance.fingerprint,
-        test_reads=instance.test_reads,
+        test_reads=instance.test_reads(),
         retrained=None,
         handed=Handed(**told),
         versions=versions(),

@@ -17,7 +17,7 @@ from sif.problems.tables import TableInstance
 from sif.recipes import load_recipe
 from sif.rivals.method import ScoresOf
 from sif.run_directory import RunDirectory
-from sif.runs.after import judged
+from sif.runs.after import as_trained, judged
 
 __all__ = ["rank_run"]
 
@@ -48,7 +48,7 @@ def rank_run(
     Returns:
         `task`, `k`, `threshold`, `items`, `additive` (whether the model ranks the items alike for all), and `parts`:
         for `valid` and `test` the number of `users` with a relevant pair, and `rank_metrics` of `model` and of
-        `popularity`; None for a part without pairs.
+        `popularity`; None for a part without pairs, and for the validation part where a refit learnt from it.
 
     Raises:
         RunError: The run is of cells, has a context mode, or was trained on all data.
@@ -66,7 +66,7 @@ def rank_run(
         raise DataError(f"k = {min(k)}; ask for 1 item or more")
     if threshold is not None and not np.isfinite(threshold):
         raise DataError(f"threshold = {threshold}; give a rating, such as 4")
-    instance = judged(directory, device, root)
+    instance = as_trained(judged(directory, device, root), directory.result())
     assert isinstance(instance, TableInstance)
     data, served = instance.data, instance.served(directory)
     counts = data.task.counts()[served.n_users :].float()

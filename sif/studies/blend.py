@@ -69,7 +69,7 @@ class Blending:
             began = time.perf_counter()
             found, valid = mixed(self._instance, [*trees.items()]), {}
             if len(found.weights) > 1:
-                model = opened_model(self._tree(found.weights, trees))
+                model = opened_model(self._tree(found.weights, trees, self._instance))
                 valid = self._instance.evaluate(rival_on(self._instance, model), "valid") or {}
             return {"weights": dict(found.weights), "valid": valid, "seconds": time.perf_counter() - began}
 
@@ -91,14 +91,19 @@ class Blending:
                 trees[name] = fitted_tree(self._instance, learnt, self._classics.model(name))
         return trees
 
-    def tree(self) -> State:
-        """Return it as the tree of a model."""
-        return self._tree(self.weights, self._members())
+    def tree(self, trees: Mapping[str, State] | None = None, instance: TableInstance | None = None) -> State:
+        """Return it as the tree of a model.
 
-    def _tree(self, weights: Mapping[str, float], trees: Mapping[str, State]) -> State:
+        Args:
+            trees: Its members by name, where they are others than those that were chosen.
+            instance: What these learnt from; None: the table.
+        """
+        return self._tree(self.weights, self._members() if trees is None else trees, instance or self._instance)
+
+    def _tree(self, weights: Mapping[str, float], trees: Mapping[str, State], instance: TableInstance) -> State:
         members = [trees[name] for name in weights]
         told = {"members": [opened_model(tree).formula for tree in members], "weights": [*weights.values()]}
-        task: Any = self._instance.final_task
+        task: Any = instance.final_task
         return blend_tree(members, [*weights.values()], task.objective, task.counts(), told)
 
 

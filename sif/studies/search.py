@@ -23,7 +23,13 @@ from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
 from sif.studies.bought import beforehand
+<<<<<<< HEAD
 from sif.studies.lists import ForLists, NoModelYet, add_lists, repeated_lists, share_of
+=======
+from sif.studies.lists import ForLists, NoModelYet, add_lists, share_of
+from sif.studies.refit import Refit
+from sif.studies.steps import refuse_spent
+>>>>>>> refit
 from sif.studies.study import Study
 
 __all__ = ["conduct"]
@@ -64,27 +70,37 @@ def conduct(
         began = time.perf_counter()
         study = Study(instance, engine.stages, share, repeats)
         engine.stages.note(beforehand(study))
+<<<<<<< HEAD
         told: dict[str, Any] = {"interrupted": _stopped(study), "seconds": study.elapsed(), "repeats": study.repeated()}
         more, ranked = {}, repeated_lists(study)
         if lists is not None and (ranked is not None or not study.steps.closed):
             seconds, passing = checkpoint_seconds, ForLists(progress)
             search = partial(conduct, progress=passing, checkpoint_seconds=seconds, repeats=ranked)
+=======
+        again, interrupted = _ended(study)
+        seconds, repeats = study.elapsed() + again.carried, study.repeated()
+        told: dict[str, Any] = {"interrupted": interrupted, "seconds": seconds, "repeats": repeats}
+        more = {}
+        if lists is not None:
+            passing = ForLists(progress)
+            search = partial(conduct, progress=passing, checkpoint_seconds=checkpoint_seconds, schedule=ranked)
+>>>>>>> refit
             more = add_lists(lists, directory, study, limit, told, search)
         _begin_anew(directory, study)
-        _handed_over(engine, directory, study, began, told, more)
+        _handed_over(engine, directory, again, began, told, more)
 
 
-def _stopped(study: Study) -> bool:
-    """Spend the budget; return whether an interrupt ended that."""
+def _ended(study: Study) -> tuple[Refit, bool]:
+    """Spend the budget, and refit what was chosen; return whether an interrupt ended that too."""
     try:
         study.run()
+        return Refit(study), False
     except KeyboardInterrupt:
         if not study.trials.has_model:
             study.stages.note("stopped before any training came to its end: there is no model yet")
             raise NoModelYet from None
         study.stages.note("stopping: the best so far is handed over; Ctrl-C again ends at once")
-        return True
-    return False
+        return Refit(study, stopped=True), True
 
 
 def _begin_anew(directory: RunDirectory, study: Study) -> None:
@@ -99,29 +115,29 @@ def _begin_anew(directory: RunDirectory, study: Study) -> None:
 def _handed_over(
     engine: engines.Engine,
     directory: RunDirectory,
-    study: Study,
+    again: Refit,
     began: float,
     told: Mapping[str, Any],
     more: Mapping[str, Any],
 ) -> None:
-    best, genotype, trained = study.trials.model()
-    handed = study.winner()
+    study, handed, instance = again.study, again.handed, again.instance
+    best, genotype, trained = again.model()
     model = None
     if handed == BLEND:
-        tree = study.blend.tree()
-        study.instance.hand_over(directory, tree)
+        tree = again.blend_tree()
+        instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())
         model = opened_model(tree)
     elif study.classics is not None and handed in study.classics.best:
-        instance, tuned = study.instance, study.classics.best[handed]
+        tuned = study.classics.best[handed]
         learnt = LearntRival(handed, dict(tuned.settings), instance.recipe.seed)
-        tree = fitted_tree(instance, learnt, study.classics.model(handed))
+        tree = fitted_tree(instance, learnt, again.classic(handed))
         instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())  # what was found stands beside what is handed over
         model = opened_model(tree)
     elif handed and study.baselines is not None:
-        tree = study.baselines.tree(handed, study.baselines.network(handed), study.instance)
-        study.instance.hand_over(directory, tree)
+        tree = study.baselines.tree(handed, again.baseline(handed), instance)
+        instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())
         model = opened_model(tree)
     else:
@@ -141,12 +157,12 @@ def _handed_over(
     others: dict[str, ComparedModel] = {}
     for name in study.baselines.values if study.baselines is not None else ():
         assert study.baselines is not None
-        others[name] = study.baselines.compared(name, study.baselines.network(name))
+        others[name] = study.baselines.compared(name, again.baseline(name))
     for name in study.trials.rivals:
-        others[name] = _compared(study, name)
+        others[name] = _compared(again, name)
     if study.blend.weights:
-        mixture = opened_model(study.blend.tree())
-        network, settings = rival_on(study.instance, mixture), dict(mixture.rival or {})["settings"]
+        mixture = opened_model(again.blend_tree())
+        network, settings = rival_on(instance, mixture), dict(mixture.rival or {})["settings"]
         others[BLEND] = ComparedModel(network, True, study.blend.valid, study.blend.seconds, settings=settings)
 
     def rows() -> dict[str, Row]:
@@ -156,9 +172,9 @@ def _handed_over(
         return {
             name: Row(
                 valid=tuned.valid,
-                test=classics.tested(name) if study.instance.has("test") else None,
+                test=again.tested(name) if instance.has("test") else None,
                 seconds=tuned.seconds,
-                parameters=classics.model(name).parameters or 0,
+                parameters=again.classic(name).parameters or 0,
                 settings=dict(tuned.settings),
                 trials=tuned.trials,
             )
@@ -171,21 +187,24 @@ def _handed_over(
         "trials": len(done),
         "rival_trials": study.rival_trials,
         "best": chosen.plain(),
+        "refit": again.told(),
         **told,
     }
     facts: dict[str, Any] = {"study": spent, "tuned": dict(chosen.configuration.settings)} | dict(more)
     if model is not None:
         facts |= {"handed": model.handed(), "formula": model.formula}
-    conclude(engine, directory, Outcome(best, genotype, found, trained, others, None, rows, facts, handed), began)
+    outcome = Outcome(best, genotype, found, trained, others, None, rows, facts, handed, again.judge)
+    conclude(engine, directory, outcome, began)
 
 
-def _compared(study: Study, rival: str) -> ComparedModel:
+def _compared(again: Refit, rival: str) -> ComparedModel:
     """Return a rival that is a point of the space at its best full training."""
-    trial = study.trials.rivals[rival]
-    instance, genotype, trained = study.trials.model(rival)
+    trials = again.study.trials
+    trial = trials.rivals[rival]
+    instance, genotype, trained = again.model(rival)
     network = instance.build(genotype)
     network.load_state_dict(trained["weights"])
-    own = [each for each in study.trials.done if each.configuration.choices == trial.configuration.choices]
+    own = [each for each in trials.done if each.configuration.choices == trial.configuration.choices]
     return ComparedModel(
         network,
         True,

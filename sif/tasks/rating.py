@@ -108,12 +108,15 @@ class Scale:
 class RatingTask:
     """Squared error on standardised ratings; RMSE and MAE in the ratings' own unit and RMSE in standard units.
 
-    Everything lies on `device` as tensors. The test part is not among the streams; `evaluate(..., "test")`
-    reads it, and `test_reads` counts how often, so that a run can show that it was once per final model.
+    `rmse_standardised` counts in standard deviations of the training ratings, or in a `unit` that is set, so that
+    models of different training parts compare. Everything lies on `device` as tensors. The test part is not among the
+    streams; `evaluate(..., "test")` reads it, and `test_reads` counts how often, so that a run can show that it was
+    once per final model.
     """
 
     metric = "rmse_standardised"
     maximise = False
+    unit: float | None = None
 
     def __init__(
         self, interactions: Interactions, split: Split, *, device: torch.device | str = "cpu", context: bool = False
@@ -183,5 +186,5 @@ class RatingTask:
         return {
             "rmse": standardised * self.scale.std,
             "mae": float(error.detach().abs().mean()) * self.scale.std,
-            "rmse_standardised": standardised,
+            "rmse_standardised": standardised * (self.scale.std / (self.unit or self.scale.std)),
         }

@@ -1,8 +1,9 @@
 import numpy as np
+import polars as pl
 import pytest
 from data_samples import HEADER
 
-from sif.datasets import read_parts
+from sif.datasets import ColumnNames, read, read_parts
 from sif.errors import DataError
 
 
@@ -104,3 +105,65 @@ def test_a_bad_line_names_its_own_file(parts, write):
 def test_parts_cover(parts):
     data, made = read_parts(**parts)
     assert sorted(np.concatenate([made.train, made.valid, made.test]).tolist()) == list(range(len(data)))
+
+
+def in_one(write, words, name="all.csv", more=""):
+    """A file of 60 rows whose last column says the part: 40, 10 and 10 rows, or as many words as there are."""
+    at = {3: (40, 50), 2: (40, 60)}[len(words)]
+    grid = [(u, i) for u in range(6) for i in range(10)]
+    head, rows = HEADER.strip() + ",split\n", ""
+    for row, (u, i) in enumerate(grid):
+        rows += f"u{u},i{i},{i % 5 + 1},{100 + i},{words[sum(row >= end for end in at)]}\n"
+    return write(head + rows + more, name)
+
+
+def test_a_column_says_the_parts(parts, write):
+    files = read_parts(**parts)[1]
+    for words in (("0", "1", "2"), ("train", "valid", "test"), ("Training", "dev", " TEST "), ("0.0", "1.0", "2.0")):
+        data, made = read_parts(in_one(write, words), columns=ColumnNames(part="split"))
+        assert [made.train.tolist(), made.valid.tolist(), made.test.tolist()] == [
+            files.train.tolist(),
+            files.valid.tolist(),
+            files.test.tolist(),
+        ]
+        assert (made.kind, made.drawn, data.source) == ("column", (), "all.csv")
+
+
+@pytest.mark.parametrize("words", [("train", "test"), ("0", "1"), ("0", "2")])
+def test_a_column_of_two_parts_says_training_and_test(words, parts, write):
+    data, made = read_parts(in_one(write, words), columns=ColumnNames(part="split"), seed=3)
+    files = read_parts(parts["train"], test=parts["test"], seed=3)[1]
+    assert (made.drawn, files.drawn) == (("valid",), ("valid",))
+    assert [len(made.train), len(made.valid), len(made.test)] == [32, 8, 20]
+    assert "no validation part given: 8 rows of train drawn for it (seed 3)" in made.notes
+    assert ("of the parts 0 and 1, the first was taken as training and the second as test" in data.notes) is (
+        words == ("0", "1")
+    )
+
+
+@pytest.mark.parametrize("door", ["text", "frame"])
+def test_parts_that_are_not_known_are_refused_with_their_rows(door, write):
+    path = in_one(write, ("train", "valid", "test"), more="u9,i1,1,1,tset\nu9,i2,1,1,\n")
+    source = path if door == "text" else pl.read_csv(path)
+    with pytest.raises(DataError) as error:
+        read_parts(source, columns=ColumnNames(part="split"))
+    told = str(error.value)
+    assert "2 problems" in told
+    assert 'part "tset" is not known; give 0, 1, 2 or train, valid, test' in told
+    assert ("line 62" if door == "text" else "row 60") in told
+
+
+def test_a_column_that_cannot_be_one_of_parts_is_refused(parts, write):
+    column = ColumnNames(part="split")
+    with pytest.raises(DataError, match="all rows are train, and a split has"):
+        read_parts(in_one(write, ("train", "train")), columns=column)
+    with pytest.raises(DataError, match="as a column and as sources of their own"):
+        read_parts(in_one(write, ("0", "1", "2")), test=parts["test"], columns=column)
+    with pytest.raises(DataError, match="no column that says the part"):
+        read_parts(read(parts["train"]), columns=column)
+
+
+def test_a_column_of_parts_that_is_not_used_is_said(write):
+    path = in_one(write, ("0", "1", "2"))
+    assert any('--set columns.part="split"' in note for note in read(path).notes)
+    assert any("says parts" in note for note in read(path, columns=ColumnNames(part="split")).notes)

@@ -144,6 +144,20 @@ def test_precision():
             assert (product @ product).dtype == dtype
 
 
+def test_a_training_that_stops_early_is_the_beginning_of_the_whole_one():
+    """The learning rates are those of the whole schedule."""
+    falling = Optimiser("sgd", 0.1, schedule="linear")
+    schedule = Training(epochs=4, batch_size=2, optimiser=falling, evaluate_every=0)
+    weights = []
+    for stop in (None, 2, 9):
+        network = Counter()
+        done = train(network, Numbers([1.0] * 5), schedule, stop=stop)
+        weights.append(float(network.weight.detach()))
+        assert len(done.trace) == done.epoch == min(stop or 4, 4)
+    fallen = [0.1 * (1 - step / 20) for step in range(20)]
+    assert weights == pytest.approx([1 - sum(fallen), 1 - sum(fallen[:10]), 1 - sum(fallen)])
+
+
 def test_a_task_without_validation_gives_no_metrics():
     class Unjudged(Numbers):
         def stream(self, split: str, batch_size: int, seed: int) -> Numbers:

@@ -146,7 +146,8 @@ WHOLE = {
     "valid integer, got a number with a fractional part",
     "seach.epochs=3": "unknown key seach. Did you mean search?",
     "search.epoch=3": "unknown key search.epoch. Did you mean search.epochs?",
-    "columns.usr=a": "unknown key columns.usr. There are: user, item, rating, timestamp, context, weight or header",
+    "columns.usr=a": "unknown key columns.usr. There are: user, item, rating, timestamp, context, weight, part or "
+    "header",
     "strategy.settings.x={a = 1}": "strategy.settings.x = {'a': 1}: give a number, a text, true or false, or a list of "
     "numbers",
 }

@@ -49,7 +49,8 @@ SEARCHES = {
     "study": (
         "clicks",
         SMALL
-        | {"train.batch_size": 32, "train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "14trials"},
+        | {"train.batch_size": 32, "train.epochs": 9, "baselines.names": ["popularity"]}
+        | {"study.budget": "14trials", "study.refit": True},
     ),
     "both goals": ("movielens-wide", TINY | {"study.budget": "8trials"}),
     "cifar10": ("cifar10", CONV | CELLS),
@@ -108,6 +109,7 @@ def test_a_search_is_killed_at_every_write(name: str, tmp_path: Path, killer: Ca
         assert {"supernet", "trial-0", "trial-1"} <= stages
         for rival in ("popularity", "als", "ease"):
             assert any(stage.startswith(f"{rival}-") for stage in stages), rival
+        assert any(stage.startswith("refit-trial-") for stage in stages)
         assert {"trials.jsonl", "steps.jsonl", "incumbent-0.safetensors"} <= set(at)
     else:
         assert "search" in stages

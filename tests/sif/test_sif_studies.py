@@ -69,7 +69,7 @@ def test_a_recipe_with_no_budget_of_a_study_is_refused_before_anything_is_writte
 def test_the_own_budget_grows_with_the_table():
     seconds = [Limit.parse("auto", rows=rows).seconds or 0 for rows in (1_000, 5_000, 20_000, 100_000, 1_000_000)]
     assert seconds == sorted(seconds)
-    assert seconds[0] == 20
+    assert seconds[0] == 10
     assert seconds[-1] < 900
 
 

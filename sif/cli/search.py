@@ -62,14 +62,9 @@ def search(
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     opening: dict[str, Any] = {"device": device, "root": data_root()}
-<<<<<<< HEAD
-    own = any((target, data, valid, test, titles, recipe, strategy, feedback, goal, table, changes, seed is not None))
-    directory, repeats = None, None
-=======
     words = (target, data, valid, test, titles, recipe, strategy, feedback, goal, table)
     own = any((*words, changes, seed is not None, refit is not None))
-    directory, schedules = None, dict[str, Any]()
->>>>>>> refit
+    directory, repeats = None, None
     if repeat is not None:
         instance, repeats = _repeated(repeat, own or bool(budget) or resume is not None, opening)
     elif resume is not None:
@@ -146,18 +141,11 @@ def _repeated(repeat: Path, more: bool, opening: dict[str, Any]) -> tuple[Any, R
             f"--repeat {repeat} takes that run's own recipe and data; besides, give --out, --device and --json alone"
         )
     directory = RunDirectory.open(repeat, needs="result.json")
-<<<<<<< HEAD
     schedule_of(directory)  # refuses what cannot be repeated before anything is made
     if directory.lists() is not directory:
         schedule_of(directory.lists())
-    recipe = load_recipe(directory.file("recipe.toml"))
-    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), directory
-=======
-    lists = directory.lists()
-    schedules = {"schedule": schedule_of(directory), "ranked": () if lists is directory else schedule_of(lists)}
     recipe = load_recipe(directory.file("recipe.toml"), refit_done(directory.result()))
-    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), schedules
->>>>>>> refit
+    return on_its_data(directory, recipe, lambda: open_recipe(recipe, **opening)), directory
 
 
 def _base(target: str, data: str, recipe: str) -> str:

@@ -23,13 +23,8 @@ from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
 from sif.studies.bought import beforehand
-<<<<<<< HEAD
 from sif.studies.lists import ForLists, NoModelYet, add_lists, repeated_lists, share_of
-=======
-from sif.studies.lists import ForLists, NoModelYet, add_lists, share_of
 from sif.studies.refit import Refit
-from sif.studies.steps import refuse_spent
->>>>>>> refit
 from sif.studies.study import Study
 
 __all__ = ["conduct"]
@@ -70,21 +65,13 @@ def conduct(
         began = time.perf_counter()
         study = Study(instance, engine.stages, share, repeats)
         engine.stages.note(beforehand(study))
-<<<<<<< HEAD
-        told: dict[str, Any] = {"interrupted": _stopped(study), "seconds": study.elapsed(), "repeats": study.repeated()}
+        again, interrupted = _ended(study)
+        seconds, repeated = study.elapsed() + again.carried, study.repeated()
+        told: dict[str, Any] = {"interrupted": interrupted, "seconds": seconds, "repeats": repeated}
         more, ranked = {}, repeated_lists(study)
         if lists is not None and (ranked is not None or not study.steps.closed):
-            seconds, passing = checkpoint_seconds, ForLists(progress)
-            search = partial(conduct, progress=passing, checkpoint_seconds=seconds, repeats=ranked)
-=======
-        again, interrupted = _ended(study)
-        seconds, repeats = study.elapsed() + again.carried, study.repeated()
-        told: dict[str, Any] = {"interrupted": interrupted, "seconds": seconds, "repeats": repeats}
-        more = {}
-        if lists is not None:
             passing = ForLists(progress)
-            search = partial(conduct, progress=passing, checkpoint_seconds=checkpoint_seconds, schedule=ranked)
->>>>>>> refit
+            search = partial(conduct, progress=passing, checkpoint_seconds=checkpoint_seconds, repeats=ranked)
             more = add_lists(lists, directory, study, limit, told, search)
         _begin_anew(directory, study)
         _handed_over(engine, directory, again, began, told, more)

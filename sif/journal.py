@@ -95,6 +95,12 @@ class Journal:
         """Return the outcome of a piece that has no states to go on from; see `run`."""
         return self.run(name, lambda save, resume: make(), depends)
 
+    def outcomes(self) -> Iterator[Any]:
+        """Yield the outcome of every finished piece that is whole, in the order of their files' names."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if not path.name.endswith(".partial.safetensors") and (known := _read(path)) is not None:
+                yield known
+
     def clear(self) -> None:
         """Remove the folder: what its pieces were made for is whole."""
         shutil.rmtree(self.folder, ignore_errors=True)

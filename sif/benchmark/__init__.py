@@ -1,4 +1,4 @@
-"""The fair race of strategies: one problem, one budget, one final training, random search in every table."""
+"""The fair race of strategies on one problem, and the suite: the study against random search and rivals on tables."""
 
 from sif.benchmark.budget import Budget
 from sif.benchmark.entrants import Entrant, entrants_of, strategy_settings
@@ -7,6 +7,8 @@ from sif.benchmark.on_tables import CellTableBenchmark, InteractionTableBenchmar
 from sif.benchmark.race import race
 from sif.benchmark.scores import ScoreRace
 from sif.benchmark.setup import TABLES, folder_of, recipe_benchmark, table_benchmark
+from sif.benchmark.suite import SuiteOptions, run_suite
+from sif.benchmark.suite_report import suite_page
 
 __all__ = [
     "TABLES",
@@ -16,10 +18,13 @@ __all__ = [
     "InteractionTableBenchmark",
     "RecipeBenchmark",
     "ScoreRace",
+    "SuiteOptions",
     "entrants_of",
     "folder_of",
     "race",
     "recipe_benchmark",
+    "run_suite",
     "strategy_settings",
+    "suite_page",
     "table_benchmark",
 ]

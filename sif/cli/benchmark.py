@@ -1,4 +1,4 @@
-"""`sif benchmark`: the fair race of search strategies."""
+"""`sif benchmark`: the fair race of search strategies, and the suite of tables on which the study is judged."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +10,7 @@ from sif.benchmark import (
     TABLES,
     Budget,
     ScoreRace,
+    SuiteOptions,
     entrants_of,
     folder_of,
     race,
@@ -17,9 +18,12 @@ from sif.benchmark import (
     strategy_settings,
     table_benchmark,
 )
+from sif.benchmark.entrants import ALL
+from sif.benchmark.suite_arms import STUDY_PARTS
 from sif.cells.networks import CELL_TABLES
 from sif.cli.app import console, data_root, emit, guarded, remark
 from sif.cli.progress import TerminalProgress
+from sif.cli.suite import benchmark_suite, names_in
 from sif.cli.tables import print_table
 from sif.errors import RaceError
 from sif.sheet import Line, Table
@@ -34,14 +38,26 @@ _LONGEST = 40
 def benchmark(
     recipe: Annotated[str, typer.Option(help="Race on data: a recipe by name, or a recipe file.")] = "",
     space: Annotated[str, typer.Option(help=f"Race on a table: {' or '.join(TABLES)}.")] = "",
-    strategies: Annotated[str, typer.Option(metavar="NAME,...", help="Strategies by name, or all.")] = "all",
+    suite: Annotated[
+        Path | None, typer.Option(help="Race the study against random search and rivals on a folder of tables.")
+    ] = None,
+    strategies: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Strategies by name, or all. Of a suite: study, random, rivals.")
+    ] = "all",
     seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 3,
     budget: Annotated[
         str,
         typer.Option(
-            help="Of each search: 60s, 2m, 200evaluations, 24epochs (default: 30s; on tables 200evaluations)."
+            help="Of each search: 60s, 2m, 200evaluations, 24epochs (default: 30s; on tables 200evaluations). "
+            "Of a suite: 60s, 40trials; after a comma those that the study has too."
         ),
     ] = "",
+    tables: Annotated[str, typer.Option(metavar="NAME,...", help="Of a suite: these alone.")] = "",
+    without: Annotated[
+        str,
+        typer.Option(metavar="PART,...", help=f"Of a suite: the study without each too ({', '.join(STUDY_PARTS)})."),
+    ] = "",
+    jobs: Annotated[int, typer.Option(help="Of a suite: how many run at once.")] = 1,
     data: Annotated[
         str, typer.Option(help="Data to use instead of the recipe's, or those the table was made on.")
     ] = "",
@@ -60,11 +76,20 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json in one line instead of a table.")] = False,
 ) -> None:
     """Race strategies: the same data, the same budget, the same final training, random search in every table."""
+    if suite is not None:
+        arms = () if strategies == ALL else names_in(strategies)
+        lists = names_in(tables), arms, names_in(without), tuple(changes or [])
+        options = SuiteOptions(names_in(budget) or ("60s",), seeds, *lists, jobs)
+        refused = {"recipe": recipe, "space": space, "data": data, "table": table, "task": task, "scores": scores}
+        benchmark_suite(suite, options, out, refused, as_json)
+        return
+    if tables or without:
+        raise RaceError("--tables and --without are of a suite: give --suite FOLDER too, or leave them out")
     if bool(recipe) == bool(space):
         raise RaceError("give --recipe NAME to race on data, or --space NAME to race on a table; one of the two")
     amount = Budget.parse(budget or ("30s" if recipe else "200evaluations"))
     settings, others = strategy_settings(changes or [])
-    entrants = entrants_of([name.strip() for name in strategies.split(",") if name.strip()], settings)
+    entrants = entrants_of(names_in(strategies), settings)
     ranked = _score_race(scores, space, table, cells, device) if scores else None
     if recipe:
         if table or task:

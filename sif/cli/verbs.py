@@ -27,6 +27,9 @@ VERBS = {
     "score": Verb("score:score", "Rank untrained networks by training-free scores on one batch."),
     "benchmark": Verb("benchmark:benchmark", "Race strategies under one budget, random search among them."),
     "table": Verb("table:table", "Tables of interaction functions, each trained: make one, show one."),
+    "portfolio": Verb(
+        "portfolio:portfolio", "Configurations that searches try first: train them on tables, show them."
+    ),
     "strategies": Verb("strategies:strategies", "List the search strategies, and show what one is made of."),
     "recipes": Verb("catalogue:recipes", "List, print, copy and check recipes."),
     "datasets": Verb("catalogue:datasets", "List, fetch and describe data sets."),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,20 @@ from sif.compare.tuning import ComparisonConfig, run_method
 from sif.rivals.method import Method
 from sif.rivals.pair_table import PairTable
 
-__all__ = ["NotRun", "in_this_process", "isolated"]
+__all__ = ["NotRun", "in_a_process", "in_this_process", "isolated"]
 
 _PACKAGES = Path(__file__).parents[2]
-_START = "import sys; sys.path[:] = {!r}; from sif.compare.worker import main; main()"
+_START = "import sys; sys.path[:] = {!r}; from {} import {} as work; work()"
 """With the path of this process: the same sif, and the asker's own modules."""
 
 
 class NotRun(Exception):
     """A method could not run here; the text says why. No error of the comparison: its row says so."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody ended its process on purpose, so that nothing is known of the method."""
+        return any(name in str(self) for name in ("SIGINT", "SIGTERM"))
 
 
 def isolated(job: dict[str, Any], config: ComparisonConfig, table: Path, observer: Observer | None = None) -> State:
@@ -40,18 +46,30 @@ def isolated(job: dict[str, Any], config: ComparisonConfig, table: Path, observe
     pages, above what it held before the method began: the table and torch are in that, the method's own libraries are
     not. Raises `NotRun` when it refuses, fails, or is killed.
     """
+    return in_a_process("sif.compare.worker:main", job | {"config": asdict(config), "table": str(table)}, observer)
+
+
+def in_a_process(worker: str, job: Mapping[str, Any], observer: Observer | None = None) -> State:
+    """Run a function in a new Python process, and return the tree that it saved.
+
+    Args:
+        worker: The function, `package.module:name`; it calls `sif.compare.worker.serve`.
+        job: What it is to do, as plain data; the file for its outcome is added as `outcome`.
+        observer: Is shown its progress.
+
+    Raises:
+        NotRun: It refuses, fails, or is killed; with the reason.
+    """
     with tempfile.TemporaryDirectory(prefix="sif-compare-") as folder, tempfile.TemporaryFile() as said:
         outcome = Path(folder) / "outcome.safetensors"
-        given = job | {"config": asdict(config), "table": str(table), "outcome": str(outcome)}
-        command = [sys.executable, "-c", _START.format([*sys.path, str(_PACKAGES)])]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
-        ) as process:
+        command = [sys.executable, "-c", _START.format([*sys.path, str(_PACKAGES)], *worker.split(":"))]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said, "text": True}
+        with subprocess.Popen(command, **pipes) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                process.stdin.write(json.dumps(given))
-                process.stdin.close()
+                process.stdin.write(json.dumps({**job, "outcome": str(outcome)}) + "\n")
+                process.stdin.flush()  # it stays open: the process ends when nobody holds its other end
                 reason = _listened(process.stdout, observer or Observer())
             except BaseException:
                 process.kill()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,24 +24,43 @@ from sif.rivals.known import rival
 from sif.rivals.method import Method
 from sif.rivals.pair_table import PairTable
 
-__all__ = ["main", "peak_mb", "resident_mb"]
+__all__ = ["main", "peak_mb", "resident_mb", "serve"]
 
 _STATUS = Path("/proc/self/status")
 
 
 def main() -> None:
-    """Do the one job that stands on standard input as JSON; say on standard output how far it is, line by line.
+    """Tune, train and judge the method that stands on standard input (`serve`)."""
+    serve(_work)
 
-    Whatever else writes to standard output is sent to standard error.
+
+def serve(work: Callable[[dict[str, Any], Callable[[dict[str, Any]], Any]], None]) -> None:
+    """Do the job that stands on a line of standard input as JSON; say on standard output how far it is, line by line.
+
+    Whatever else writes to standard output is sent to standard error. The process ends with the one that asked.
+
+    Args:
+        work: From the job, and a function that tells the asker a message, to what is saved as `outcome`.
     """
-    job = json.loads(sys.stdin.read())
+    job, done = json.loads(sys.stdin.readline()), threading.Event()
+    threading.Thread(target=_end_with_asker, args=(done,), daemon=True).start()
     with os.fdopen(os.dup(1), "w", buffering=1) as out:
         os.dup2(2, 1)
         try:
-            _work(job, lambda message: out.write(json.dumps(message) + "\n"))
+            work(job, lambda message: out.write(json.dumps(message) + "\n"))
         except (NaspError, ImportError, MemoryError) as error:
             out.write(json.dumps({"refused": f"{type(error).__name__}: {error}"}) + "\n")
             raise SystemExit(3) from None
+        finally:
+            done.set()
+
+
+def _end_with_asker(done: threading.Event) -> None:
+    """End this process when the one that asked is gone, whose end of standard input closes with it."""
+    while os.read(0, 1024):
+        pass
+    if not done.is_set():
+        os._exit(4)
 
 
 class _Told(Observer):

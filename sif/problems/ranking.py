@@ -77,6 +77,7 @@ class RankingProblem(TableProblem):
     close = 0.002
     unweighed = "to use it as confidence: --set ranking.weight=confidence"
     ranks = True
+    tried_by = "clicks", {}
     plan = _Plan(
         metric="ndcg@10",
         maximise=True,

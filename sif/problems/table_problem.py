@@ -40,6 +40,7 @@ class TableProblem(Problem):
         ranks: whether its networks are trained to rank; its task is then a `RankingTask`, and comparisons train anew.
         settings_space: what a study may change of a recipe, beside the architecture.
         rungs: shares of a full schedule on which a study trains, rising, the last of them 1.
+        tried_by: the recipe, with changes, by which configurations of a portfolio are tried; None where there is none.
         plan: how the points of an interaction table are trained on it; None where there are no such tables.
     """
 
@@ -49,6 +50,7 @@ class TableProblem(Problem):
     unweighed: ClassVar[str] = "all pairs count alike"
     rankings: ClassVar[str] = ""
     ranks: ClassVar[bool] = False
+    tried_by: ClassVar[tuple[str, Mapping[str, Any]] | None] = None
     plan: ClassVar[TablePlan | None] = None
     settings_space: ClassVar[SettingsSpace] = {}
     rungs: ClassVar[tuple[float, ...]] = (1 / 9, 1 / 3, 1.0)

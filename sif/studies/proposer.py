@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from nasp_core.types import derive_seed
 from sif.problems.tables import TableInstance
 from sif.ranges import AnyOf, Dimension, SettingsSpace
 from sif.spaces.build import small_space
@@ -70,6 +72,15 @@ class Proposer:
         self._sampler.forget()
         return trials[0].configuration if plain is None else made
 
+    def drawn(self, number: int) -> Configuration:
+        """Return a configuration drawn evenly from all.
+
+        Args:
+            number: Of the draw: it depends on this and on the recipe's seed alone.
+        """
+        generator = np.random.default_rng(derive_seed(self._seed, "drawn", str(number)))
+        return self._configuration(self.space.decode(generator.random(len(self.space.dimensions))), "drawn")
+
     def _plain(self, configuration: Configuration) -> PlainConfiguration:
         """Return a configuration of a study as one of the space."""
         names = {
@@ -82,7 +93,7 @@ class Proposer:
         filler = {name: each.choices[0] for name, each in self.space.architecture.items()}
         return {"architecture": filler | names, "settings": settings}
 
-    def _configuration(self, plain: PlainConfiguration) -> Configuration:
+    def _configuration(self, plain: PlainConfiguration, by: str = "surrogate") -> Configuration:
         """Return a configuration of the space as one of a study."""
         settings, architecture = dict(plain["settings"]), plain["architecture"]
         small = self._spaces[settings.get(BRANCH_KEY, self._branches)]
@@ -92,7 +103,7 @@ class Proposer:
             group.name: tuple(str(architecture[_name(group.name, place)]) for place in range(group.choices))
             for group in small.groups
         }
-        return Configuration(choices, settings, "surrogate")
+        return Configuration(choices, settings, by)
 
     def _canonical(self, plain: PlainConfiguration) -> PlainConfiguration:
         """Return the configuration with the architecture that is trained in its place."""

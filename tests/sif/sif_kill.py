@@ -29,7 +29,8 @@ import torch._dynamo
 import sif.cells.problems
 import sif.problems.tables  # noqa: F401 (in the forks it is there)
 from nasp_core.types import State
-from sif.benchmark import Budget, entrants_of, race, recipe_benchmark
+from sif.benchmark import Budget, SuiteOptions, entrants_of, race, recipe_benchmark, run_suite
+from sif.benchmark.suite_arms import run_arm
 from sif.cli.app import app
 from sif.compare import METHODS, ComparisonConfig, PairTable, compare_run, run_method
 from sif.compare import run as comparing
@@ -82,6 +83,12 @@ def run_race(path: Path, job: Job) -> None:
     race(problem, entrants_of(["nasp", "random"], {}), seeds=2, budget=budget, out=path)
 
 
+def suite(path: Path, job: Job) -> None:
+    """Run a suite's arms in this process: what they leave is kept whole or not at all."""
+    options = SuiteOptions(("2trials",), 2, arms=("random", "biases"), changes=tuple(job["changes"]))
+    run_suite(Path(job["data"]).parent, path, options, runner=lambda job: run_arm(job) | {"peak_memory_mb": 1.0})
+
+
 def table(path: Path, job: Job) -> None:
     path.mkdir(exist_ok=True)
     plan = PLANS["rating"]
@@ -98,6 +105,7 @@ WORK: dict[str, Callable[[Path, Job], None]] = {
     "train": train,
     "compare": compare,
     "race": run_race,
+    "suite": suite,
     "table": table,
 }
 """Each begins its work in a folder, or goes on with it."""

@@ -155,6 +155,20 @@ def test_a_race_is_killed_at_every_write(tmp_path: Path, killer: Callable[..., d
 
 @needs_fork
 @pytest.mark.slow
+def test_a_suite_is_killed_at_every_write(tmp_path: Path, killer: Callable[..., dict[str, Any]]):
+    columns = 'columns = { user = "user_id", item = "movie_id" }'
+    lines = ("[[tables]]", 'name = "rated"', 'task = "rating"', 'file = "mine.csv"', columns, "cut = { users = 20 }")
+    (tmp_path / "suite.toml").write_text("\n".join(lines))
+    at = killer("suite", tmp_path)["at"]
+    done = [name.rpartition("-")[0] for name in at if name.endswith(".safetensors")]
+    runs = [f"rated-rating-{arm}-2trials-seed-{seed}" for seed in (0, 1) for arm in ("random", "biases")]
+    assert list(dict.fromkeys(done)) == runs
+    assert "results.json" in at
+    assert at[-1] == "suite.md"
+
+
+@needs_fork
+@pytest.mark.slow
 def test_the_build_of_a_table_is_killed_at_every_write(tmp_path: Path, killer: Callable[..., dict[str, Any]]):
     at = killer("table", tmp_path)["at"]
     assert len({name for name in at if name.endswith(".safetensors")}) == 6

@@ -1,0 +1,19 @@
+"""Write docs/suite.md of the results of a suite, which are kept in benchmarks/suite.json.
+
+python benchmarks/suite_page.py runs/suite/results.json
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from sif.benchmark import suite_page
+
+if __name__ == "__main__":
+    root = Path(__file__).parents[1]
+    kept = root / "benchmarks" / "suite.json"
+    if len(sys.argv) > 1:
+        kept.write_text(Path(sys.argv[1]).read_text(encoding="utf-8"), encoding="utf-8")
+    page = root / "docs" / "suite.md"
+    page.write_text(suite_page(json.loads(kept.read_text(encoding="utf-8"))), encoding="utf-8")
+    print(page)

@@ -1,0 +1,228 @@
+"""Building a portfolio: the same configurations trained on every table of a suite, each training kept at once."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import sif
+from nasp_core.loop import Observer
+from sif.errors import DataError
+from sif.host import shielded
+from sif.journal import Journal
+from sif.problems.tables import TableInstance
+from sif.recipes.problems import problem
+from sif.spaces.wide_points import NAMED
+from sif.studies.configuration import Configuration
+from sif.studies.portfolio import entries_of
+from sif.studies.portfolio_table import write_portfolio
+from sif.studies.portfolio_tables import LONGEST, OpenedTable, recipes_tried, trained_once
+from sif.studies.proposals import point_entry, portfolio
+from sif.studies.proposer import BRANCH_KEY, Proposer
+from sif.studies.suite_file import SuiteTable
+from sif.studies.trials import StudyTrial
+
+__all__ = ["build_portfolio", "trainings_path"]
+
+_FIRST, _FULL = 1 / 9, 1.0
+_KEPT = 1 / 5  # of the configurations on a table, trained in full there
+_BEFORE = "portfolio"
+_SHARES = (0.35, 0.8, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
+
+
+def trainings_path(out: Path) -> Path:
+    """Return the folder beside a portfolio's table in which its trainings are kept.
+
+    Args:
+        out: The Parquet file.
+    """
+    return out.with_name(out.name + ".trainings")
+
+
+@shielded(draws=True)
+def build_portfolio(
+    tables: Sequence[SuiteTable],
+    folder: Path,
+    out: Path,
+    *,
+    configurations: int = 100,
+    seconds: float | None = None,
+    progress: Observer | None = None,
+) -> Path:
+    """Train configurations on each table of a suite, and write the table of what they came to; return `out`.
+
+    All configurations are trained on a ninth of the schedule on every table, and the best fifth of a table in full
+    there. Then neighbours of each table's best are tried on all tables in the same way. A training is kept beside `out`
+    as soon as it has ended: a build that was stopped goes on where it was. No test part is read.
+
+    Args:
+        tables: Of the suite.
+        folder: Where their files are.
+        out: The Parquet file.
+        configurations: How many, for each task: the present portfolio, published models, and draws; and as many
+            neighbours.
+        seconds: Of one processor core, after which no training begins, those of earlier calls included; None: all.
+        progress: Is shown the trainings.
+
+    Raises:
+        DataError: A table cannot be used, there is none, or the trainings are of another portfolio.
+    """
+    if not tables or configurations < 2:
+        raise DataError(
+            f"a portfolio of {len(tables)} tables and {configurations} configurations\n  Give 1 and 2 or more."
+        )
+    fix = "give another --out, or remove the folder to begin again"
+    journal, header = Journal(trainings_path(out), "portfolio", fix, DataError), _header(tables)
+    with journal.opened(header, "building a portfolio"):
+        tasks = [_Task(name, journal, tables, folder, progress or Observer()) for name in recipes_tried()]
+        tasks = [task for task in tasks if task.fields]
+        parts = sum(task.price for task in tasks)
+        for phase in range(len(_SHARES)):
+            for task in tasks:
+                share = _SHARES[phase] * task.price / parts
+                with task.fields[0].instance.threads():
+                    task.run(phase, configurations, None if seconds is None else share * seconds)
+            made = header | {"versions": _versions(), "seconds": sum(task.seconds for task in tasks)}
+            write_portfolio([row for task in tasks for row in task.rows()], made, out)
+    return out
+
+
+class _Task:
+    """The tables of one task, and the configurations that are tried on all of them."""
+
+    def __init__(
+        self, name: str, journal: Journal, tables: Sequence[SuiteTable], folder: Path, progress: Observer
+    ) -> None:
+        self.name, self._journal, self._progress = name, journal, progress
+        parts = journal.folder / "tables"
+        self.fields = [OpenedTable.of(each, name, folder, parts) for each in tables if name in each.tasks]
+        self.price = len(self.fields) * (2 if problem(name).ranks else 1)  # a ranking takes about twice as long
+        self.tried: list[Configuration] = []
+        self.seconds = 0.0
+
+    def run(self, phase: int, count: int, end: float | None) -> None:
+        """Go through one phase until so many seconds were spent: short trainings, full ones, or neighbours."""
+        (self._short, self._full, self._near)[phase](count, end)
+
+    def _short(self, count: int, end: float | None) -> None:
+        for configuration in islice(self._proposed(count), count):
+            if self._over(end):
+                return
+            self._try(configuration)
+
+    def _full(self, count: int, end: float | None) -> None:
+        """Train the best of each table in full there, in turns with the present portfolio, which is judged beside."""
+        before = [each for each in self.tried if each.by == _BEFORE]
+        for place in range(max(len(before), _kept(len(self.tried)))):
+            for each in self.fields:
+                ranked = [trial.configuration for trial in each.ranked(_FIRST)][: _kept(len(self.tried))]
+                for configuration in (*ranked[place : place + 1], *before[place : place + 1]):
+                    if not self._over(end):
+                        self._train(each, configuration, _FULL)
+
+    def _near(self, count: int, end: float | None) -> None:
+        for number in range(count):
+            here = self.fields[number % len(self.fields)]
+            if self._over(end):
+                return
+            self._refine(here, number)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for each training."""
+        numbers = {configuration.key: number for number, configuration in enumerate(self.tried)}
+        task = self.fields[0].instance.final_task
+        for each in self.fields:
+            for trial in each.done:
+                told = self.tried[numbers[trial.configuration.key]].plain()
+                yield {
+                    "task": self.name,
+                    "table": each.name,
+                    "metric": task.metric,
+                    "maximise": task.maximise,
+                    "configuration": numbers[trial.configuration.key],
+                    **told,
+                    "fidelity": trial.fidelity,
+                    "value": trial.value,
+                    "seconds": trial.seconds,
+                    "epochs": trial.epochs,
+                }
+
+    def _over(self, end: float | None) -> bool:
+        return end is not None and self.seconds > end
+
+    def _proposed(self, count: int) -> Iterator[Configuration]:
+        """Yield the present portfolio, published models, then draws; every setting is said."""
+        instance = self.fields[0].instance
+        settings = instance.problem.settings_space
+        own = {key: instance.recipe.value(key) for key in settings}
+        named = [point_entry(name) for name in NAMED]
+        held = portfolio(instance, entries_of(self.name))
+        held += [Configuration(each.choices, each.settings, "published") for each in portfolio(instance, named)]
+        known: set[str] = set()
+        for each in held:
+            made = Configuration(each.choices, own | _branched(each), each.by)
+            if made.key not in known:
+                known.add(made.key)
+                yield made
+        spaces = [instance.changed({BRANCH_KEY: branches}) for branches in (1, 2)]
+        for number in range(count - len(known)):
+            drawn = _asked(spaces[number % 3 == 0], number, [], known)
+            yield Configuration(drawn.choices, _branched(drawn), "drawn")
+
+    def _try(self, configuration: Configuration) -> None:
+        """Train a configuration for a short time on every table."""
+        self.tried.append(configuration)
+        for each in self.fields:
+            self._train(each, configuration, _FIRST)
+
+    def _refine(self, here: OpenedTable, number: int) -> None:
+        """Try a neighbour of a table's best on all tables, in full where it is among the first fifth."""
+        known = {each.key for each in self.tried}
+        near = _asked(here.instance, 1000 + number, here.best()[:5], known)
+        if near.key in known:
+            return
+        made = Configuration(near.choices, _branched(near), f"near {here.name}")
+        self._try(made)
+        for each in self.fields:
+            ranked = each.ranked(_FIRST)
+            if made.key in {trial.configuration.key for trial in ranked[: _kept(len(ranked))]}:
+                self._train(each, made, _FULL)
+
+    def _train(self, here: OpenedTable, configuration: Configuration, fidelity: float) -> None:
+        def make() -> dict[str, Any]:
+            self._progress.stage(f"{self.name} {here.name}")
+            return trained_once(here.instance, configuration, fidelity, self._progress)
+
+        if any(each.fidelity == fidelity and each.configuration.key == configuration.key for each in here.done):
+            return
+        depends = [configuration.key, fidelity]
+        made = self._journal.once(f"{self.name} {here.name}", make, depends)
+        self.seconds += made["seconds"]
+        number = len(here.done)
+        here.done.append(StudyTrial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"]))
+
+
+def _asked(instance: TableInstance, number: int, trials: Sequence[StudyTrial], known: set[str]) -> Configuration:
+    """Return the configuration that the best of some trials promise most of; of none, a draw."""
+    proposer = Proposer(instance, instance.problem.settings_space)
+    return proposer.ask(trials, instance.final_task.maximise, known) if trials else proposer.drawn(number)
+
+
+def _kept(count: int) -> int:
+    return max(1, round(count * _KEPT))
+
+
+def _branched(configuration: Configuration) -> dict[str, Any]:
+    """Return the settings of a configuration with the number of its added functions."""
+    return dict(configuration.settings) | {BRANCH_KEY: len(configuration.choices["operation"])}
+
+
+def _header(tables: Sequence[SuiteTable]) -> dict[str, Any]:
+    return {"tables": [each.model_dump() for each in tables], "recipes": recipes_tried(), "longest": LONGEST}
+
+
+def _versions() -> dict[str, str]:
+    return {"sif": sif.__version__, "torch": torch.__version__, "python": platform.python_version()}

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import sif
 from sif.api import rank_run, retrain
 from sif.checkpoint import load_tree
 from sif.cli import app
-from sif.compare import compare_run
+from sif.compare import METHODS, PairTable, compare_run, run_method
+from sif.compare.source import best_of
 from sif.datasets import Interactions
 from sif.errors import DataError, RecipeError, RunError
 from sif.problems import open_recipe, problem
@@ -31,6 +33,7 @@ from sif.report.html import report
 from sif.runs.after import reopened
 from sif.serve.export import Export, load_export
 from sif.serve.model import opened_model
+from sif.studies.study import Study
 
 BOTH: dict[str, Any] = TINY | {"study.budget": "8trials"}
 WIDE = "movielens-wide"
@@ -287,8 +290,82 @@ def test_verbs_say_which_model_they_are_about(both: sif.Run, tmp_path: Path):
     assert (lists / "model.safetensors").read_bytes() == before
     retrain(lists, epochs=1)
     assert (lists / "model.safetensors").read_bytes() != before
+
+
+def test_a_comparison_is_of_what_orders_lists(both: sif.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = sif.load(both.save(tmp_path / "copy"))
+    lists = run.path / "ranking"
+
+    def here(job: Any, config: Any, table: Path, observer: Any) -> Any:
+        method = METHODS[job["rival"]] if "rival" in job else best_of(job["run"])
+        return run_method(method, PairTable.load(table), config, observer) | {"peak_memory_mb": 1.0}
+
+    monkeypatch.setattr("sif.compare.run.isolated", here)
     told = compare_run(run.path, ["popularity"], seeds=1, budget=0.0)
     assert (told["metric"], (lists / "compare.json").is_file()) == ("ndcg@10", True)
+
+
+def bits(run: sif.Run) -> list[bytes]:
+    folders = (run.path, run.path / "ranking")
+    return [(folder / name).read_bytes() for folder in folders for name in ("model.safetensors", "genotype.json")]
+
+
+@pytest.mark.parametrize(
+    ("method", "ranks", "lists"),
+    [("_finish", False, False), ("_spend", True, False), ("_finish", True, True)],
+    ids=["in the ratings", "in the lists, before a model", "in the lists"],
+)
+def test_an_interrupt_in_either_half_leaves_a_run_that_goes_on(
+    method: str, ranks: bool, lists: bool, both: sif.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plainly = getattr(Study, method)
+
+    def stopped(study: Study, *given: Any) -> Any:
+        if study.instance.problem.ranks is ranks:
+            raise KeyboardInterrupt
+        return plainly(study, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Study, method, stopped)
+        with pytest.warns(UserWarning, match="interrupted after"):
+            run = sif.search(both.path.parent / "mine.csv", recipe=WIDE, settings=BOTH, out=tmp_path / "run")
+    assert run.result["study"]["interrupted"] is True
+    assert (run.ranking is not None) is lists
+    assert len(run.recommend("u03", 3)) == 3
+    done("search", "--resume", run.path, "--device", "cpu")
+    assert bits(sif.load(run.path)) == bits(both)
+    assert sif.load(run.path).result["study"]["interrupted"] is False
+
+
+def test_a_raised_budget_is_of_both(both: sif.Run, tmp_path: Path):
+    path = both.save(tmp_path / "copy")
+    done("search", "--resume", path, "--budget", "16trials", "--device", "cpu")
+    run = sif.load(path)
+    assert run.result["study"]["asked"] == "16trials"
+    pairs = ((run, both), (ranking(run), ranking(both)))
+    counts = [[len((each.path / "trials.jsonl").read_text().splitlines()) for each in pair] for pair in pairs]
+    assert all(now > before for now, before in counts)
+    assert sum(now for now, _ in counts) <= 16
+    assert run.result["ranking"]["test"] == ranking(run).result["metrics"]["test"]
+    refused = CliRunner().invoke(app, ["search", "--resume", str(path), "--budget", "4trials"])
+    why = r"4trials is no more than run \S+ has spent already \(\d+trials\); give more: sif (.*--budget (\d+)trials)"
+    found = re.search(why, refused.output)
+    assert found, refused.output
+    assert int(found[2]) > 16
+    done(*found[1].split())
+
+
+def test_both_are_repeated(both: sif.Run, tmp_path: Path):
+    out = tmp_path / "again"
+    done("search", "--repeat", both.path, "--out", out, "--device", "cpu")
+    assert bits(sif.load(out)) == bits(both)
+    for path in (out, out / "ranking"):
+        assert json.loads((path / "result.json").read_text())["study"]["repeats"]["equal"] is True
+    lines = [json.loads(line) for line in (out / "ranking" / "trials.jsonl").read_text().splitlines()]
+    changed = "".join(json.dumps(line | {"value": 2.0}) + "\n" for line in lines)
+    (out / "ranking" / "trials.jsonl").write_text(changed)
+    third = CliRunner().invoke(app, ["search", "--repeat", str(out), "--out", str(tmp_path / "third")])
+    assert (third.exit_code, "lists: training 1" in third.output) == (1, True)
 
 
 def seen(run: sif.Run, user: str) -> Any:

@@ -47,7 +47,7 @@ RATED: dict[str, Any] = {
     "train.batch_size": 32,
     "train.optimiser.learning_rate": 0.05,
     "search.epochs": 1,
-    "baselines.names": ["global-mean", "biased-mf", "biases"],
+    "baselines.names": ["global-mean", "biased-mf"],
     "baselines.random": False,
     "study.budget": "8trials",
 }
@@ -169,8 +169,10 @@ def test_what_was_found_is_trained_on_both_parts_for_the_epochs_that_validation_
     assert run.result["rows"]["found"]["valid"]["rmse_standardised"] == pytest.approx(told["value"])
 
 
-def test_a_network_of_a_rival_is_trained_likewise(rated: tuple[sif.Run, dict[str, Any]]):
-    run, settings = rated
+def test_a_network_of_a_rival_is_trained_likewise(tmp_path: Path):
+    settings = RATED | ratings(tmp_path, test=60) | {"study.budget": "14trials", "study.goal": "rating"}
+    settings |= {"baselines.names": ["global-mean", "biases"]}
+    run = searched("movielens-wide", settings, tmp_path / "run")
     both, row, found = opened("movielens-wide", settings).on_both(), run.result["rows"]["biases"], []
     training = replace(both.training(row["settings"]), patience=None, keep_best=False, evaluate_every=0)
     for epoch in range(1, training.epochs + 1):

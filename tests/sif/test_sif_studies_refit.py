@@ -169,6 +169,28 @@ def test_what_was_found_is_trained_on_both_parts_for_the_epochs_that_validation_
     assert run.result["rows"]["found"]["valid"]["rmse_standardised"] == pytest.approx(told["value"])
 
 
+def test_a_network_of_a_rival_is_trained_likewise(tmp_path: Path):
+    settings = RATED | ratings(tmp_path, test=60) | {"study.budget": "14trials", "study.goal": "rating"}
+    settings |= {"baselines.names": ["global-mean", "biases"]}
+    run = searched("movielens-wide", settings, tmp_path / "run")
+    both, row, found = opened("movielens-wide", settings).on_both(), run.result["rows"]["biases"], []
+    training = replace(both.training(row["settings"]), patience=None, keep_best=False, evaluate_every=0)
+    for epoch in range(1, training.epochs + 1):
+        network = both.rivals()["biases"].build(row["settings"])
+        train_genotype(network, both.final_task, training, key="baseline/biases", stop=epoch)
+        found.append(both.evaluate(network, "test"))
+    assert row["test"] in found
+
+
+def test_what_orders_the_lists_of_ratings_is_refit_too(rated: tuple[sif.Run, dict[str, Any]]):
+    inner = RunDirectory.open(rated[0].path).lists().result()
+    assert inner["task"] == "ranking"
+    assert inner["study"]["refit"]["rows"] == rated[0].result["study"]["refit"]["rows"]
+    assert is_refit(inner)
+    ranked = rank_run(rated[0].path, device="cpu")["parts"]["test"]["model"]
+    assert ranked["ndcg@10"] == pytest.approx(inner["metrics"]["test"]["ndcg@10"])
+
+
 def test_rivals_learn_from_both_parts_too(clicked: tuple[sif.Run, dict[str, Any]]):
     run, settings = clicked
     both: Any = opened("clicks", settings).on_both()

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
 from sif.device import available
@@ -14,7 +15,8 @@ from sif.rivals.slim import slim_weights
 __all__ = ["EASE", "SLIM", "ease_weights"]
 
 _FEW = 1 / 8  # of SLIM's weights that are not zero: below this a sparse matrix is smaller and as fast
-_DOUBLE = 10_000  # items up to which EASE is solved in float64: its conditioning costs float32 some three digits
+_ROWS = 512  # of a matrix that are mirrored at once
+_DOUBLE = 6_000  # items up to which EASE is solved in float64: its conditioning costs float32 some three digits
 
 
 def _together(table: PairTable, dtype: torch.dtype) -> Tensor:
@@ -30,22 +32,42 @@ def ease_weights(together: Tensor, penalty: float) -> Tensor:
     entry (i, j) of B is -P_ij / P_jj, and its diagonal is zero.
     """
     together.diagonal().add_(penalty)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(together))
+    inverse = _inverse(together)
     inverse /= -inverse.diagonal().clone()
     inverse.fill_diagonal_(0.0)
     return inverse
 
 
+def _inverse(matrix: Tensor) -> Tensor:
+    """Return the inverse of a symmetric positive definite matrix, in its own memory: it may be most of what there is.
+
+    Raises `numpy.linalg.LinAlgError` where it is not positive definite.
+    """
+    values = matrix.numpy()
+    factor, inverse_of = get_lapack_funcs(("potrf", "potri"), (values,))
+    found, failed = factor(values.T, lower=1, overwrite_a=1, clean=0)
+    if not failed:
+        found, failed = inverse_of(found, lower=1, overwrite_c=1)
+    if failed:
+        raise np.linalg.LinAlgError("not positive definite; give a larger penalty")
+    whole = torch.from_numpy(found.T)  # its rows: the upper triangle holds the inverse
+    for start in range(0, len(whole), _ROWS):
+        rows = slice(start, start + _ROWS)
+        whole[start + _ROWS :, rows] = whole[rows, start + _ROWS :].T
+        block = whole[rows, rows]
+        block.copy_(block.triu() + block.triu(1).T)
+    return whole
+
+
 def _ease(table: PairTable, settings: Settings, seed: int) -> Fitted:
     dtype = torch.float64 if table.n_items <= _DOUBLE else torch.float32
     weights = ease_weights(_together(table, dtype), settings["penalty"])
-    rows = np.ascontiguousarray(weights.numpy())  # LAPACK's columns would be copied for each batch of users
-    return Fitted(by_products(table, rows), table.n_items * (table.n_items - 1))
+    return Fitted(by_products(table, weights.numpy()), table.n_items * (table.n_items - 1))
 
 
 def _ease_bytes(table: PairTable) -> int:
-    """The matrix, its factor, the inverse, and the sparse counts it is made from, at most as large."""
-    return 4 * table.n_items**2 * (8 if table.n_items <= _DOUBLE else 4)
+    """The matrix, in which its inverse is made, and the sparse counts it is made from, at most twice as large."""
+    return 3 * table.n_items**2 * (8 if table.n_items <= _DOUBLE else 4)
 
 
 def _ease_seconds(table: PairTable) -> float:

@@ -1,6 +1,7 @@
 """Configurations proposed by what was trained: the surrogate on a recipe's space and the ranges of its settings."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,14 @@ class Proposer:
 
         Args:
             instance: The table.
-            settings: Ranges of settings, by dotted key of the recipe.
+            settings: Ranges of settings, by dotted key of the recipe; those that its space does not have are left out.
         """
         recipe = instance.recipe
         self._seed, self._branches = recipe.seed, getattr(recipe.space, "branches", None)
         counts = [None] if self._branches is None else sorted({*BRANCHES, self._branches})
         changed = {count: recipe.changed({} if count is None else {BRANCH_KEY: count}) for count in counts}
         self._spaces = {count: small_space(each.space.name, each.settings()) for count, each in changed.items()}
-        ranges: dict[str, Dimension] = dict(settings)
+        ranges: dict[str, Dimension] = {key: each for key, each in settings.items() if _has(recipe, key)}
         if len(counts) > 1:
             ranges[BRANCH_KEY] = AnyOf(tuple(counts), ordered=True)
         self._own = {key: recipe.value(key) for key in ranges}
@@ -50,7 +51,7 @@ class Proposer:
         choices = {name: AnyOf(tuple(group.candidates)) for name, group in names.items()}
         self.space = ConfigurationSpace(choices, ranges, self._canonical)
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self._sampler, self._told = ConfigurationSampler(self.space, self._seed, startup=_STARTUP), 0
+        self._told = 0
 
     def ask(self, trials: Sequence[StudyTrial], maximise: bool, known: set[str]) -> Configuration:
         """Return a configuration that is not known yet; the first that was trained where there is no other.
@@ -80,6 +81,11 @@ class Proposer:
         """
         generator = np.random.default_rng(derive_seed(self._seed, "drawn", str(number)))
         return self._configuration(self.space.decode(generator.random(len(self.space.dimensions))), "drawn")
+
+    @cached_property
+    def _sampler(self) -> ConfigurationSampler:
+        """The sampler, once it is asked: it loads Optuna, which takes half a second."""
+        return ConfigurationSampler(self.space, self._seed, startup=_STARTUP)
 
     def _plain(self, configuration: Configuration) -> PlainConfiguration:
         """Return a configuration of a study as one of the space."""
@@ -125,6 +131,13 @@ class Proposer:
             for place, pick in enumerate(active[group.name]):
                 found[_name(group.name, place)] = group.candidates[pick]
         return found
+
+
+def _has(recipe: Any, key: str) -> bool:
+    try:
+        return recipe.value(key) is not None
+    except (AttributeError, KeyError):
+        return False
 
 
 def _name(group: str, place: int) -> str:

@@ -122,10 +122,9 @@ class Study:
         self._finish()
 
     def _held(self) -> list[Configuration]:
-        """Return what is tried first: the portfolio, or where the study goes without it what the recipe's draws are."""
-        if "portfolio" in self._without:
-            return [self._proposed().configuration]
-        held = portfolio(self.instance, entries_of(self.instance.recipe.task))
+        """Return what is tried first: the portfolio, or a draw where there is none for the space, or is to be none."""
+        entries = () if "portfolio" in self._without else entries_of(self.instance.recipe.task)
+        held = portfolio(self.instance, entries) or [self._proposer.drawn(0)]
         if "settings" not in self._without:
             return held
         bare = [replace(each, settings={k: v for k, v in each.settings.items() if k == BRANCH_KEY}) for each in held]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import sif
 from sif.errors import RecipeError
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe
+from sif.recipes.problems import problem_of
+from sif.spaces.build import small_space
 from sif.studies import Configuration, Limit
 from sif.studies.classics import CLASSICS
 from sif.studies.portfolio import entries_of
@@ -182,6 +185,18 @@ def test_a_fidelity_is_a_share_of_the_epochs(instance: Any):
     short = at_fidelity(whole, 1 / 9)
     assert short.epochs == 1
     assert 0 < short.evaluate_every <= short.epochs
+
+
+@pytest.mark.parametrize("name", ["ratings-operations", "movielens-tensor"])
+def test_a_space_without_history_is_searched_in_the_settings_that_it_has(name: str):
+    recipe = load_recipe(name)
+    opened: Any = SimpleNamespace(recipe=recipe)  # all that a proposer reads
+    proposer = Proposer(opened, problem_of(recipe).settings_space)
+    first = proposer.ask([], False, set())
+    assert "space.history_power" not in first.settings
+    assert {"space.l2", "train.optimiser.learning_rate"} <= set(first.settings)
+    changed = recipe.changed(first.settings)
+    assert small_space(changed.space.name, changed.settings()).groups
 
 
 def test_points_of_one_function_stand_in_a_space_of_two(tmp_path: Path):

@@ -55,7 +55,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> sif.Run:
         "space.operations": ["plus", "multiply", "max"],
         "tune.l2": [0.1],
     }
-    return sif.search(write_ratings(folder / "mine.csv"), settings=settings, out=folder / "run", device="cpu")
+    csv = write_ratings(folder / "mine.csv")
+    return sif.search(csv, recipe="ratings-operations", settings=settings, out=folder / "run", device="cpu")
 
 
 @pytest.fixture

@@ -54,10 +54,13 @@ def plan_pairs(pairs: Tensor, known: Tensor | None, shares: Shares | None) -> Ba
 def plan_queries(queries: Queries, histories: Histories, shares: Shares | None) -> BatchPlan:
     """Return what queries ask for."""
     queries.check()
-    users, own, shared, first, hidden = queries
+    users, own, shared, first, hidden, odds = queries
     k = own.shape[1]
     of_users, of_own = _shares(shares, users, own.reshape(-1), pair=k > 0)
-    wide = [(Lookup(shared, share=None if k else _shares(shares, users, shared, pair=False)[1]), 0)] * bool(len(shared))
+    of_shared = None if k else _shares(shares, users, shared, pair=False)[1]
+    if odds is not None and of_shared is not None:
+        of_shared = of_shared * odds * (len(shared) / histories.sizes[1])
+    wide = [(Lookup(shared, share=of_shared), 0)] * bool(len(shared))
     merged = [(Lookup(own.reshape(-1), share=of_own), k)] * bool(k) + wide
     if first:
         user = Lookup(users, own[:, 0], share=of_users)

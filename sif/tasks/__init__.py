@@ -1,6 +1,6 @@
 """Tasks on tables: batches, loss and metrics."""
 
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -37,6 +37,15 @@ class TableTask(Task, Protocol):
 
     def counts(self) -> Tensor:
         """Return how often each id occurs in the training part, int64, all modes after one another."""
+        ...
+
+    def sampled(self, users: int, seed: int = 0) -> Self:
+        """Return the same task, whose validation judges some users alone: to watch trainings, not to report.
+
+        Args:
+            users: How many.
+            seed: Of the users.
+        """
         ...
 
     def histories(self) -> Histories:

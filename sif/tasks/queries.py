@@ -19,6 +19,9 @@ class Queries(NamedTuple):
     - `hidden`: int64 `[2, h]` of (row, item), sorted by row, no entry twice, the users distinct, with k = 0: training
       pairs left out of the histories of both sides; on the side of the items those of all rows at once.
 
+    - `odds`: float32 `[m]`, with k = 0: one over the probability that a batch asks about the item. Sums over the
+      shared items that are weighed so stand for sums over all; None where all are asked about.
+
     Pairs that are left out must be in the histories: nobody looks them up.
     """
 
@@ -27,6 +30,7 @@ class Queries(NamedTuple):
     shared: Tensor
     first: bool = False
     hidden: Tensor | None = None
+    odds: Tensor | None = None
 
     @classmethod
     def catalogue(cls, users: Tensor, n_items: int) -> "Queries":

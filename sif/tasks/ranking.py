@@ -1,5 +1,8 @@
 """The ranking task: of all items, put those first that a user goes on to meet."""
 
+from __future__ import annotations
+
+import copy
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -9,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from nasp_core.types import Stream
+from nasp_core.types import Stream, derive_seed
 from sif.datasets import Interactions, Split
 from sif.encodings.histories import Histories
 from sif.errors import DataError
@@ -59,6 +62,7 @@ class RankingTask:
         self._data, self._split = interactions, split
         self._matrices: dict[tuple[str, bool], sparse.csr_array] = {}
         self._samplers: dict[str, Sampler] = {}
+        self._judged: sparse.csr_array | None = None
         if self.settings.threshold is not None and interactions.rating is None:
             raise DataError(
                 f"{interactions.name} has no ratings, and threshold = {self.settings.threshold:g} is of ratings\n"
@@ -149,6 +153,10 @@ class RankingTask:
         if split == "test":
             self.test_reads += 1
         relevant, n_items = self.positives(split), self.sizes[1]
+        if self._judged is not None:
+            if split != "valid":
+                raise ValueError(f"this task is judged on a sample of the validation part; the {split} part is not cut")
+            relevant = self._judged
         if not relevant.nnz:
             raise DataError(f"{self._data.name}: the {split} part is empty, and a ranking cannot be judged on it")
         batch = max(1, _SCORES // n_items)
@@ -157,6 +165,29 @@ class RankingTask:
             return predict(Queries.catalogue(users.to(self.device), n_items))
 
         return rank_metrics(scores_of, self.seen(split), relevant, k=(self.settings.k,), batch=batch)
+
+    def sampled(self, users: int, seed: int = 0) -> RankingTask:
+        """Return the same task, of which validation judges some users alone: to watch a training, not to report.
+
+        Everything but `evaluate` is shared with this task.
+
+        Args:
+            users: How many of those with positives in the validation part; where there are no more, this task.
+            seed: Of the users: one seed, one sample.
+        """
+        relevant = self.positives("valid")
+        counts = np.diff(relevant.indptr)
+        active = np.flatnonzero(counts)
+        if len(active) <= users:
+            return self
+        draw = np.random.default_rng(derive_seed(seed, "judged"))
+        judged = np.zeros(len(counts), bool)
+        judged[draw.choice(active, users, replace=False)] = True
+        starts = np.concatenate([[0], np.cumsum(counts * judged)])
+        indices = relevant.indices[np.repeat(judged, counts)]
+        made = copy.copy(self)
+        made._judged = sparse.csr_array((np.ones(len(indices), bool), indices, starts), shape=relevant.shape)
+        return made
 
     def _rows(self, part: str, *, positive: bool = True) -> NDArray[np.int64]:
         """Return the row numbers of a part's pairs; raises DataError where it has some and none is positive."""

@@ -41,7 +41,7 @@ class Marked(NamedTuple):
     """Which of the scores `[n, c]` of a batch are to win (`wanted`), and which are left out; no place twice.
 
     Shapes: `row`, `column` int64 `[h]`, `wanted` bool `[h]`, False where a score is left out; `shift` float32 `[c]` is
-    added to every row of scores; `weight` float32 `[h]`: the confidence that the term of a wanted score is multiplied
+    added to every row of scores, but not to those wanted (which are in a row for certain); `weight` float32 `[h]`: the confidence that the term of a wanted score is multiplied
     by (None: 1), whatever where a score is left out.
     """
 
@@ -70,6 +70,9 @@ def sampled_softmax(output: Tensor, target: Marked) -> Tensor:
 def softmax(output: Tensor, target: Marked) -> Tensor:
     """Return the mean of -log softmax over all items but those left out, nats a wanted item (0 where there is none).
 
+    With `target.shift` the log of one over the probability that a batch has the item, it is an estimate of that sum
+    from the items of a batch: its own of all rows, and drawn ones (see `AskedItems`).
+
     Shapes: output float `[n, items]`. The multinomial likelihood of Liang et al. (WWW 2018, eq. 2), which is a sum
     over the items of a user; here each wanted item weighs the same.
     """
@@ -89,7 +92,7 @@ class _Softmax(torch.autograd.Function):
     ) -> Tensor:
         shown = output.clone(memory_format=torch.contiguous_format) if shift is None else output + shift.to(output)
         place, flat = row * output.shape[1] + column, shown.view(-1)
-        scores, wins = flat[place], wanted.to(output.dtype)
+        scores, wins = output.reshape(-1)[place], wanted.to(output.dtype)
         number = wins.sum().clamp(min=1.0)
         wins = wins if weight is None else torch.where(wanted, weight.to(output.dtype), 0.0)
         flat[place] = torch.where(wanted, scores, -torch.inf)

@@ -15,6 +15,7 @@ _DRAWN = ("sampled-softmax", "bpr", "bce")
 USES: Mapping[str, tuple[str, ...]] = {
     "negatives": _DRAWN,
     "negative_power": _DRAWN,
+    "drawn": ("softmax",),
     "hidden_share": ("softmax",),
     "hidden_only": ("softmax",),
 }
@@ -33,6 +34,9 @@ class RankingSettings:
       batch.
     - `negative_power`: items are drawn with probability proportional to (training positives) ** negative_power; 0 is
       uniform.
+    - `drawn`: with `softmax`, how many items a batch of users is asked about beside those that it hides, in place of
+      the whole catalogue; 0 is the whole. `auto` is 500 where the catalogue has 4096 items or more and a batch is then
+      asked about half of them at most, else 0.
     - `hidden_share`: with `softmax`, the probability with which each of a user's pairs is hidden.
     - `hidden_only`: with `softmax`, whether the pairs that are shown are left out of the loss; else they are predicted
       too, from themselves among others.
@@ -50,6 +54,7 @@ class RankingSettings:
     loss: RankingLoss = "softmax"
     negatives: int = 1
     negative_power: float = 0.0
+    drawn: int | Literal["auto"] = "auto"
     hidden_share: float = 0.5
     hidden_only: bool = True
     threshold: float | None = None
@@ -88,6 +93,8 @@ class RankingSettings:
             problems.append(f"negatives = {self.negatives} with {self.loss}; {fix}")
         if not (math.isfinite(self.negative_power) and self.negative_power >= 0):
             problems.append(f"negative_power = {self.negative_power}; give 0 (uniform) or more, such as 0.5")
+        if self.drawn != "auto" and self.drawn < 0:
+            problems.append(f"drawn = {self.drawn}; give 0 (the whole catalogue) or more, such as 500, or auto")
         if not 0 < self.hidden_share < 1:
             problems.append(f"hidden_share = {self.hidden_share}; give a share above 0 and below 1")
         if self.threshold is not None and not math.isfinite(self.threshold):

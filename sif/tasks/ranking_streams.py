@@ -1,7 +1,7 @@
 """Batches of the ranking task: positive pairs with drawn items, and users with hidden items."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,10 +12,12 @@ from sif.errors import DataError
 from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import Marked
 from sif.tasks.ranking_settings import RankingSettings
-from sif.tasks.sampling import Pairs, Sampler
+from sif.tasks.sampling import AskedItems, Pairs, Sampler
 
 __all__ = ["MOST_SCORES", "PairStream", "UserStream"]
 
+_LARGE = 1 << 12  # items from which on a batch is asked about some of them, if that is half of them at most
+_DRAWN = 500
 MOST_SCORES = 1 << 27
 """Scores that one batch may have, 0.5 GiB as float32; a loss needs several times this."""
 
@@ -121,9 +123,9 @@ def _found(row: Tensor, item: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class UserStream:
-    """An endless, seekable sequence of batches of users who are asked about the whole catalogue.
+    """An endless, seekable sequence of batches of users who are asked about the whole catalogue, or `AskedItems` of it.
 
-    Queries own `[n, 0]`, shared all items; target `Marked`. In training, without `seen`, each pair is hidden with
+    Queries own `[n, 0]`, shared these items; target `Marked`. In training, without `seen`, each pair is hidden with
     probability `hidden_share` and wanted; a pair that is shown is left out, or wanted too without `hidden_only`. For
     validation nothing is hidden, all pairs are wanted, and those of `seen` are left out; no pair may be in both. Batch
     `i` depends on the seed and `i` alone.
@@ -138,8 +140,11 @@ class UserStream:
         self._passes = _passes(len(self._users), batch_size, seed)
         self._items = torch.arange(pairs.shape[1], device=self._users.device)
         self._generator = torch.Generator(self._users.device)
+        share = settings.hidden_share if seen is None and settings.hidden_only else 1.0
+        self._asked = _asked(pairs, settings.drawn, share, min(batch_size, len(self._users)), len(self._users))
         fix = ', or use loss = "sampled-softmax"'
-        _check_size(min(batch_size, len(self._users)), pairs.shape[1], "users", fix)
+        columns = pairs.shape[1] if self._asked is None else self._asked.expected
+        _check_size(min(batch_size, len(self._users)), columns, "users", fix)
 
     def __len__(self) -> int:
         """Return the number of batches of one pass."""
@@ -161,6 +166,26 @@ class UserStream:
             wanted = torch.rand(len(row), generator=generator, device=row.device) < self._settings.hidden_share
             hidden = torch.stack([row[wanted], item[wanted]])
             wanted = wanted if self._settings.hidden_only else torch.ones_like(wanted)
-        queries: Any = Queries(users, users.new_empty(len(users), 0), self._items, hidden=hidden)
-        target: Any = Marked(row, item, wanted, None, weights)
+        asked, shift = self._items, None
+        if self._asked is not None:
+            generator = self._generator.manual_seed(derive_seed(self._seed, "asked", step))
+            asked, shift = self._asked.draw(item[wanted], generator)
+            place = torch.full_like(self._items, -1)
+            place[asked] = self._items[: len(asked)]
+            there = place[item] >= 0
+            row, item, wanted = row[there], place[item[there]], wanted[there]
+            weights = None if weights is None else weights[there]
+        odds = None if shift is None else shift.exp()
+        queries: Any = Queries(users, users.new_empty(len(users), 0), asked, hidden=hidden, odds=odds)
+        target: Any = Marked(row, item, wanted, shift, weights)
         return Batch(queries, target)
+
+
+def _asked(pairs: Pairs, drawn: int | Literal["auto"], share: float, batch: int, users: int) -> AskedItems | None:
+    """Return what batches are asked about in place of the catalogue; None where that is better."""
+    n_items = pairs.shape[1]
+    if drawn == 0 or (drawn == "auto" and n_items < _LARGE):
+        return None
+    counts = torch.bincount(pairs.items, minlength=n_items)
+    made = AskedItems(counts, users, share, batch, _DRAWN if drawn == "auto" else drawn)
+    return None if drawn == "auto" and made.expected > n_items // 2 else made

@@ -1,12 +1,13 @@
 """Pairs of a user and an item on a device: which are known, and items drawn at random that are not."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Pairs", "Sampler", "alias_table"]
+__all__ = ["AskedItems", "Pairs", "Sampler", "alias_table"]
 
 _TABLE = 1 << 26  # cells of users x items up to which known pairs are marked in a table, a byte each
 _BITS = 8  # of the filter for each pair, at least: of pairs that are not known it passes one in eight, at most
@@ -162,3 +163,41 @@ class Sampler:
         drawn[rows] = torch.where(known[rows], better, drawn[rows])
         known[rows] &= still.gather(1, first)[:, 0]
         return drawn, known
+
+
+class AskedItems:
+    """Items that a batch of users is asked about in place of all: those that it wants, and some drawn uniformly.
+
+    Each item once, and weighed by one over the probability that a batch has it (Horvitz and Thompson, JASA 47, 1952),
+    so that sums over a batch's items stand for sums over the catalogue: the popular, which most batches have, weigh
+    little more than 1. So in-batch negatives need no correction of their own.
+    """
+
+    def __init__(self, counts: Tensor, users: int, share: float, batch: int, drawn: int) -> None:
+        """Work out the probabilities.
+
+        Args:
+            counts: Of each item's pairs in the part, int64 `[I]`.
+            users: That have pairs.
+            share: The probability with which a pair is wanted by its user.
+            batch: Users of a batch.
+            drawn: Items that are drawn for a batch, with replacement.
+        """
+        self._n, self._drawn = len(counts), drawn
+        wanted = (counts.double() * (share / users)).clamp(max=1 - 1e-9)  # by one user of a batch
+        missing = batch * torch.log1p(-wanted) + drawn * math.log1p(-1 / max(2, len(counts)))
+        has = -torch.expm1(missing)
+        self.expected = round(float(has.sum()))
+        """How many items a batch has, on average."""
+        self._log_odds = -has.log().float()
+
+    def draw(self, wanted: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the items of a batch, int64 `[c]`, ascending, and the log of what each weighs, float32 `[c]`.
+
+        Args:
+            wanted: What the users of the batch want, int64, with repeats.
+            generator: Of the drawn.
+        """
+        drawn = torch.randint(self._n, (self._drawn,), generator=generator, device=wanted.device)
+        items = torch.unique(torch.cat([wanted, drawn]))
+        return items, self._log_odds[items]

@@ -201,7 +201,7 @@ def test_users_are_asked_for_what_is_hidden(hidden_only: bool):
     for index in range(40):
         asked = []
         for offset in range(len(stream)):
-            (users, own, shared, first, hidden), target = stream.batch(index * len(stream) + offset)[:2]
+            (users, own, shared, first, hidden, _), target = stream.batch(index * len(stream) + offset)[:2]
             assert (own.shape, shared.tolist(), first) == ((len(users), 0), list(range(40)), False)
             mine = known[users]
             away = np.zeros_like(mine)

@@ -25,17 +25,18 @@ from sif.problems.tables import TableInstance
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import portfolio
+from sif.tasks import watched
 
 
 def trained(table: TableInstance, configuration: Configuration, users: int) -> dict[str, Any]:
     """Return seconds, epochs and validation metric of one full training."""
     changed = table.changed(configuration.settings)
     task, genotype = changed.final_task, changed.genotype(configuration.choices)
-    watched = task.sampled(users) if users else task
+    judge = watched(task, users) if users else task
     began = time.process_time()
     training, key = changed.training({}), genotype.key()
-    done = train_genotype(changed.build(genotype), watched, training, key=key, seed=changed.recipe.seed)
-    metrics = done.metrics if watched is task else evaluate(done.network, task)
+    done = train_genotype(changed.build(genotype), judge, training, key=key, seed=changed.recipe.seed)
+    metrics = done.metrics if judge is task else evaluate(done.network, task)
     return {"seconds": time.process_time() - began, "epochs": len(done.trace), "ndcg@10": metrics["ndcg@10"]}
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     parser = arguments(__doc__ or "", seeds=1)
     parser.add_argument("tables", type=Path, nargs="+", help="files of users and items")
     parser.add_argument("--entries", type=int, nargs="*", help="numbers of entries of the portfolio (default: all)")
-    parser.add_argument("--users", type=int, default=500, help="users that validations judge (default 500)")
+    parser.add_argument("--users", type=int, default=1000, help="users that validations judge (default 1000)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rows, figures = [], []

@@ -10,6 +10,7 @@ from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.proposals import ranking_strategy
 from sif.studies.trials import OutOfTime, Until
+from sif.tasks import watched
 
 __all__ = ["ranked_by_supernet"]
 
@@ -32,15 +33,15 @@ def ranked_by_supernet(
 
     def compute(observer: Observer, resume: State | None) -> State:
         began, space = time.perf_counter(), instance.space()
-        watched = Until(observer, deadline)
+        ends = Until(observer, deadline)
         try:
             search(
                 space,
-                instance.search_task,
+                watched(instance.search_task),
                 strategy,
                 recipe.training("search"),
                 seed=recipe.seed,
-                observer=watched,
+                observer=ends,
                 resume=resume,
             )
         except OutOfTime:

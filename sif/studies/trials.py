@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nasp_core.evaluation import better
+from nasp_core.evaluation import better, evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer, Passing
 from nasp_core.optimise import Training
@@ -18,8 +18,11 @@ from sif.errors import RunError
 from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.configuration import Configuration
+from sif.tasks import watched
 
 __all__ = ["OutOfTime", "StudyTrial", "Trials", "Until", "at_fidelity"]
+
+_USERS, _USERS_OF_RUNGS = 2000, 1000  # whom validations judge while a training goes on; its value is of all
 
 _KEPT = 5  # models of different architectures, of which a blend may be made
 
@@ -249,16 +252,19 @@ class Trials:
         changed = self.instance_of(configuration)
         genotype = changed.genotype(configuration.choices)
         training = at_fidelity(changed.training({}), fidelity)
+        task = changed.final_task
+        watch = watched(task, _USERS if fidelity == 1 else _USERS_OF_RUNGS)
         done = train_genotype(
             changed.build(genotype),
-            changed.final_task,
+            watch,
             training,
             key=genotype.key(),
             seed=changed.recipe.seed,
             observer=observer,
             resume=resume,
         )
-        value = float(done.metrics[self.task.metric])
+        metrics = done.metrics if watch is task else evaluate(done.network, task, precision=training.precision)
+        value = float(metrics[self.task.metric])
         if value != value:
             return None, len(done.trace)
         rival = self._named.get(_architecture(configuration.choices)) if fidelity == 1 else None
@@ -268,7 +274,7 @@ class Trials:
         kept |= own in self._kept_of([*self.done, own])
         trained: Mapping[str, Any] = {
             "weights": dict(done.network.state_dict()),
-            "valid": done.metrics,
+            "valid": metrics,
             "trace": done.trace,
             "epoch": done.epoch,
             "seconds": done.seconds,

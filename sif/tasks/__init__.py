@@ -1,6 +1,6 @@
 """Tasks on tables: batches, loss and metrics."""
 
-from typing import Protocol, Self
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from sif.tasks.ranking import RankingTask
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.rating import RatingTask, Scale
 
-__all__ = ["OBJECTIVES", "Objective", "RankingSettings", "RankingTask", "RatingTask", "Scale", "TableTask"]
+__all__ = ["OBJECTIVES", "Objective", "RankingSettings", "RankingTask", "RatingTask", "Scale", "TableTask", "watched"]
 
 Objective = Scale | RankingSettings
 """What a network was trained for: ratings, standardised so, or a ranking."""
@@ -39,15 +39,20 @@ class TableTask(Task, Protocol):
         """Return how often each id occurs in the training part, int64, all modes after one another."""
         ...
 
-    def sampled(self, users: int, seed: int = 0) -> Self:
-        """Return the same task, whose validation judges some users alone: to watch trainings, not to report.
-
-        Args:
-            users: How many.
-            seed: Of the users.
-        """
-        ...
-
     def histories(self) -> Histories:
         """Return who met what in the training part, on `device`."""
         ...
+
+
+def watched(task: Task, users: int = 1000, seed: int = 0) -> Task:
+    """Return the task for watching trainings: of a ranking, validation judges a fixed sample of users alone.
+
+    All else is shared, and what is reported is for the task itself to judge. Others are returned as they are: to judge
+    ratings takes one pass over them.
+
+    Args:
+        task: The task.
+        users: How many, at most.
+        seed: Of the users: one seed, one sample.
+    """
+    return task.sampled(users, seed) if isinstance(task, RankingTask) else task

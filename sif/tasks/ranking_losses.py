@@ -41,8 +41,8 @@ class Marked(NamedTuple):
     """Which of the scores `[n, c]` of a batch are to win (`wanted`), and which are left out; no place twice.
 
     Shapes: `row`, `column` int64 `[h]`, `wanted` bool `[h]`, False where a score is left out; `shift` float32 `[c]` is
-    added to every row of scores, but not to those wanted (which are in a row for certain); `weight` float32 `[h]`: the confidence that the term of a wanted score is multiplied
-    by (None: 1), whatever where a score is left out.
+    added to every row of scores, but not to those wanted, which a row has for certain; `weight` float32 `[h]`: the
+    confidence that the term of a wanted score is multiplied by (None: 1), whatever where a score is left out.
     """
 
     row: Tensor

@@ -178,15 +178,6 @@ class RatingTask:
         """
         return functional.mse_loss(output, target)
 
-    def sampled(self, users: int, seed: int = 0) -> "RatingTask":
-        """Return this task: a validation of ratings is one pass over them, and is not cut short.
-
-        Args:
-            users: Not used.
-            seed: Not used.
-        """
-        return self
-
     def evaluate(self, predict: Callable[[Tensor], Tensor], split: str = "valid") -> dict[str, float]:
         """Return `rmse` and `mae` in the ratings' unit and `rmse_standardised`; predictions are not clipped."""
         inputs, target = self.part(split)

@@ -15,7 +15,7 @@ from sif.metrics import rank_metrics
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import wide_genotype
 from sif.spaces.wide_settings import WideSettings
-from sif.tasks import RankingTask
+from sif.tasks import RankingTask, watched
 from sif.tasks.sampling import AskedItems
 
 
@@ -62,7 +62,8 @@ def test_items_weigh_one_over_how_often_they_are_asked_about(share: float):
         rows = known[draw.choice(500, 20, replace=False)]
         wanted = np.nonzero(rows & (draw.random(rows.shape) < share))[1]
         items, log_odds = asked.draw(torch.from_numpy(wanted), generator)
-        assert (items.diff() > 0).all() and set(wanted.tolist()) <= set(items.tolist())
+        assert (items.diff() > 0).all()
+        assert set(wanted.tolist()) <= set(items.tolist())
         total[items] += log_odds.double().exp()
         size += len(items)
     odds = asked._log_odds.double().exp()
@@ -80,7 +81,8 @@ def test_a_batch_asks_about_what_it_wants_and_some_more(part: Any):
         batch = stream.batch(step)
         assert same(batch, task.stream(part, 8, 0).batch(step))
         users, own, items, _, hidden, odds = batch.inputs
-        assert own.shape == (8, 0) and len(items) == len(odds) < 150
+        assert own.shape == (8, 0)
+        assert len(items) == len(odds) < 150
         wanted = known[users].copy()
         if part == "train":
             away = np.zeros_like(wanted)
@@ -130,7 +132,8 @@ def test_some_users_are_judged():
 
     found = few.evaluate(predict)
     users, judged = judged, []
-    assert len(users) == 10 and found == task.sampled(10, seed=1).evaluate(predict)
+    assert len(users) == 10
+    assert found == task.sampled(10, seed=1).evaluate(predict)
     assert judged == users
     relevant = task.positives("valid").toarray()
     relevant[np.setdiff1d(np.arange(60), users)] = False
@@ -140,4 +143,5 @@ def test_some_users_are_judged():
     with pytest.raises(ValueError, match="sample of the validation part"):
         few.evaluate(predict, "test")
     assert same(few.stream("train", 7, 0).batch(1), task.stream("train", 7, 0).batch(1))
-    assert task.sampled(60) is task
+    assert watched(task, 60) is task
+    assert watched(task, 10, seed=1).evaluate(predict) == found

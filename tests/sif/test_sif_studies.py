@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,17 +11,22 @@ import pytest
 from test_sif_ranking_run import SMALL, clicks
 
 import sif
+from nasp_core.evaluation import evaluate
+from nasp_core.loop import Observer
 from sif.errors import RecipeError
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe
 from sif.recipes.problems import problem_of
+from sif.run_directory import RunDirectory
+from sif.runs.stages import Stages
 from sif.spaces.build import small_space
 from sif.studies import Configuration, Limit
 from sif.studies.classics import CLASSICS
 from sif.studies.portfolio import entries_of
+from sif.studies.price import seconds_per_epoch
 from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import Proposer
-from sif.studies.trials import StudyTrial, at_fidelity
+from sif.studies.trials import StudyTrial, Trials, at_fidelity
 
 STUDY: dict[str, Any] = SMALL | {"train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "16trials"}
 
@@ -235,3 +241,29 @@ def test_seconds_are_kept_and_never_end_without_a_model(tmp_path: Path):
     run = sif.search(clicks(tmp_path / "m.csv"), recipe="clicks", settings=settings, out=tmp_path / "run", device="cpu")
     assert run.result["study"]["budget"] == "1s"
     assert run.recommend(ids(tmp_path / "run")[0], k=2)
+
+
+def test_an_epoch_is_priced_by_three_steps_and_a_validation(instance: Any, monkeypatch: pytest.MonkeyPatch):
+    """By a clock that ticks once when asked: a step is a second, and of a validation an epoch has its share."""
+    ticks = count()
+    monkeypatch.setattr("sif.studies.price.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    genotype = instance.genotype(portfolio(instance, entries_of("ranking"))[0].choices)
+    training = instance.training({})
+    steps = len(instance.final_task.stream("train", training.batch_size, 0))
+    every = training.stretched(steps).evaluate_every
+    assert seconds_per_epoch(instance, genotype) == steps + (1 / every if every else 0)
+    assert next(ticks) == 4 + (2 if every else 0)
+
+
+def test_a_training_is_watched_on_some_users_and_valued_on_all(
+    instance: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sif.studies.trials.watched", lambda task, users: task.sampled(3))
+    trials = Trials(instance, Stages(RunDirectory.create(tmp_path / "run", "run"), Observer()))
+    trial = trials.run(portfolio(instance, entries_of("ranking"))[0], 1 / 3)
+    changed, genotype, trained = trials.model()
+    network = changed.build(genotype)
+    network.load_state_dict(trained["weights"])
+    assert trained["valid"] == evaluate(network, instance.final_task)
+    assert trial.value == trained["valid"][instance.final_task.metric]
+    assert all(record["valid"] != trained["valid"] for record in trained["trace"] if "valid" in record)

@@ -57,8 +57,10 @@ class _Plan(TablePlan):
         return RankingTask(data, cut, self.ranking)
 
     def describe(self) -> dict[str, Any]:
-        """Return all values as plain data; of weights only where they are used, as older tables do."""
+        """Return all values as plain data; of weights and drawn items only what is used, as older tables do."""
         told = super().describe()
+        if self.ranking.drawn == "auto":
+            del told["ranking"]["drawn"]
         if self.ranking.weight == "none":
             del told["ranking"]["weight"], told["ranking"]["weight_power"]
         return told

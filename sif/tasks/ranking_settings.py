@@ -93,8 +93,8 @@ class RankingSettings:
             problems.append(f"negatives = {self.negatives} with {self.loss}; {fix}")
         if not (math.isfinite(self.negative_power) and self.negative_power >= 0):
             problems.append(f"negative_power = {self.negative_power}; give 0 (uniform) or more, such as 0.5")
-        if self.drawn != "auto" and self.drawn < 0:
-            problems.append(f"drawn = {self.drawn}; give 0 (the whole catalogue) or more, such as 500, or auto")
+        if self.drawn != "auto" and not (isinstance(self.drawn, int) and self.drawn >= 0):
+            problems.append(f"drawn = {self.drawn!r}; give 0 (the whole catalogue) or more, such as 500, or auto")
         if not 0 < self.hidden_share < 1:
             problems.append(f"hidden_share = {self.hidden_share}; give a share above 0 and below 1")
         if self.threshold is not None and not math.isfinite(self.threshold):

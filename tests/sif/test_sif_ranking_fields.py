@@ -20,6 +20,7 @@ RANKING: dict[str, tuple[dict[str, Any], Any]] = {
     "ranking.loss": ({"ranking.hidden_share": 0.5}, "bpr"),
     "ranking.negatives": (BPR, 3),
     "ranking.negative_power": (BPR, 1.0),
+    "ranking.drawn": ({}, 3),
     "ranking.hidden_share": ({}, 0.3),
     "ranking.hidden_only": ({}, False),
     "ranking.threshold": ({}, 3.0),

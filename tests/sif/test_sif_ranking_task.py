@@ -328,6 +328,9 @@ def test_a_resumed_training_ends_as_one_never_stopped(loss: str, weight: str):
         ({"loss": "bce", "negative_power": float("nan")}, ["negative_power = nan"]),
         ({"hidden_share": 0.0}, ["hidden_share = 0.0; give a share above 0 and below 1"]),
         ({"hidden_share": 1.0}, ["hidden_share = 1.0"]),
+        ({"drawn": -1}, ["drawn = -1; give 0"]),
+        ({"drawn": "some"}, ["drawn = 'some'; give 0 .the whole catalogue. or more, such as 500, or auto"]),
+        ({"loss": "bpr", "drawn": 9}, ["drawn = 9 with bpr, which has none; leave it out, or use softmax"]),
         ({"threshold": float("inf")}, ["threshold = inf; give a rating, such as 4"]),
         (
             {"negatives": 5, "negative_power": 0.5},

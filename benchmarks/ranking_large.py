@@ -53,7 +53,7 @@ def main() -> None:
     parser = arguments(__doc__ or "", seeds=1)
     parser.add_argument("tables", type=Path, nargs="+", help="files of users and items")
     parser.add_argument("--entries", type=int, nargs="*", help="numbers of entries of the portfolio (default: all)")
-    parser.add_argument("--users", type=int, default=1000, help="users that validations judge (default 1000)")
+    parser.add_argument("--users", type=int, default=2000, help="users that validations judge (default 2000)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rows, figures = [], []

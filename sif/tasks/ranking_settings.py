@@ -35,7 +35,7 @@ class RankingSettings:
     - `negative_power`: items are drawn with probability proportional to (training positives) ** negative_power; 0 is
       uniform.
     - `drawn`: with `softmax`, how many items a batch of users is asked about beside those that it hides, in place of
-      the whole catalogue; 0 is the whole. `auto` is 500 where the catalogue has 4096 items or more and a batch is then
+      the whole catalogue; 0 is the whole. `auto` is an eighth of it where it has 8192 items or more and a batch is then
       asked about half of them at most, else 0.
     - `hidden_share`: with `softmax`, the probability with which each of a user's pairs is hidden.
     - `hidden_only`: with `softmax`, whether the pairs that are shown are left out of the loss; else they are predicted

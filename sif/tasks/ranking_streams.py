@@ -16,8 +16,8 @@ from sif.tasks.sampling import AskedItems, Pairs, Sampler
 
 __all__ = ["MOST_SCORES", "PairStream", "UserStream"]
 
-_LARGE = 1 << 12  # items from which on a batch is asked about some of them, if that is half of them at most
-_DRAWN = 500
+_LARGE = 1 << 13  # items from which on a batch is asked about some of them, if that is half of them at most
+_DRAWN = 8  # one of so many items is drawn then (docs/benchmarks.md)
 MOST_SCORES = 1 << 27
 """Scores that one batch may have, 0.5 GiB as float32; a loss needs several times this."""
 
@@ -187,5 +187,5 @@ def _asked(pairs: Pairs, drawn: int | Literal["auto"], share: float, batch: int,
     if drawn == 0 or (drawn == "auto" and n_items < _LARGE):
         return None
     counts = torch.bincount(pairs.items, minlength=n_items)
-    made = AskedItems(counts, users, share, batch, _DRAWN if drawn == "auto" else drawn)
+    made = AskedItems(counts, users, share, batch, n_items // _DRAWN if drawn == "auto" else drawn)
     return None if drawn == "auto" and made.expected > n_items // 2 else made

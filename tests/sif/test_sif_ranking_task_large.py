@@ -103,7 +103,7 @@ def sparse_clicks(items: int, each: int) -> Interactions:
     return Interactions.from_csr(sparse.csr_array(matrix))
 
 
-@pytest.mark.parametrize(("items", "each", "some"), [(6000, 20, True), (6000, 200, False), (3000, 5, False)])
+@pytest.mark.parametrize(("items", "each", "some"), [(9000, 20, True), (9000, 400, False), (5000, 5, False)])
 def test_a_large_catalogue_that_batches_see_little_of_is_sampled(items: int, each: int, some: bool):
     """Auto leaves alone what is small, and where a batch wants most of the catalogue itself."""
     task = task_of(sparse_clicks(items, each), loss="softmax")

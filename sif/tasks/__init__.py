@@ -45,7 +45,7 @@ class TableTask(Task, Protocol):
 
 
 def watched(task: Task, users: int = 1000, seed: int = 0) -> Task:
-    """Return the task for watching trainings: of a ranking, validation judges a fixed sample of users alone.
+    """Return the task for watching trainings: where it can be `sampled`, validation judges some users alone.
 
     All else is shared, and what is reported is for the task itself to judge. Others are returned as they are: to judge
     ratings takes one pass over them.
@@ -55,4 +55,6 @@ def watched(task: Task, users: int = 1000, seed: int = 0) -> Task:
         users: How many, at most.
         seed: Of the users: one seed, one sample.
     """
-    return task.sampled(users, seed) if isinstance(task, RankingTask) else task
+    sampled = getattr(task, "sampled", None)  # a task of your own need not have it
+    made: Task = task if sampled is None else sampled(users, seed)
+    return made

@@ -46,6 +46,9 @@ FINE = {
 }
 
 
+OPERATIONS = ["--recipe", "ratings-operations"]
+
+
 def fails(arguments: list[str]) -> str:
     before = sorted(Path().rglob("*"))
     result = CliRunner().invoke(app, arguments)
@@ -107,7 +110,7 @@ def test_an_odd_but_sound_file(what: str, write: Callable[[str | bytes], str]):
 
 
 def problem(place: str, text: str) -> str:
-    return f"RecipeError: recipe ratings has 1 problem\n  {place}  {text}\n"
+    return f"RecipeError: recipe ratings-operations has 1 problem\n  {place}  {text}\n"
 
 
 SETTINGS = {
@@ -130,7 +133,7 @@ SETTINGS = {
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_bad_value(setting: str, ratings: str):
     key, _, value = setting.partition("=")
-    text = fails(["search", ratings, "--set", setting])
+    text = fails(["search", ratings, *OPERATIONS, "--set", setting])
     shown = repr(value) if key in ("task", "split.kind") or value == "many" else value
     assert text == problem(f"--set {setting}", f"{key} = {shown}: {SETTINGS[setting]}")
 
@@ -155,7 +158,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("setting", WHOLE)
 def test_what_does_not_fit(setting: str, ratings: str):
-    assert fails(["search", ratings, "--set", setting]) == problem(f"--set {setting}", WHOLE[setting])
+    assert fails(["search", ratings, *OPERATIONS, "--set", setting]) == problem(f"--set {setting}", WHOLE[setting])
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,7 @@ def test_what_does_not_fit(setting: str, ratings: str):
     ],
 )
 def test_a_bad_option(options: list[str], words: str, ratings: str):
-    assert words in fails(["search", ratings, *sets(TINY), *options])
+    assert words in fails(["search", ratings, *OPERATIONS, *sets(TINY), *options])
 
 
 @pytest.mark.parametrize(

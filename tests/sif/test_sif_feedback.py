@@ -123,14 +123,14 @@ def test_settings_go_to_the_recipe_that_the_feedback_asks_for(tmp_path: Path):
         done = command("search", file, *given, *sets(SMALL), "--out", out)
         assert done.exit_code == 0, done.output
         assert sif.load(out).result["task"] == "ranking"
-    assert "recipe ratings has 1 problem" in command("search", file, "--set", "space.history_power=0.5").stderr
+    assert "recipe ratings has 1 problem" in command("search", file, "--set", "space.history_powers=0.5").stderr
     bad = command("search", file, "--feedback", "rating")
     assert (bad.exit_code, "feedback = 'rating': input should be 'ratings'" in bad.stderr) == (2, True)
 
 
 def test_a_setting_of_ratings_alone_says_why_it_has_no_use():
-    with pytest.raises(RecipeError, match=r"unknown key space\.max_norm(.|\n)*clicks is the recipe because: .*counts"):
-        sif.search(table("counts"), settings=SMALL | {"space.max_norm": 1.0}, device="cpu")
+    with pytest.raises(RecipeError, match=r"study.goal(.|\n)*clicks is the recipe because: .*counts"):
+        sif.search(table("counts"), settings=SMALL | {"study.goal": "rating"}, device="cpu")
 
 
 def test_counts_called_ratings_serve_as_confidence():

@@ -130,7 +130,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outcome(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Everything that a run leaves and that should be the same twice."""
     columns = {"columns.context": "weekday"} | settings.pop("columns", {})
-    run = sif.search(path, settings=TINY | columns | settings, device="cpu")
+    run = sif.search(path, recipe="ratings-operations", settings=TINY | columns | settings, device="cpu")
     kept = ("genotype", "metrics", "rows", "enumeration", "fingerprint", "parameters", "test_reads")
     facts = {key: run.result[key] for key in kept}
     for row in facts["rows"].values():

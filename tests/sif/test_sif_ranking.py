@@ -316,7 +316,7 @@ def test_options_that_make_no_sense_get_one_message(finished: sif.Run, words: li
 
 
 def test_runs_that_cannot_be_ranked_say_why(ratings: str, tmp_path: Path):
-    sif.search(ratings, settings=MONTHS, out="months", device="cpu")
+    sif.search(ratings, recipe="ratings-operations", settings=MONTHS, out="months", device="cpu")
     result = run("evaluate", "months", "--ranking")
     assert result.exit_code == 2
     assert result.stderr == (

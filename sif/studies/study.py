@@ -115,11 +115,18 @@ class Study:
                 continue
             if self._rival():
                 continue
-            job = self._promoted() or (queue.pop(0) if queue else self._proposed())
+            job = self._promoted() or (self._whole_rival(queue.pop(0), len(points)) if queue else self._proposed())
             if not self._fits(job):
                 break
             self._train(job)
         self._finish()
+
+    def _whole_rival(self, job: _Job, rivals: int) -> _Job:
+        """Return the job in full where it is a rival's, which is to stand in the table, and all of them have a share."""
+        full = _Job(job.configuration, len(self._rungs) - 1)
+        remaining = self._remaining()
+        short = remaining is not None and rivals * self._cost(full) > _BASELINES * remaining
+        return job if short or not job.configuration.by.startswith("rival ") else full
 
     def _held(self) -> list[Configuration]:
         """Return what is tried first: the portfolio, or a draw where there is none for the space, or is to be none."""

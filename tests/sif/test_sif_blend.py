@@ -110,7 +110,7 @@ def test_a_study_of_lists_hands_over_a_blend_that_wins(tmp_path: Path, monkeypat
 
 def test_a_study_of_ratings_adds_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(blends, "_SURE", 0.0)
-    csv = write_ratings(tmp_path / "mine.csv")
+    csv = write_ratings(tmp_path / "mine.csv", users=60, items=40, count=900)
     quick = {key: value for key, value in TINY.items() if not key.startswith(("tune.", "space."))}
     settings = quick | {
         "train.optimiser.learning_rate": 0.05,

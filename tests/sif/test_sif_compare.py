@@ -396,7 +396,7 @@ def test_runs_that_cannot_be_compared_say_why(ratings: str, tmp_path: Path, run_
     write_pictures(tmp_path / "pictures")
     sif.search_cells("cifar10", data="pictures", budget="full", settings=CONV, out="cells", device="cpu")
     months = {"context": "month", "space.name": "tensor-interaction", "space.operations": ["plus_plus", "max_max"]}
-    sif.search(ratings, settings=TINY | months, out="months", device="cpu")
+    sif.search(ratings, recipe="ratings-operations", settings=TINY | months, out="months", device="cpu")
     sif.search(ratings, settings=TINY | {"split.fractions": [0.8, 0.2, 0.0]}, out="two", device="cpu")
     retrain(run_copy, all_data=True, epochs=1, device="cpu")
     for run, words in {

@@ -60,7 +60,9 @@ def test_test_data_is_read_once_for_each_row(finished: sif.Run):
 
 
 def test_no_test_part_no_test_reads(planted: Interactions):
-    run = sif.search(planted, settings=ALL | {"split.fractions": [0.7, 0.3, 0.0]}, device="cpu")
+    run = sif.search(
+        planted, recipe="ratings-operations", settings=ALL | {"split.fractions": [0.7, 0.3, 0.0]}, device="cpu"
+    )
     assert run.result["test_reads"] == 0
     assert run.result["metrics"]["test"] is None
     assert all(row["test"] is None for row in run.result["rows"].values())
@@ -73,8 +75,8 @@ def test_test_ratings_change_nothing_but_test_metrics(planted: Interactions, mon
     rating = planted.rating.copy()
     rating[rows.test] = 5.5 - rating[rows.test] + 40.0
     monkeypatch.setattr("sif.problems.data.split", lambda *_: rows)
-    one = sif.search(planted, settings=ALL, device="cpu")
-    two = sif.search(replace(planted, rating=rating), settings=ALL, device="cpu")
+    one = sif.search(planted, recipe="ratings-operations", settings=ALL, device="cpu")
+    two = sif.search(replace(planted, rating=rating), recipe="ratings-operations", settings=ALL, device="cpu")
     assert files_of(one) == files_of(two)
     assert one.result["scale"] == two.result["scale"]
     assert one.result["metrics"]["valid"] == two.result["metrics"]["valid"]
@@ -124,7 +126,7 @@ def test_a_planted_maximum_beats_the_mean(finished: sif.Run):
 
 
 def test_a_run_without_baselines(planted: Interactions):
-    run = sif.search(planted, settings=TINY, device="cpu")
+    run = sif.search(planted, recipe="ratings-operations", settings=TINY, device="cpu")
     assert (list(run.result["rows"]), run.result["enumeration"], run.result["regret"]) == (["found"], None, None)
     assert "not measured" in (run.path / "report.html").read_text()
 
@@ -132,7 +134,9 @@ def test_a_run_without_baselines(planted: Interactions):
 @pytest.mark.parametrize("strategy", ["nasp", "nasp-ranked", "darts", "darts-2nd", "random", "enumerate"])
 @pytest.mark.parametrize("hidden", [0, 4])
 def test_every_strategy_makes_a_run(strategy: str, hidden: int, planted: Interactions):
-    run = sif.search(planted, strategy, settings=ALL | {"space.hidden": hidden}, device="cpu")
+    run = sif.search(
+        planted, strategy, recipe="ratings-operations", settings=ALL | {"space.hidden": hidden}, device="cpu"
+    )
     assert run.result["strategy"]["name"] == strategy
     assert run.result["regret"] is not None
     assert bool(run.genotype.parameters) == bool(hidden)
@@ -148,7 +152,7 @@ def test_three_modes(planted: Interactions, tmp_path: Path):
         "baselines.names": ["cp", "tucker", "biased-cp"],
         "baselines.enumerate": True,
     }
-    run = sif.search(path, settings=settings, device="cpu")
+    run = sif.search(path, recipe="ratings-operations", settings=settings, device="cpu")
     months = json.loads((run.path / "ids.json").read_text())["contexts"]
     assert months[:2] == ["2000-12", "2001-01"]
     last, first = run.recommend("u03", 30), run.recommend("u03", 30, context=months[0])
@@ -165,9 +169,9 @@ def test_three_modes(planted: Interactions, tmp_path: Path):
 def test_month_needs_timestamps(planted: Interactions):
     settings = {"space.name": "tensor-interaction", "space.operations": ["plus_plus"], "context": "month"}
     with pytest.raises(DataError, match="has no timestamps"):
-        sif.search(replace(planted, timestamp=None), settings=TINY | settings)
+        sif.search(replace(planted, timestamp=None), recipe="ratings-operations", settings=TINY | settings)
     with pytest.raises(DataError, match=r"name it with --set columns\.context=NAME"):
-        sif.search(planted, settings=TINY | settings | {"context": "column"})
+        sif.search(planted, recipe="ratings-operations", settings=TINY | settings | {"context": "column"})
 
 
 def test_data_in_memory(planted: Interactions):
@@ -178,7 +182,10 @@ def test_data_in_memory(planted: Interactions):
     from sif.datasets import to_frame
 
     frame = to_frame(planted)
-    runs = [sif.search(data, settings=TINY, device="cpu") for data in (frame, frame.to_pandas(), planted)]
+    runs = [
+        sif.search(data, recipe="ratings-operations", settings=TINY, device="cpu")
+        for data in (frame, frame.to_pandas(), planted)
+    ]
     assert isinstance(frame, pl.DataFrame)
     assert len({run.result["fingerprint"] for run in runs}) == 1
     assert files_of(runs[0]) == files_of(runs[1]) == files_of(runs[2])
@@ -187,7 +194,7 @@ def test_data_in_memory(planted: Interactions):
 
 
 def test_a_run_lives_as_long_as_its_object(planted: Interactions):
-    run = sif.search(planted, settings=TINY, device="cpu")
+    run = sif.search(planted, recipe="ratings-operations", settings=TINY, device="cpu")
     path = run.path
     assert path.is_dir()
     del run
@@ -229,7 +236,12 @@ def test_bad_arguments_of_search_leave_nothing(planted: Interactions, tmp_path: 
 )
 def test_additive_functions_are_named(operation: str, hidden: int, additive: bool, planted: Interactions):
     """They rank the items alike for every user, and the person should know."""
-    run = sif.search(planted, settings=TINY | {"space.operations": [operation], "space.hidden": hidden}, device="cpu")
+    run = sif.search(
+        planted,
+        recipe="ratings-operations",
+        settings=TINY | {"space.operations": [operation], "space.hidden": hidden},
+        device="cpu",
+    )
     assert run.additive is additive
     assert run.recommender().folded.additive is additive
     scores = run.recommender().folded.scores(torch.arange(24))
@@ -272,7 +284,7 @@ def test_retraining_and_scoring_check_the_data(tmp_path: Path):
     from sif.api import retrain, score
 
     path = write_ratings(tmp_path / "mine.csv")
-    run = sif.search(path, settings=TINY, device="cpu", out=tmp_path / "run")
+    run = sif.search(path, recipe="ratings-operations", settings=TINY, device="cpu", out=tmp_path / "run")
     scored = score(run.path)
     assert {part: scored[part] for part in ("valid", "test")} == run.result["metrics"]
     write_ratings(path, seed=1)
@@ -283,12 +295,12 @@ def test_retraining_and_scoring_check_the_data(tmp_path: Path):
 
 def test_two_searches_in_one_process_do_not_disturb_each_other(planted: Interactions):
     """No global state: neither random numbers drawn outside nor another search change a run."""
-    one = sif.search(planted, settings=TINY, device="cpu")
+    one = sif.search(planted, recipe="ratings-operations", settings=TINY, device="cpu")
     torch.manual_seed(99)
     before = torch.get_rng_state().clone()
-    sif.search(planted, settings=TINY | {"seed": 8}, device="cpu")
+    sif.search(planted, recipe="ratings-operations", settings=TINY | {"seed": 8}, device="cpu")
     assert torch.equal(torch.get_rng_state(), before)
-    two = sif.search(planted, settings=TINY, device="cpu")
+    two = sif.search(planted, recipe="ratings-operations", settings=TINY, device="cpu")
     assert files_of(one) == files_of(two)
     assert len(lines_of(one.path / "trace.jsonl")) > 3
 
@@ -298,7 +310,12 @@ def settings_of(run: sif.Run) -> dict[str, Any]:
 
 
 def test_the_genotype_carries_the_tuned_settings(planted: Interactions):
-    run = sif.search(planted, settings=TINY | {"tune.embedding_dim": [8], "tune.l2": [0.0]}, device="cpu")
+    run = sif.search(
+        planted,
+        recipe="ratings-operations",
+        settings=TINY | {"tune.embedding_dim": [8], "tune.l2": [0.0]},
+        device="cpu",
+    )
     settings = settings_of(run)
     assert settings["embedding_dim"] in (4, 8)
     dim = settings["embedding_dim"]

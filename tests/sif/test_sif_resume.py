@@ -36,7 +36,7 @@ DATA: dict[str, Callable[[Path], Path]] = {
     "cifar10": lambda folder: write_pictures(folder / "mine"),
     "ptb": lambda folder: write_text(folder / "mine"),
     "clicks": lambda folder: clicks(folder / "mine.csv"),
-    "ratings": lambda folder: write_ratings(folder / "mine.csv"),
+    "ratings-operations": lambda folder: write_ratings(folder / "mine.csv"),
     "movielens-wide": lambda folder: write_ratings(folder / "mine.csv"),
 }
 SEARCHES = {

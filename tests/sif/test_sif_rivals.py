@@ -67,12 +67,16 @@ def test_a_model_is_one_entry_whatever_names_it_has():
 def test_a_rival_of_ones_own_stands_in_a_run_as_object_and_by_name(mine: Any, ratings: str):
     settings = TINY | {"search.epochs": 2, "train.epochs": 2, "baselines.random": False}
     rows = [
-        sif.search(ratings, settings=settings | {"baselines.names": names}, device="cpu").result["rows"]
+        sif.search(
+            ratings, recipe="ratings-operations", settings=settings | {"baselines.names": names}, device="cpu"
+        ).result["rows"]
         for names in ([mine.Mine, "biases"], ["my_rivals:Mine", "biases"])
     ]
     assert rows[0]["my_rivals:Mine"]["test"] == rows[1]["my_rivals:Mine"]["test"]
     assert list(rows[0]) == ["found", "my_rivals:Mine", "biases"]
-    nested = sif.search(ratings, settings=settings | {"baselines": {"names": [mine.Mine]}}, device="cpu")
+    nested = sif.search(
+        ratings, recipe="ratings-operations", settings=settings | {"baselines": {"names": [mine.Mine]}}, device="cpu"
+    )
     assert "my_rivals:Mine" in nested.result["rows"]
 
 
@@ -92,7 +96,7 @@ def test_a_rival_of_ones_own_stands_in_a_run_as_object_and_by_name(mine: Any, ra
 )
 def test_what_cannot_stand_in_a_run_is_refused_in_words(name: str, why: str, mine: Any, ratings: str):
     with pytest.raises(RecipeError) as refused:
-        sif.search(ratings, settings=TINY | {"baselines.names": [name]}, device="cpu")
+        sif.search(ratings, recipe="ratings-operations", settings=TINY | {"baselines.names": [name]}, device="cpu")
     assert why.replace(". There", "; There") in str(refused.value).replace(". There", "; There")
 
 

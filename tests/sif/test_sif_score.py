@@ -118,7 +118,7 @@ def test_a_score_without_a_meaning_is_a_note_and_alone_an_error(ratings: str):
 
 
 def test_a_run_and_genotypes_of_files(ratings: str):
-    sif.search(ratings, settings=TINY, out="run", device="cpu")
+    sif.search(ratings, recipe="ratings-operations", settings=TINY, out="run", device="cpu")
     found = answer_of("run")
     assert len(found["points"]) == 1
     assert "note" not in run("run").stdout
@@ -150,7 +150,10 @@ def test_a_genotype_of_another_space(here: Path, ratings: str):
         (["--score", "naswott"], "ProxyError: unknown proxy 'naswott'; did you mean 'naswot'?"),
         (["--points", "0"], "points = 0"),
         (["--batch-size", "1"], "batch_size = 1"),
-        (["--table", "table.csv"], "--table is of cells of NAS-Bench-201, and recipe ratings is of another space"),
+        (
+            ["--table", "table.csv"],
+            "--table is of cells of NAS-Bench-201, and recipe ratings-operations is of another space",
+        ),
     ],
 )
 def test_what_is_refused(ratings: str, words: list[str], message: str):

@@ -117,7 +117,7 @@ def test_users_by_integers_and_titles(planted: Interactions, tmp_path: Path):
     file = tmp_path / "mine.csv"
     rows = "".join(f"{user[1:]},{item},{rating}\n" for user, item, rating, _ in planted_rows())
     file.write_text("user,item,rating\n" + rows.replace("\n0", "\n").removeprefix("0"))
-    run = sif.search(str(file), settings=TINY, device="cpu")
+    run = sif.search(str(file), recipe="ratings-operations", settings=TINY, device="cpu")
     wanted = run.recommend("3", 2)
     for user in (3, np.int64(3), 3.0, np.float32(3), " 3 ", np.str_("3")):
         assert run.recommend(user, 2) == wanted
@@ -135,7 +135,7 @@ def test_users_by_integers_and_titles(planted: Interactions, tmp_path: Path):
 
 def test_lists_in_a_context(planted: Interactions):
     space = {"context": "month", "space.name": "tensor-interaction", "space.operations": ["plus_plus"]}
-    run = sif.search(planted, settings=TINY | space, device="cpu")
+    run = sif.search(planted, recipe="ratings-operations", settings=TINY | space, device="cpu")
     month = json.loads((run.path / "ids.json").read_text())["contexts"][0]
     frame = run.recommend_all(3, context=month)
     assert rows_of(frame, "u03") == [

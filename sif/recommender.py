@@ -110,9 +110,7 @@ class Recommender:
             self.recipe = chosen.model_copy(update={key: getattr(self.recipe, key) for key in own})
         split = self.recipe.split.model_copy(update={"kind": "random", "fractions": (0.8, 0.2, 0.0)})
         baselines = self.recipe.baselines.model_copy(update={"names": (), "enumerate": False, "random": False})
-        without = (*self.recipe.study.without, "blend")  # whose members are trained by a search alone
-        study = self.recipe.study.model_copy(update={"without": without})
-        kept = {"split": split, "baselines": baselines, "study": study}
+        kept = {"split": split, "baselines": baselines}
         recipe = self.recipe.model_copy(update={**kept, "dataset": "", "valid": "", "test": "", "context": "none"})
         run = search(data, recipe=recipe, device=self.device)
         opened = problem_of(recipe).open(recipe, source=data, device=self.device)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from nasp_core.genotype import Genotype
 from nasp_core.network import Network
+from nasp_core.search import train_genotype
 from nasp_core.types import Mixture, State
 from sif.errors import RunError
 from sif.problems.base import Changes, Trainee
@@ -22,7 +24,7 @@ from sif.run_directory import RunDirectory
 from sif.serve.blend import Blend
 from sif.serve.forms import Served
 from sif.serve.model import ServedModel, opened_model
-from sif.spaces.saved import BLEND_FORMAT, RIVAL_FORMAT
+from sif.spaces.saved import BLEND_FORMAT, MODEL_FORMAT, RIVAL_FORMAT, objective_tree, task_tree
 from sif.tasks import RankingSettings, TableTask
 from sif.tasks.queries import Queries
 
@@ -74,11 +76,6 @@ class BlendedPairs(Network):
 
 def method_of(name: str) -> Method:
     """Return how a comparison learns a rival; raises `RunError` where it has no method."""
-    if name == BLEND:
-        raise RunError(
-            "this run hands over a blend of several models, and a search alone trains all of them: search again, or "
-            "for one model that `sif train` takes: sif search ... --set study.without='[\"blend\"]'"
-        )
     found = rival(name, error=RunError)
     if found.method is None:
         raise RunError(f"rival {name} has no method, and stands in runs alone, as a network")
@@ -149,6 +146,8 @@ def rival_trainee(instance: TableInstance, directory: RunDirectory, model: Serve
     """
     told = model.rival
     assert told is not None
+    if model.tree["format"] == BLEND_FORMAT:
+        return _blend_trainee(instance, directory, model)
     learnt = LearntRival(told["name"], told["settings"], told["seed"], model.epoch)
     if model.tree["network"] is None:
         return _method_trainee(instance, directory, model, learnt)
@@ -193,3 +192,40 @@ def _method_trainee(
 
     tuned: Changes = dict(learnt.settings)
     return Trainee(learnt.name, keep, FormNetwork(model.form, model.parameters), tuned, fit)
+
+
+def _blend_trainee(instance: TableInstance, directory: RunDirectory, model: ServedModel) -> Trainee:
+    """Train the members of a blend anew, each in its way, and add them with the weights that they had."""
+    judges = instance.has("valid")
+
+    def fit(seed: int) -> State:
+        began = time.perf_counter()
+        members = [_member_again(instance, each, seed, judges) for each in model.tree["members"]]
+        tree = model.tree | {"members": members, "counts": instance.data.task.counts()}
+        tree |= objective_tree(instance.data.task.objective)
+        valid = instance.evaluate(rival_on(instance, opened_model(tree)), "valid") if judges else None
+        return {"tree": tree, "trace": [], "epoch": None, "valid": valid, "seconds": time.perf_counter() - began}
+
+    def keep(done: State) -> None:
+        instance.hand_over(directory, done["tree"])
+
+    return Trainee("a blend", keep, FormNetwork(model.form, model.parameters), {}, fit)
+
+
+def _member_again(instance: TableInstance, tree: State, seed: int, judges: bool) -> State:
+    """Train a member of a blend; without a validation part for the epochs that one chose, on the same schedule."""
+    if tree["format"] != MODEL_FORMAT:
+        told = tree["rival"]
+        table = PairTable.of(instance.ranking_task(), needs=("train",)).without_test()
+        fitted = method_of(told["name"]).fit(table, told["settings"], seed)
+        return fitted_tree(instance, LearntRival(told["name"], told["settings"], seed), fitted)
+    changed, genotype = instance.changed(tree["settings"]), Genotype.from_json(tree["genotype"])
+    network, training, epoch = changed.build(genotype), changed.training({}), tree["epoch"]
+    if not judges:
+        stretched = training.stretched(len(changed.final_task.stream("train", training.batch_size, 0)))
+        blind: dict[str, Any] = {"min_steps": 0, "patience": None, "keep_best": False, "evaluate_every": 0}
+        training = replace(stretched, average_after=None, **blind)
+    more: dict[str, Any] = {} if judges else {"stop": epoch}
+    done = train_genotype(network, changed.final_task, training, key=genotype.key(), seed=seed, **more)
+    made = task_tree(genotype, network.state_dict(), changed.data.task)
+    return made | {"settings": tree["settings"], "epoch": done.epoch if judges else epoch}

@@ -78,6 +78,13 @@ class BaseRecipe(StrictTable):
             value = value[part] if isinstance(value, dict) else getattr(value, part)
         return value
 
+    def has(self, key: str) -> bool:
+        """Return whether there is a value of a dotted key, and it is not None."""
+        try:
+            return self.value(key) is not None
+        except (AttributeError, KeyError):
+            return False
+
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return the recipe with other values.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from scipy import sparse
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sif.encodings.side import Side
 from sif.errors import DataError
-from sif.serve.forms import Asked, Served
+from sif.serve.forms import Asked, Served, form_of
 
 __all__ = ["Blend", "standard_scores"]
 
@@ -47,6 +47,8 @@ class Blend(Served):
     Models that order lists score on scales of their own, so that their scores are standardised, for each user over all
     items, before they are added; predictions of ratings are added as they are.
     """
+
+    format = "sif-blend-1"
 
     def __init__(self, members: Sequence[Served], weights: Sequence[float], *, standardised: bool) -> None:
         """Take what is added.
@@ -92,6 +94,28 @@ class Blend(Served):
             return total if items is None or not self.standardised else total[:, items.to(total.device)]
 
         return scores
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return the arrays of the members, each under its number; raises `RunError` where one is none of arrays."""
+        made: dict[str, Tensor] = {}
+        for number, member in enumerate(self.members):
+            made |= {f"{number}.{name}": array for name, array in member.arrays().items()}
+        return made
+
+    def facts(self) -> dict[str, Any]:
+        """Return the formats and facts of the members, the weights, and whether scores are standardised."""
+        members = [{"format": member.format, "facts": member.facts()} for member in self.members]
+        return {"members": members, "weights": list(self.weights), "standardised": self.standardised}
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Self:
+        """Return what `arrays` and `facts` were of."""
+        members = []
+        for number, told in enumerate(facts.pop("members")):
+            start = f"{number}."
+            own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+            members.append(form_of(told["format"], own, dict(told["facts"])))
+        return cls(members, facts.pop("weights"), standardised=facts.pop("standardised"))
 
     def vectors(self, side: Side) -> Tensor:
         """Return the vectors of the heaviest member that has some; raises `DataError` where none has."""

@@ -25,9 +25,10 @@ from sif.serve.blended import blend_tree
 from sif.serve.model import ServedModel, opened_model
 from sif.spaces.saved import task_tree
 from sif.studies.classics import Classics
+from sif.studies.proposer import BRANCH_KEY
 from sif.studies.trials import Trials
 
-__all__ = ["Blending", "Mixed", "mixed"]
+__all__ = ["Blending", "Mixed", "again_by", "mixed"]
 
 _MOST = 3  # models that are added
 _SHARES = (0.2, 0.35, 0.5, 0.65)  # of a model that is added to those before
@@ -84,7 +85,8 @@ class Blending:
         trees: dict[str, State] = {}
         for trial in self._trials.kept:
             changed, genotype, trained = self._trials.model_of(trial)
-            trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task)
+            own = again_by(changed, trial.configuration.settings, trained["epoch"])
+            trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task) | own
         for name in self._classics.best if self._classics is not None else ():
             if name != "popularity" and self._classics is not None and self._classics.served(name):
                 learnt = LearntRival(name, dict(self._classics.best[name].settings), self._instance.recipe.seed)
@@ -105,6 +107,19 @@ class Blending:
         told = {"members": [opened_model(tree).formula for tree in members], "weights": [*weights.values()]}
         task: Any = instance.final_task
         return blend_tree(members, [*weights.values()], task.objective, task.counts(), told)
+
+
+def again_by(instance: TableInstance, settings: Mapping[str, Any], epoch: int | None) -> State:
+    """Return by what a member of a blend is trained anew, whatever the recipe says then.
+
+    Args:
+        instance: The table under its settings.
+        settings: That it has instead of the recipe's own.
+        epoch: That validation chose.
+    """
+    recipe = instance.recipe
+    keys = [key for key in (*instance.problem.settings_space, BRANCH_KEY) if recipe.has(key)]
+    return {"settings": {key: recipe.value(key) for key in dict.fromkeys((*keys, *settings))}, "epoch": epoch}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Proposer:
         counts = [None] if self._branches is None else sorted({*BRANCHES, self._branches})
         changed = {count: recipe.changed({} if count is None else {BRANCH_KEY: count}) for count in counts}
         self._spaces = {count: small_space(each.space.name, each.settings()) for count, each in changed.items()}
-        ranges: dict[str, Dimension] = {key: each for key, each in settings.items() if _has(recipe, key)}
+        ranges: dict[str, Dimension] = {key: each for key, each in settings.items() if recipe.has(key)}
         if len(counts) > 1:
             ranges[BRANCH_KEY] = AnyOf(tuple(counts), ordered=True)
         self._own = {key: recipe.value(key) for key in ranges}
@@ -131,13 +131,6 @@ class Proposer:
             for place, pick in enumerate(active[group.name]):
                 found[_name(group.name, place)] = group.candidates[pick]
         return found
-
-
-def _has(recipe: Any, key: str) -> bool:
-    try:
-        return recipe.value(key) is not None
-    except (AttributeError, KeyError):
-        return False
 
 
 def _name(group: str, place: int) -> str:

@@ -22,6 +22,7 @@ from sif.rivals.known import METHODS
 from sif.rivals.method import Fitted
 from sif.rivals.pair_table import PairTable
 from sif.spaces.saved import task_tree
+from sif.studies.blend import again_by
 from sif.studies.trials import StudyTrial, at_fidelity
 
 if TYPE_CHECKING:
@@ -213,8 +214,10 @@ class Refit:
     def _member(self, name: str) -> State:
         """Return a member of the blend as the tree of a model."""
         if (trial := self._mixed().get(name)) is not None:
-            _, genotype, _ = self._trials.model_of(trial)
-            return task_tree(genotype, self._states[trial.number]["weights"], self._table(trial).data.task)
+            _, genotype, chosen = self._trials.model_of(trial)
+            table, weights = self._table(trial), self._states[trial.number]["weights"]
+            own = again_by(table, trial.configuration.settings, chosen["epoch"])
+            return task_tree(genotype, weights, table.data.task) | own
         assert self._classics is not None
         settings = dict(self._classics.best[name].settings)
         learnt = LearntRival(name, settings, self.study.instance.recipe.seed)

@@ -122,7 +122,7 @@ class Study:
         self._finish()
 
     def _whole_rival(self, job: _Job, rivals: int) -> _Job:
-        """Return the job in full where it is a rival's, which is to stand in the table, and all of them have a share."""
+        """Return the job in full where it is a rival's, which is to stand in the table, if all of them have a share."""
         full = _Job(job.configuration, len(self._rungs) - 1)
         remaining = self._remaining()
         short = remaining is not None and rivals * self._cost(full) > _BASELINES * remaining

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 from sif_samples import TINY, write_ratings
-from test_sif_handed import instance_of
+from test_sif_handed import instance_of, lists_of
 from test_sif_ranking_run import clicks
 from test_sif_studies import STUDY
 
 import sif
 from sif.api import retrain, score
 from sif.checkpoint import load_tree, save_tree
-from sif.errors import RunError
 from sif.problems.handing import fitted_tree, method_of
 from sif.rivals.handed import LearntRival
 from sif.rivals.pair_table import PairTable
 from sif.serve.blend import Blend, standard_scores
 from sif.serve.blended import blend_tree
+from sif.serve.export import Export, load_export
 from sif.serve.model import opened_model
 from sif.studies import blend as blends
 from sif.studies.blend import mixed
@@ -104,8 +104,15 @@ def test_a_study_of_lists_hands_over_a_blend_that_wins(tmp_path: Path, monkeypat
     assert isinstance(opened_model(load_tree(run.path / "model.safetensors")).form, Blend)
     assert run.recommend_all(5).rows()
     assert score(tmp_path / "run")["test"] == pytest.approx(rows["blend"]["test"])
-    with pytest.raises(RunError, match="hands over a blend of several models"):
-        retrain(tmp_path / "run")
+    before = lists_of(run)
+    retrain(tmp_path / "run")
+    assert lists_of(sif.load(tmp_path / "run")) == before  # the same seed: each member is what it was
+    Export.of(tmp_path / "run").write(tmp_path / "run.npz", "npz")
+    users = run.result["dataset"]["users"]
+    wanted = opened_model(load_tree(run.path / "model.safetensors")).form.scores(torch.arange(users))
+    assert torch.allclose(load_export(tmp_path / "run.npz").served.scores(torch.arange(users)), wanted, atol=1e-4)
+    retrain(tmp_path / "run", all_data=True)
+    assert isinstance(opened_model(load_tree(run.path / "model.safetensors")).form, Blend)
 
 
 def test_a_study_of_ratings_adds_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -126,3 +133,7 @@ def test_a_study_of_ratings_adds_predictions(tmp_path: Path, monkeypatch: pytest
     assert isinstance(form, Blend)
     assert not form.standardised
     assert score(tmp_path / "run")["test"][metric] == pytest.approx(rows["blend"]["test"][metric])
+    before = run.result["metrics"]["valid"][metric]
+    assert retrain(tmp_path / "run")["valid"][metric] == pytest.approx(before)
+    retrain(tmp_path / "run", all_data=True)
+    assert isinstance(opened_model(load_tree(run.path / "model.safetensors")).form, Blend)

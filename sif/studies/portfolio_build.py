@@ -30,7 +30,7 @@ __all__ = ["build_portfolio", "trainings_path"]
 _FIRST, _FULL = 1 / 9, 1.0
 _KEPT = 1 / 5  # of the configurations on a table, trained in full there
 _BEFORE = "portfolio"
-_SHARES = (0.35, 0.8, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
+_SHARES = (1 / 4, 4 / 7, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
 
 
 def trainings_path(out: Path) -> Path:

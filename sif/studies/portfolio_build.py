@@ -13,7 +13,6 @@ from nasp_core.loop import Observer
 from sif.errors import DataError
 from sif.host import shielded
 from sif.journal import Journal
-from sif.problems.tables import TableInstance
 from sif.recipes.problems import problem
 from sif.spaces.wide_points import NAMED
 from sif.studies.configuration import Configuration
@@ -30,7 +29,7 @@ __all__ = ["build_portfolio", "trainings_path"]
 _FIRST, _FULL = 1 / 9, 1.0
 _KEPT = 1 / 5  # of the configurations on a table, trained in full there
 _BEFORE = "portfolio"
-_SHARES = (0.35, 0.8, 1.0)  # of the seconds, at which short trainings, full ones and neighbours end
+_SHARES = (1 / 4, 4 / 7, 1.0)  # of the seconds, at which short trainings, full ones and what these promise end
 
 
 def trainings_path(out: Path) -> Path:
@@ -55,15 +54,15 @@ def build_portfolio(
     """Train configurations on each table of a suite, and write the table of what they came to; return `out`.
 
     All configurations are trained on a ninth of the schedule on every table, and the best fifth of a table in full
-    there. Then neighbours of each table's best are tried on all tables in the same way. A training is kept beside `out`
-    as soon as it has ended: a build that was stopped goes on where it was. No test part is read.
+    there. Then what one table's trainings promise most of is tried on all tables in the same way. A training is kept
+    beside `out` as soon as it has ended: a build that was stopped goes on where it was. No test part is read.
 
     Args:
         tables: Of the suite.
         folder: Where their files are.
         out: The Parquet file.
-        configurations: How many, for each task: the present portfolio, published models, and draws; and as many
-            neighbours.
+        configurations: How many, for each task: the present portfolio, published models, and draws; and as many that
+            trainings promise most of.
         seconds: Of one processor core, after which no training begins, those of earlier calls included; None: all.
         progress: Is shown the trainings.
 
@@ -102,9 +101,12 @@ class _Task:
         self.price = len(self.fields) * (2 if problem(name).ranks else 1)  # a ranking takes about twice as long
         self.tried: list[Configuration] = []
         self.seconds = 0.0
+        self._proposers = {
+            each.name: Proposer(each.instance, each.instance.problem.settings_space) for each in self.fields
+        }
 
     def run(self, phase: int, count: int, end: float | None) -> None:
-        """Go through one phase until so many seconds were spent: short trainings, full ones, or neighbours."""
+        """Go through one phase until so many seconds were spent: short trainings, full ones, or what these promise."""
         (self._short, self._full, self._near)[phase](count, end)
 
     def _short(self, count: int, end: float | None) -> None:
@@ -128,7 +130,7 @@ class _Task:
             here = self.fields[number % len(self.fields)]
             if self._over(end):
                 return
-            self._refine(here, number)
+            self._refine(here)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each training."""
@@ -167,10 +169,9 @@ class _Task:
             if made.key not in known:
                 known.add(made.key)
                 yield made
-        spaces = [instance.changed({BRANCH_KEY: branches}) for branches in (1, 2)]
         for number in range(count - len(known)):
-            drawn = _asked(spaces[number % 3 == 0], number, [], known)
-            yield Configuration(drawn.choices, _branched(drawn), "drawn")
+            drawn = self._proposers[self.fields[0].name].drawn(number)
+            yield Configuration(drawn.choices, _branched(drawn), drawn.by)
 
     def _try(self, configuration: Configuration) -> None:
         """Train a configuration for a short time on every table."""
@@ -178,13 +179,13 @@ class _Task:
         for each in self.fields:
             self._train(each, configuration, _FIRST)
 
-    def _refine(self, here: OpenedTable, number: int) -> None:
-        """Try a neighbour of a table's best on all tables, in full where it is among the first fifth."""
-        known = {each.key for each in self.tried}
-        near = _asked(here.instance, 1000 + number, here.best()[:5], known)
-        if near.key in known:
+    def _refine(self, here: OpenedTable) -> None:
+        """Try on all tables what one table's trainings promise most of, in full where it is among the first fifth."""
+        known, maximise = {each.key for each in self.tried}, here.instance.final_task.maximise
+        found = self._proposers[here.name].ask(here.done, maximise, known | set(map(_bare, self.tried)))
+        made = Configuration(found.choices, _branched(found), f"near {here.name}")
+        if made.key in known:
             return
-        made = Configuration(near.choices, _branched(near), f"near {here.name}")
         self._try(made)
         for each in self.fields:
             ranked = each.ranked(_FIRST)
@@ -205,12 +206,6 @@ class _Task:
         here.done.append(StudyTrial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"]))
 
 
-def _asked(instance: TableInstance, number: int, trials: Sequence[StudyTrial], known: set[str]) -> Configuration:
-    """Return the configuration that the best of some trials promise most of; of none, a draw."""
-    proposer = Proposer(instance, instance.problem.settings_space)
-    return proposer.ask(trials, instance.final_task.maximise, known) if trials else proposer.drawn(number)
-
-
 def _kept(count: int) -> int:
     return max(1, round(count * _KEPT))
 
@@ -218,6 +213,12 @@ def _kept(count: int) -> int:
 def _branched(configuration: Configuration) -> dict[str, Any]:
     """Return the settings of a configuration with the number of its added functions."""
     return dict(configuration.settings) | {BRANCH_KEY: len(configuration.choices["operation"])}
+
+
+def _bare(configuration: Configuration) -> str:
+    """Return the key of a configuration that does not say how many functions are added, as proposals may not."""
+    settings = {key: value for key, value in configuration.settings.items() if key != BRANCH_KEY}
+    return Configuration(configuration.choices, settings).key
 
 
 def _header(tables: Sequence[SuiteTable]) -> dict[str, Any]:

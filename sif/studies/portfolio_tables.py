@@ -47,15 +47,6 @@ class OpenedTable:
         there = [trial for trial in self.done if trial.fidelity == fidelity and trial.value is not None]
         return sorted(there, key=lambda trial: sign * (trial.value or 0.0))
 
-    def best(self) -> list[StudyTrial]:
-        """Return each configuration's best training, best first."""
-        sign = -1.0 if self.instance.final_task.maximise else 1.0
-        held: dict[str, StudyTrial] = {}
-        for trial in sorted(self.done, key=lambda each: sign * (each.value or 0.0)):
-            if trial.value is not None:
-                held.setdefault(trial.configuration.key, trial)
-        return list(held.values())
-
     @classmethod
     def of(cls, table: SuiteTable, task: str, folder: Path, parts: Path) -> "OpenedTable":
         """Return a table of a suite, cut, opened by the recipe of a task.
@@ -80,7 +71,7 @@ def recipes_tried() -> dict[str, tuple[str, Mapping[str, Any]]]:
 
 
 class _Until(Passing):
-    """Ends a training that takes too long."""
+    """Ends a training that takes too long by its own processor time: a busy machine drops no configuration."""
 
     def __init__(self, outer: Observer, seconds: float) -> None:
         super().__init__(outer)

@@ -115,7 +115,9 @@ class Study:
                 continue
             if self._rival():
                 continue
-            job = self._promoted() or (self._whole_rival(queue.pop(0), len(points)) if queue else self._proposed())
+            job = self._promoted()
+            if job is None or not self._fits(job):
+                job = self._whole_rival(queue.pop(0), len(points)) if queue else self._proposed()
             if not self._fits(job):
                 break
             self._train(job)

@@ -22,13 +22,13 @@ from sif.studies.portfolio import entries_of
 from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import BRANCH_KEY, Proposer
 from sif.studies.refit import refit_seconds
+from sif.studies.rungs import Rungs
 from sif.studies.steps import Steps, differing, told_steps
 from sif.studies.supernet import ranked_by_supernet
 from sif.studies.trials import StudyTrial, Trials
 
 __all__ = ["Study"]
 
-_KEPT = 3  # one of so many goes on to the next rung
 _CLASSICS, _BASELINES = 0.3, 0.15  # of the budget at most
 _SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
 _SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
@@ -68,6 +68,7 @@ class Study:
         task: Any = instance.final_task
         self._without = frozenset(instance.recipe.study.without)
         self._rungs = (1.0,) if "rungs" in self._without else instance.problem.rungs
+        self.rungs = Rungs(self.trials, self._rungs, self.maximise)
         ranks = instance.problem.ranks and "rivals" not in self._without
         self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
         self._began, self._carried = time.monotonic(), 0.0
@@ -249,7 +250,7 @@ class Study:
         return self._cost(job) + more <= remaining
 
     def _last_cost(self) -> float:
-        best = self._unfinished()
+        best = self.rungs.unfinished()
         return self._cost(_Job(best, len(self._rungs) - 1)) if best is not None else 0.0
 
     # what is trained
@@ -294,7 +295,8 @@ class Study:
         spent = [float(line["seconds"]) for line in self._told if line["rival"] in names]
         if self.limit.seconds is not None:
             return sum(spent) < _BASELINES * self.limit.seconds
-        return len(spent) <= _BASELINES * self._used
+        first = len(spent) < min(len(names), (self.limit.trials or 0) // 2)
+        return first or len(spent) <= _BASELINES * self._used
 
     def _classics_due(self) -> bool:
         if self.classics is None:
@@ -333,31 +335,9 @@ class Study:
 
     # what is proposed
 
-    def _at(self, rung: int) -> list[StudyTrial]:
-        """Return the best first of a rung."""
-        sign = -1.0 if self.maximise else 1.0
-        there = [trial for trial in self.trials.done if trial.fidelity == self._rungs[rung] and trial.value is not None]
-        return sorted(there, key=lambda trial: sign * (trial.value or 0.0))
-
     def _promoted(self) -> _Job | None:
-        """Return the best of a rung's first third that is not on the next rung yet, of the highest such rung."""
-        for rung in reversed(range(len(self._rungs) - 1)):
-            done = [trial for trial in self.trials.done if not trial.cut]
-            above = {trial.configuration.key for trial in done if trial.fidelity > self._rungs[rung]}
-            here = self._at(rung)
-            for trial in here[: len(here) // _KEPT]:
-                if trial.configuration.key not in above:
-                    return _Job(trial.configuration, rung + 1)
-        return None
-
-    def _unfinished(self) -> Configuration | None:
-        """Return the best configuration that was not trained in full, of the highest rung that has one."""
-        full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1 and not trial.cut}
-        for rung in reversed(range(len(self._rungs) - 1)):
-            for trial in self._at(rung):
-                if trial.configuration.key not in full:
-                    return trial.configuration
-        return None
+        found = self.rungs.promoted()
+        return None if found is None else _Job(*found)
 
     def _proposed(self) -> _Job:
         known = {trial.configuration.key for trial in self.trials.done}
@@ -367,7 +347,9 @@ class Study:
         """Train the best in full, then rivals, as long as the budget holds."""
         while True:
             best = (
-                self._unfinished() if self.trials.best is None or self.trials.best.fidelity < 1 else self._next_last()
+                self.rungs.unfinished()
+                if self.trials.best is None or self.trials.best.fidelity < 1
+                else self._next_last()
             )
             if best is None or (self.limit.trials is not None and self._used >= self.limit.trials):
                 return
@@ -380,7 +362,7 @@ class Study:
         """Return what is trained in full next, in turns: the best that was not, or a rival that was not."""
         full = {trial.configuration.key for trial in self.trials.done if trial.fidelity == 1 and not trial.cut}
         rivals = [each for each in self._points() if each.key not in full]
-        return rivals[0] if rivals else self._unfinished()
+        return rivals[0] if rivals else self.rungs.unfinished()
 
     def _supernet(self) -> list[Configuration] | None:
         """Return the points that a supernet ranks first on this table; None where the time is short."""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sif_samples import write_ratings
 from test_sif_ranking_run import SMALL, clicks
 
 import sif
@@ -267,3 +268,44 @@ def test_a_training_is_watched_on_some_users_and_valued_on_all(
     assert trained["valid"] == evaluate(network, instance.final_task)
     assert trial.value == trained["valid"][instance.final_task.metric]
     assert all(record["valid"] != trained["valid"] for record in trained["trace"] if "valid" in record)
+
+
+ORACLE = """
+import torch
+from torch import nn
+
+from nasp_core.network import Network
+from sif.datasets import read
+from sif.rivals import Baseline, Rival
+
+
+class Oracle(Network):
+    def __init__(self):
+        super().__init__()
+        data = read("mine.csv")
+        values = torch.from_numpy(data.rating).float()
+        table = torch.zeros(data.n_users, data.n_items)
+        table[data.user, data.item] = (values - values.mean()) / values.std()
+        self.table = nn.Parameter(table, requires_grad=False)
+
+    def forward(self, inputs, mixture=None):
+        return self.table[inputs[0], inputs[1]]
+
+
+ORACLE = Rival("oracle", "knows", {"wide": Baseline(lambda *given: Oracle(), trained=False, embeds=False)})
+"""
+
+
+def test_an_injected_rival_that_wins_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nothing in the table of a search of ratings is better on validation than what the run hands over."""
+    write_ratings(tmp_path / "mine.csv")
+    (tmp_path / "oracle_rival.py").write_text(ORACLE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"baselines.names": ["biases", "oracle_rival:ORACLE"], "study.goal": "rating", "train.epochs": 2}
+    run = sif.search("mine.csv", recipe="ratings", budget="8trials", settings=settings, out="run", device="cpu")
+    rows, metric = run.result["rows"], run.result["metric"]
+    assert min(rows, key=lambda name: rows[name]["valid"][metric]) == "oracle_rival:ORACLE"
+    assert run.result["handed"]["name"] == "oracle_rival:ORACLE"
+    assert run.result["metrics"]["valid"] == rows["oracle_rival:ORACLE"]["valid"]
+    assert sif.load("run").recommend("u03", 2) == run.recommend("u03", 2)

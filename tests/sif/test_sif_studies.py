@@ -248,7 +248,9 @@ def test_an_epoch_is_priced_by_three_steps_and_a_validation(instance: Any, monke
     """By a clock that ticks once when asked: a step is a second, and of a validation an epoch has its share."""
     ticks = count()
     monkeypatch.setattr("sif.studies.price.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
-    genotype = instance.genotype(portfolio(instance, entries_of("ranking"))[0].choices)
+    first = portfolio(instance, entries_of("ranking"))[0]
+    instance = instance.changed(first.settings)
+    genotype = instance.genotype(first.choices)
     training = instance.training({})
     steps = len(instance.final_task.stream("train", training.batch_size, 0))
     every = training.stretched(steps).evaluate_every

@@ -1,5 +1,6 @@
 """The library's face: `search` a table, `load` a run."""
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,6 +82,7 @@ def search(
         DataError: the data cannot be used; before anything is written.
         RecipeError: the recipe has problems; before anything is written.
     """
+    since = time.monotonic()
     named = {"task": problem, "reader": reader, "titles": None if titles is None else str(titles)}
     named |= {"feedback": feedback or None, "study.goal": goal or None, "study.refit": refit}
     named |= {"space.operations": operations, "space.encodings": encodings}
@@ -102,7 +104,7 @@ def search(
         instance = open_recipe(make(recipe), **opening)
     keep = TemporaryFolder() if out is None else None
     directory = RunDirectory.create(keep.path if keep is not None else Path(out or ""), instance.name)
-    conduct(instance, directory)
+    conduct(instance, directory, since=since)
     run = problem_of(instance.recipe).run(directory, keep)
     if (run.result.get("study") or {}).get("interrupted"):
         warnings.warn(ended(run.result)[0], stacklevel=3)

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial, wraps
@@ -18,7 +19,7 @@ from nasp_core.errors import NaspError
 from sif.cli.verbs import LazyGroup
 from sif.plain import plain
 
-__all__ = ["JsonOption", "app", "console", "data_root", "emit", "errors", "guarded", "main", "note", "remark"]
+__all__ = ["JsonOption", "app", "began", "console", "data_root", "emit", "errors", "guarded", "main", "note", "remark"]
 
 CLOSED, UNWRITABLE = 141, 1
 """Exit codes: the reader of the output has gone (as a shell tells of other programs), and a full or broken disk."""
@@ -59,8 +60,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_began: list[float] = []
+
+
+def began() -> float:
+    """Return when the command began, by the monotonic clock: what a budget in seconds counts from."""
+    return _began[0] if _began else time.monotonic()
+
+
 def main() -> None:
     """Run `sif`: what its streams cannot take is escaped, and nothing that happens to them is a traceback."""
+    _began[:] = [time.monotonic()]
     _make_streams_safe()
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # for package.module:object; behind everything else, so that it hides nothing

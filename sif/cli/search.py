@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from nasp_core.errors import did_you_mean
-from sif.cli.app import data_root, emit, guarded, note
+from sif.cli.app import began, data_root, emit, guarded, note
 from sif.cli.progress import TerminalProgress
 from sif.cli.show import print_result
 from sif.cli.words import data_names, note_two_meanings
@@ -61,6 +61,7 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json in one line instead of tables.")] = False,
 ) -> None:
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
+    since = began()
     opening: dict[str, Any] = {"device": device, "root": data_root()}
     words = (target, data, valid, test, titles, recipe, strategy, feedback, goal, table)
     own = any((*words, changes, seed is not None, refit is not None))
@@ -102,7 +103,7 @@ def search(
         note(each)
     if goes_on(made, instance.recipe):
         with TerminalProgress(f"go on with: sif search --resume {made.path}") as progress:
-            conduct(instance, made, progress=progress, repeats=repeats)
+            conduct(instance, made, progress=progress, repeats=repeats, since=since)
     made.clear()
     result = made.result()
     if as_json:

@@ -38,6 +38,7 @@ def conduct(
     progress: Observer | None = None,
     checkpoint_seconds: float | None = None,
     repeats: RunDirectory | None = None,
+    since: float | None = None,
 ) -> None:
     """Run an opened recipe to the end: by a study where its recipe has a budget for one, else by its strategy.
 
@@ -49,6 +50,7 @@ def conduct(
         progress: Shows stages, steps and lines of the trace.
         checkpoint_seconds: How much work a kill may cost; by default the problem's own.
         repeats: A finished study of the same recipe and data, whose trainings are done again instead of a search.
+        since: When a budget in seconds began to be spent, by the monotonic clock; None: now.
 
     Raises:
         KeyboardInterrupt: Nothing was trained yet, or it is the second one; what is done stays for `--resume`.
@@ -63,7 +65,7 @@ def conduct(
         lists, share = ranking_of(instance), share_of(limit)
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
         began = time.perf_counter()
-        study = Study(instance, engine.stages, share, repeats)
+        study = Study(instance, engine.stages, share, repeats, since)
         engine.stages.note(beforehand(study))
         again, interrupted = _ended(study)
         seconds, repeated = study.elapsed() + again.carried, study.repeated()

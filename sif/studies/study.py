@@ -52,7 +52,12 @@ class Study:
     """
 
     def __init__(
-        self, instance: TableInstance, stages: Stages, limit: Limit, repeats: RunDirectory | None = None
+        self,
+        instance: TableInstance,
+        stages: Stages,
+        limit: Limit,
+        repeats: RunDirectory | None = None,
+        since: float | None = None,
     ) -> None:
         """Prepare; nothing is trained yet.
 
@@ -61,6 +66,7 @@ class Study:
             stages: Of the run: what is done is read back.
             limit: The budget.
             repeats: A finished study whose trainings are done again instead.
+            since: When the budget began to be spent, by the monotonic clock; None: now.
         """
         self.instance, self.stages, self.limit = instance, stages, limit
         self.trials = Trials(instance, stages)
@@ -71,7 +77,7 @@ class Study:
         self.rungs = Rungs(self.trials, self._rungs, self.maximise)
         ranks = instance.problem.ranks and "rivals" not in self._without
         self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
-        self._began, self._carried = time.monotonic(), 0.0
+        self._began, self._carried = time.monotonic() if since is None else since, 0.0
         self.baselines = Baselines(instance, stages) if "rivals" not in self._without else None
         if self.baselines is not None:
             self.baselines.leave(*(self.classics.names if self.classics is not None else ()))

@@ -403,10 +403,14 @@ def test_a_raised_budget_and_a_repetition_end_with_a_refit_too(clicked: tuple[si
         ["study.refit=false"],
         [],
     ]
-    more = searched("clicks", clicked[1] | {"study.budget": "15trials"}, tmp_path / "more")
     first = searched("clicks", clicked[1] | {"study.budget": "6trials"}, tmp_path / "first")
     raised = ["search", "--resume", str(first.path), "--budget", "15trials", "--device", "cpu", "--json"]
     assert CliRunner().invoke(app, raised).exit_code == 0
-    assert (first.path / "model.safetensors").read_bytes() == (more.path / "model.safetensors").read_bytes()
-    now, then = (json.loads((each.path / "result.json").read_text())["rows"] for each in (first, more))
+    words = ["search", "--repeat", str(first.path), "--out", str(tmp_path / "more"), "--device", "cpu", "--json"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    found = [tmp_path / "more", first.path]  # a raised budget tries in another order than one given at once
+    one, two = (json.loads((each / "result.json").read_text()) for each in found)
+    assert (one["study"]["budget"], is_refit(one), is_refit(two)) == ("15trials", True, True)
+    assert (found[0] / "model.safetensors").read_bytes() == (found[1] / "model.safetensors").read_bytes()
+    now, then = one["rows"], two["rows"]
     assert {name: row["test"] for name, row in now.items()} == {name: row["test"] for name, row in then.items()}

@@ -1,17 +1,26 @@
 """What a training will cost, before it is begun."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
+from math import prod
 
 from nasp_core.evaluation import evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop, Observer
 from sif.problems.tables import TableInstance
+from sif.studies.configuration import Configuration
+from sif.studies.trials import Trials, at_fidelity
 from sif.tasks import watched
 
-__all__ = ["seconds_per_epoch"]
+__all__ = ["affordable", "seconds_per_epoch"]
+
+_SHARE = 0.15  # of the seconds that are left is the most that the first training of a study should take
+_CHEAP = 20_000_000  # users x items, up to which any short training is a matter of seconds
+_ROWS = 300_000  # likewise
+_PRICED = 4  # configurations
 
 
 class _Timed(Observer):
@@ -61,3 +70,34 @@ def seconds_per_epoch(instance: TableInstance, genotype: Genotype, *, steps: int
         evaluate(network, watched(task, users), precision=training.precision)
         seconds += (time.perf_counter() - began) / every
     return seconds
+
+
+def affordable(
+    trials: Trials, held: Sequence[Configuration], share: float, remaining: float | None
+) -> tuple[Configuration, float]:
+    """Return what a study trains first, and on which share of the schedule, so that it leaves time for more.
+
+    It is the first configuration, but on a large table the first of a few that is not too dear, or else the cheapest of
+    them on a share that is not, an epoch at least.
+
+    Args:
+        trials: Of the study, before any.
+        held: Configurations, the best first.
+        share: Of the schedule, as it would be.
+        remaining: Seconds of the budget; None where it is not of seconds.
+    """
+    instance = trials.instance
+    rows = len(instance.data.split.train)
+    if remaining is None or (prod(instance.data.task.sizes[:2]) <= _CHEAP and rows <= _ROWS):
+        return held[0], share
+    allowed, prices = _SHARE * remaining, list[tuple[float, int]]()
+    for number, each in enumerate(held[:_PRICED]):
+        changed = trials.instance_of(each)
+        training = at_fidelity(changed.training({}), share)
+        steps = len(changed.final_task.stream("train", training.batch_size, 0))
+        price = training.stretched(steps).epochs * seconds_per_epoch(changed, changed.genotype(each.choices))
+        if price <= allowed:
+            return each, share
+        prices.append((price, number))
+    price, number = min(prices)
+    return held[number], share * allowed / price

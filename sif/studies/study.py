@@ -19,6 +19,7 @@ from sif.studies.bought import priced
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
+from sif.studies.price import affordable
 from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import BRANCH_KEY, Proposer
 from sif.studies.refit import refit_seconds
@@ -102,9 +103,11 @@ class Study:
             self._classic()
         tried = {trial.configuration.key for trial in self.trials.done}
         held = self._held()
-        queue = self._queue(ranked or (), (*points, *held[1:]), tried)
         if held and not tried:  # so that there is a model, and a price
-            self._train(_Job(held[0], 0), ends=False)
+            first, share = affordable(self.trials, held, self._rungs[0], self._remaining())
+            held = [first, *(each for each in held if each is not first)]
+            self._train_at(first, share, ends=False)
+        queue = self._queue(ranked or (), (*points, *held[1:]), tried)
         while len(self._told) < _FIRST and self._baseline():
             pass
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
@@ -261,10 +264,12 @@ class Study:
 
     # what is trained
 
-    def _train(self, job: _Job, ends: bool = True) -> StudyTrial:
-        fidelity = self._rungs[job.rung]
-        self.steps.take({**job.configuration.plain(), "fidelity": fidelity}, self.elapsed())
-        return self._trained(job.configuration, fidelity, ends)
+    def _train(self, job: _Job) -> StudyTrial:
+        return self._train_at(job.configuration, self._rungs[job.rung], ends=True)
+
+    def _train_at(self, configuration: Configuration, fidelity: float, ends: bool) -> StudyTrial:
+        self.steps.take({**configuration.plain(), "fidelity": fidelity}, self.elapsed())
+        return self._trained(configuration, fidelity, ends)
 
     def _trained(self, configuration: Configuration, fidelity: float, ends: bool) -> StudyTrial:
         seconds = None if self.steps.closed or not ends else self.limit.seconds

@@ -21,7 +21,7 @@ from sif.recipes.problems import problem_of
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages
 from sif.spaces.build import small_space
-from sif.studies import Configuration, Limit
+from sif.studies import Configuration, Limit, price
 from sif.studies.classics import CLASSICS
 from sif.studies.portfolio import entries_of
 from sif.studies.price import seconds_per_epoch
@@ -270,6 +270,20 @@ def test_a_training_is_watched_on_some_users_and_valued_on_all(
     assert trained["valid"] == evaluate(network, instance.final_task)
     assert trial.value == trained["valid"][instance.final_task.metric]
     assert all(record["valid"] != trained["valid"] for record in trained["trace"] if "valid" in record)
+
+
+def test_what_is_trained_first_leaves_time_for_more(instance: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    held = portfolio(instance, entries_of("ranking"))[:3]
+    costs = iter([9.0, 2.0, 5.0, 9.0, 8.0, 5.0])
+    monkeypatch.setattr(price, "seconds_per_epoch", lambda *given: next(costs))
+    trials = Trials(instance, Stages(RunDirectory.create(tmp_path / "run", "x"), Observer()))
+    assert price.affordable(trials, held, 1 / 9, 10.0) == (held[0], 1 / 9)  # a small table: nothing is timed
+    monkeypatch.setattr(price, "_CHEAP", 0)
+    assert price.affordable(trials, held, 1 / 9, None) == (held[0], 1 / 9)
+    assert price.affordable(trials, held, 1 / 9, 20.0) == (held[1], 1 / 9)  # an epoch of 2 s, of 3 s that it may take
+    first, share = price.affordable(trials, held, 1 / 9, 20.0)  # none fits: the cheapest, shorter
+    assert first is held[0]
+    assert share == pytest.approx(1 / 9 * 3 / 5)
 
 
 ORACLE = """

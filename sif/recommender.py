@@ -116,7 +116,7 @@ class Recommender:
         opened = problem_of(recipe).open(recipe, source=data, device=self.device)
         runs = [(run, opened)] if run.ranking is None else [(run, opened), (run.ranking, ranking_of(opened))]
         for each, instance in runs:
-            tuned = {key: value for key, value in each.result["tuned"].items() if "." in key}
+            tuned = {key: value for key, value in each.result["tuned"].items() if "." in key and not each.handed}
             train_on_all(each.directory, instance.changed(tuned), _Callback(callback))
         models = [opened_model(load_tree(each.directory.file("model.safetensors"))) for each, _ in runs]
         self._model, self._rater = models[-1], models[0] if len(models) > 1 else None

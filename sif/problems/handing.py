@@ -220,12 +220,13 @@ def _member_again(instance: TableInstance, tree: State, seed: int, judges: bool)
         fitted = method_of(told["name"]).fit(table, told["settings"], seed)
         return fitted_tree(instance, LearntRival(told["name"], told["settings"], seed), fitted)
     changed, genotype = instance.changed(tree["settings"]), Genotype.from_json(tree["genotype"])
-    network, training, epoch = changed.build(genotype), changed.training({}), tree["epoch"]
-    if not judges:
-        stretched = training.stretched(len(changed.final_task.stream("train", training.batch_size, 0)))
+    network, training = changed.build(genotype), changed.training({})
+    kept = {key: tree[key] for key in ("settings", "epoch", "epochs")}
+    if judges:
+        done = train_genotype(network, changed.final_task, training, key=genotype.key(), seed=seed)
+        kept["epoch"] = done.epoch
+    else:
         blind: dict[str, Any] = {"min_steps": 0, "patience": None, "keep_best": False, "evaluate_every": 0}
-        training = replace(stretched, average_after=None, **blind)
-    more: dict[str, Any] = {} if judges else {"stop": epoch}
-    done = train_genotype(network, changed.final_task, training, key=genotype.key(), seed=seed, **more)
-    made = task_tree(genotype, network.state_dict(), changed.data.task)
-    return made | {"settings": tree["settings"], "epoch": done.epoch if judges else epoch}
+        training = replace(training, epochs=tree["epochs"], average_after=None, **blind)
+        train_genotype(network, changed.final_task, training, key=genotype.key(), seed=seed, stop=tree["epoch"])
+    return task_tree(genotype, network.state_dict(), changed.data.task) | kept

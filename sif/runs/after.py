@@ -47,7 +47,8 @@ def reopened(
         raise RunError(
             f"run {directory.path} is of {own.what}: its recipe has no budgets; leave out --budget, or give --epochs"
         )
-    tuned = {key: value for key, value in result["tuned"].items() if "." in key}
+    found = not result.get("handed")  # a rival, or a blend, knows by which settings it learnt
+    tuned = {key: value for key, value in result["tuned"].items() if "." in key and found}
     recipe = load_recipe(directory.file("recipe.toml"), [*changes_of(tuned), *changes], budget)
     return on_its_data(directory, recipe, lambda: own.reopen(recipe, device=device, root=root))
 

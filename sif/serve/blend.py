@@ -71,6 +71,11 @@ class Blend(Served):
         parts = (f"{w:g} of {m.describe()}" for w, m in zip(self.weights, self.members, strict=True))
         return "a sum of " + "; ".join(parts)
 
+    def at(self, context: int) -> Blend:
+        """Return the sum in a context, of members that know contexts."""
+        members: list[Any] = [*self.members]
+        return Blend([member.at(context) for member in members], self.weights, standardised=self.standardised)
+
     def users(self, numbers: Tensor) -> Asked:
         """Return known users by their numbers, int64 `[n]`."""
         return _Together(tuple(member.users(numbers) for member in self.members))

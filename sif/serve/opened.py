@@ -19,7 +19,6 @@ from sif.errors import DataError, RunError
 from sif.host import shielded
 from sif.run_directory import RunDirectory
 from sif.serve.model import ServedModel, opened_model
-from sif.serve.networks import ByNetwork
 from sif.serve.topk import Ranked
 from sif.tasks import Scale
 
@@ -79,8 +78,8 @@ class Opened:
             seen, excluded = None, own if excluded is None else np.concatenate([own, excluded])
         else:
             seen = self.seen[rows]
-        form = self.model.form
-        if isinstance(form, ByNetwork) and self.contexts is not None:
+        form: Any = self.model.form
+        if self.contexts is not None and hasattr(form, "at"):
             form = form.at(self._mode(context))
         ids, scores = form.top_k(torch.from_numpy(rows), k, seen=seen, excluded=excluded)
         return ids, scores * np.float32(self.std) + np.float32(self.mean)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nasp_core.errors import SearchError
 from nasp_core.evaluation import better
 from nasp_core.network import Network
 from nasp_core.types import State
@@ -44,6 +46,7 @@ class Baselines:
         self._instance, self._stages = instance, stages
         self._rivals: dict[str, RivalNetwork] = instance.rivals()
         self._best: dict[str, _Learnt] = {}
+        self._tried: Counter[str] = Counter()
         self.done: list[dict[str, Any]] = []
 
     @property
@@ -68,13 +71,14 @@ class Baselines:
 
     def due(self) -> tuple[str, dict[str, Any]] | None:
         """Return the next rival and its point: the first of each, then those next on the grid; None where none is."""
-        tried = {name: self._best[name].trials if name in self._best else 0 for name in self._rivals}
-        left = [name for name, rival in self._rivals.items() if tried[name] < len(rival.grid)]
-        name = min(left, key=lambda each: tried[each], default=None)
-        return None if name is None else (name, dict(self._rivals[name].grid[tried[name]]))
+        left = [name for name, rival in self._rivals.items() if self._tried[name] < len(rival.grid)]
+        name = min(left, key=lambda each: self._tried[each], default=None)
+        return None if name is None else (name, dict(self._rivals[name].grid[self._tried[name]]))
 
     def train(self, name: str, changes: Mapping[str, Any]) -> float:
         """Train a rival under changed settings, or read what an earlier process made of it; return the seconds.
+
+        One that diverges has no value there.
 
         Args:
             name: Of the rival.
@@ -83,19 +87,26 @@ class Baselines:
         instance, task = self._instance, self._instance.final_task
         told = " ".join(f"{key}={value!r}" for key, value in changes.items())
         network, stage = self._rivals[name].build(dict(changes)), f"baseline {name} {told}"
+        self._tried[name] += 1
+        line: dict[str, Any] = {"rival": name, "settings": dict(changes), "value": None, "seconds": 0.0}
+        self.done.append(line)
         if self._rivals[name].trained:
             training, key = instance.training(dict(changes)), f"baseline/{name}"
-            made = trained_stage(self._stages, stage, network, task, training, key, instance.recipe.seed)
+            try:
+                made = trained_stage(self._stages, stage, network, task, training, key, instance.recipe.seed)
+            except SearchError as error:
+                self._stages.note(f"rival {name} has no value: {error}")
+                return 0.0
         else:
             counted: State = {"weights": dict(network.state_dict()), "trace": [], "epoch": None, "seconds": 0.0}
             made = counted | {"valid": instance.evaluate(network, "valid")}
         seconds, value = float(made["seconds"]), float(made["valid"][task.metric])
+        line |= {"value": value, "seconds": round(seconds, 3)}
         before = self._best.get(name)
         best = before is None or better(task, value, float(before.state["valid"][task.metric]))
         state, settings = (made, changes) if best or before is None else (before.state, before.settings)
         spent, trials = (before.seconds, before.trials) if before else (0.0, 0)
         self._best[name] = _Learnt(state, settings, spent + seconds, trials + 1)
-        self.done.append({"rival": name, "settings": dict(changes), "value": value, "seconds": round(seconds, 3)})
         return seconds
 
     def settings(self, name: str) -> Mapping[str, Any]:

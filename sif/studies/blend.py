@@ -62,7 +62,8 @@ class Blending:
 
     def run(self) -> float:
         """Add models where validation says that it pays; return the seconds that it took."""
-        trees = self._members()
+        per_user = not self._trials.task.metric.startswith("coverage")  # which no user has alone
+        trees = self._members() if per_user else {}
         if len(trees) < 2:
             return 0.0
 
@@ -118,8 +119,14 @@ def again_by(instance: TableInstance, settings: Mapping[str, Any], epoch: int | 
         epoch: That validation chose.
     """
     recipe = instance.recipe
+    training = instance.training({})
+    epochs = training.stretched(len(instance.final_task.stream("train", training.batch_size, 0))).epochs
     keys = [key for key in (*instance.problem.settings_space, BRANCH_KEY) if recipe.has(key)]
-    return {"settings": {key: recipe.value(key) for key in dict.fromkeys((*keys, *settings))}, "epoch": epoch}
+    return {
+        "settings": {key: recipe.value(key) for key in dict.fromkeys((*keys, *settings))},
+        "epoch": epoch,
+        "epochs": epochs,
+    }
 
 
 @dataclass(frozen=True)

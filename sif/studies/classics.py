@@ -76,16 +76,17 @@ class Classics:
         for name in [name for name in self._left if name not in self.best]:
             if remaining is None or METHODS[name].cost(self.table) <= _DEAR * remaining:
                 return name, self._left[name][0]
-        for name in self._ranked():
+        for name in self._ranked(by_clock=remaining is not None):
             near = self._near(name)
             if near is not None and (remaining is None or self._longest[name] <= remaining):
                 return name, near
         return None
 
-    def _ranked(self) -> list[str]:
+    def _ranked(self, by_clock: bool) -> list[str]:
         values = {name: tuned.valid[self._task.metric] for name, tuned in self.best.items()}
         hopeful = [name for name, value in values.items() if value >= _HOPE * max(values.values())]
-        return sorted(hopeful, key=lambda name: self.best[name].seconds)
+        spent = {name: self.best[name].seconds if by_clock else self.best[name].trials for name in hopeful}
+        return sorted(hopeful, key=lambda name: spent[name])
 
     def _near(self, name: str) -> Settings | None:
         """Return the point nearest to a rival's best that was not tried; None where the best has no neighbour left."""

@@ -90,7 +90,7 @@ def affordable(
     rows = len(instance.data.split.train)
     if remaining is None or (prod(instance.data.task.sizes[:2]) <= _CHEAP and rows <= _ROWS):
         return held[0], share
-    allowed, prices = _SHARE * remaining, list[tuple[float, int]]()
+    allowed, prices = _SHARE * max(remaining, 1.0), list[tuple[float, int]]()
     for number, each in enumerate(held[:_PRICED]):
         changed = trials.instance_of(each)
         training = at_fidelity(changed.training({}), share)

@@ -216,7 +216,9 @@ class Refit:
         if (trial := self._mixed().get(name)) is not None:
             _, genotype, chosen = self._trials.model_of(trial)
             table, weights = self._table(trial), self._states[trial.number]["weights"]
-            own = again_by(table, trial.configuration.settings, chosen["epoch"])
+            own = again_by(
+                self.study.instance.changed(trial.configuration.settings), trial.configuration.settings, chosen["epoch"]
+            )
             return task_tree(genotype, weights, table.data.task) | own
         assert self._classics is not None
         settings = dict(self._classics.best[name].settings)

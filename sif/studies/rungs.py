@@ -1,7 +1,6 @@
 """Rungs: many configurations are trained on a short schedule, the best third of them on a longer one."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from sif.studies.configuration import Configuration
 from sif.studies.trials import StudyTrial, Trials
@@ -27,7 +26,8 @@ class Rungs:
     def promoted(self) -> tuple[Configuration, int] | None:
         """Return the best of a rung's first third that is not on the next yet, and that one; the highest rung first."""
         for rung in reversed(range(len(self._shares) - 1)):
-            above = self._keys(partial(_above, self._shares[rung]))
+            share = self._shares[rung]  # what was cut above counts too: it took far more than others
+            above = {trial.configuration.key for trial in self._trials.done if trial.fidelity > share}
             here = self._at(rung)
             for trial in here[: len(here) // _KEPT]:
                 if trial.configuration.key not in above:
@@ -36,22 +36,15 @@ class Rungs:
 
     def unfinished(self) -> Configuration | None:
         """Return the best configuration that was not trained in full, of the highest rung that has one."""
-        full = self._keys(lambda trial: trial.fidelity == 1)
+        full = {trial.configuration.key for trial in self._trials.done if trial.fidelity == 1 and not trial.cut}
         for rung in reversed(range(len(self._shares) - 1)):
             for trial in self._at(rung):
                 if trial.configuration.key not in full:
                     return trial.configuration
         return None
 
-    def _keys(self, which: Callable[[StudyTrial], bool]) -> set[str]:
-        return {trial.configuration.key for trial in self._trials.done if not trial.cut and which(trial)}
-
     def _at(self, rung: int) -> list[StudyTrial]:
         """Return the trials of a rung that have a value, the best first."""
         share = self._shares[rung]
         there = [trial for trial in self._trials.done if trial.fidelity == share and trial.value is not None]
         return sorted(there, key=lambda trial: self._sign * (trial.value or 0.0))
-
-
-def _above(share: float, trial: StudyTrial) -> bool:
-    return trial.fidelity > share

@@ -34,7 +34,7 @@ class Steps:
         self._lines = _read(self._file)
         if not self._lines:
             again = [] if repeats is None else schedule_of(repeats)
-            told = {"repeats": str(repeats.path.resolve()), "stopped": interrupted(repeats)} if repeats else {}
+            told = {"repeats": str(repeats.path.resolve()), "stopped": _without_blend(repeats)} if repeats else {}
             self._lines = [{"budget": str(limit), **told}, *again]
         elif [line for line in self._lines if "budget" in line][-1]["budget"] != str(limit):
             self._lines.append({"budget": str(limit)})
@@ -182,3 +182,8 @@ def refuse_spent(directory: RunDirectory, limit: Limit) -> None:
             f"--budget {limit} is no more than run {directory.path} has spent already ({spent}); give more: "
             f"sif search --resume {directory.path} --budget {more}"
         )
+
+
+def _without_blend(directory: RunDirectory) -> bool:
+    """Return whether a study was stopped before it had a blend."""
+    return interrupted(directory) and "blend" not in directory.result()["rows"]

@@ -107,6 +107,9 @@ class Study:
             first, share = affordable(self.trials, held, self._rungs[0], self._remaining())
             held = [first, *(each for each in held if each is not first)]
             self._train_at(first, share, ends=False)
+        elif held:
+            first = self.trials.done[0].configuration
+            held = [first, *(each for each in held if each.key != first.key)]
         queue = self._queue(ranked or (), (*points, *held[1:]), tried)
         while len(self._told) < _FIRST and self._baseline():
             pass
@@ -291,6 +294,8 @@ class Study:
 
     def _rival(self) -> bool:
         """Train the next point of a rival; return whether one was due: classics have a share, and so have baselines."""
+        if self.limit.trials is not None and self._used >= self.limit.trials:
+            return False
         return (self._classic() if self._classics_due() else False) or self._baseline()
 
     def _baseline(self) -> bool:

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from nasp_core.errors import SearchError
 from nasp_core.loop import Observer
 from nasp_core.search import search
 from nasp_core.types import State
@@ -44,7 +45,7 @@ def ranked_by_supernet(
                 observer=ends,
                 resume=resume,
             )
-        except OutOfTime:
+        except (OutOfTime, SearchError):
             ranked.clear()
         found = [space.genotype(space.canonical(point)) for point in ranked]
         choices = [{name: list(names) for name, names in genotype.choices.items()} for genotype in found]

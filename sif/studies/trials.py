@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nasp_core.errors import SearchError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.genotype import Genotype
 from nasp_core.loop import Observer, Passing
@@ -14,7 +15,7 @@ from nasp_core.optimise import Training
 from nasp_core.search import train_genotype
 from nasp_core.types import State
 from sif.checkpoint import load_tree, save_tree
-from sif.errors import RunError
+from sif.errors import DataError, RunError
 from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.configuration import Configuration
@@ -191,6 +192,9 @@ class Trials:
                 value, epochs = self._train(number, configuration, fidelity, Until(observer, deadline), resume)
             except OutOfTime:
                 value, epochs = None, 0
+            except (SearchError, DataError) as error:  # it diverged; an epoch, so that it does not count as cut
+                self._stages.note(f"trial {number} has no value: {error}")
+                value, epochs = None, 1
             return {"value": value, "epochs": epochs, "seconds": time.perf_counter() - began}
 
         name = f"trial {number}"

@@ -15,6 +15,7 @@ import sif
 from nasp_core.evaluation import evaluate
 from nasp_core.loop import Observer
 from sif.errors import RecipeError
+from sif.journal import Journal
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe
 from sif.recipes.problems import problem_of
@@ -284,6 +285,33 @@ def test_what_is_trained_first_leaves_time_for_more(instance: Any, monkeypatch: 
     first, share = price.affordable(trials, held, 1 / 9, 20.0)  # none fits: the cheapest, shorter
     assert first is held[0]
     assert share == pytest.approx(1 / 9 * 3 / 5)
+
+
+def test_what_diverges_has_no_value_and_ends_nothing(tmp_path: Path):
+    settings = STUDY | {"train.optimiser.learning_rate": 1e30, "study.budget": "10trials"}
+    run = sif.search(clicks(tmp_path / "m.csv"), recipe="clicks", settings=settings, out=tmp_path / "run", device="cpu")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "trials.jsonl").read_text().splitlines()]
+    assert any(line["value"] is None and line["epochs"] for line in lines if "trial" in line)
+    assert run.result["rows"]["found"]["valid"] is not None
+
+
+def test_a_budget_in_trials_never_asks_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Rivals take turns by their trainings, whatever these took."""
+    csv, told = clicks(tmp_path / "m.csv"), []
+    once = Journal.once
+
+    def slow(self: Any, name: str, *given: Any) -> Any:
+        made = once(self, name, *given)
+        return made | {"seconds": 50.0} if name.startswith("ease") and "seconds" in made else made
+
+    for turn in range(2):
+        if turn:
+            monkeypatch.setattr(Journal, "once", slow)
+        out = tmp_path / f"run-{turn}"
+        sif.search(csv, recipe="clicks", settings=STUDY, out=out, device="cpu")
+        lines = [json.loads(line) for line in (out / "trials.jsonl").read_text().splitlines()]
+        told.append([(line.get("rival"), str(line["settings"]), line["value"]) for line in lines])
+    assert told[0] == told[1]
 
 
 ORACLE = """

@@ -99,8 +99,6 @@ class Study:
             self._spent(before, self.blend.run())
 
     def _spend(self, points: Sequence[Configuration], ranked: list[Configuration] | None) -> None:
-        if self.classics is None or not self.classics.best:
-            self._classic()
         tried = {trial.configuration.key for trial in self.trials.done}
         held = self._held()
         if held and not tried:  # so that there is a model, and a price
@@ -111,6 +109,9 @@ class Study:
             first = self.trials.done[0].configuration
             held = [first, *(each for each in held if each.key != first.key)]
         queue = self._queue(ranked or (), (*points, *held[1:]), tried)
+        for _ in self.classics.names if self.classics is not None else ():  # the first point of each, unless it is dear
+            if self._classics_due():
+                self._classic()
         while len(self._told) < _FIRST and self._baseline():
             pass
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
@@ -128,7 +129,8 @@ class Study:
                 continue
             if self._rival():
                 continue
-            job = self._promoted()
+            risen = self.rungs.promoted()
+            job = None if risen is None else _Job(*risen)
             if job is None or not self._fits(job):
                 job = self._whole_rival(queue.pop(0), len(points)) if queue else self._proposed()
             if not self._fits(job):
@@ -350,10 +352,6 @@ class Study:
         self._carried += max(0.0, seconds - (time.monotonic() - before))
 
     # what is proposed
-
-    def _promoted(self) -> _Job | None:
-        found = self.rungs.promoted()
-        return None if found is None else _Job(*found)
 
     def _proposed(self) -> _Job:
         known = {trial.configuration.key for trial in self.trials.done}

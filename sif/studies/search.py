@@ -187,7 +187,7 @@ def _handed_over(
 
 
 def _compared(again: Refit, rival: str) -> ComparedModel:
-    """Return a rival that is a point of the space at its best full training."""
+    """Return a rival that is a point of the space at its best training."""
     trials = again.study.trials
     trial = trials.rivals[rival]
     instance, genotype, trained = again.model(rival)

@@ -119,7 +119,7 @@ class Trials:
         self._changed: dict[str, TableInstance] = {}
 
     def name(self, rival: str, choices: Mapping[str, tuple[str, ...]]) -> None:
-        """Say that an architecture is a rival's: its best full training is kept too.
+        """Say that an architecture is a rival's: the model of its best training is kept too.
 
         Args:
             rival: Its name.
@@ -139,10 +139,9 @@ class Trials:
 
     @property
     def rivals(self) -> dict[str, StudyTrial]:
-        """Of each rival that is a point of the space, and was trained in full, its best such trial."""
-        full = [trial for trial in self.done if trial.fidelity == 1]
+        """Of each rival that is a point of the space, and was trained, its best trial."""
         own = {
-            name: [trial for trial in full if _architecture(trial.configuration.choices) == architecture]
+            name: [trial for trial in self.done if _architecture(trial.configuration.choices) == architecture]
             for architecture, name in self._named.items()
         }
         best = {name: self._first_best(trials) for name, trials in own.items()}
@@ -271,7 +270,7 @@ class Trials:
         value = float(metrics[self.task.metric])
         if value != value:
             return None, len(done.trace)
-        rival = self._named.get(_architecture(configuration.choices)) if fidelity == 1 else None
+        rival = self._named.get(_architecture(configuration.choices))
         kept = self._leads(value, self.best)
         kept |= rival is not None and self._leads(value, self.rivals.get(rival))
         own = StudyTrial(number, configuration, fidelity, value, 0.0, len(done.trace))

@@ -37,8 +37,9 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
     """Return a result as people read it."""
     dataset, seconds, split = result["dataset"], result["seconds"], result["split"]
     columns = problem.columns(result)
-    regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
     metric = columns[0].heading.removeprefix("valid ")
+    regret = "not measured" if result["regret"] is None else f"{result['regret']:.4f}"
+    regret = "" if result.get("study") else f"regret against enumeration {regret} ({metric}, validation)   "
     lists = result.get("ranking")
     ranked, behind = _lists(lists) if lists else (None, [])
     return Sheet(
@@ -53,8 +54,7 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
         explained=f"{problem.explained} Models were chosen on validation; the test part was read once for each row.",
         remarks=tuple(_remarks(result)),
         cost=(
-            f"regret against enumeration {regret} ({metric}, validation)   "
-            f"search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, rivals {seconds['rivals']:.1f} s, "
+            f"{regret}search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, rivals {seconds['rivals']:.1f} s, "
             f"peak memory {result['peak_memory_mb']:.0f} MiB"
         ),
         next="sif recommend {run} --user ID -k 10",

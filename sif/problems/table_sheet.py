@@ -54,8 +54,8 @@ def table_sheet(problem: Shown, result: Mapping[str, Any]) -> Sheet:
         explained=f"{problem.explained} Models were chosen on validation; the test part was read once for each row.",
         remarks=tuple(_remarks(result)),
         cost=(
-            f"{regret}search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, rivals {seconds['rivals']:.1f} s, "
-            f"peak memory {result['peak_memory_mb']:.0f} MiB"
+            f"{regret}search {seconds['search']:.1f} s, training {seconds['train']:.1f} s, "
+            f"rivals {seconds['rivals']:.1f} s, peak memory {result['peak_memory_mb']:.0f} MiB"
         ),
         next="sif recommend {run} --user ID -k 10",
         notes=tuple(notes_of(result)),

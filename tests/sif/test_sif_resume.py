@@ -50,7 +50,7 @@ SEARCHES = {
         "clicks",
         SMALL
         | {"train.batch_size": 32, "train.epochs": 9, "baselines.names": ["popularity"]}
-        | {"study.budget": "14trials", "study.refit": True},
+        | {"study.budget": "14trials", "study.refit": True, "study.without": []},
     ),
     "both goals": ("movielens-wide", TINY | {"study.budget": "8trials"}),
     "cifar10": ("cifar10", CONV | CELLS),

@@ -30,7 +30,12 @@ from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import Proposer
 from sif.studies.trials import StudyTrial, Trials, at_fidelity
 
-STUDY: dict[str, Any] = SMALL | {"train.epochs": 9, "baselines.names": ["popularity"], "study.budget": "16trials"}
+STUDY: dict[str, Any] = SMALL | {
+    "study.without": [],
+    "train.epochs": 9,
+    "baselines.names": ["popularity"],
+    "study.budget": "16trials",
+}
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ Every arm runs in a process of its own, on one thread, with the same seconds of 
 All seeds share the split of a table and the cut of it; a seed decides weights, batches and draws. Validation alone
 chooses what is handed over; the test part is read once for that.
 
-- `study`: a study with every part (`study.without = []`; recipes go without those that do not pay). `study without X`: the
-  same with `study.without = ["X"]`.
+- `study`: a study with every part (`study.without = []`; recipes go without those that do not pay).
+  `study without X`: the same with `study.without = ["X"]`.
 - The study of a table begins with the portfolio that the other tables give: this one is left out of it, and so are
   those that are cut from the same file.
 - `random`: random search of configurations: drawn evenly from the study's own space, each trained in full one after

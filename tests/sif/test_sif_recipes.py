@@ -141,8 +141,9 @@ def test_a_shipped_recipe_runs_for_two_steps(name: str, tmp_path: Path):
     (tmp_path / "mine.csv").write_text(text_of(planted_rows()))
     settings = TWO_STEPS | ({"strategy.settings.finalists": 4} if "ranked" in recipe_text(name) else {})
     run = sif.search(tmp_path / "mine.csv", recipe=name, settings=settings, device="cpu")
-    names = load_recipe(name).baselines.names
-    assert set(run.result["rows"]) == {"found", *names, "random-search"}
+    beside = load_recipe(name).baselines
+    drawn = ["random-search"] if beside.random else []
+    assert set(run.result["rows"]) == {"found", *beside.names, *drawn}
     assert run.result["metrics"]["test"][run.result["metric"]] > 0
     assert run.path.joinpath("recipe.toml").is_file()
 

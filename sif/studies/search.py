@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from nasp_core.loop import Observer
+from nasp_core.types import State
 from sif.host import shielded
 from sif.problems.base import ComparedModel, Instance
 from sif.problems.goals import asks_both, ranking_of
@@ -111,26 +112,13 @@ def _handed_over(
 ) -> None:
     study, handed, instance = again.study, again.handed, again.instance
     best, genotype, trained = again.model()
-    model = None
-    if handed == BLEND:
-        tree = again.blend_tree()
-        instance.hand_over(directory, tree)
-        directory.write("genotype.json", genotype.to_json())
-        model = opened_model(tree)
-    elif study.classics is not None and handed in study.classics.best:
-        tuned = study.classics.best[handed]
-        learnt = LearntRival(handed, dict(tuned.settings), instance.recipe.seed)
-        tree = fitted_tree(instance, learnt, again.classic(handed))
+    tree, model = _rival_tree(again), None
+    if tree is None:
+        best.save_model(directory, genotype, trained)
+    else:
         instance.hand_over(directory, tree)
         directory.write("genotype.json", genotype.to_json())  # what was found stands beside what is handed over
         model = opened_model(tree)
-    elif handed and study.baselines is not None:
-        tree = study.baselines.tree(handed, again.baseline(handed), instance)
-        instance.hand_over(directory, tree)
-        directory.write("genotype.json", genotype.to_json())
-        model = opened_model(tree)
-    else:
-        best.save_model(directory, genotype, trained)
     done = study.trials.done
     directory.write("trials.jsonl", "".join(json.dumps(line) + "\n" for line in study.lines()))
     chosen = study.trials.best
@@ -184,6 +172,19 @@ def _handed_over(
         facts |= {"handed": model.handed(), "formula": model.formula}
     outcome = Outcome(best, genotype, found, trained, others, None, rows, facts, handed, again.judge)
     conclude(engine, directory, outcome, began)
+
+
+def _rival_tree(again: Refit) -> State | None:
+    """Return the blend, or the rival, that is handed over as the tree of a model; None of an architecture."""
+    study, handed, instance = again.study, again.handed, again.instance
+    if handed == BLEND:
+        return again.blend_tree()
+    if study.classics is not None and handed in study.classics.best:
+        learnt = LearntRival(handed, dict(study.classics.best[handed].settings), instance.recipe.seed)
+        return fitted_tree(instance, learnt, again.classic(handed))
+    if handed and study.baselines is not None:
+        return study.baselines.tree(handed, again.baseline(handed), instance)
+    return None
 
 
 def _compared(again: Refit, rival: str) -> ComparedModel:

@@ -114,7 +114,7 @@ def _best(directory: RunDirectory, own: TableProblem, instance: TableInstance, m
     if model.rival and not own.ranks and model.objective.units is None:
         notes = ["the model of the run as it stands, of one seed"]
     if blended and own.ranks:
-        notes = ["the blend of the run as it stands, of one seed"]
+        notes.append("the blend of the run as it stands, of one seed")
     if is_additive(model.genotype) if model.genotype else model.form.additive:
         what = "the model" if model.rival else "the function"
         notes.append(f"{what} is additive, f(user) + g(item): it ranks the items alike for every user")

@@ -3,17 +3,17 @@
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from nasp_core.evaluation import better
 from sif.metrics import rank_metrics
 from sif.rivals.known import METHODS
-from sif.rivals.method import Fitted, Settings
+from sif.rivals.method import Fitted, ScoresOf, Settings
 from sif.rivals.pair_table import PairTable
 from sif.runs.stages import Stages
 from sif.tasks import RankingTask
 
-__all__ = ["CLASSICS", "Classics", "Tuned"]
+__all__ = ["CLASSICS", "Classics", "Tuned", "judged_on"]
 
 CLASSICS = ("popularity", "ease", "als", "itemknn", "slim")
 """Cheapest and strongest first."""
@@ -108,13 +108,7 @@ class Classics:
         def train() -> dict[str, Any]:
             began = time.perf_counter()
             fitted.append(METHODS[name].fit(self.table, settings, self._seed))
-            valid = rank_metrics(
-                fitted[0].scores_of,
-                self.table.seen_valid,
-                self.table.valid,
-                k=(self._task.settings.k,),
-                batch=max(1, _SCORES // self.table.n_items),
-            )
+            valid = judged_on("valid", self.table, self._task, fitted[0].scores_of)
             return {"valid": valid, "seconds": time.perf_counter() - began}
 
         made = self._stages.journal.once(f"{name} {dict(settings)}", train, [name, dict(settings), self._seed])
@@ -142,11 +136,24 @@ class Classics:
 
     def tested(self, name: str) -> dict[str, float]:
         """Return a rival's metrics on the test part, which is read here."""
-        table = PairTable.of(self._task)
-        self._task.test_reads += 1
-        batch = max(1, _SCORES // table.n_items)
-        scores_of = self.model(name).scores_of
-        return rank_metrics(scores_of, table.seen_test, table.test, k=(self._task.settings.k,), batch=batch)
+        return judged_on("test", PairTable.of(self._task), self._task, self.model(name).scores_of)
+
+
+def judged_on(
+    part: Literal["valid", "test"], table: PairTable, task: RankingTask, scores_of: ScoresOf
+) -> dict[str, float]:
+    """Return every metric of scores on a part; reads of the test part are counted.
+
+    Args:
+        part: The part.
+        table: The pairs.
+        task: Says how many places count, and counts.
+        scores_of: Of a rival.
+    """
+    seen, relevant = (table.seen_valid, table.valid) if part == "valid" else (table.seen_test, table.test)
+    task.test_reads += part == "test"
+    batch = max(1, _SCORES // table.n_items)
+    return rank_metrics(scores_of, seen, relevant, k=(task.settings.k,), batch=batch)
 
 
 def _steps(point: Settings, other: Settings) -> float:

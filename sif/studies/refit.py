@@ -13,7 +13,6 @@ from nasp_core.network import Network
 from nasp_core.optimise import Training
 from nasp_core.search import train_genotype
 from nasp_core.types import State
-from sif.metrics import rank_metrics
 from sif.problems.base import Instance
 from sif.problems.handing import fitted_tree
 from sif.problems.tables import TableInstance
@@ -23,6 +22,7 @@ from sif.rivals.method import Fitted
 from sif.rivals.pair_table import PairTable
 from sif.spaces.saved import task_tree
 from sif.studies.blend import again_by
+from sif.studies.classics import judged_on
 from sif.studies.trials import StudyTrial, at_fidelity
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Refit", "refit_seconds", "refits"]
 
 _LATE = 0.05  # of a budget in seconds by which a refit may end after it
-_SCORES = 1 << 19
 _BLENDED = 3  # models at most
 
 
@@ -167,11 +166,7 @@ class Refit:
         if not self.on:
             return self._classics.tested(name)
         task: Any = self.instance.final_task
-        table = PairTable.of(task, needs=("train", "test"))
-        task.test_reads += 1
-        batch = max(1, _SCORES // table.n_items)
-        scores_of = self.classic(name).scores_of
-        return rank_metrics(scores_of, table.seen_test, table.test, k=(task.settings.k,), batch=batch)
+        return judged_on("test", PairTable.of(task, needs=("train", "test")), task, self.classic(name).scores_of)
 
     def blend_tree(self) -> State:
         """Return the blend of the study as the tree of a model."""

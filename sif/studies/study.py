@@ -1,4 +1,4 @@
-"""The study: a budget spent on portfolio, supernet, rungs of rising fidelity and full trainings, the best kept."""
+"""The study: a budget spent on portfolio, rivals, rungs of rising fidelity and full trainings, the best kept."""
 
 import time
 from collections.abc import Mapping, Sequence, Set
@@ -48,8 +48,8 @@ class Study:
     """Spends a budget on one table.
 
     Every training is a trial: a configuration at a fidelity. The first of the portfolio is trained in full at once, so
-    that there is a model; then come the other proposals on a ninth of the schedule, of which a third goes on to a third
-    of it, and a third of those to the whole. What is left of the budget in the end goes into full trainings.
+    that there is a model; then come the other proposals on the lowest rung, of which a third goes on to the next, up to
+    the whole schedule. Rivals have a share of the time. What is left goes into full trainings, and a blend.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Study:
         self.maximise = instance.final_task.maximise
         task: Any = instance.final_task
         self._without = frozenset(instance.recipe.study.without)
-        self._rungs = (1.0,) if "rungs" in self._without else instance.problem.rungs
-        self.rungs = Rungs(self.trials, self._rungs, self.maximise)
+        shares = (1.0,) if "rungs" in self._without else instance.problem.rungs
+        self.rungs = Rungs(self.trials, shares, self.maximise)
         ranks = instance.problem.ranks and "rivals" not in self._without
         self.classics = Classics(task, stages, instance.recipe.seed) if ranks else None
         self._began, self._carried = time.monotonic() if since is None else since, 0.0
@@ -102,7 +102,7 @@ class Study:
         tried = {trial.configuration.key for trial in self.trials.done}
         held = self._held()
         if held and not tried:  # so that there is a model, and a price
-            first, share = affordable(self.trials, held, self._rungs[0], self._remaining())
+            first, share = affordable(self.trials, held, self.rungs.shares[0], self._remaining())
             held = [first, *(each for each in held if each is not first)]
             self._train_at(first, share, ends=False)
         elif held:
@@ -115,7 +115,7 @@ class Study:
         while len(self._told) < _FIRST and self._baseline():
             pass
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
-            full = _Job(held[0], len(self._rungs) - 1)
+            full = _Job(held[0], len(self.rungs.shares) - 1)
             if self._fits(full) and (self.limit.trials is None or self._used < self.limit.trials):
                 self._train(full)
             if not self.steps.known:  # an earlier process has said it
@@ -140,7 +140,7 @@ class Study:
 
     def _whole_rival(self, job: _Job, rivals: int) -> _Job:
         """Return the job in full where it is a rival's, which is to stand in the table, if all of them have a share."""
-        full = _Job(job.configuration, len(self._rungs) - 1)
+        full = _Job(job.configuration, len(self.rungs.shares) - 1)
         remaining = self._remaining()
         short = remaining is not None and rivals * self._cost(full) > _BASELINES * remaining
         return job if short or not job.configuration.by.startswith("rival ") else full
@@ -250,27 +250,27 @@ class Study:
         own = [trial for trial in done if trial.configuration.key == job.configuration.key]
         if own:
             last = own[-1]
-            return last.seconds * self._rungs[job.rung] / last.fidelity
+            return last.seconds * self.rungs.shares[job.rung] / last.fidelity
         share = sorted(trial.seconds / trial.fidelity for trial in done)
-        return share[len(share) // 2] * self._rungs[job.rung]
+        return share[len(share) // 2] * self.rungs.shares[job.rung]
 
     def _fits(self, job: _Job) -> bool:
         """Return whether a training fits, and after a short one a full training of the best still does, if it could."""
         remaining = self._remaining()
         if remaining is None:
             return True
-        last = 0.0 if job.rung == len(self._rungs) - 1 else self._last_cost()
+        last = 0.0 if job.rung == len(self.rungs.shares) - 1 else self._last_cost()
         more = last if last <= remaining else 0.0  # where no full training fits, short ones may have what is left
         return self._cost(job) + more <= remaining
 
     def _last_cost(self) -> float:
         best = self.rungs.unfinished()
-        return self._cost(_Job(best, len(self._rungs) - 1)) if best is not None else 0.0
+        return self._cost(_Job(best, len(self.rungs.shares) - 1)) if best is not None else 0.0
 
     # what is trained
 
     def _train(self, job: _Job) -> StudyTrial:
-        return self._train_at(job.configuration, self._rungs[job.rung], ends=True)
+        return self._train_at(job.configuration, self.rungs.shares[job.rung], ends=True)
 
     def _train_at(self, configuration: Configuration, fidelity: float, ends: bool) -> StudyTrial:
         self.steps.take({**configuration.plain(), "fidelity": fidelity}, self.elapsed())
@@ -292,7 +292,7 @@ class Study:
             return seconds
         first = self.trials.done[0]
         own = 3 * first.seconds / first.fidelity
-        return fidelity / self._rungs[0] * max(_SHORT * seconds, own * self._rungs[0])
+        return fidelity / self.rungs.shares[0] * max(_SHORT * seconds, own * self.rungs.shares[0])
 
     def _rival(self) -> bool:
         """Train the next point of a rival; return whether one was due: classics have a share, and so have baselines."""
@@ -302,7 +302,7 @@ class Study:
 
     def _baseline(self) -> bool:
         point = self.baselines.due() if self.baselines is not None and self._baselines_due() else None
-        remaining, full = self._remaining(), _Job(self.trials.done[0].configuration, len(self._rungs) - 1)
+        remaining, full = self._remaining(), _Job(self.trials.done[0].configuration, len(self.rungs.shares) - 1)
         if point is None or (remaining is not None and self._cost(full) / 2 > remaining):  # these are small networks
             return False
         self._take_rival(*point)
@@ -367,7 +367,7 @@ class Study:
             )
             if best is None or (self.limit.trials is not None and self._used >= self.limit.trials):
                 return
-            job = _Job(best, len(self._rungs) - 1)
+            job = _Job(best, len(self.rungs.shares) - 1)
             if not self._fits(job):
                 return
             self._train(job)

@@ -201,5 +201,6 @@ def _compared(again: Refit, rival: str) -> ComparedModel:
         trained["valid"],
         sum(each.seconds for each in own),
         trials=len(own),
-        settings=dict(trial.configuration.settings),
+        settings=dict(trial.configuration.settings)
+        | ({} if trial.fidelity == 1 else {"share_of_schedule": round(trial.fidelity, 3)}),
     )

@@ -25,6 +25,7 @@ __all__ = ["OutOfTime", "StudyTrial", "Trials", "Until", "at_fidelity"]
 
 _USERS, _USERS_OF_RUNGS = 2000, 1000  # whom validations judge while a training goes on; its value is of all
 
+_SHOWN = 1 / 3  # of the schedule at least, for a rival to stand in the table
 _KEPT = 5  # models of different architectures, of which a blend may be made
 
 
@@ -139,9 +140,10 @@ class Trials:
 
     @property
     def rivals(self) -> dict[str, StudyTrial]:
-        """Of each rival that is a point of the space, and was trained, its best trial."""
+        """Of each rival that is a point its best trial, from a third of the schedule on: less would flatter the find."""
+        long = [trial for trial in self.done if trial.fidelity >= _SHOWN]
         own = {
-            name: [trial for trial in self.done if _architecture(trial.configuration.choices) == architecture]
+            name: [trial for trial in long if _architecture(trial.configuration.choices) == architecture]
             for architecture, name in self._named.items()
         }
         best = {name: self._first_best(trials) for name, trials in own.items()}
@@ -270,7 +272,7 @@ class Trials:
         value = float(metrics[self.task.metric])
         if value != value:
             return None, len(done.trace)
-        rival = self._named.get(_architecture(configuration.choices))
+        rival = self._named.get(_architecture(configuration.choices)) if fidelity >= _SHOWN else None
         kept = self._leads(value, self.best)
         kept |= rival is not None and self._leads(value, self.rivals.get(rival))
         own = StudyTrial(number, configuration, fidelity, value, 0.0, len(done.trace))

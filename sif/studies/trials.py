@@ -140,7 +140,7 @@ class Trials:
 
     @property
     def rivals(self) -> dict[str, StudyTrial]:
-        """Of each rival that is a point its best trial, from a third of the schedule on: less would flatter the find."""
+        """Of each rival that is a point its best trial on a third of the schedule or more: less flatters the find."""
         long = [trial for trial in self.done if trial.fidelity >= _SHOWN]
         own = {
             name: [trial for trial in long if _architecture(trial.configuration.choices) == architecture]

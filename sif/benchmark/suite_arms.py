@@ -35,10 +35,23 @@ from sif.studies import conduct
 from sif.studies.classics import CLASSICS
 from sif.studies.portfolio import leaving_out
 
-__all__ = ["RANDOM_ARM", "STUDY", "STUDY_PARTS", "WITHOUT", "arms_of", "recipe_of", "run_arm", "seeded"]
+__all__ = [
+    "RANDOM_ARM",
+    "STUDY",
+    "STUDY_PARTS",
+    "WITH",
+    "WITHOUT",
+    "arms_of",
+    "changed_part",
+    "recipe_of",
+    "run_arm",
+    "seeded",
+]
 
-STUDY, RANDOM_ARM, WITHOUT = "study", "random", "study without "
-"""The whole study; random search of configurations; before the name of a part: the study without it."""
+STUDY, RANDOM_ARM = "study", "random"
+"""The study as recipes have it; random search of configurations."""
+WITHOUT, WITH = "study without ", "study with "
+"""Before the name of a part: the study without it, or with one that recipes leave out."""
 STUDY_PARTS: tuple[str, ...] = get_args(StudyPart)
 _RATED = "biases", "biased-mf", "svd++"  # the rivals where ratings are predicted
 
@@ -61,7 +74,7 @@ def arms_of(task: str, names: tuple[str, ...] = (), without: tuple[str, ...] = (
     Args:
         task: On tables of users and items.
         names: `study`, `random` and rivals; those of the other task are left out. None: all.
-        without: Parts of the study; an arm for each.
+        without: Parts of the study; an arm for each without it, or with it where the recipe leaves it out.
 
     Raises:
         RaceError: A name is neither, or a part is none.
@@ -77,7 +90,23 @@ def arms_of(task: str, names: tuple[str, ...] = (), without: tuple[str, ...] = (
         raise RaceError("\n  ".join([*unknown, f"arms are {arms}, and other rivals by name"]))
     asked = names or (STUDY, RANDOM_ARM, *_rivals(task))
     taken = [name for name in asked if name in (STUDY, RANDOM_ARM) or _runs(task, name)]
-    return [*taken, *(f"{WITHOUT}{part}" for part in without)]
+    left_out = _left_out(task)
+    return [*taken, *(f"{WITH if part in left_out else WITHOUT}{part}" for part in without)]
+
+
+def changed_part(arm: str) -> str:
+    """Return the part that an arm of the study has more or less than the study itself, or an empty string.
+
+    Args:
+        arm: Its name.
+    """
+    prefix = next((each for each in (WITHOUT, WITH) if arm.startswith(each)), arm)
+    return arm.removeprefix(prefix)
+
+
+def _left_out(task: str) -> list[str]:
+    """Return the parts that the study of a task goes without."""
+    return list(load_recipe(recipe_of(task), []).study.without)
 
 
 def recipe_of(task: str) -> str:
@@ -124,7 +153,7 @@ def run_arm(job: dict[str, Any]) -> dict[str, Any]:
     ranks, arm = instance.problem.ranks, job["arm"]
     metric = instance.final_task.metric if ranks else "rmse"  # in the ratings' own unit
     with tempfile.TemporaryDirectory(prefix="sif-suite-") as folder, instance.threads():
-        if arm == STUDY or arm.startswith(WITHOUT):
+        if arm == STUDY or changed_part(arm):
             with leaving_out(job["kin"]):
                 found = _study(instance, metric, Path(folder))
         elif ranks and arm in METHODS:
@@ -138,7 +167,7 @@ def run_arm(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _opened(job: dict[str, Any]) -> tuple[TableInstance, Limit]:
-    without = [job["arm"].removeprefix(WITHOUT)] if job["arm"].startswith(WITHOUT) else []
+    without = sorted({*_left_out(job["task"])} ^ {changed_part(job["arm"])} - {""})
     own = {"budget": job["budget"], "without": without, "goal": job["task"], "refit": False}
     study = {f"study.{key}": value for key, value in own.items() if key in StudyRecipe.model_fields}
     changes = {**job["changes"], **study, "seed": job["seed"], "split.seed": 0}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, WITHOUT
+from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, WITHOUT, changed_part
 from sif.benchmark.suite_results import BEST, Figures, Question, SuiteResults, SuiteVersus, is_rival, questions_in
 
 __all__ = ["suite_page"]
@@ -17,8 +17,8 @@ Every arm runs in a process of its own, on one thread, with the same seconds of 
 All seeds share the split of a table and the cut of it; a seed decides weights, batches and draws. Validation alone
 chooses what is handed over; the test part is read once for that.
 
-- `study`: a study with every part (`study.without = []`; recipes go without those that do not pay).
-  `study without X`: the same with `study.without = ["X"]`.
+- `study`: a study as recipes have it. `study without X`: the same with X added to `study.without`; `study with X`:
+  with a part that recipes leave out since it does not pay.
 - The study of a table begins with the portfolio that the other tables give: this one is left out of it, and so are
   those that are cut from the same file.
 - `random`: random search of configurations: drawn evenly from the study's own space, each trained in full one after
@@ -158,8 +158,8 @@ def _verdict(each: SuiteVersus) -> str:
 
 
 def _pays(suite: SuiteResults, figures: Mapping[Question, Figures]) -> list[str]:
-    """Return the study beside itself without each part."""
-    less = [arm for arm in _arms(figures.values(), whole=False) if arm.startswith(WITHOUT)]
+    """Return the study beside itself with a part less, or more."""
+    less = [arm for arm in _arms(figures.values(), whole=False) if changed_part(arm)]
     if not less:
         return []
     arms, lines = [STUDY, *less], []
@@ -181,9 +181,10 @@ def _pays(suite: SuiteResults, figures: Mapping[Question, Figures]) -> list[str]
     for arm in less:
         shared = [made for made in every if STUDY in made.test and arm in made.test]
         ours, theirs = _mean(_regrets(shared, STUDY)), _mean(_regrets(shared, arm))
-        verb = "pays" if theirs > ours else "does not pay here"
-        part = arm.removeprefix(WITHOUT)
-        said.append(f"- `{part}` {verb}: mean regret {_share(theirs)} without, {_share(ours)} with.")
+        lacks = arm.startswith(WITHOUT)
+        without, having = (theirs, ours) if lacks else (ours, theirs)
+        verb = "pays" if without > having else "does not pay here"
+        said.append(f"- `{changed_part(arm)}` {verb}: mean regret {_share(without)} without, {_share(having)} with.")
     text = "Test part, means over seeds. Better and worse are told by the interval of the paired difference."
     return ["## What pays", text, _table(("table", *arms), lines), "\n".join(said)]
 
@@ -246,7 +247,7 @@ def _tasks(figures: Iterable[Question]) -> list[str]:
 
 
 def _arms(figures: Iterable[Figures], *, whole: bool) -> list[str]:
-    """Return the arms that there are, in order; `whole`: without those that lack a part of the study."""
+    """Return the arms that there are, in order; `whole`: without those that change a part of the study."""
     every = dict.fromkeys(arm for made in figures for arm in made.test)
     return [arm for arm in every if not whole or arm in (STUDY, RANDOM_ARM) or is_rival(arm)]
 

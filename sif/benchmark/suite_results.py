@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, WITHOUT
+from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, changed_part
 from sif.compare.statistics import holm, paired
 from sif.results import StrictModel
 
@@ -96,7 +96,7 @@ class SuiteResults(StrictModel):
 
 def is_rival(arm: str) -> bool:
     """Return whether an arm is a rival: neither a study nor random search."""
-    return arm not in (STUDY, RANDOM_ARM) and not arm.startswith(WITHOUT)
+    return arm not in (STUDY, RANDOM_ARM) and not changed_part(arm)
 
 
 def questions_in(runs: Iterable[SuiteRun]) -> list[Question]:

@@ -55,7 +55,10 @@ def benchmark(
     tables: Annotated[str, typer.Option(metavar="NAME,...", help="Of a suite: these alone.")] = "",
     without: Annotated[
         str,
-        typer.Option(metavar="PART,...", help=f"Of a suite: the study without each too ({', '.join(STUDY_PARTS)})."),
+        typer.Option(
+            metavar="PART,...",
+            help=f"Of a suite: the study without each too, or with one that recipes lack: {', '.join(STUDY_PARTS)}.",
+        ),
     ] = "",
     jobs: Annotated[int, typer.Option(help="Of a suite: how many run at once.")] = 1,
     data: Annotated[

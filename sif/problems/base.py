@@ -37,11 +37,13 @@ class RivalNetwork:
     - `build`: makes its network under changed settings, on the device.
     - `grid`: the changes to try, the recipe's own first; `[{}]` where there is nothing to tune.
     - `trained`: whether it has weights to train.
+    - `own`: the values of the settings that it reads, by the name that a change of them has.
     """
 
     build: Callable[[Changes], Network]
     grid: list[Changes]
     trained: bool = True
+    own: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

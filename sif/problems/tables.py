@@ -155,7 +155,13 @@ class TableInstance(Instance):
 
         keys = ("l2", "embedding_dim") if baseline.tuned else ("l2",)
         grid = self._grid(keys) if baseline.trained and baseline.embeds else [{}]
-        return RivalNetwork(build, grid, baseline.trained)
+        return RivalNetwork(build, grid, baseline.trained, self._own(keys if baseline.embeds else ()))
+
+    def _own(self, keys: tuple[str, ...]) -> Changes:
+        """Return the recipe's values of settings that a small network reads."""
+        squared = ("bias_l2", "l2_frequency") if self.settings.penalty == "squared" else ()
+        own = {key: getattr(self.settings, key) for key in (*keys, *squared)}
+        return own | {_RATE: self.recipe.training("train").optimiser.learning_rate}
 
     def enumeration(self) -> TrialStrategy | None:
         """Return the search that trains every architecture: the truth that the regret is measured against."""

@@ -14,8 +14,10 @@ from nasp_core.types import State
 from sif.problems.base import ComparedModel, RivalNetwork
 from sif.problems.handing import trained_tree
 from sif.problems.tables import TableInstance
+from sif.ranges import SettingsSpace
 from sif.rivals.handed import LearntRival
 from sif.runs.stages import Stages, trained_stage
+from sif.studies.walk import next_point
 
 __all__ = ["Baselines"]
 
@@ -69,11 +71,29 @@ class Baselines:
         for name in names:
             self._rivals.pop(name, None)
 
-    def due(self) -> tuple[str, dict[str, Any]] | None:
-        """Return the next rival and its point: the first of each, then those next on the grid; None where none is."""
+    def due(self, leading: str = "") -> tuple[str, dict[str, Any]] | None:
+        """Return the next rival and its point; None where none is.
+
+        The first point of each goes first, then those next on the grids; then the one that leads, if one does, goes
+        from its best point to its neighbours: it may be what is handed over.
+
+        Args:
+            leading: The name of what is best of all that was trained.
+        """
         left = [name for name, rival in self._rivals.items() if self._tried[name] < len(rival.grid)]
         name = min(left, key=lambda each: self._tried[each], default=None)
-        return None if name is None else (name, dict(self._rivals[name].grid[self._tried[name]]))
+        if name is not None:
+            return name, dict(self._rivals[name].grid[self._tried[name]])
+        if leading not in self._best or not self._rivals[leading].trained:
+            return None
+        tried = [line["settings"] for line in self.done if line["rival"] == leading]
+        point = next_point(self._best[leading].settings, self._rivals[leading].own, tried, self._ranges(leading))
+        return None if point is None else (leading, point)
+
+    def _ranges(self, name: str) -> SettingsSpace:
+        """Return what a study may change of what a rival reads, by its short names."""
+        short = {key.rpartition(".")[2]: each for key, each in self._instance.problem.settings_space.items()}
+        return {key: each for key, each in short.items() if key in self._rivals[name].own}
 
     def train(self, name: str, changes: Mapping[str, Any]) -> float:
         """Train a rival under changed settings, or read what an earlier process made of it; return the seconds.

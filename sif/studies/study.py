@@ -301,7 +301,7 @@ class Study:
         return (self._classic() if self._classics_due() else False) or self._baseline()
 
     def _baseline(self) -> bool:
-        point = self.baselines.due() if self.baselines is not None and self._baselines_due() else None
+        point = self.baselines.due(self._single()[0]) if self.baselines is not None and self._baselines_due() else None
         remaining, full = self._remaining(), _Job(self.trials.done[0].configuration, len(self.rungs.shares) - 1)
         if point is None or (remaining is not None and self._cost(full) / 2 > remaining):  # these are small networks
             return False

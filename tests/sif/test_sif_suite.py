@@ -100,7 +100,9 @@ def rows(told: dict[str, Any], **wanted: Any) -> list[dict[str, Any]]:
 
 def test_arms_are_those_that_a_task_has():
     assert arms_of("rating") == ["study", "random", "biases", "biased-mf", "svd++"]
-    assert arms_of("ranking", ("ease", "study", "biases"), ("supernet",)) == ["ease", "study", "study without supernet"]
+    assert arms_of("ranking", ("ease", "study", "biases"), ("supernet", "rungs")) == [
+        *("ease", "study", "study with supernet", "study without rungs")
+    ]
     assert arms_of("rating", ("ease", "study", "biases")) == ["study", "biases"]
     assert [arm for arm in ("study", "random", "popularity", "als", "mf") if not seeded(arm)] == ["popularity"]
     with pytest.raises(RaceError, match=r"no arm 'eaze'\n.*the study has no part 'fun'; it has portfolio"):

@@ -68,6 +68,18 @@ class Interactions:
             coded.append(("context", self.context, self.contexts))
         return coded
 
+    def ages(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the days from each of some rows to the newest of them, float32 `[n]`; None without timestamps.
+
+        Args:
+            rows: Row numbers.
+        """
+        if self.timestamp is None or not len(rows):
+            return None
+        times = self.timestamp[rows].astype(np.float64)
+        ages: NDArray[np.float32] = ((times.max() - times) / 86_400.0).astype(np.float32)
+        return ages
+
     def __len__(self) -> int:
         return len(self.user)
 

@@ -1,7 +1,8 @@
 """What an encoding is: how a side, a user or an item, becomes a vector by a table of embeddings."""
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,12 +33,13 @@ class Known:
     """What the rows of one side know of the other side, in one forward pass; what lookups share is made once.
 
     `lists`: per row the ids of the other side; `counts` int64 `[rows]`, how many; `power`: a history is the sum of its
-    embeddings / (how many) ** power.
+    embeddings / (how many) ** power; `half_life`: days in which a decayed one halves.
     """
 
-    def __init__(self, lists: CSR, power: float) -> None:
-        self.lists, self.power, self.counts = lists, power, lists.starts.diff()
+    def __init__(self, lists: CSR, power: float, half_life: float = math.inf) -> None:
+        self.lists, self.power, self.half_life, self.counts = lists, power, half_life, lists.starts.diff()
         self._made: dict[tuple[str, bool], Rows] = {}
+        self._kept: dict[str, Any] = {}
 
     def scale(self, counts: Tensor, dtype: torch.dtype) -> Tensor:
         """Return counts ** -power `[n]`, 0 where nothing is counted."""
@@ -59,6 +61,27 @@ class Known:
         stay = ~torch.isin(row * size + members, places * size + others)
         counts = torch.bincount(row[stay], minlength=len(ids))
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), members[stay]
+
+    def places(self, rows: Tensor, others: Tensor) -> Tensor:
+        """Return where in the lists the entries of pairs are, int64 `[n]`; anywhere for a pair that they have not.
+
+        Args:
+            rows: Of the side, int64 `[n]`.
+            others: Members of their lists, int64 `[n]`, which are in ascending order there.
+        """
+        size = len(self.lists.back_starts)
+        keys = self.kept("keys", lambda: self._keys(size))
+        return torch.searchsorted(keys, rows * size + others).clamp_max_(max(0, len(keys) - 1))
+
+    def _keys(self, size: int) -> Tensor:
+        ids = torch.arange(len(self.counts), device=self.counts.device)
+        return ids.repeat_interleave(self.counts) * size + self.lists.members
+
+    def kept(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what was made under a key before, or make it: what needs no gradient."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def once(self, key: str, make: Callable[[], Rows]) -> Rows:
         """Make rows, or take those already made; within no_grad those made with a graph serve too, without it."""
@@ -83,6 +106,8 @@ class Encoding:
     """Name of a built-in encoding; one of your own is named `package.module:object`."""
     formula: str = ""
     """The vector as a person writes it; {side} stands for the side, {mark} for the branch's number: `h({side})`."""
+    needs: Literal["", "values", "ages"] = ""
+    """What of the pairs it reads beside who met what (see `Histories`)."""
     own: bool = False
     """Whether the table holds a row for each of the side itself, solved for when a user is new."""
 

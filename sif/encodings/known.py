@@ -10,11 +10,12 @@ from sif.encodings.base import Encoding
 from sif.encodings.history import History
 from sif.encodings.id import Id
 from sif.encodings.lookup import found, name_of
+from sif.encodings.weighted import DecayedHistory, ValueHistory
 
 __all__ = ["ENCODINGS", "HISTORY", "ID", "encoding", "encoding_names", "parts_of"]
 
 ID, HISTORY = Id(), History()
-ENCODINGS: Mapping[str, Encoding] = {each.name: each for each in (ID, HISTORY)}
+ENCODINGS: Mapping[str, Encoding] = {each.name: each for each in (ID, HISTORY, ValueHistory(), DecayedHistory())}
 """The encodings by name; a candidate of a search is one of them, or a sum (`id+history`)."""
 
 

@@ -1,5 +1,6 @@
 """How a wide network encodes one side: the tables of its encodings, and one forward pass over them."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Literal, NamedTuple
@@ -23,6 +24,7 @@ class SideTables(NamedTuple):
 
     tables: Mapping[str, Tensor]
     power: float = 1.0
+    half_life: float = math.inf
 
 
 class SideEncoder(nn.Module):
@@ -31,9 +33,11 @@ class SideEncoder(nn.Module):
     `id` is `[rows, dim]`, others (`history`) `[others, dim]`, of the other side; None where no candidate has them.
     """
 
-    def __init__(self, rows: int, others: int, dim: int, candidates: tuple[str, ...], power: float) -> None:
+    def __init__(
+        self, rows: int, others: int, dim: int, candidates: tuple[str, ...], power: float, half_life: float
+    ) -> None:
         super().__init__()
-        self.power = power
+        self.power, self.half_life = power, half_life
         wanted = {part for name in candidates for part in parts_of(name)}
         self.names = [*ENCODINGS, *sorted(wanted - ENCODINGS.keys())]
         for name in self.names:
@@ -63,8 +67,8 @@ class SidePass:
     The penalties of what was made gather in `penalties`.
     """
 
-    def __init__(self, tables: Mapping[str, Tensor], lists: CSR, power: float) -> None:
-        self.tables, self.known = tables, Known(lists, power)
+    def __init__(self, tables: Mapping[str, Tensor], lists: CSR, power: float, half_life: float = math.inf) -> None:
+        self.tables, self.known = tables, Known(lists, power, half_life)
         self.penalties: list[Tensor] = []
         self._lookups: list[Lookup] = []
         self._weighed: set[str] = set()

@@ -9,16 +9,24 @@ from torch.nn import functional
 
 from sif.encodings.rows import Rows, cuts
 
-__all__ = ["CSR", "LeaveOneOut", "bag", "leave_one", "lists_of", "lists_of_rows", "row_penalty", "sums_of"]
+__all__ = ["CSR", "LeaveOneOut", "bag", "leave_one", "lists_of", "lists_of_rows", "places_of_rows", "row_penalty"]
+__all__ += ["sums_of", "weighted_sums"]
 
 
 class CSR(NamedTuple):
-    """What each row of one side knows of the other: members `[pairs]`, cut at `starts` `[rows + 1]`; and backwards."""
+    """What each row of one side knows of the other: members `[pairs]`, cut at `starts` `[rows + 1]`; and backwards.
+
+    `values`, `ages` float `[pairs]`: of the members, where they have some (see `Histories`); and backwards.
+    """
 
     starts: Tensor
     members: Tensor
     back_starts: Tensor
     back_members: Tensor
+    values: Tensor | None = None
+    back_values: Tensor | None = None
+    ages: Tensor | None = None
+    back_ages: Tensor | None = None
 
 
 def _sums(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
@@ -52,21 +60,65 @@ def sums_of(table: Tensor, lists: CSR) -> Tensor:
     return sums
 
 
-def lists_of(starts: Tensor, members: Tensor, others: int) -> CSR:
+def lists_of(starts: Tensor, members: Tensor, others: int, values: Tensor | None = None) -> CSR:
     """Return lists with their way back: which of the rows each of the `others` is in."""
     rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=starts.device), starts.diff())
     order = torch.argsort(members.to(torch.int32))
     counts = torch.bincount(members, minlength=others)
-    return CSR(starts, members, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), rows.index_select(0, order))
+    back_starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    back_values = None if values is None else values.index_select(0, order)
+    return CSR(starts, members, back_starts, rows.index_select(0, order), values, back_values)
 
 
 def lists_of_rows(lists: CSR, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Return starts `[n + 1]` and members of the lists of some rows."""
+    starts, places = places_of_rows(lists, ids)
+    return starts, lists.members.index_select(0, places)
+
+
+def places_of_rows(lists: CSR, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return starts `[n + 1]` of the lists of some rows, and where in all lists their members are."""
     counts = (lists.starts[1:] - lists.starts[:-1]).index_select(0, ids)
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     shift = lists.starts.index_select(0, ids) - starts[:-1]
-    places = torch.arange(int(starts[-1]), device=ids.device) + torch.repeat_interleave(shift, counts)
-    return starts, lists.members.index_select(0, places)
+    return starts, torch.arange(int(starts[-1]), device=ids.device) + torch.repeat_interleave(shift, counts)
+
+
+class _WeightedBag(torch.autograd.Function):
+    """Sums of a table's rows by list, each times a weight; the gradient is that of the lists the other way round."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, lists: CSR, weights: Tensor, back: Tensor) -> Tensor:
+        ctx.lists, ctx.back = lists, back
+        return _weighted(table, lists.starts, lists.members, weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        lists, grad = ctx.lists, grads[0].contiguous()
+        return _weighted(grad, lists.back_starts, lists.back_members, ctx.back), None, None, None
+
+
+def _weighted(table: Tensor, starts: Tensor, members: Tensor, weights: Tensor) -> Tensor:
+    if not len(members):
+        return table.new_zeros(len(starts) - 1, table.shape[1])
+    weights = weights.to(table.dtype)
+    return functional.embedding_bag(
+        members, table, starts, mode="sum", include_last_offset=True, per_sample_weights=weights
+    )
+
+
+def weighted_sums(table: Tensor, lists: CSR, weights: Tensor, back: Tensor) -> Tensor:
+    """Return float `[rows, dim]`: to each row the sum of its members' rows of `table`, each times its weight.
+
+    Args:
+        table: Float `[others, dim]`.
+        lists: Which members.
+        weights: Of the members, float `[pairs]`.
+        back: The same in the order of the lists backwards.
+    """
+    sums: Tensor = _WeightedBag.apply(table, lists, weights, back)  # type: ignore[no-untyped-call]
+    return sums
 
 
 class LeaveOneOut(NamedTuple):

@@ -54,7 +54,8 @@ def solve_users(network: FunctionNetwork, rows: sparse.csr_array, objective: Sca
     branches = _branches(network)
     step = max(1, _BLOCK // (_FOLDS * network.sizes[1]))
     blocks = [slice(start, start + step) for start in range(0, rows.shape[0], step)] or [slice(0, 0)]
-    solved = [_solve(network, branches, UserRows.of(rows[block]), objective) for block in blocks]
+    scale = objective if isinstance(objective, Scale) else None
+    solved = [_solve(network, branches, UserRows.of(rows[block], scale), objective) for block in blocks]
     vectors = [torch.cat(parts) for parts in zip(*(vectors for vectors, _ in solved), strict=True)]
     return fold_side(network, "user", vectors, torch.cat([bias for _, bias in solved]))
 
@@ -74,8 +75,8 @@ class _Branch(NamedTuple):
 
     def history(self, rows: UserRows, lookup: Lookup) -> Tensor | None:
         """Return what is known of the users of a lookup, None where the encoding reads no history."""
-        lists = lists_of(rows.starts, rows.item, len(self.items))
-        known = Known(lists, self.known.power)
+        lists = lists_of(rows.starts, rows.item, len(self.items), rows.rating)
+        known = Known(lists, self.known.power, self.known.half_life)
         parts = [encoding(name).rows(table, lookup, known)[0].full() for name, table in self.known.tables.items()]
         return sum(parts[1:], parts[0]) if parts else None
 
@@ -89,7 +90,7 @@ def _branches(network: FunctionNetwork) -> list[_Branch]:
         made.append(
             _Branch(
                 sum(own[1:], own[0]) if own else None,
-                SideTables(tables, side.power),
+                SideTables(tables, side.power, side.half_life),
                 partial(network.lift, "user", number),
                 branch,
                 items,

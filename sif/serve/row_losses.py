@@ -9,7 +9,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
-from sif.tasks import RankingSettings
+from sif.tasks import RankingSettings, Scale
 
 __all__ = ["Asks", "RowRanking", "UserRows"]
 
@@ -17,20 +17,30 @@ _SAMPLE = 128  # items that a step of BPR compares with
 
 
 class UserRows(NamedTuple):
-    """The entries of n users: `starts` int64 `[n + 1]`; `user`, `item` int64 and `value` float32, `[entries]`."""
+    """The entries of n users: `starts` int64 `[n + 1]`; `user`, `item` int64 and `value` float32, `[entries]`.
+
+    `rating`: the values in standard units, None where they are no ratings.
+    """
 
     starts: Tensor
     user: Tensor
     item: Tensor
     value: Tensor
+    rating: Tensor | None = None
 
     @classmethod
-    def of(cls, rows: sparse.csr_array) -> "UserRows":
-        """Return the entries of CSR rows."""
+    def of(cls, rows: sparse.csr_array, scale: Scale | None = None) -> "UserRows":
+        """Return the entries of CSR rows.
+
+        Args:
+            rows: CSR `[n, items]`.
+            scale: By which ratings are standardised; None where the values are none.
+        """
         starts = torch.from_numpy(rows.indptr.astype(np.int64))
         user = torch.repeat_interleave(torch.arange(rows.shape[0]), starts.diff())
         value = torch.from_numpy(np.asarray(rows.data, dtype=np.float32))
-        return cls(starts, user, torch.from_numpy(rows.indices.astype(np.int64)), value)
+        rating = None if scale is None else scale.standardise(value)
+        return cls(starts, user, torch.from_numpy(rows.indices.astype(np.int64)), value, rating)
 
     @property
     def counts(self) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nasp_core.genotype import Genotype
 from nasp_core.types import State
-from sif.encodings import ID
+from sif.encodings import ID, encoding, parts_of
 from sif.encodings.histories import Histories
 from sif.errors import RunError
 from sif.spaces.build import build_network
@@ -36,6 +36,9 @@ def model_tree(network: FunctionNetwork, genotype: Genotype, objective: Objectiv
 def task_tree(genotype: Genotype, weights: Mapping[str, Tensor], task: TableTask) -> State:
     """Return the same of the trained weights of a task's network."""
     histories = task.histories() if SPACES[genotype.space].reads_histories else None
+    if histories is not None:
+        names = genotype.choices.get("encoding", ())
+        histories = histories.lean({encoding(part).needs for name in names for part in parts_of(str(name))})
     facts = {"sizes": task.sizes, "counts": task.counts()}
     return _tree(genotype, dict(weights), task.objective, histories) | facts
 

@@ -81,7 +81,7 @@ class WideNetwork(WideBase):
     def tables(self, side: Side) -> list[SideTables]:
         """Return per branch what the vectors of a side are made of."""
         encoders = list(self.encoders)[SIDES.index(side) :: 2]
-        return [SideTables(encoder.tables, encoder.power) for encoder in encoders]  # type: ignore[arg-type]
+        return [SideTables(encoder.tables, encoder.power, encoder.half_life) for encoder in encoders]  # type: ignore[arg-type]
 
     @torch.no_grad()
     def frequency_scale(self, counts: Tensor) -> Tensor:

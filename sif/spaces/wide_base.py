@@ -18,7 +18,6 @@ from sif.encodings.histories import Histories
 from sif.encodings.rows import Rows
 from sif.encodings.side import SIDES, SideEncoder, SidePass
 from sif.encodings.sides import gather
-from sif.encodings.sums import CSR
 from sif.spaces.branch import WideBranch
 from sif.spaces.lookups import BatchPlan, Shares, held, plan_pairs, plan_queries
 from sif.spaces.wide_settings import WideSettings
@@ -59,6 +58,7 @@ class WideBase(Network):
         if histories.sizes != tuple(sizes):
             raise SpaceError(f"histories of {histories.sizes} users and items given to a space of {tuple(sizes)}")
         self.sizes, self.settings, self.counts, self.offers = tuple(sizes), settings, counts, offers
+        histories = histories.lean(self._needs(histories))
         for name, part in zip(histories._fields, histories, strict=True):
             self.register_buffer(name, part, persistent=False)
         self.register_buffer("_keys", None, persistent=False)
@@ -69,7 +69,12 @@ class WideBase(Network):
         dim, branches = settings.embedding_dim, range(settings.branches)
         self.encoders = nn.ModuleList(
             SideEncoder(
-                sizes[side], sizes[1 - side], dim, offers["encoding"][2 * branch + side], settings.history_power
+                sizes[side],
+                sizes[1 - side],
+                dim,
+                offers["encoding"][2 * branch + side],
+                settings.history_power,
+                settings.history_half_life,
             )
             for branch in branches
             for side in (0, 1)
@@ -99,7 +104,19 @@ class WideBase(Network):
     @property
     def histories(self) -> Histories:
         """The training pairs that histories are made of."""
-        return Histories(self.user_starts, self.user_items, self.item_starts, self.item_users)
+        return Histories(*(getattr(self, name) for name in Histories._fields))
+
+    def _needs(self, histories: Histories) -> set[str]:
+        """Return what the encodings read of the pairs; raises `SpaceError` where these have it not."""
+        wanted = {part for names in self.offers["encoding"] for name in names for part in parts_of(name)}
+        has = {"": True, "values": histories.user_values is not None, "ages": histories.user_ages is not None}
+        lacks = [name for name in sorted(wanted) if not has[encoding(name).needs]]
+        if lacks and len(histories.user_items):
+            words = {"values": "ratings", "ages": "times"}
+            said = [f"encoding {name} needs {words[encoding(name).needs]}, and these pairs have none" for name in lacks]
+            others = 'offer encodings without: --set \'space.encodings=["id", "history", "id+history"]\''
+            raise SpaceError("; ".join([*said, others]))
+        return {encoding(name).needs for name in wanted}
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
@@ -188,8 +205,7 @@ class WideBase(Network):
     def _encoding(self, branch: int, side: int) -> SidePass:
         encoder = self.encoders[2 * branch + side]
         assert isinstance(encoder, SideEncoder)
-        parts = self.histories
-        return SidePass(encoder.tables, CSR(*parts[2 * side :], *parts[: 2 * side]), encoder.power)
+        return SidePass(encoder.tables, self.histories.side(side), encoder.power, encoder.half_life)
 
     def _side(self, branch: int, side: int, made: SidePass, lookup: Lookup, mixture: Mixture) -> Rows:
         """Return the vectors of one side after its encoding and its element-wise network."""

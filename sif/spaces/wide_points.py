@@ -57,6 +57,8 @@ NAMED: Mapping[str, NamedPoint] = {
 def wide_genotype(choices: Choices, settings: WideSettings) -> Genotype:
     """Return the genotype of named choices under settings."""
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()}
+    if not any("decayed-history" in name for name in settings.encodings):  # of which nothing else reads it
+        del plain["history_half_life"]
     return Genotype(NAME, VERSION, dict(choices), plain)
 
 

@@ -1,6 +1,6 @@
 """What a wide space offers, by name, and the checks of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -20,13 +20,13 @@ BRANCHES = (1, 2)
 """How many functions may be added."""
 
 OFFERS: Mapping[str, tuple[str, ...]] = {
-    "encodings": (*ENCODINGS, "+".join(ENCODINGS)),
+    "encodings": ("id", "history", "id+history"),
     "elementwise": ("identity", "network"),
     "operations": tuple(OPERATIONS),
     "predictors": tuple(PREDICTORS),
     "biases": ("off", "on"),
 }
-"""All candidates there are, by the setting that offers them."""
+"""The candidates of a space that names none, by the setting that offers them; encodings may be other sums too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class WideSettings(SideSettings):
     - `mlp`: hidden units of the MLP predictor's layers, each followed by a ReLU.
     - `history_power`: a history is the sum of its embeddings / (how many) ** history_power; 1 is the mean, 0.5 that
       of SVD++, 0 the sum.
+    - `history_half_life`: days in which the weight of an entry of a decayed history halves.
     - `additive`: whether points whose score is f(user) + g(item) are in the space; they rank all users alike.
     - `penalty`: `squared` alone: l2 times the batch mean of ||row||^2 over id rows, and l2 times the mean over each
       table that histories are made of (measured better than shrinking the encoded history: docs/benchmarks.md).
@@ -55,6 +56,7 @@ class WideSettings(SideSettings):
     hidden: int = 8
     mlp: tuple[int, ...] = (32,)
     history_power: float = 1.0
+    history_half_life: float = 30.0
     additive: bool = True
 
     def __post_init__(self) -> None:
@@ -82,7 +84,9 @@ class WideSettings(SideSettings):
 def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
     open_to_others = name in ("encodings", "operations")
     known = names_of(name.removesuffix("s"), dict.fromkeys(OFFERS[name])) if open_to_others else OFFERS[name]
-    unknown = [each for each in offered if each not in known and not (open_to_others and ":" in each)]
+    known = (*known, *ENCODINGS) if name == "encodings" else known
+    parts = {each: parts_of(each) if name == "encodings" else [each] for each in offered}
+    unknown = [each for each in offered if each not in known and not (open_to_others and _named(parts[each], known))]
     problems = []
     if not offered:
         problems.append(f"{name} offers nothing to choose from; there are {', '.join(known)}")
@@ -92,6 +96,11 @@ def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
         twice = sorted({each for each in offered if offered.count(each) > 1})
         problems.append(f"{name} {', '.join(twice)} given twice; name each once")
     return problems
+
+
+def _named(parts: list[str], known: Collection[str]) -> bool:
+    """Return whether each part of a sum is known, or of one's own; no part twice."""
+    return all(part in known or ":" in part for part in parts) and len(set(parts)) == len(parts)
 
 
 def _number_problems(settings: WideSettings) -> list[str]:
@@ -106,6 +115,8 @@ def _number_problems(settings: WideSettings) -> list[str]:
         problems.append(f"mlp = {settings.mlp}; an MLP needs at least one layer of 1 or more units")
     if settings.history_power < 0:
         problems.append(f"history_power = {settings.history_power}; it must be 0 (the sum) or more (1: the mean)")
+    if not settings.history_half_life > 0:
+        problems.append(f"history_half_life = {settings.history_half_life}; give days, more than 0, such as 30")
     if settings.penalty != "squared":
         problems.append(
             f"penalty = {settings.penalty!r}; a history is no row that a norm could shrink with the batch's, "

@@ -63,6 +63,7 @@ class RankingTask:
         self._matrices: dict[tuple[str, bool], sparse.csr_array] = {}
         self._samplers: dict[str, Sampler] = {}
         self._judged: sparse.csr_array | None = None
+        self._histories: Histories | None = None
         if self.settings.threshold is not None and interactions.rating is None:
             raise DataError(
                 f"{interactions.name} has no ratings, and threshold = {self.settings.threshold:g} is of ratings\n"
@@ -97,10 +98,24 @@ class RankingTask:
     def histories(self) -> Histories:
         """Return the positives of the training part as histories of users and items, on `device`."""
         train, by_item = self._pairs["train"], self.positives("train").tocsc()
+        if self._data.timestamp is not None:
+            return self._timed()
         item_side = (
             torch.from_numpy(part.astype(np.int64)).to(self.device) for part in (by_item.indptr, by_item.indices)
         )
         return Histories(train.starts, train.items.long(), *item_side)
+
+    def _timed(self) -> Histories:
+        """The same with the ages of the pairs."""
+        if self._histories is None:
+            rows = self._rows("train")
+            users, items = (
+                torch.from_numpy(each[rows].astype(np.int64)) for each in (self._data.user, self._data.item)
+            )
+            ages = self._data.ages(rows)
+            made = Histories.of(users, items, self.sizes, ages=None if ages is None else torch.from_numpy(ages))
+            self._histories = made.to(self.device)
+        return self._histories
 
     def positives(self, part: str) -> sparse.csr_array:
         """Return the positive pairs of a part, bool `[U, I]`, sorted, without repeats; not to be changed."""

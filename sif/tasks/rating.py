@@ -136,6 +136,8 @@ class RatingTask:
         for name in ("train", "valid", "test"):
             rows = torch.from_numpy(getattr(split, name))
             self._parts[name] = ids[:, rows].contiguous().to(self.device), target[rows].to(self.device)
+        ages = interactions.ages(split.train)
+        self._ages = None if ages is None else torch.from_numpy(ages).to(self.device)
         sizes = [interactions.n_users, interactions.n_items]
         if context and interactions.contexts is not None:
             sizes.append(len(interactions.contexts))
@@ -155,7 +157,8 @@ class RatingTask:
     def histories(self) -> Histories:
         """Return who rated what in the training part, on the task's device."""
         users, items = self._parts["train"][0][:2]
-        return Histories.of(users, items, (self.sizes[0], self.sizes[1]))
+        values = self._parts["train"][1]
+        return Histories.of(users, items, (self.sizes[0], self.sizes[1]), values=values, ages=self._ages)
 
     def part(self, split: str) -> tuple[Tensor, Tensor]:
         """Return ids int64 `[modes, n]` and standardised ratings float32 `[n]`; reads of the test part are counted."""

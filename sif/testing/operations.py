@@ -23,7 +23,7 @@ from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
 from sif.encodings.rows import Rows
 from sif.encodings.side import SidePass
-from sif.encodings.sums import CSR, lists_of_rows
+from sif.encodings.sums import lists_of_rows
 from sif.errors import RunError
 from sif.operations import PREDICTORS, Operation, operation, operation_names
 from sif.operations.tables import FoldedSide, Tables
@@ -98,7 +98,9 @@ def _network(**offers: Any) -> WideNetwork:
     sides = (settings.encodings[0], settings.encodings[-1]) if "encodings" in offers else ("id", "id")
     choices = {"encoding": sides, "elementwise": (network_or_not,), **first, "biases": ("on",)}
     users, items = _pairs()
-    made = WideNetwork(_SIZES, wide_genotype(choices, settings), Histories.of(users, items, _SIZES))
+    alike = torch.ones(len(users))
+    known = Histories.of(users, items, _SIZES, values=alike, ages=alike)  # `encode` knows of no weights
+    made = WideNetwork(_SIZES, wide_genotype(choices, settings), known)
     generator = torch.Generator().manual_seed(3)
     made.reset(generator)
     with torch.no_grad():
@@ -201,7 +203,7 @@ def _check_new_users(network: WideNetwork, where: str) -> None:
 
 def _check_left_out(network: WideNetwork, name: str, candidate: str) -> None:
     """Compare training's vectors with those of lists without the pair, and their gradients with finite differences."""
-    lists, plain, (users, items) = CSR(*network.histories), encoding(name), _pairs()[:, ::3]
+    lists, plain, (users, items) = network.histories.side(0), encoding(name), _pairs()[:, ::3]
     tables = {part: table.detach().double() for part, table in network.tables("user")[0].tables.items()}
     if plain.own:
         return

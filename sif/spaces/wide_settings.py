@@ -84,7 +84,7 @@ class WideSettings(SideSettings):
 def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
     open_to_others = name in ("encodings", "operations")
     known = names_of(name.removesuffix("s"), dict.fromkeys(OFFERS[name])) if open_to_others else OFFERS[name]
-    known = (*known, *ENCODINGS) if name == "encodings" else known
+    known = tuple(dict.fromkeys((*known, *ENCODINGS))) if name == "encodings" else known
     parts = {each: parts_of(each) if name == "encodings" else [each] for each in offered}
     unknown = [each for each in offered if each not in known and not (open_to_others and _named(parts[each], known))]
     problems = []

@@ -68,7 +68,8 @@ class ColumnNames:
     position. Elsewhere it is a name where there are such names and a position where there are none; where it could be
     either, reading says so. `item = "2..."` takes all fields from the second on for items (lines of a user and items).
     A context is used only where it is named, or True: recognise it; else rows of one user and item are one pair.
-    A `part` (training, validation or test) is used only where it is named, and by `read_parts` alone.
+    A `part` (training, validation or test) is used only where it is named, and by `read_parts` alone. `part = "fold=1"`
+    names the column `fold`, whose rows of the value 1 are the test part and whose other rows are for training.
     A weight too is used only where it is named, or True; rows of 0 or less are then left out, and the weights of
     repeated pairs added up. With `repeats` each row weighs 1 where no column is a weight.
     With `only_met` rows rated 0 or less are left out before repeated pairs are: a later impression undoes no click.
@@ -108,7 +109,13 @@ class ColumnNames:
     def given(self) -> dict[str, str]:
         """Return role -> name for the names that were given and are in use."""
         named = {field.name: getattr(self, field.name) for field in fields(self) if field.name in ROLES}
+        named["part"] = self.part and self.part.partition("=")[0]
         return {role: name for role, name in named.items() if name and isinstance(name, str)}
+
+
+def test_value(part: str) -> str:
+    """Return the value that `ColumnNames.part` says test rows have: "1" of "fold=1"; "" where it says none."""
+    return part.partition("=")[2].strip()
 
 
 def position(name: str) -> int | None:

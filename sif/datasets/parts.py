@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sif.datasets.assemble import assemble, check_size
-from sif.datasets.columns import ColumnNames
+from sif.datasets.columns import ColumnNames, test_value
 from sif.datasets.interactions import Interactions, canonical_order, pair_key
 from sif.datasets.part_column import told_apart
 from sif.datasets.readers import Reader
@@ -37,7 +37,8 @@ def read_parts(
 
     Args:
         train: What `read` takes, and so are the others; with `columns.part` all rows, of which that column says the
-            part: 0, 1, 2 (0 and 1 alone: training and test), or words such as train, valid and test.
+            part: 0, 1, 2 (0 and 1 alone: training and test), or words such as train, valid and test; or with
+            "fold=1" the rows of one fold are the test part.
         valid: The validation part; None: cut from train.
         test: The test part; None: cut from train.
         columns: Which columns are what; None: by their names.
@@ -57,8 +58,8 @@ def read_parts(
     sources = {part: source for part, source in enumerate((train, valid, test)) if source is not None}
     if by_column and len(sources) > 1:
         raise DataError("parts are given as a column and as sources of their own\n  Give one of the two.")
-    if by_column:
-        apart = told_apart(load_table(train, columns, reader))
+    if columns is not None and by_column:
+        apart = told_apart(load_table(train, columns, reader), test_value(str(columns.part)))
     else:
         apart = {part: load_table(source, columns, reader) for part, source in sources.items()}
     part_of, tables = list(apart), list(apart.values())

@@ -167,3 +167,15 @@ def test_a_column_of_parts_that_is_not_used_is_said(write):
     path = in_one(write, ("0", "1", "2"))
     assert any('--set columns.part="split"' in note for note in read(path).notes)
     assert any("says parts" in note for note in read(path, columns=ColumnNames(part="split")).notes)
+
+
+def test_one_value_of_a_column_is_the_test_part(write):
+    """`fold=2`: of k folds one is the test part, as u2.base and u2.test are of MovieLens."""
+    rows = [(u, i, (u + i) % 3 + 1) for u in range(6) for i in range(6)]
+    path = write("user,item,rating,fold\n" + "".join(f"u{u},i{i},{i % 5 + 1},{f}\n" for u, i, f in rows), "folds.csv")
+    data, made = read_parts(path, columns=ColumnNames(part="fold=2"))
+    pairs = list(zip(data.users.decode(data.user[made.test]), data.items.decode(data.item[made.test]), strict=True))
+    assert sorted(pairs) == [(f"u{u}", f"i{i}") for u, i, f in rows if f == 2]
+    assert (made.kind, made.drawn, len(made.train) + len(made.valid)) == ("column", ("valid",), 24)
+    with pytest.raises(DataError, match=r"the column of parts has 1, 2, 3; the rows of 7 are to be the test part"):
+        read_parts(path, columns=ColumnNames(part="fold=7"))

@@ -11,15 +11,18 @@ from sif.host import TemporaryFolder, shielded
 from sif.problems import open_recipe, problem_of
 from sif.problems import problem as problem_named
 from sif.problems.suited import open_suited
+from sif.protocols import ask
 from sif.recipes import BaseRecipe, changes_of, load_recipe
+from sif.recipes.changes import Change
 from sif.run_directory import RunDirectory
 from sif.runs.after import retrain, score
 from sif.runs.engine import execute
+from sif.runs.published import judge_run
 from sif.runs.rank import rank_run
 from sif.studies import conduct
 from sif.studies.bought import ended
 
-__all__ = ["execute", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
+__all__ = ["execute", "judge_run", "load", "load_cells", "rank_run", "retrain", "score", "search", "search_cells"]
 
 
 @shielded(draws=True)
@@ -27,6 +30,7 @@ def search(
     data: Any = None,
     strategy: Any = None,
     *,
+    protocol: str = "",
     recipe: str | Path | BaseRecipe | None = None,
     budget: str = "",
     refit: bool | None = None,
@@ -53,6 +57,7 @@ def search(
             recipe's own.
         strategy: instead of the recipe's: a name, `package.module:object`, or a strategy of your own (an object, or
             what makes one).
+        protocol: a published protocol (docs/protocols.md); `data` says where its files are.
         recipe: a name, a file, or a recipe; None: `ratings` of a table of ratings, else `clicks`.
         budget: of a table what a study may spend: `2m`, `40trials` or `auto` (docs/study.md); of cells `smoke`,
             `quick` or `full`.
@@ -88,6 +93,9 @@ def search(
     named |= {"space.operations": operations, "space.encodings": encodings}
     given = {key: value for key, value in named.items() if value is not None}
     changes = changes_of({**(settings or {}), **given}, strategy, seed)
+    if protocol:
+        data, recipe, own_values = _under(protocol, data, recipe)
+        changes = [*own_values, *changes]
     if isinstance(recipe, BaseRecipe) and (changes or budget):
         raise DataError("give settings with a recipe by name or file; change a Recipe value with model_copy")
     on_disk = isinstance(data, str | Path)
@@ -109,6 +117,16 @@ def search(
     if (run.result.get("study") or {}).get("interrupted"):
         warnings.warn(ended(run.result)[0], stacklevel=3)
     return run
+
+
+def _under(protocol: str, data: Any, recipe: Any) -> tuple[str, Any, list[Change]]:
+    """Return the data and the recipe of a protocol, and what it changes."""
+    if not isinstance(data, str | Path):
+        raise DataError(f"protocol {protocol} reads files of its own; give their folder as data")
+    if isinstance(recipe, BaseRecipe):
+        raise DataError("give a protocol with a recipe by name or file")
+    asked = ask(protocol, data)
+    return asked.dataset, recipe or asked.protocol.recipe, asked.changes(f"protocol {protocol}")
 
 
 def load(path: str | Path) -> Any:

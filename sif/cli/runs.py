@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from sif.api import load, rank_run, retrain, score
-from sif.cli.app import JsonOption, console, data_root, emit, guarded
+from sif.cli.app import JsonOption, console, data_root, emit, guarded, remark
 from sif.cli.progress import TerminalProgress
 from sif.cli.ranking import note_two, print_ranking
 from sif.cli.tables import print_table
 from sif.errors import RunError
 from sif.run_directory import RunDirectory
+from sif.runs.published import judge_run, published_remarks, published_table
 from sif.sheet import Line, Table
 
 __all__ = ["evaluate", "train"]
@@ -77,10 +78,33 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(help="With --ranking: only ratings from here on are relevant (default: all are).")
     ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Judge as a published protocol says, beside its figures (sif protocols ls).")
+    ] = "",
+    epoch_on_test: Annotated[
+        bool,
+        typer.Option("--epoch-on-test", help="With --protocol: train once more, and pick the epoch on the test part."),
+    ] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate the model of a run on its validation and test parts."""
+    if protocol or epoch_on_test:
+        if ranking or k or threshold is not None:
+            raise RunError(
+                "a protocol says what is ranked and on how many places; leave out --ranking, -k, --threshold"
+            )
+        with TerminalProgress() as progress:
+            told = judge_run(
+                run, protocol, epoch_on_test=epoch_on_test, device=device, root=data_root(), progress=progress
+            )
+        if as_json:
+            emit(told)
+            return
+        print_table(published_table(told))
+        for sentence in published_remarks(told):
+            remark(sentence)
+        return
     if not ranking and (k or threshold is not None):
         raise RunError(f"{'-k' if k else '--threshold'} is of rankings; add --ranking, or leave it out")
     if ranking:
@@ -99,9 +123,9 @@ def evaluate(
     parts = {part: scored[part] for part in ("valid", "test") if scored[part] is not None}
     names = list(next(iter(parts.values()), {}))
     popularity = RunDirectory.open(run).result()["rows"].get("popularity", {})  # beside every ranking
-    told = {part: (values, bool(popularity)) for part, values in parts.items()}
-    told |= {f"{part}, popularity": (popularity[part], False) for part in parts if popularity}
-    rows = (Line((part, *(f"{values[name]:.4f}" for name in names)), best) for part, (values, best) in told.items())
+    lines = {part: (values, bool(popularity)) for part, values in parts.items()}
+    lines |= {f"{part}, popularity": (popularity[part], False) for part in parts if popularity}
+    rows = (Line((part, *(f"{values[name]:.4f}" for name in names)), best) for part, (values, best) in lines.items())
     print_table(Table(("part", *names), tuple(rows)))
     costs = (f"{key.replace('multiply_adds', 'multiply-adds')} {scored[key]:,}" for key in list(scored)[3:])
     console.print("   ".join(costs))

@@ -1,6 +1,7 @@
 """`sif search`: from a table to a found function, a comparison and a run directory."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,10 @@ from sif.datasets import is_path
 from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
 from sif.problems.suited import open_suited
+from sif.protocols import ProtocolData, ask
+from sif.protocols import protocol as protocol_named
 from sif.recipes import load_recipe, recipe_names
+from sif.recipes.changes import Change
 from sif.recipes.limit import NONE
 from sif.results import refit_done
 from sif.run_directory import RunDirectory
@@ -34,6 +38,9 @@ def search(
     valid: Annotated[str, typer.Option(help="A file with the validation part; --data is then the training part.")] = "",
     test: Annotated[str, typer.Option(help="A file with the test part; --data is then the training part.")] = "",
     titles: Annotated[str, typer.Option(help="A table of item ids and titles, for what is recommended.")] = "",
+    protocol: Annotated[
+        str, typer.Option(help="A published protocol (sif protocols ls); --data says where its files are.")
+    ] = "",
     recipe: Annotated[str, typer.Option(help="A recipe file, or the name of one.")] = "",
     strategy: Annotated[str, typer.Option(help="Search strategy, by name.")] = "",
     feedback: Annotated[
@@ -63,7 +70,7 @@ def search(
     """Find the interaction function that fits a table of ratings, or the cell of a network, beside honest baselines."""
     since = began()
     opening: dict[str, Any] = {"device": device, "root": data_root()}
-    words = (target, data, valid, test, titles, recipe, strategy, feedback, goal, table)
+    words = (target, data, valid, test, titles, protocol, recipe, strategy, feedback, goal, table)
     own = any((*words, changes, seed is not None, refit is not None))
     directory, repeats = None, None
     if repeat is not None:
@@ -71,7 +78,15 @@ def search(
     elif resume is not None:
         directory, instance = _reopened(resume, own or out is not None, budget, opening)
     else:
-        overrides = list(changes or [])
+        overrides: list[str | Change] = list(changes or [])
+        parts = {"valid": valid, "test": test}
+        if protocol:
+            asked = _under(protocol, target, data, parts.values())
+            target, data = target if _is_recipe(target) else "", asked.dataset
+            recipe = recipe or ("" if target else asked.protocol.recipe)
+            overrides[:0] = asked.changes(f"--protocol {protocol}")
+            if not as_json:
+                note(f"protocol {protocol}: {', '.join(filter(None, (data, asked.values.get('test'))))}")
         if strategy:
             overrides.append(f"strategy.name={json.dumps(strategy, ensure_ascii=False)}")
         if seed is not None:
@@ -88,7 +103,6 @@ def search(
             overrides.append(f"table={json.dumps(table, ensure_ascii=False)}")
         if not as_json:
             note_two_meanings(data or target)
-        parts = {"valid": valid, "test": test}
 
         def make(base: str) -> Any:
             return _resolve(target, data, base, parts, overrides, budget)
@@ -97,7 +111,8 @@ def search(
         if base:
             instance = open_recipe(make(base), **opening)
         else:
-            instance = open_suited(make, [each.partition("=")[0].strip() for each in overrides], **opening)
+            keys = [each.partition("=")[0].strip() for each in overrides if isinstance(each, str)]
+            instance = open_suited(make, keys, **opening)
     made = directory or RunDirectory.create(out, instance.name)
     for each in () if as_json else instance.notes:
         note(each)
@@ -158,11 +173,29 @@ def _base(target: str, data: str, recipe: str) -> str:
     return recipe or (target if _is_recipe(target) else "")
 
 
+def _under(protocol: str, target: str, data: str, parts: Iterable[str]) -> ProtocolData:
+    """Return a protocol on the files that the arguments name."""
+    known, named = protocol_named(protocol), _is_recipe(target)
+    source = data or ("" if named else target)
+    if not source:
+        raise RecipeError(
+            f"--protocol {protocol} searches files of its own; say where they are: --data FOLDER\n"
+            f"  The data: {known.url}"
+        )
+    if target and data and not named:
+        raise RecipeError(f"two sources of data: {target} and --data {data}; give one")
+    if any(parts):
+        raise RecipeError(f"protocol {protocol} says the parts itself; leave out --valid and --test")
+    return ask(protocol, source)
+
+
 def _is_recipe(target: str) -> bool:
     return target in recipe_names() and not Path(target).exists()
 
 
-def _resolve(target: str, data: str, base: str, parts: dict[str, str], overrides: list[str], budget: str) -> Any:
+def _resolve(
+    target: str, data: str, base: str, parts: dict[str, str], overrides: list[str | Change], budget: str
+) -> Any:
     """Return a recipe on the data that the arguments name; TASK is a recipe, a data set or a file."""
     named = _is_recipe(target)
     resolved = load_recipe(base, overrides, budget)

@@ -10,6 +10,7 @@ from sif.cli.tables import print_table
 from sif.problems import problem
 from sif.report.retrained import retrained_remark
 from sif.run_directory import RunDirectory
+from sif.runs.published import published_remarks, published_table, standing
 from sif.studies.bought import ended
 
 __all__ = ["print_result", "show"]
@@ -34,9 +35,11 @@ def print_result(result: dict[str, Any], run: Path) -> None:
         remark(sheet.warning)
     console.print(sheet.facts)
     console.print(f"\nfound   {sheet.found}\n", style="bold")
-    for table in (sheet.table, *sheet.also):
+    told = standing(RunDirectory.open(run))
+    for table in (sheet.table, *sheet.also, *([] if told is None else [published_table(told)])):
         print_table(table)
-    for sentence in (*sheet.remarks, *retrained_remark(result), *ended(result)):
+    beside = () if told is None else published_remarks(told)
+    for sentence in (*sheet.remarks, *retrained_remark(result), *ended(result), *beside):
         remark(sentence)
     console.print(sheet.cost)
     console.print(f"run     {run}\nnext    {sheet.next.format(run=run)}")

@@ -32,6 +32,7 @@ VERBS = {
     ),
     "strategies": Verb("strategies:strategies", "List the search strategies, and show what one is made of."),
     "recipes": Verb("catalogue:recipes", "List, print, copy and check recipes."),
+    "protocols": Verb("protocols:protocols", "List published protocols, and the figures that stand under them."),
     "datasets": Verb("catalogue:datasets", "List, fetch and describe data sets."),
     "doctor": Verb("doctor:doctor", "Show versions, device and data; name what is missing and what brings it."),
 }

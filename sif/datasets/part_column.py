@@ -48,8 +48,8 @@ def told_apart(table: RawTable, test: str = "") -> dict[int, RawTable]:
         found[place] = replace(table, roles=roles, column=_at(table, rows), rows=numbers, notes=notes)
     if test and set(found) != {0, 2}:
         raise DataError(
-            f"{table.origin.name}: the column of parts has {', '.join(map(short, values[:12]))}; the rows of {test} are "
-            "to be the test part, and others the training part\n  Name another value, or another column."
+            f"{table.origin.name}: the column of parts has {', '.join(map(short, values[:12]))}; the rows of {test} "
+            "are to be the test part, and others the training part\n  Name another value, or another column."
         )
     if set(found) in ({0}, {1}, {2}, {1, 2}):
         raise DataError(

@@ -82,9 +82,13 @@ Column = Literal["user", "item", "rating", "timestamp", "context", "weight", "pa
 
 
 class Recipe(BaseRecipe):
-    """Every value of a run: data, split, space, strategy, the two trainings, the baselines."""
+    """Every value of a run: data, split, space, strategy, the two trainings, the baselines.
+
+    `protocol` names the published protocol that the other values follow (`sif.protocols`); empty: none.
+    """
 
     task: str = "rating"
+    protocol: str = ""
     reader: str = ""
     feedback: SaidFeedback = ""
     valid: str = ""

@@ -19,6 +19,7 @@ from sif.problems.plan import TablePlan
 from sif.problems.recipes import Recipe
 from sif.problems.table_sheet import SheetColumn, table_sheet
 from sif.problems.tables import TableInstance, baseline_of
+from sif.protocols import protocol_problems
 from sif.ranges import SettingsSpace
 from sif.recipes.limit import NONE, Limit
 from sif.serve.export import export_run
@@ -120,6 +121,7 @@ class TableProblem(Problem):
             except RecipeError as error:
                 problems.append(recipe.problem("study.budget", str(error)))
         problems += goal_problems(recipe)
+        problems += [recipe.problem(key, why) for key, why in protocol_problems(recipe)]
         problems += _refit_problems(recipe)
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":

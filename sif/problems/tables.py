@@ -208,6 +208,15 @@ class TableInstance(Instance):
         rows = np.sort(np.concatenate([split.train, split.valid]))
         return self._cut(replace(split, train=rows, valid=np.empty(0, np.int64)))
 
+    def judged_by_test(self) -> TableInstance:
+        """Return the same trained on all but the test part and validated on that, as some papers pick an epoch.
+
+        No figure of it is a result.
+        """
+        both = self.on_both()
+        split = both.data.split
+        return both._cut(replace(split, valid=split.test, test=np.empty(0, np.int64)))
+
     def _cut(self, split: Split) -> TableInstance:
         """Return the same under another split."""
         return TableInstance(self.recipe, replace(self.data, split=split, task=self._task(self.recipe, split)))

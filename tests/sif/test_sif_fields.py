@@ -94,6 +94,7 @@ ELSEWHERE = {
     "study.without": "leaves a part of the study out: test_sif_studies",
     "study.refit": "trains once more: test_sif_studies_refit",
     "task": "has one value",
+    "protocol": "says what other values must be: test_sif_protocols",
     "dataset": "names the data: test_sif_cli",
     "valid": "parts as files: test_sif_cli",
     "test": "parts as files: test_sif_cli",

@@ -125,7 +125,7 @@ def _under(protocol: str, data: Any, recipe: Any) -> tuple[str, Any, list[Change
         raise DataError(f"protocol {protocol} reads files of its own; give their folder as data")
     if isinstance(recipe, BaseRecipe):
         raise DataError("give a protocol with a recipe by name or file")
-    asked = ask(protocol, data)
+    asked = ask(protocol, data, recipe or "")
     return asked.dataset, recipe or asked.protocol.recipe, asked.changes(f"protocol {protocol}")
 
 

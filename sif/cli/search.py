@@ -81,7 +81,7 @@ def search(
         overrides: list[str | Change] = list(changes or [])
         parts = {"valid": valid, "test": test}
         if protocol:
-            asked = _under(protocol, target, data, parts.values())
+            asked = _under(protocol, target, data, recipe, parts.values())
             target, data = target if _is_recipe(target) else "", asked.dataset
             recipe = recipe or ("" if target else asked.protocol.recipe)
             overrides[:0] = asked.changes(f"--protocol {protocol}")
@@ -173,7 +173,7 @@ def _base(target: str, data: str, recipe: str) -> str:
     return recipe or (target if _is_recipe(target) else "")
 
 
-def _under(protocol: str, target: str, data: str, parts: Iterable[str]) -> ProtocolData:
+def _under(protocol: str, target: str, data: str, recipe: str, parts: Iterable[str]) -> ProtocolData:
     """Return a protocol on the files that the arguments name."""
     known, named = protocol_named(protocol), _is_recipe(target)
     source = data or ("" if named else target)
@@ -186,7 +186,7 @@ def _under(protocol: str, target: str, data: str, parts: Iterable[str]) -> Proto
         raise RecipeError(f"two sources of data: {target} and --data {data}; give one")
     if any(parts):
         raise RecipeError(f"protocol {protocol} says the parts itself; leave out --valid and --test")
-    return ask(protocol, source)
+    return ask(protocol, source, recipe or (target if named else ""))
 
 
 def _is_recipe(target: str) -> bool:

@@ -10,6 +10,7 @@ from sif.errors import DataError, RecipeError
 from sif.protocols.base import PublishedProtocol
 from sif.protocols.known import PROTOCOLS
 from sif.recipes.changes import Change
+from sif.recipes.load import load_recipe
 
 __all__ = ["ProtocolData", "ask", "protocol", "protocol_problems"]
 
@@ -46,18 +47,21 @@ class ProtocolData:
         return [Change(key, value, place) for key, value in self.values.items()]
 
 
-def ask(name: str, source: str | Path) -> ProtocolData:
+def ask(name: str, source: str | Path, recipe: str | Path = "") -> ProtocolData:
     """Return the files of a protocol, and the values of a recipe that read, cut and judge them as it says.
 
     Args:
         name: Of the protocol.
         source: A folder, a file, or a path that file names begin with.
+        recipe: A name or file, where it is not to be the protocol's own.
 
     Raises:
-        RecipeError: There is no such protocol.
+        RecipeError: There is no such protocol, or the recipe is of another task.
         DataError: There are no files of it; with what is looked for, and where the data can be had.
     """
     known, place = protocol(name), Path(source).expanduser()
+    if recipe and load_recipe(recipe).task != known.task:
+        raise RecipeError(_of_another_task(known, str(recipe)))
     found = next((each for layout in known.layouts if (each := layout.find(place)) is not None), None)
     if found is None:
         wanted = "\n".join(f"    {layout.wanted}" for layout in known.layouts)
@@ -68,6 +72,13 @@ def ask(name: str, source: str | Path) -> ProtocolData:
         )
     parts = {"test": found.test} if found.test else {}
     return ProtocolData(known, found.dataset, {"protocol": name, **parts, **found.values, **known.values})
+
+
+def _of_another_task(known: PublishedProtocol, recipe: str) -> str:
+    return (
+        f"protocol {known.name} is of task {known.task}{f', recipe {recipe} is not' if recipe else ''}; "
+        f"leave the recipe out, or name another: --recipe {known.recipe}"
+    )
 
 
 def protocol_problems(recipe: Any) -> Iterator[tuple[str, str]]:
@@ -84,11 +95,11 @@ def protocol_problems(recipe: Any) -> Iterator[tuple[str, str]]:
         yield "protocol", str(error)
         return
     if recipe.task != known.task:
-        yield "task", f"protocol {known.name} is of task {known.task}; name another recipe: --recipe {known.recipe}"
+        yield "task", _of_another_task(known, "")
         return
     for key, wanted in known.values.items():
         value = recipe.value(key)
         if (list(value) if isinstance(value, tuple) else value) != wanted:
             yield key, f"protocol {known.name} says {wanted}; leave it out, or search without --protocol"
-    if known.task == "ranking" and recipe.value("ranking.threshold") is not None:
+    if known.places and recipe.value("ranking.threshold") is not None:
         yield "ranking.threshold", f"all pairs are relevant in protocol {known.name}; leave it out"

@@ -82,9 +82,9 @@ class PublishedProtocol:
     tables: tuple[PublishedTable, ...] = field(default=())
 
     @property
-    def maximise(self) -> bool:
-        """Whether more of its metrics is better."""
-        return self.task == "ranking"
+    def places(self) -> int | None:
+        """On how many places lists are judged; None where no lists are, but ratings."""
+        return int(self.metrics[0].partition("@")[2] or 0) or None
 
     def table_of(self, users: int, items: int, rows: int, test: int) -> PublishedTable | None:
         """Return the table of this size; None where no figures are known of one.

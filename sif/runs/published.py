@@ -80,12 +80,11 @@ def judge_run(
     if not (name or own):
         raise RunError(f"run {run} was not searched under a protocol; name one: sif evaluate {run} --protocol NAME")
     known = protocol(name or own)
-    judged_run = directory.lists() if known.task == "ranking" else directory
+    judged_run = directory.lists() if known.places else directory
     result = judged_run.result()
     _refuse_others(known, own, str(run), judged_run, result)
-    if known.task == "ranking":
-        k = int(known.metrics[0].partition("@")[2])
-        part = rank_run(run, k=(k,), device=device, root=root)["parts"]["test"]
+    if known.places:
+        part = rank_run(run, k=(known.places,), device=device, root=root)["parts"]["test"]
         told = _beside(known, result, part["model"], part["popularity"])
     else:
         told = _beside(known, result, score(run, device=device, root=root)["test"], None)
@@ -110,7 +109,7 @@ def _refuse_others(
             f"sif search --protocol {known.name} --data FOLDER"
         )
     recipe = load_recipe(directory.file("recipe.toml"))
-    if known.task == "ranking" and recipe.value("ranking.threshold") is not None:
+    if known.places and recipe.value("ranking.threshold") is not None:
         raise RunError(
             f"all pairs are relevant in protocol {known.name}, and run {run} says "
             f"ranking.threshold = {recipe.value('ranking.threshold'):g}; search anew without it"
@@ -171,7 +170,7 @@ def published_table(told: Mapping[str, Any]) -> Table:
     Args:
         told: What it returned.
     """
-    metrics, sign = told["metrics"], -1.0 if protocol(told["protocol"]).maximise else 1.0
+    metrics, sign = told["metrics"], -1.0 if protocol(told["protocol"]).places else 1.0
     rows = [(each["method"], each["figures"], each["chosen_on"], each["source"]) for each in told["published"]]
     rows.append((HERE, told["figures"], _ON_VALIDATION, "here"))
     if told["popularity"] is not None:

@@ -157,10 +157,13 @@ class TableNamed:
         """Return the table.
 
         Args:
-            source: The folder or the file.
+            source: The folder, the file, or the file without its endings.
         """
-        files = _files(source) if source.is_dir() else {}
-        path = source if source.is_file() else next((files[name] for name in self.names if name in files), None)
+        path = source if source.is_file() else None
+        if path is None and (folder := source if source.is_dir() else source.parent).is_dir():
+            files = _files(folder)
+            names = self.names if source.is_dir() else (source.name,)
+            path = next((files[name] for name in names if name in files), None)
         if path is None:
             return None
         values: dict[str, Any] = {"columns.part": self.part} if self.part else {}

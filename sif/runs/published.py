@@ -1,5 +1,6 @@
 """A run beside the figures that were published under its protocol."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from nasp_core.training import train
 from sif.errors import RunError
 from sif.host import shielded
 from sif.problems.tables import TableInstance
-from sif.protocols import PublishedProtocol, protocol
+from sif.protocols import PROTOCOLS, PublishedProtocol, protocol
 from sif.recipes import load_recipe
 from sif.run_directory import RunDirectory
 from sif.runs.after import judged, score
@@ -29,7 +30,8 @@ def protocol_of(directory: RunDirectory) -> str:
     Args:
         directory: Of the run.
     """
-    return str(getattr(load_recipe(directory.file("recipe.toml")), "protocol", ""))
+    file = directory.path / "recipe.toml"
+    return str(tomllib.loads(file.read_text(encoding="utf-8")).get("protocol", "")) if file.is_file() else ""
 
 
 def standing(directory: RunDirectory) -> dict[str, Any] | None:
@@ -40,7 +42,7 @@ def standing(directory: RunDirectory) -> dict[str, Any] | None:
     """
     result = directory.result()
     name = protocol_of(directory) if result["split"] is not None else ""
-    if not name or result["metrics"]["test"] is None:
+    if name not in PROTOCOLS or result["metrics"]["test"] is None:
         return None
     row = result["rows"].get("popularity") or {}
     return _beside(protocol(name), result, result["metrics"]["test"], row.get("test"))

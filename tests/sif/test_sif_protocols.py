@@ -297,6 +297,14 @@ def test_a_run_is_judged_beside_the_published_figures(run: sif.Run, monkeypatch:
     assert "this run" in shown
 
 
+def test_a_run_keeps_its_protocol(run: sif.Run) -> None:
+    recipe = load_recipe(run.path / "recipe.toml")
+    assert recipe.protocol == "lightgcn"
+    check_recipe(recipe)
+    with pytest.raises(RecipeError, match=r"ranking.metric = .*: protocol lightgcn says recall"):
+        check_recipe(load_recipe(run.path / "recipe.toml", ["ranking.metric=ndcg"]))
+
+
 def test_their_way_stands_apart_from_the_result(run: sif.Run) -> None:
     """The epoch of the best test figure: labelled, beside the figure of validation, which stays as it is."""
     plain, theirs = judge_run(run.path, device="cpu"), judge_run(run.path, epoch_on_test=True, device="cpu")

@@ -101,6 +101,24 @@ def test_popularity_of_the_infinite_ae_paper(movielens: Any) -> None:
     assert np.std(drawn) < 0.0025
 
 
+def test_the_official_folds_and_a_random_tenth() -> None:
+    tested = []
+    for number in range(1, 6):
+        split = opened(f"ml-u{number}", "ml-100k-folds").data.split
+        assert (len(split.train) + len(split.valid), len(split.test)) == (80_000, 20_000)
+        tested.append(split.test)
+    assert np.unique(np.concatenate(tested)).tolist() == list(range(100_000))
+    instance = opened("random-90-10", "ml-1m.parquet")
+    data, split = instance.data.interactions, instance.data.split
+    assert PROTOCOLS["random-90-10"].table_of(data.n_users, data.n_items, len(data), len(split.test)) is not None
+
+
+def test_the_sizes_of_amazon_cds() -> None:
+    instance = opened("ultragcn", "amazon-cds")
+    data, split = instance.data.interactions, instance.data.split
+    assert PROTOCOLS["ultragcn"].table_of(data.n_users, data.n_items, len(data), len(split.test)) is not None
+
+
 def csr(matrix: Any) -> torch.Tensor:
     rows = sparse.csr_array(matrix)
     parts = (torch.from_numpy(each) for each in (rows.indptr, rows.indices, rows.data.astype(np.float32)))

@@ -123,7 +123,7 @@ _INFINITE_AE = PublishedProtocol(
 _RATINGS: dict[str, Any] = {"study.goal": "rating"}
 _U1 = (
     PublishedFigure("IGMC", (0.905,), "arXiv 1904.12058", True),
-    PublishedFigure("IMC-GAE", (0.897,), "arXiv 2109.03193", True),
+    PublishedFigure("IMC-GAE", (0.897,), "arXiv 2108.11124", True),
     PublishedFigure("SparseFC", (0.895,), "ICML 2018", True),
     PublishedFigure("GLocal-K", (0.889,), "arXiv 2108.12184", True),
 )

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sif.toml import toml_literal
+
 if TYPE_CHECKING:
     from sif.studies.study import Study
 
-__all__ = ["beforehand", "ended", "priced"]
+__all__ = ["beforehand", "ended", "pinned", "priced"]
 
 _SECONDS = 2e-6
 """Of a processor for one row and epoch, roughly."""
@@ -35,6 +37,16 @@ def beforehand(study: "Study") -> str:
         return f"budget {limit}: trainings, rivals among them{rivals and f' ({rivals})'}"
     full = _START + _SECONDS * rows * instance.training({}).epochs
     return f"budget {limit}{auto}: {_about(limit.seconds * (1 - _OTHERS), full)}{rivals and f', rivals {rivals}'}"
+
+
+def pinned(recipe: Any) -> tuple[str, ...]:
+    """Return what a study of a recipe does not search, in a note; none where it searches all that it may."""
+    told = [f"{key} = {toml_literal(recipe.value(key))}" for key in recipe.pinned]
+    if not told:
+        return ()
+    if len(told) == 1:
+        return (f"{told[0]} is yours: it is not searched",)
+    return (f"{', '.join(told[:-1])} and {told[-1]} are yours: they are not searched",)
 
 
 def priced(seconds: float, remaining: float | None) -> str:

@@ -10,31 +10,33 @@ from nasp_core.types import Active
 from sif.problems.tables import TableInstance
 from sif.spaces.build import small_space
 from sif.spaces.wide_points import NAMED, named
+from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.configuration import Configuration
-from sif.studies.proposer import BRANCH_KEY
 
 __all__ = ["point_entry", "portfolio", "ranking_strategy"]
 
 
 def portfolio(instance: TableInstance, entries: Sequence[Mapping[str, Any]]) -> list[Configuration]:
-    """Return the entries that the recipe's space holds, with the settings that the recipe knows.
+    """Return the entries that the recipe's space holds, each once; what is pinned there has the recipe's own value.
 
     Args:
         instance: The table.
         entries: `choices` and `settings` of each, best first.
     """
-    held = []
+    held, pinned = dict[str, Configuration](), instance.recipe.pinned
     for entry in entries:
         choices = {group: tuple(names) for group, names in entry["choices"].items()}
         settings = _with_branches(instance, choices, entry.get("settings", {}))
+        settings = {key: value for key, value in settings.items() if key not in pinned}
         small = small_space(instance.recipe.space.name, instance.recipe.changed(settings).settings())
         offered = {group.name: (group.choices, set(group.candidates)) for group in small.groups}
         fits = choices.keys() == offered.keys() and all(
             len(names) == offered[group][0] and set(names) <= offered[group][1] for group, names in choices.items()
         )
         if fits:
-            held.append(Configuration(choices, settings, "portfolio"))
-    return held
+            made = Configuration(choices, settings, "portfolio")
+            held.setdefault(made.key, made)
+    return [*held.values()]
 
 
 def _with_branches(

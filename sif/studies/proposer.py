@@ -11,15 +11,14 @@ from nasp_core.types import derive_seed
 from sif.problems.tables import TableInstance
 from sif.ranges import AnyOf, Dimension, SettingsSpace
 from sif.spaces.build import small_space
-from sif.spaces.wide_settings import BRANCHES
+from sif.spaces.wide_settings import BRANCH_KEY, BRANCHES
 from sif.studies.configuration import Configuration
 from sif.studies.configuration_space import ConfigurationSpace, PlainConfiguration
 from sif.studies.sampler import ConfigurationSampler
 from sif.studies.trials import StudyTrial
 
-__all__ = ["BRANCH_KEY", "Proposer"]
+__all__ = ["Proposer"]
 
-BRANCH_KEY = "space.branches"
 _STARTUP = 10  # results before the first model
 
 
@@ -35,14 +34,18 @@ class Proposer:
 
         Args:
             instance: The table.
-            settings: Ranges of settings, by dotted key of the recipe; those that its space does not have are left out.
+            settings: Ranges of settings, by dotted key of the recipe; left out are those that its space does not have,
+                and those that are pinned there.
         """
         recipe = instance.recipe
         self._seed, self._branches = recipe.seed, getattr(recipe.space, "branches", None)
-        counts = [None] if self._branches is None else sorted({*BRANCHES, self._branches})
+        pinned, counts = recipe.pinned, [self._branches]
+        if self._branches is not None and BRANCH_KEY not in pinned:
+            counts = sorted({*BRANCHES, self._branches})
         changed = {count: recipe.changed({} if count is None else {BRANCH_KEY: count}) for count in counts}
         self._spaces = {count: small_space(each.space.name, each.settings()) for count, each in changed.items()}
-        ranges: dict[str, Dimension] = {key: each for key, each in settings.items() if recipe.has(key)}
+        free = {key: each for key, each in settings.items() if key not in pinned}
+        ranges: dict[str, Dimension] = {key: each for key, each in free.items() if recipe.has(key)}
         if len(counts) > 1:
             ranges[BRANCH_KEY] = AnyOf(tuple(counts), ordered=True)
         self._own = {key: recipe.value(key) for key in ranges}

@@ -13,6 +13,7 @@ from sif.recipes.limit import Limit
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages
 from sif.spaces.wide_points import NAMED
+from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.baselines import Baselines
 from sif.studies.blend import Blending
 from sif.studies.bought import priced
@@ -21,7 +22,7 @@ from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
 from sif.studies.price import affordable
 from sif.studies.proposals import point_entry, portfolio
-from sif.studies.proposer import BRANCH_KEY, Proposer
+from sif.studies.proposer import Proposer
 from sif.studies.refit import refit_seconds
 from sif.studies.rungs import Rungs
 from sif.studies.steps import Steps, differing, told_steps
@@ -179,12 +180,18 @@ class Study:
         """Return the rivals of the recipe that are points of the space: they are trained as what they are."""
         found: list[Configuration] = []
         for name in () if "rivals" in self._without else self.instance.recipe.baselines.names:
-            for each in portfolio(self.instance, [point_entry(name)] if name in NAMED else []):
+            entry = point_entry(name) if name in NAMED else None
+            for each in portfolio(self.instance, [entry] if entry is not None and self._may(entry["settings"]) else []):
                 self.trials.name(name, each.choices)
                 if self.baselines is not None:
                     self.baselines.leave(name)
                 found.append(replace(each, by=f"rival {name}"))
         return found
+
+    def _may(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether the pinned settings let a rival be what it is; else it is trained beside, as a network."""
+        recipe = self.instance.recipe
+        return all(recipe.value(key) == value for key, value in settings.items() if key in recipe.pinned)
 
     def winner(self) -> str:
         """Return the rival that is better on validation than all that was trained here; empty where none is."""

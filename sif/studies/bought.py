@@ -8,7 +8,7 @@ from sif.toml import toml_literal
 if TYPE_CHECKING:
     from sif.studies.study import Study
 
-__all__ = ["beforehand", "ended", "pinned", "priced"]
+__all__ = ["beforehand", "ended", "pinned", "priced", "used_up"]
 
 _SECONDS = 2e-6
 """Of a processor for one row and epoch, roughly."""
@@ -58,6 +58,17 @@ def priced(seconds: float, remaining: float | None) -> str:
     """
     more = "" if remaining is None else f": {_about(max(0.0, remaining) * (1 - _OTHERS), seconds)} more"
     return f"a full training takes {seconds:.2g} s{more}"
+
+
+def used_up(tried: int) -> str:
+    """Return that nothing is left to propose.
+
+    Args:
+        tried: How many configurations were.
+    """
+    every = f"all {tried} configurations were" if tried > 1 else "its one configuration was"
+    left = "full trainings and rivals have what is left of the budget, as far as they need it"
+    return f"the space is used up, {every} tried: {left}"
 
 
 def _about(seconds: float, full: float) -> str:

@@ -184,6 +184,8 @@ class _Task:
         """Try on all tables what one table's trainings promise most of, in full where it is among the first fifth."""
         known, maximise = {each.key for each in self.tried}, here.instance.final_task.maximise
         found = self._proposers[here.name].ask(here.done, maximise, known | set(map(_bare, self.tried)))
+        if found is None:
+            return
         made = Configuration(found.choices, _branched(found), f"near {here.name}")
         if made.key in known:
             return

@@ -13,7 +13,7 @@ from sif.spaces.wide_points import NAMED, named
 from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.configuration import Configuration
 
-__all__ = ["point_entry", "portfolio", "ranking_strategy"]
+__all__ = ["point_entry", "portfolio", "ranking_strategy", "rival_points"]
 
 
 def portfolio(instance: TableInstance, entries: Sequence[Mapping[str, Any]]) -> list[Configuration]:
@@ -53,6 +53,23 @@ def point_entry(name: str) -> dict[str, Any]:
     point, genotype = NAMED[name], named(name)
     power = {} if point.history_power is None else {"space.history_power": point.history_power}
     return {"choices": {group: list(map(str, names)) for group, names in genotype.choices.items()}, "settings": power}
+
+
+def rival_points(instance: TableInstance) -> dict[str, Configuration]:
+    """Return the rivals of the recipe that are points of its space, by name, as what they are.
+
+    A rival with a setting that is pinned to another value is none.
+
+    Args:
+        instance: The table.
+    """
+    recipe, found = instance.recipe, dict[str, Configuration]()
+    for name in recipe.baselines.names:
+        entry = point_entry(name) if name in NAMED else {"choices": {}, "settings": {}}
+        if all(recipe.value(key) == value for key, value in entry["settings"].items() if key in recipe.pinned):
+            for each in portfolio(instance, [entry]):
+                found[name] = replace(each, by=f"rival {name}")
+    return found
 
 
 @dataclass(frozen=True)

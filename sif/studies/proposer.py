@@ -56,8 +56,8 @@ class Proposer:
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._told = 0
 
-    def ask(self, trials: Sequence[StudyTrial], maximise: bool, known: set[str]) -> Configuration:
-        """Return a configuration that is not known yet; the first that was trained where there is no other.
+    def ask(self, trials: Sequence[StudyTrial], maximise: bool, known: set[str]) -> Configuration | None:
+        """Return a configuration that is not known yet; None where there is no other.
 
         Args:
             trials: What was trained, those of the last proposal and more: it depends on them and on the recipe's
@@ -74,7 +74,7 @@ class Proposer:
         while (plain := self._sampler.ask()) is not None and (made := self._configuration(plain)).key in known:
             pass  # what was asked is not asked again
         self._sampler.forget()
-        return trials[0].configuration if plain is None else made
+        return None if plain is None else made
 
     def drawn(self, number: int) -> Configuration:
         """Return a configuration drawn evenly from all.

@@ -67,7 +67,7 @@ def conduct(
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
         began = time.perf_counter()
         study = Study(instance, engine.stages, share, repeats, since)
-        for each in (beforehand(study), *pinned(instance.recipe)):
+        for each in (beforehand(study), *pinned(instance.recipe), *study.judging.too_long(study.limit)):
             engine.stages.note(each)
         again, interrupted = _ended(study)
         seconds, repeated = study.elapsed() + again.carried, study.repeated()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
@@ -18,12 +19,13 @@ from sif.studies.blend import Blending
 from sif.studies.bought import priced, used_up
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
+from sif.studies.judging import Judging, judging_of
 from sif.studies.leading import leading
 from sif.studies.portfolio import entries_of
 from sif.studies.price import affordable
 from sif.studies.proposals import portfolio, rival_points
 from sif.studies.proposer import Proposer
-from sif.studies.refit import refit_seconds
+from sif.studies.refit import kept_back
 from sif.studies.rungs import Rungs
 from sif.studies.steps import Steps, differing, told_steps
 from sif.studies.supernet import ranked_by_supernet
@@ -35,7 +37,6 @@ _CLASSICS, _BASELINES = 0.3, 0.15  # of the budget at most
 _SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
 _SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
-_LAST = 0.06  # of the seconds, for the test part and for writing
 _END = 0.9  # of a budget in trials, after which what did best is trained in full
 
 
@@ -213,17 +214,21 @@ class Study:
 
     # what is left
 
+    @cached_property
+    def judging(self) -> Judging:
+        """What it takes to judge a model on all users; nothing where the clock decides nothing."""
+        if self.limit.seconds is None or self.steps.closed:
+            return Judging()
+        first = self._held()[0]
+        return judging_of(self.trials.instance_of(first), first)
+
     def elapsed(self) -> float:
         """Return the seconds that the study took, those of earlier processes included."""
         return time.monotonic() - self._began + self._carried
 
     def _remaining(self) -> float | None:
         seconds = self.limit.seconds
-        return None if seconds is None else seconds - self.elapsed() - self._kept_back()
-
-    def _kept_back(self) -> float:
-        """Return the seconds that are kept for the end: the blend, the refit, the test part, and writing."""
-        return 0.0 if self.limit.seconds is None else _LAST * self.limit.seconds + refit_seconds(self)
+        return None if seconds is None else seconds - self.elapsed() - kept_back(self)
 
     def _open(self) -> bool:
         if self.limit.trials is not None:
@@ -237,10 +242,10 @@ class Study:
             return 0.0
         own = [trial for trial in done if trial.configuration.key == job.configuration.key]
         if own:
-            last = own[-1]
-            return last.seconds * self.rungs.shares[job.rung] / last.fidelity
-        share = sorted(trial.seconds / trial.fidelity for trial in done)
-        return share[len(share) // 2] * self.rungs.shares[job.rung]
+            done = own[-1:]
+        judged, share = self.judging.valid, self.rungs.shares[job.rung]  # on all users, however long it is trained
+        whole = sorted(max(0.0, trial.seconds - judged) / trial.fidelity for trial in done)
+        return judged + whole[len(whole) // 2] * share
 
     def _fits(self, job: _Job) -> bool:
         """Return whether a training fits, and after a short one a full training of the best still does, if it could."""
@@ -268,7 +273,8 @@ class Study:
         seconds = None if self.steps.closed or not ends else self.limit.seconds
         before, deadline = time.monotonic(), None
         if seconds is not None:
-            deadline = min(self._began - self._carried + seconds - self._kept_back(), before + self._most(fidelity))
+            end = self._began - self._carried + seconds - kept_back(self) - self.judging.valid
+            deadline = min(end, before + self._most(fidelity))
         trial = self.trials.run(configuration, fidelity, deadline)
         self._spent(before, trial.seconds)
         return trial
@@ -278,8 +284,7 @@ class Study:
         seconds = self.limit.seconds or 0.0
         if fidelity == 1 or not self.trials.done:
             return seconds
-        first = self.trials.done[0]
-        own = 3 * first.seconds / first.fidelity
+        own = 3 * self.trials.done[0].seconds / self.trials.done[0].fidelity
         return fidelity / self.rungs.shares[0] * max(_SHORT * seconds, own * self.rungs.shares[0])
 
     def _rival(self) -> bool:

@@ -15,7 +15,8 @@ from nasp_core.search import train_genotype
 from sif.errors import RaceError
 from sif.problems.tables import TableInstance, baseline_of
 from sif.recipes.limit import Limit
-from sif.studies.proposer import BRANCH_KEY, Proposer
+from sif.spaces.wide_settings import BRANCH_KEY
+from sif.studies.proposer import Proposer
 from sif.studies.trials import OutOfTime, at_fidelity
 
 __all__ = ["BestDrawn", "RandomConfigurations", "TunedNetwork", "spend"]

@@ -73,6 +73,7 @@ class Trainee:
     - `keep`: puts the outcome of the training (`trained_stage`) in the place of the run's model.
     - `network`: what is trained by the loop; of a rival with a way of its own, what says what it costs.
     - `tuned`: the settings that tuning chose.
+    - `made_of`: plain data of what it is, the draws of `key` aside: what is made of other things is trained anew.
     - `fit`: a rival's own way to learn, from a seed to an outcome; None where the loop trains `network`.
     """
 
@@ -80,6 +81,7 @@ class Trainee:
     keep: Callable[[State], None]
     network: Network
     tuned: Changes
+    made_of: Any
     fit: Callable[[int], State] | None = None
 
 
@@ -167,7 +169,8 @@ class Instance(ABC):
         def keep(done: State) -> None:
             self.save_model(directory, genotype, done)
 
-        return Trainee(genotype.key(), keep, self.build(genotype), directory.result()["tuned"])
+        tuned = directory.result()["tuned"]
+        return Trainee(genotype.key(), keep, self.build(genotype), tuned, [genotype.to_json(), tuned])
 
     def grid(self) -> list[Changes]:
         """Return the settings that the final training tries, the recipe's own first."""

@@ -62,7 +62,7 @@ def ranking_of(instance: TableInstance) -> TableInstance:
     made = load_rating_recipe(problem_of(recipe).rankings)
     update = {key: getattr(recipe, key) for key in _KEPT}
     parts = tuple(part for part in recipe.study.without if part != "rivals")  # popularity always stands beside lists
-    update["study"] = recipe.study.model_copy(update={"goal": RANKING_GOAL, "without": parts})
+    update["study"] = recipe.study.model_copy(update={"goal": RANKING_GOAL, "without": parts, "pinned": ()})
     rating = data.interactions.rating
     if rating is not None and (low := float(rating.min())) <= 0:  # else they would count as never met
         update["ranking"] = made.ranking.model_copy(update={"threshold": low})  # type: ignore[attr-defined]

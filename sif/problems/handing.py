@@ -162,8 +162,20 @@ def rival_trainee(instance: TableInstance, directory: RunDirectory, model: Serve
         valid = instance.evaluate(network, "valid")
         return {"weights": network.state_dict(), "trace": [], "epoch": None, "valid": valid, "seconds": 0.0}
 
-    trained = baseline_in(model.tree).trained
-    return Trainee(f"baseline/{learnt.name}", keep, network, dict(learnt.settings), None if trained else counted)
+    fit = None if baseline_in(model.tree).trained else counted
+    made_of = _made_of(model.tree, instance.has("valid"))
+    return Trainee(f"baseline/{learnt.name}", keep, network, dict(learnt.settings), made_of, fit)
+
+
+def _made_of(tree: State, judges: bool) -> dict[str, Any]:
+    """Return what a model is made of, its members' too; where nothing judges, for how long each is trained."""
+    if tree["format"] == BLEND_FORMAT:
+        return {"weights": tree["weights"], "members": [_made_of(each, judges) for each in tree["members"]]}
+    if tree["format"] == MODEL_FORMAT:
+        own = {key: tree[key] for key in ("genotype", "settings", "epochs")}
+    else:
+        own = {key: tree["rival"][key] for key in ("name", "settings")}
+    return own if judges else own | {"epoch": tree["epoch"]}
 
 
 def _method_trainee(
@@ -191,7 +203,8 @@ def _method_trainee(
         instance.hand_over(directory, done["tree"])
 
     tuned: Changes = dict(learnt.settings)
-    return Trainee(learnt.name, keep, FormNetwork(model.form, model.parameters), tuned, fit)
+    made_of = _made_of(model.tree, judges)
+    return Trainee(learnt.name, keep, FormNetwork(model.form, model.parameters), tuned, made_of, fit)
 
 
 def _blend_trainee(instance: TableInstance, directory: RunDirectory, model: ServedModel) -> Trainee:
@@ -209,7 +222,8 @@ def _blend_trainee(instance: TableInstance, directory: RunDirectory, model: Serv
     def keep(done: State) -> None:
         instance.hand_over(directory, done["tree"])
 
-    return Trainee("a blend", keep, FormNetwork(model.form, model.parameters), {}, fit)
+    made_of = _made_of(model.tree, judges)
+    return Trainee("a blend", keep, FormNetwork(model.form, model.parameters), {}, made_of, fit)
 
 
 def _member_again(instance: TableInstance, tree: State, seed: int, judges: bool) -> State:

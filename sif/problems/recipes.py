@@ -15,7 +15,9 @@ from sif.errors import RecipeError
 from sif.recipes.base import BaseRecipe
 from sif.recipes.changes import Change
 from sif.recipes.closed import Count, Size, StrictTable, model_of
+from sif.recipes.limit import NONE
 from sif.recipes.load import load_recipe
+from sif.recipes.problems import problem_of
 from sif.rivals.base import Kind
 from sif.spaces.interaction import InteractionSettings
 from sif.spaces.wide_settings import WideSettings
@@ -56,6 +58,7 @@ class StudyRecipe(StrictTable):
 
     - `budget`: `auto`, seconds (`2m`) or trainings (`40trials`); with `none` the strategy searches alone.
     - `goal`: of a table of ratings whether what predicts them is searched, what orders lists (`ranking`), or `both`.
+    - `pinned`: keys of the recipe that it does not search: all that is trained has the recipe's own value of them.
     - `refit`: what it chose is trained once more on training and validation part, before the test part is read; `auto`:
       where training and test part were given and no validation part.
     """
@@ -63,6 +66,7 @@ class StudyRecipe(StrictTable):
     budget: str = "none"
     goal: Literal["both", "rating", "ranking"] = "both"
     without: tuple[StudyPart, ...] = ()
+    pinned: tuple[str, ...] = ()
     refit: bool | Literal["auto"] = "auto"
 
 
@@ -106,6 +110,25 @@ class Recipe(BaseRecipe):
     def asks(self) -> Kind:
         """What a network of a rival is asked (`sif.rivals.Rival.networks`)."""
         return "triples" if self.space.name == "tensor-interaction" else "pairs"
+
+    @property
+    def pinned(self) -> tuple[str, ...]:
+        """The keys of settings that a study leaves as they are: those of `study.pinned`, and what the caller set.
+
+        Who sets `study.pinned` too says with it which of these are pinned.
+        """
+        own = self.study.pinned
+        if self.was_set("study.pinned"):
+            return own
+        searched = getattr(problem_of(self), "searched", lambda recipe: ())
+        return tuple(dict.fromkeys([*own, *(key for key in searched(self) if self.was_set(key))]))
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every value as plain data; of a study what is pinned, whoever pinned it."""
+        values = super().resolved()
+        if self.study.budget != NONE:
+            values["study"]["pinned"] = self.pinned
+        return values
 
     def final_training(self, tuned: Mapping[str, Any]) -> Training:
         """Return the final training of an architecture with what tuning chose for it (`result.json`, key `tuned`)."""

@@ -1,13 +1,13 @@
 """What the tasks on tables of users and items share: how recipes are checked, opened, shown and exported."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
-from nasp_core.errors import NaspError
+from nasp_core.errors import NaspError, did_you_mean
 from nasp_core.strategy import Strategy
 from nasp_core.trials import SearchContext
 from sif.datasets import Interactions, Split
@@ -25,6 +25,7 @@ from sif.recipes.limit import NONE, Limit
 from sif.serve.export import export_run
 from sif.sheet import Sheet
 from sif.spaces.build import small_space
+from sif.spaces.wide_settings import BRANCH_KEY
 from sif.tasks import TableTask
 
 __all__ = ["TableProblem"]
@@ -91,6 +92,10 @@ class TableProblem(Problem):
         """
         return interactions
 
+    def searched(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the keys of settings that a study of a recipe may search."""
+        return tuple(key for key in (*self.settings_space, BRANCH_KEY) if recipe.has(key))
+
     def places(self, recipe: Any) -> tuple[int, float | None]:
         """Return on how many places a run is judged as a ranking, and from which rating on pairs count (None: all)."""
         return 10, None
@@ -123,6 +128,7 @@ class TableProblem(Problem):
         problems += goal_problems(recipe)
         problems += [recipe.problem(key, why) for key, why in protocol_problems(recipe)]
         problems += _refit_problems(recipe)
+        problems += _pinned_problems(recipe, self.searched(recipe))
         for which in ("search", "train"):
             if getattr(recipe, which).precision != "float32":
                 why = "a table's sums are too small to gain by half precision, and are kept in float32; leave it out"
@@ -186,6 +192,14 @@ def _refit_problems(recipe: Recipe) -> list[str]:
     if recipe.train.average_after is not None:
         found.append("train.average_after begins by validation, of which a refit has none; leave one of the two out")
     return [recipe.problem("study.refit", why) for why in found]
+
+
+def _pinned_problems(recipe: Recipe, searched: Sequence[str]) -> list[str]:
+    """Return what is pinned and would not be searched anyway."""
+    odd = [key for key in recipe.study.pinned if key not in searched]
+    hints = [did_you_mean(key, searched, "Did you mean {}?", f"There are: {', '.join(searched)}") for key in odd]
+    told = zip(odd, hints, strict=True)
+    return [recipe.problem("study.pinned", f"no study of it searches {key}. {hint}") for key, hint in told]
 
 
 def _start(recipe: Recipe) -> list[str]:

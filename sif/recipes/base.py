@@ -96,6 +96,10 @@ class BaseRecipe(StrictTable):
             made = _with(made, key.split("."), value)
         return made
 
+    def resolved(self) -> dict[str, Any]:
+        """Return every value as plain data, as a run writes it down."""
+        return self.model_dump()
+
     def was_set(self, key: str) -> bool:
         """Return whether the caller set a value (`--set`, `settings=`) over what the recipe states."""
         return self._source.places.get(key, "").startswith(("--set", "settings"))

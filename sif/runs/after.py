@@ -192,9 +192,10 @@ def _retrained(
     network, fit = trainee.network, trainee.fit
     with instance.threads():
         if fit is None:
-            done = trained_stage(stages, name, network, instance.final_task, training, trainee.key, seed)
+            told = (trainee.key, seed, trainee.made_of)
+            done = trained_stage(stages, name, network, instance.final_task, training, *told)
         else:
-            done = stages.run(name, lambda observer, resume: fit(seed), [trainee.key, seed])
+            done = stages.run(name, lambda observer, resume: fit(seed), [trainee.key, seed, trainee.made_of])
     valid = None if all_data else done["valid"] or None
     trainee.keep(done | {"seed": seed})
     facts = {"epochs": len(done["trace"]) if fit is None else None, "seed": seed, "all_data": all_data, "budget": used}

@@ -152,7 +152,7 @@ def prepared(
 ) -> Iterator[Engine]:
     """Have the directory alone for a block, with its recipe written and checked; arguments as in `execute`."""
     with directory.alone("searching"), instance.threads():
-        directory.write_recipe(instance.recipe.model_dump())
+        directory.write_recipe(instance.recipe.resolved())
         every = instance.checkpoint_seconds if checkpoint_seconds is None else checkpoint_seconds
         stages = Stages(directory, progress or Observer(), every)
         stages.journal.check({"split": instance.fingerprint, "recipe": _kept(directory)})
@@ -164,6 +164,8 @@ def _kept(directory: RunDirectory) -> dict[str, Any]:
     values = tomllib.loads(directory.file("recipe.toml").read_text(encoding="utf-8"))
     if values.get("study", {}).get("budget", NONE) != NONE:
         values["study"]["budget"] = "any"  # it may be raised
+    if not values.get("study", {}).get("pinned"):  # runs that were begun before there was the key have none
+        values.get("study", {}).pop("pinned", None)
     return {key: value for key, value in values.items() if key not in _FREE}
 
 

@@ -88,9 +88,18 @@ def _outcome(done: Trained) -> State:
 
 
 def trained_stage(
-    stages: Stages, name: str, network: Network, task: Task, training: Training, key: str, seed: int
+    stages: Stages,
+    name: str,
+    network: Network,
+    task: Task,
+    training: Training,
+    key: str,
+    seed: int,
+    made_of: Any = None,
 ) -> State:
     """Train the plain network of the genotype with that `key` as one stage; return its outcome.
+
+    Where the recipe does not say all that the network is, `made_of` does, in plain data.
 
     The outcome: `weights`, `valid` metrics, `trace`, `epoch` (whose weights they are), `seconds`.
     """
@@ -98,4 +107,5 @@ def trained_stage(
     def compute(observer: Observer, resume: State | None) -> State:
         return _outcome(train_genotype(network, task, training, key=key, seed=seed, observer=observer, resume=resume))
 
-    return stages.run(name, compute, [str(training), key, seed])
+    depends = [str(training), key, seed]
+    return stages.run(name, compute, depends if made_of is None else [*depends, made_of])

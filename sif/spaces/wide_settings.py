@@ -13,11 +13,13 @@ from sif.encodings.sides import SideSettings
 from sif.extend import names_of
 from sif.operations import OPERATIONS, PREDICTORS, additive, operation, operation_names
 
-__all__ = ["BRANCHES", "NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
+__all__ = ["BRANCHES", "BRANCH_KEY", "NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
 
 NAME, VERSION = "interaction-wide", 1
 BRANCHES = (1, 2)
 """How many functions may be added."""
+BRANCH_KEY = "space.branches"
+"""The key of a recipe that says how many are."""
 
 OFFERS: Mapping[str, tuple[str, ...]] = {
     "encodings": ("id", "history", "id+history"),

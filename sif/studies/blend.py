@@ -24,8 +24,8 @@ from sif.serve.blend import standard_scores
 from sif.serve.blended import blend_tree
 from sif.serve.model import ServedModel, opened_model
 from sif.spaces.saved import task_tree
+from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.classics import Classics
-from sif.studies.proposer import BRANCH_KEY
 from sif.studies.trials import Trials
 
 __all__ = ["Blending", "Mixed", "again_by", "mixed"]

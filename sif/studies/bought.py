@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sif.toml import toml_literal
+
 if TYPE_CHECKING:
     from sif.studies.study import Study
 
-__all__ = ["beforehand", "ended", "priced"]
+__all__ = ["beforehand", "ended", "pinned", "priced", "used_up"]
 
 _SECONDS = 2e-6
 """Of a processor for one row and epoch, roughly."""
@@ -37,6 +39,16 @@ def beforehand(study: "Study") -> str:
     return f"budget {limit}{auto}: {_about(limit.seconds * (1 - _OTHERS), full)}{rivals and f', rivals {rivals}'}"
 
 
+def pinned(recipe: Any) -> tuple[str, ...]:
+    """Return what a study of a recipe does not search, in a note; none where it searches all that it may."""
+    told = [f"{key} = {toml_literal(recipe.value(key))}" for key in recipe.pinned]
+    if not told:
+        return ()
+    if len(told) == 1:
+        return (f"{told[0]} is yours: it is not searched",)
+    return (f"{', '.join(told[:-1])} and {told[-1]} are yours: they are not searched",)
+
+
 def priced(seconds: float, remaining: float | None) -> str:
     """Return what a full training takes, and how many trainings are left.
 
@@ -46,6 +58,17 @@ def priced(seconds: float, remaining: float | None) -> str:
     """
     more = "" if remaining is None else f": {_about(max(0.0, remaining) * (1 - _OTHERS), seconds)} more"
     return f"a full training takes {seconds:.2g} s{more}"
+
+
+def used_up(tried: int) -> str:
+    """Return that nothing is left to propose.
+
+    Args:
+        tried: How many configurations were.
+    """
+    every = f"all {tried} configurations were" if tried > 1 else "its one configuration was"
+    left = "full trainings and rivals have what is left of the budget, as far as they need it"
+    return f"the space is used up, {every} tried: {left}"
 
 
 def _about(seconds: float, full: float) -> str:

@@ -33,6 +33,7 @@ class Tuned:
         seconds: Of all trainings of the rival.
         trials: How many there were.
         fitted: The model; None where an earlier process trained it.
+        served: Whether it can be handed over; None where that was not written down.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class Tuned:
     seconds: float = 0.0
     trials: int = 0
     fitted: Fitted | None = None
+    served: bool | None = None
 
 
 class Classics:
@@ -109,13 +111,14 @@ class Classics:
             began = time.perf_counter()
             fitted.append(METHODS[name].fit(self.table, settings, self._seed))
             valid = judged_on("valid", self.table, self._task, fitted[0].scores_of)
-            return {"valid": valid, "seconds": time.perf_counter() - began}
+            seconds, served = time.perf_counter() - began, fitted[0].served is not None
+            return {"valid": valid, "seconds": seconds, "served": served}
 
         made = self._stages.journal.once(f"{name} {dict(settings)}", train, [name, dict(settings), self._seed])
         self.seconds += made["seconds"]
         self._longest[name] = max(self._longest.get(name, 0.0), made["seconds"])
         value = made["valid"][self._task.metric]
-        now = Tuned(settings, made["valid"], fitted=fitted[0] if fitted else None)
+        now = Tuned(settings, made["valid"], fitted=fitted[0] if fitted else None, served=made.get("served"))
         before = self.best.get(name, replace(now, valid={}))
         if before.valid and not better(self._task, value, before.valid[self._task.metric]):
             now = before
@@ -132,7 +135,8 @@ class Classics:
 
     def served(self, name: str) -> bool:
         """Return whether a rival's model can be handed over."""
-        return self.model(name).served is not None
+        known = self.best[name].served
+        return self.model(name).served is not None if known is None else known
 
     def tested(self, name: str) -> dict[str, float]:
         """Return a rival's metrics on the test part, which is read here."""

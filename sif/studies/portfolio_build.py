@@ -15,12 +15,13 @@ from sif.host import shielded
 from sif.journal import Journal
 from sif.recipes.problems import problem
 from sif.spaces.wide_points import NAMED
+from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
 from sif.studies.portfolio_table import write_portfolio
 from sif.studies.portfolio_tables import LONGEST, OpenedTable, recipes_tried, trained_once
 from sif.studies.proposals import point_entry, portfolio
-from sif.studies.proposer import BRANCH_KEY, Proposer
+from sif.studies.proposer import Proposer
 from sif.studies.suite_file import SuiteTable
 from sif.studies.trials import StudyTrial
 
@@ -183,6 +184,8 @@ class _Task:
         """Try on all tables what one table's trainings promise most of, in full where it is among the first fifth."""
         known, maximise = {each.key for each in self.tried}, here.instance.final_task.maximise
         found = self._proposers[here.name].ask(here.done, maximise, known | set(map(_bare, self.tried)))
+        if found is None:
+            return
         made = Configuration(found.choices, _branched(found), f"near {here.name}")
         if made.key in known:
             return

@@ -10,31 +10,33 @@ from nasp_core.types import Active
 from sif.problems.tables import TableInstance
 from sif.spaces.build import small_space
 from sif.spaces.wide_points import NAMED, named
+from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.configuration import Configuration
-from sif.studies.proposer import BRANCH_KEY
 
-__all__ = ["point_entry", "portfolio", "ranking_strategy"]
+__all__ = ["point_entry", "portfolio", "ranking_strategy", "rival_points"]
 
 
 def portfolio(instance: TableInstance, entries: Sequence[Mapping[str, Any]]) -> list[Configuration]:
-    """Return the entries that the recipe's space holds, with the settings that the recipe knows.
+    """Return the entries that the recipe's space holds, each once; what is pinned there has the recipe's own value.
 
     Args:
         instance: The table.
         entries: `choices` and `settings` of each, best first.
     """
-    held = []
+    held, pinned = dict[str, Configuration](), instance.recipe.pinned
     for entry in entries:
         choices = {group: tuple(names) for group, names in entry["choices"].items()}
         settings = _with_branches(instance, choices, entry.get("settings", {}))
+        settings = {key: value for key, value in settings.items() if key not in pinned}
         small = small_space(instance.recipe.space.name, instance.recipe.changed(settings).settings())
         offered = {group.name: (group.choices, set(group.candidates)) for group in small.groups}
         fits = choices.keys() == offered.keys() and all(
             len(names) == offered[group][0] and set(names) <= offered[group][1] for group, names in choices.items()
         )
         if fits:
-            held.append(Configuration(choices, settings, "portfolio"))
-    return held
+            made = Configuration(choices, settings, "portfolio")
+            held.setdefault(made.key, made)
+    return [*held.values()]
 
 
 def _with_branches(
@@ -51,6 +53,23 @@ def point_entry(name: str) -> dict[str, Any]:
     point, genotype = NAMED[name], named(name)
     power = {} if point.history_power is None else {"space.history_power": point.history_power}
     return {"choices": {group: list(map(str, names)) for group, names in genotype.choices.items()}, "settings": power}
+
+
+def rival_points(instance: TableInstance) -> dict[str, Configuration]:
+    """Return the rivals of the recipe that are points of its space, by name, as what they are.
+
+    A rival with a setting that is pinned to another value is none.
+
+    Args:
+        instance: The table.
+    """
+    recipe, found = instance.recipe, dict[str, Configuration]()
+    for name in recipe.baselines.names:
+        entry = point_entry(name) if name in NAMED else {"choices": {}, "settings": {}}
+        if all(recipe.value(key) == value for key, value in entry["settings"].items() if key in recipe.pinned):
+            for each in portfolio(instance, [entry]):
+                found[name] = replace(each, by=f"rival {name}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,14 @@ from nasp_core.types import derive_seed
 from sif.problems.tables import TableInstance
 from sif.ranges import AnyOf, Dimension, SettingsSpace
 from sif.spaces.build import small_space
-from sif.spaces.wide_settings import BRANCHES
+from sif.spaces.wide_settings import BRANCH_KEY, BRANCHES
 from sif.studies.configuration import Configuration
 from sif.studies.configuration_space import ConfigurationSpace, PlainConfiguration
 from sif.studies.sampler import ConfigurationSampler
 from sif.studies.trials import StudyTrial
 
-__all__ = ["BRANCH_KEY", "Proposer"]
+__all__ = ["Proposer"]
 
-BRANCH_KEY = "space.branches"
 _STARTUP = 10  # results before the first model
 
 
@@ -35,14 +34,18 @@ class Proposer:
 
         Args:
             instance: The table.
-            settings: Ranges of settings, by dotted key of the recipe; those that its space does not have are left out.
+            settings: Ranges of settings, by dotted key of the recipe; left out are those that its space does not have,
+                and those that are pinned there.
         """
         recipe = instance.recipe
         self._seed, self._branches = recipe.seed, getattr(recipe.space, "branches", None)
-        counts = [None] if self._branches is None else sorted({*BRANCHES, self._branches})
+        pinned, counts = recipe.pinned, [self._branches]
+        if self._branches is not None and BRANCH_KEY not in pinned:
+            counts = sorted({*BRANCHES, self._branches})
         changed = {count: recipe.changed({} if count is None else {BRANCH_KEY: count}) for count in counts}
         self._spaces = {count: small_space(each.space.name, each.settings()) for count, each in changed.items()}
-        ranges: dict[str, Dimension] = {key: each for key, each in settings.items() if recipe.has(key)}
+        free = {key: each for key, each in settings.items() if key not in pinned}
+        ranges: dict[str, Dimension] = {key: each for key, each in free.items() if recipe.has(key)}
         if len(counts) > 1:
             ranges[BRANCH_KEY] = AnyOf(tuple(counts), ordered=True)
         self._own = {key: recipe.value(key) for key in ranges}
@@ -53,8 +56,8 @@ class Proposer:
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._told = 0
 
-    def ask(self, trials: Sequence[StudyTrial], maximise: bool, known: set[str]) -> Configuration:
-        """Return a configuration that is not known yet; the first that was trained where there is no other.
+    def ask(self, trials: Sequence[StudyTrial], maximise: bool, known: set[str]) -> Configuration | None:
+        """Return a configuration that is not known yet; None where there is no other.
 
         Args:
             trials: What was trained, those of the last proposal and more: it depends on them and on the recipe's
@@ -71,7 +74,7 @@ class Proposer:
         while (plain := self._sampler.ask()) is not None and (made := self._configuration(plain)).key in known:
             pass  # what was asked is not asked again
         self._sampler.forget()
-        return trials[0].configuration if plain is None else made
+        return None if plain is None else made
 
     def drawn(self, number: int) -> Configuration:
         """Return a configuration drawn evenly from all.

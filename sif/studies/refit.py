@@ -23,12 +23,13 @@ from sif.rivals.pair_table import PairTable
 from sif.spaces.saved import task_tree
 from sif.studies.blend import again_by
 from sif.studies.classics import judged_on
+from sif.studies.judging import LAST, judged_at_the_end
 from sif.studies.trials import StudyTrial, at_fidelity
 
 if TYPE_CHECKING:
     from sif.studies.study import Study
 
-__all__ = ["Refit", "refit_seconds", "refits"]
+__all__ = ["Refit", "kept_back", "refit_seconds", "refits"]
 
 _LATE = 0.05  # of a budget in seconds by which a refit may end after it
 _BLENDED = 3  # models at most
@@ -63,12 +64,22 @@ def refit_seconds(study: Study) -> float:
     blended = () if "blend" in trials.instance.recipe.study.without else trials.kept[:_BLENDED]
     again = {trial.number: trial for trial in (trials.best, *trials.rivals.values(), *blended) if trial is not None}
     tuned = classics.best.values() if classics is not None else ()
-    seconds: float = sum(trial.seconds for trial in again.values())
+    seconds: float = sum(max(0.0, each.seconds - study.judging.valid) for each in again.values())  # it has none
     seconds += sum(each.seconds / max(1, each.trials) for each in tuned)
     lines = baselines.done if baselines is not None else []
     for name in {line["rival"] for line in lines}:
         seconds += max(line["seconds"] for line in lines if line["rival"] == name)
     return more * seconds
+
+
+def kept_back(study: Study) -> float:
+    """Return the seconds that a study keeps for its end: the blend, the refit, the test part, and writing.
+
+    Args:
+        study: Under way.
+    """
+    seconds = study.limit.seconds
+    return 0.0 if seconds is None else LAST * seconds + refit_seconds(study) + judged_at_the_end(study)
 
 
 class Refit:
@@ -188,7 +199,7 @@ class Refit:
             return "the study was stopped; it has one when it goes on: --resume"
         if study.instance.recipe.study.refit != "auto" or budget is None:
             return ""
-        needed, left = refit_seconds(study), max(0.0, budget - study.elapsed())
+        needed, left = refit_seconds(study), max(0.0, budget - study.elapsed() - judged_at_the_end(study))
         if needed <= left + _LATE * budget:
             return ""
         return f"it takes about {needed:.1f} s, and {left:.1f} s of the budget are left: --refit, or a larger --budget"

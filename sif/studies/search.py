@@ -23,7 +23,7 @@ from sif.run_directory import RunDirectory
 from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
-from sif.studies.bought import beforehand
+from sif.studies.bought import beforehand, pinned
 from sif.studies.lists import ForLists, NoModelYet, add_lists, repeated_lists, share_of
 from sif.studies.refit import Refit
 from sif.studies.study import Study
@@ -67,7 +67,8 @@ def conduct(
     with prepared(instance, directory, progress, checkpoint_seconds) as engine:
         began = time.perf_counter()
         study = Study(instance, engine.stages, share, repeats, since)
-        engine.stages.note(beforehand(study))
+        for each in (beforehand(study), *pinned(instance.recipe), *study.judging.too_long(study.limit)):
+            engine.stages.note(each)
         again, interrupted = _ended(study)
         seconds, repeated = study.elapsed() + again.carried, study.repeated()
         told: dict[str, Any] = {"interrupted": interrupted, "seconds": seconds, "repeats": repeated}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
@@ -12,17 +13,19 @@ from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages
-from sif.spaces.wide_points import NAMED
+from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.baselines import Baselines
 from sif.studies.blend import Blending
-from sif.studies.bought import priced
+from sif.studies.bought import priced, used_up
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
+from sif.studies.judging import Judging, judging_of
+from sif.studies.leading import leading
 from sif.studies.portfolio import entries_of
 from sif.studies.price import affordable
-from sif.studies.proposals import point_entry, portfolio
-from sif.studies.proposer import BRANCH_KEY, Proposer
-from sif.studies.refit import refit_seconds
+from sif.studies.proposals import portfolio, rival_points
+from sif.studies.proposer import Proposer
+from sif.studies.refit import kept_back
 from sif.studies.rungs import Rungs
 from sif.studies.steps import Steps, differing, told_steps
 from sif.studies.supernet import ranked_by_supernet
@@ -34,7 +37,6 @@ _CLASSICS, _BASELINES = 0.3, 0.15  # of the budget at most
 _SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
 _SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
-_LAST = 0.06  # of the seconds, for the test part and for writing
 _END = 0.9  # of a budget in trials, after which what did best is trained in full
 
 
@@ -85,7 +87,7 @@ class Study:
         self._told: list[dict[str, Any]] = []
         self.blend = Blending(instance, stages, self.trials, self.classics)
         self._proposer = Proposer(instance, {} if "settings" in self._without else instance.problem.settings_space)
-        self._used = 0
+        self._used, self._used_up = 0, False
         self.steps = Steps(stages.journal.folder, limit, repeats)
 
     def run(self) -> None:
@@ -133,10 +135,12 @@ class Study:
             job = None if risen is None else _Job(*risen)
             if job is None or not self._fits(job):
                 job = self._whole_rival(queue.pop(0), len(points)) if queue else self._proposed()
-            if not self._fits(job):
+            if job is None or not self._fits(job):
                 break
             self._train(job)
         self._finish()
+        while self._used_up and self._rival():  # no share holds them back any more
+            pass
 
     def _whole_rival(self, job: _Job, rivals: int) -> _Job:
         """Return the job in full where it is a rival's, which is to stand in the table, if all of them have a share."""
@@ -177,35 +181,20 @@ class Study:
 
     def _points(self) -> list[Configuration]:
         """Return the rivals of the recipe that are points of the space: they are trained as what they are."""
-        found: list[Configuration] = []
-        for name in () if "rivals" in self._without else self.instance.recipe.baselines.names:
-            for each in portfolio(self.instance, [point_entry(name)] if name in NAMED else []):
-                self.trials.name(name, each.choices)
-                if self.baselines is not None:
-                    self.baselines.leave(name)
-                found.append(replace(each, by=f"rival {name}"))
-        return found
+        found = {} if "rivals" in self._without else rival_points(self.instance)
+        for name, each in found.items():
+            self.trials.name(name, each.choices)
+            if self.baselines is not None:
+                self.baselines.leave(name)
+        return [*found.values()]
 
     def winner(self) -> str:
         """Return the rival that is better on validation than all that was trained here; empty where none is."""
-        single, value = self._single()
+        single, value = leading(self.trials, self.baselines, self.classics)
         mixed = self.blend.valid.get(self.trials.task.metric)
         if mixed is not None and (value is None or better(self.trials.task, mixed, value)):
             return BLEND
         return single
-
-    def _single(self) -> tuple[str, float | None]:
-        """Return the best rival and its value, or an empty string and that of the best configuration."""
-        task, best = self.trials.task, self.trials.best
-        leading, value = "", None if best is None else best.value
-        values = dict(self.baselines.values) if self.baselines is not None else {}
-        if self.classics is not None:
-            served = {name: tuned for name, tuned in self.classics.best.items() if self.classics.served(name)}
-            values |= {name: tuned.valid[task.metric] for name, tuned in served.items()}
-        for name, own in values.items():
-            if value is None or better(task, own, value):
-                leading, value = name, own
-        return leading, value
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines of trials.jsonl: each training in order, rivals included."""
@@ -225,17 +214,21 @@ class Study:
 
     # what is left
 
+    @cached_property
+    def judging(self) -> Judging:
+        """What it takes to judge a model on all users; nothing where the clock decides nothing."""
+        if self.limit.seconds is None or self.steps.closed:
+            return Judging()
+        first = self._held()[0]
+        return judging_of(self.trials.instance_of(first), first)
+
     def elapsed(self) -> float:
         """Return the seconds that the study took, those of earlier processes included."""
         return time.monotonic() - self._began + self._carried
 
     def _remaining(self) -> float | None:
         seconds = self.limit.seconds
-        return None if seconds is None else seconds - self.elapsed() - self._kept_back()
-
-    def _kept_back(self) -> float:
-        """Return the seconds that are kept for the end: the blend, the refit, the test part, and writing."""
-        return 0.0 if self.limit.seconds is None else _LAST * self.limit.seconds + refit_seconds(self)
+        return None if seconds is None else seconds - self.elapsed() - kept_back(self)
 
     def _open(self) -> bool:
         if self.limit.trials is not None:
@@ -249,10 +242,10 @@ class Study:
             return 0.0
         own = [trial for trial in done if trial.configuration.key == job.configuration.key]
         if own:
-            last = own[-1]
-            return last.seconds * self.rungs.shares[job.rung] / last.fidelity
-        share = sorted(trial.seconds / trial.fidelity for trial in done)
-        return share[len(share) // 2] * self.rungs.shares[job.rung]
+            done = own[-1:]
+        judged, share = self.judging.valid, self.rungs.shares[job.rung]  # on all users, however long it is trained
+        whole = sorted(max(0.0, trial.seconds - judged) / trial.fidelity for trial in done)
+        return judged + whole[len(whole) // 2] * share
 
     def _fits(self, job: _Job) -> bool:
         """Return whether a training fits, and after a short one a full training of the best still does, if it could."""
@@ -280,7 +273,8 @@ class Study:
         seconds = None if self.steps.closed or not ends else self.limit.seconds
         before, deadline = time.monotonic(), None
         if seconds is not None:
-            deadline = min(self._began - self._carried + seconds - self._kept_back(), before + self._most(fidelity))
+            end = self._began - self._carried + seconds - kept_back(self) - self.judging.valid
+            deadline = min(end, before + self._most(fidelity))
         trial = self.trials.run(configuration, fidelity, deadline)
         self._spent(before, trial.seconds)
         return trial
@@ -290,8 +284,7 @@ class Study:
         seconds = self.limit.seconds or 0.0
         if fidelity == 1 or not self.trials.done:
             return seconds
-        first = self.trials.done[0]
-        own = 3 * first.seconds / first.fidelity
+        own = 3 * self.trials.done[0].seconds / self.trials.done[0].fidelity
         return fidelity / self.rungs.shares[0] * max(_SHORT * seconds, own * self.rungs.shares[0])
 
     def _rival(self) -> bool:
@@ -301,7 +294,8 @@ class Study:
         return (self._classic() if self._classics_due() else False) or self._baseline()
 
     def _baseline(self) -> bool:
-        point = self.baselines.due(self._single()[0]) if self.baselines is not None and self._baselines_due() else None
+        first = leading(self.trials, self.baselines, self.classics)[0]
+        point = self.baselines.due(first) if self.baselines is not None and self._baselines_due() else None
         remaining, full = self._remaining(), _Job(self.trials.done[0].configuration, len(self.rungs.shares) - 1)
         if point is None or (remaining is not None and self._cost(full) / 2 > remaining):  # these are small networks
             return False
@@ -311,14 +305,16 @@ class Study:
     def _baselines_due(self) -> bool:
         names = self.baselines.names if self.baselines is not None else ()
         spent = [float(line["seconds"]) for line in self._told if line["rival"] in names]
+        if self._used_up:
+            return True
         if self.limit.seconds is not None:
             return sum(spent) < _BASELINES * self.limit.seconds
         first = len(spent) < min(len(names), (self.limit.trials or 0) // 2)
         return first or len(spent) <= _BASELINES * self._used
 
     def _classics_due(self) -> bool:
-        if self.classics is None:
-            return False
+        if self.classics is None or self._used_up:
+            return self.classics is not None
         if self.limit.seconds is not None:
             spent = self.classics.seconds
             return spent < _CLASSICS * self.limit.seconds and spent <= self.elapsed() / 2
@@ -353,9 +349,14 @@ class Study:
 
     # what is proposed
 
-    def _proposed(self) -> _Job:
+    def _proposed(self) -> _Job | None:
+        """Return what the surrogate proposes; None, and say so, where every configuration was tried."""
         known = {trial.configuration.key for trial in self.trials.done}
-        return _Job(self._proposer.ask(self.trials.done, self.maximise, known), 0)
+        made = self._proposer.ask(self.trials.done, self.maximise, known)
+        if made is None:
+            self._used_up = True
+            self.stages.note(used_up(len(known)))
+        return None if made is None else _Job(made, 0)
 
     def _finish(self) -> None:
         """Train the best in full, then rivals, as long as the budget holds."""

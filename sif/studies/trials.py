@@ -243,9 +243,17 @@ class Trials:
             RunError: There is none.
         """
         if trial is None or not self._file(trial.number).is_file():
-            raise RunError("no training of the study came to its end; give it more time: --budget")
+            raise RunError(self._why_none())
         tree = load_tree(self._file(trial.number))
         return self.instance_of(trial.configuration), Genotype.from_json(tree["genotype"]), tree["trained"]
+
+    def _why_none(self) -> str:
+        """Return why no training has a model."""
+        if all(trial.cut for trial in self.done):
+            return "no training of the study came to its end; give it more time: --budget"
+        pinned = self.instance.recipe.pinned
+        held = f"leave out what is pinned ({', '.join(pinned)})" if pinned else "change what the recipe trains with"
+        return f"the loss of every training left the finite numbers; {held}, such as a lower learning rate"
 
     def _file(self, number: int) -> Path:
         """Return where a trial's model lies while it is the best of all, or of a rival."""

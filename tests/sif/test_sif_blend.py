@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import torch
 from sif_samples import TINY, write_ratings
-from test_sif_handed import instance_of, lists_of
+from test_sif_handed import instance_of, lists_of, run_of, scores_of
 from test_sif_ranking_run import clicks
 from test_sif_studies import STUDY
 
 import sif
 from sif.api import retrain, score
 from sif.checkpoint import load_tree, save_tree
+from sif.journal import Journal
 from sif.problems.handing import BLEND, fitted_tree, method_of
 from sif.rivals.handed import LearntRival
 from sif.rivals.pair_table import PairTable
+from sif.run_directory import RunDirectory
 from sif.serve.blend import Blend, standard_scores
 from sif.serve.blended import blend_tree
 from sif.serve.export import Export, load_export
@@ -140,3 +142,47 @@ def test_a_study_of_ratings_adds_predictions(tmp_path: Path, monkeypatch: pytest
     assert retrain(tmp_path / "run")["valid"][metric] == pytest.approx(before)
     retrain(tmp_path / "run", all_data=True)
     assert isinstance(opened_model(load_tree(run.path / "model.safetensors")).form, Blend)
+
+
+@pytest.mark.parametrize("what", ["blend", "rival"])
+@pytest.mark.parametrize("all_data", [False, True])
+def test_a_training_that_was_killed_is_not_taken_for_that_of_another_model(
+    what: str, all_data: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A study that goes on may hand over another sum, or another point, than the one that `sif train` was at."""
+
+    def model(instance: Any, penalty: float, share: float) -> Any:
+        pairs = PairTable.of(instance.final_task).without_test()
+        points: list[tuple[str, dict[str, Any]]] = [("ease", {"penalty": penalty}), ("itemknn", KNN)]
+        made = [
+            fitted_tree(instance, LearntRival(name, settings), method_of(name).fit(pairs, settings, 0))
+            for name, settings in points
+        ]
+        return (
+            sum_of(instance, {"ease": made[0], "itemknn": made[1]}, [share, 1 - share]) if what == "blend" else made[0]
+        )
+
+    run, instance = run_of(tmp_path, "ease"), instance_of(tmp_path)
+    wanted = run.save(tmp_path / "plain")
+    instance.hand_over(RunDirectory.open(wanted), model(instance, 500.0, 0.2))
+    retrain(wanted, all_data=all_data)
+
+    instance.hand_over(RunDirectory.open(run.path), model(instance, 1.0, 0.8))
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "clear", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(run.path, all_data=all_data)
+    kept = {path.name: path.stat().st_mtime_ns for path in (run.path / "retraining").glob("*.safetensors")}
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "clear", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(run.path, all_data=all_data)
+    again = {path.name: path.stat().st_mtime_ns for path in (run.path / "retraining").glob("*.safetensors")}
+    assert again == kept, "the same model is not trained twice"
+    instance.hand_over(RunDirectory.open(run.path), model(instance, 500.0, 0.2))
+    retrain(run.path, all_data=all_data)
+    assert scores_of(run.path) == pytest.approx(scores_of(wanted))
+
+
+def interrupted(self: Journal) -> None:
+    raise KeyboardInterrupt

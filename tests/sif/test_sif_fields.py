@@ -92,6 +92,7 @@ ELSEWHERE = {
     "study.budget": "spends another amount: test_sif_studies",
     "study.goal": "searches another question: test_sif_goals",
     "study.without": "leaves a part of the study out: test_sif_studies",
+    "study.pinned": "is not searched: test_sif_studies_pinned",
     "study.refit": "trains once more: test_sif_studies_refit",
     "task": "has one value",
     "protocol": "says what other values must be: test_sif_protocols",

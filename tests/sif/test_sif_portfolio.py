@@ -196,6 +196,16 @@ def test_of_two_that_gain_the_same_the_cheaper_is_taken_and_tables_are_covered_a
     assert greedy_cover(regret, np.array([2.0, 1.0, 1.0, 1.0, 1.0]), 5) == [1, 2, 0, 3, 4]
 
 
+def test_of_entries_that_do_nearly_as_well_alone_the_cheapest_goes_first():
+    regret = np.array([[0.0, 0.3, 0.26, 0.9], [0.0, 0.8, 0.26, 0.0], [0.9, 0.0, 0.5, 0.9]])  # alone .30, .37, .34, .60
+    seconds, names = np.array([2.0, 1.0, 1.5, 0.1]), ("t0", "t1", "t2")
+    configurations = tuple(Configuration({}, {"c": number}, "drawn") for number in range(4))
+    held = Tried(names, configurations, regret, seconds)
+    assert greedy_cover(regret, seconds, 4) == [0, 1, 2, 3]
+    assert held.cover(4) == [2, 0, 1, 3], "1 is too much worse alone, though it is cheaper, and so is 3"
+    assert Tried(names, configurations, regret, seconds[[2, 1, 0, 3]]).cover(4) == [0, 1, 2, 3]
+
+
 def test_a_table_that_is_left_out_decides_nothing():
     regret = regrets(3, tables=5, count=30)
     by = ["drawn"] * 25 + ["near t2"] * 5

@@ -32,6 +32,7 @@ from sif.studies.trials import StudyTrial, Trials, at_fidelity
 
 STUDY: dict[str, Any] = SMALL | {
     "study.without": [],
+    "study.pinned": [],
     "train.epochs": 9,
     "baselines.names": ["popularity"],
     "study.budget": "16trials",

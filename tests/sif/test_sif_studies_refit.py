@@ -36,6 +36,7 @@ from sif.run_directory import RunDirectory
 from sif.serve.model import opened_model
 from sif.studies import Configuration
 from sif.studies.blend import Mixed
+from sif.studies.judging import Judging
 from sif.studies.refit import refit_seconds, refits
 from sif.studies.study import Study
 from sif.studies.trials import StudyTrial
@@ -335,7 +336,7 @@ def test_what_a_refit_costs_is_told_from_what_was_trained(tmp_path: Path):
     named = CLICKED | pairs(tmp_path, test=40)
     classics: Any = Namespace(best={"ease": Namespace(seconds=6.0, trials=3)})
 
-    def cost(settings: dict[str, Any]) -> float:
+    def cost(settings: dict[str, Any], judged: float = 0.0) -> float:
         trained = StudyTrial(0, Configuration({}, {}, ""), 1.0, 0.3, 8.0, 9)
         other = StudyTrial(2, Configuration({}, {}, ""), 1.0, 0.2, 1.0, 9)
         rival = StudyTrial(1, Configuration({}, {}, ""), 1.0, 0.2, 4.0, 9)
@@ -346,13 +347,15 @@ def test_what_a_refit_costs_is_told_from_what_was_trained(tmp_path: Path):
             {"rival": "mf", "seconds": 3.0},
             {"rival": "popularity", "seconds": 0.0},
         ]
-        study: Any = Namespace(trials=trials, classics=classics, baselines=Namespace(done=lines))
+        judging = Judging(valid=judged)
+        study: Any = Namespace(trials=trials, classics=classics, baselines=Namespace(done=lines), judging=judging)
         return refit_seconds(study)
 
     sizes = opened("clicks", named).data.split.describe()["sizes"]
     more = 1 + sizes["valid"] / sizes["train"]
     assert cost(named) == pytest.approx((8.0 + 4.0 + 1.0 + 2.0 + 3.0) * more)
     assert cost(named | {"study.without": ["blend"]}) == pytest.approx((8.0 + 4.0 + 2.0 + 3.0) * more)
+    assert cost(named, judged=2.0) == pytest.approx((6.0 + 2.0 + 0.0 + 2.0 + 3.0) * more), "none of it is judged"
     assert cost(named | {"study.refit": False}) == 0
 
 

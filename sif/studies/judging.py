@@ -1,0 +1,94 @@
+"""What it takes to judge models on all users at the end of a study: timed on some of them, and kept back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasp_core.evaluation import evaluate
+from nasp_core.types import Task
+from sif.problems.tables import TableInstance
+from sif.recipes.limit import Limit
+from sif.studies.configuration import Configuration
+from sif.tasks import watched
+
+if TYPE_CHECKING:
+    from sif.studies.study import Study
+
+__all__ = ["LAST", "Judging", "judged_at_the_end", "judging_of"]
+
+LAST = 0.06
+"""Of the seconds, kept for writing and for what is judged in next to no time."""
+_MANY = 2000  # users; to judge fewer takes next to nothing
+_FEW, _MORE = 100, 400  # users on whom it is timed
+_ENOUGH = 12  # models judged on both parts: as long is a budget that is called large enough
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What it takes to judge one model on all users.
+
+    Attributes:
+        valid: Seconds, on the validation part.
+        test: Seconds, on the test part.
+        users: How many have rows in the validation part; 0 where it was not timed.
+    """
+
+    valid: float = 0.0
+    test: float = 0.0
+    users: int = 0
+
+    def too_long(self, limit: Limit) -> tuple[str, ...]:
+        """Return a note where a budget does not even hold this for one model; nothing where it does.
+
+        Args:
+            limit: The budget.
+        """
+        needed = self.valid + self.test
+        if limit.seconds is None or needed <= (1 - LAST) * limit.seconds:
+            return ()
+        return (
+            f"to judge one model on all {self.users:,} users takes about {needed:.2g} s, validation and test part "
+            f"together: this run will take longer than {limit}; enough is --budget {_ENOUGH * needed:.0f}s",
+        )
+
+
+def judging_of(instance: TableInstance, configuration: Configuration) -> Judging:
+    """Return what it takes to judge a configuration; nothing of few users, and where a task judges no users.
+
+    Args:
+        instance: The table under its settings.
+        configuration: Of what size models are; it is not trained.
+    """
+    task, split, data = instance.final_task, instance.data.split, instance.data.interactions
+    if watched(task, _MANY) is task:
+        return Judging()
+    network = instance.build(instance.genotype(configuration.choices))
+
+    def seconds(judges: Task) -> float:
+        began = time.perf_counter()
+        evaluate(network, judges, precision=instance.training({}).precision)
+        return time.perf_counter() - began
+
+    few, more = watched(task, _FEW), watched(task, _MORE)
+    seconds(few)  # the first makes what later ones find made
+    least = seconds(few)
+    each = max(0.0, seconds(more) - least) / (_MORE - _FEW)
+    valid, test = (len(np.unique(data.user[rows])) for rows in (split.valid, split.test))
+    return Judging(least + each * max(0, valid - _FEW), (least + each * max(0, test - _FEW)) * (test > 0), valid)
+
+
+def judged_at_the_end(study: Study) -> float:
+    """Return the seconds that it takes to judge what stands in the table now: each row on the test part, and a blend.
+
+    Args:
+        study: Under way or at its end.
+    """
+    trials, blended = study.trials, "blend" not in study.instance.recipe.study.without
+    rows = 1 + blended + len(trials.rivals)
+    rows += len(study.baselines.values) if study.baselines is not None else 0
+    rows += len(study.classics.best) if study.classics is not None else 0
+    return rows * study.judging.test + blended * study.judging.valid

@@ -72,7 +72,7 @@ class Interactions:
         """Return the days from each of some rows to the newest of them, float32 `[n]`; None without timestamps.
 
         Args:
-            rows: Row numbers.
+            rows: Their numbers, int64 `[n]`.
         """
         if self.timestamp is None or not len(rows):
             return None

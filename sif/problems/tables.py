@@ -227,7 +227,8 @@ class TableInstance(Instance):
         own = self.data.task
         if isinstance(task, RatingTask) and isinstance(own, RatingTask):
             task.unit = own.unit or own.scale.std
-        return task
+        sample = getattr(own, "sample", None)  # a task of your own need not have it
+        return task if sample is None else task.sampled(*sample)  # type: ignore[attr-defined]
 
     def settings_with(self, changes: Mapping[str, Any]) -> InteractionSettings | WideSettings:
         """Return the settings of the space with what tuning changed."""

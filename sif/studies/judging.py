@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = ["LAST", "Judging", "judged_at_the_end", "judging_of"]
 
 LAST = 0.06
 """Of the seconds, kept for writing and for what is judged in next to no time."""
+_JUDGED = 10_000  # users on whom validation judges, at most: by then what is left to chance is a tenth of a point
 _MANY = 2000  # users; to judge fewer takes next to nothing
 _FEW, _MORE = 100, 400  # users on whom it is timed
 _ENOUGH = 12  # models judged on both parts: as long is a budget that is called large enough
@@ -56,6 +57,20 @@ class Judging:
         )
 
 
+def judging_some(instance: TableInstance) -> TableInstance:
+    """Return the table with validation on some users alone, where there are very many; the test part stays whole.
+
+    Whatever a study trains, rivals included, is judged on the same ones.
+
+    Args:
+        instance: The table.
+    """
+    some = watched(instance.final_task, _JUDGED)
+    if some is instance.final_task:
+        return instance
+    return TableInstance(instance.recipe, replace(instance.data, task=some))  # type: ignore[arg-type]
+
+
 def judging_of(instance: TableInstance, configuration: Configuration) -> Judging:
     """Return what it takes to judge a configuration; nothing of few users, and where a task judges no users.
 
@@ -78,6 +93,7 @@ def judging_of(instance: TableInstance, configuration: Configuration) -> Judging
     least = seconds(few)
     each = max(0.0, seconds(more) - least) / (_MORE - _FEW)
     valid, test = (len(np.unique(data.user[rows])) for rows in (split.valid, split.test))
+    valid = min(valid, _JUDGED)
     return Judging(least + each * max(0, valid - _FEW), (least + each * max(0, test - _FEW)) * (test > 0), valid)
 
 

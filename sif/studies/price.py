@@ -12,6 +12,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.loop import Loop, Observer
 from sif.problems.tables import TableInstance
 from sif.studies.configuration import Configuration
+from sif.studies.part_of_epoch import LEAST
 from sif.studies.trials import Trials, at_fidelity
 from sif.tasks import watched
 
@@ -78,7 +79,7 @@ def affordable(
     """Return what a study trains first, and on which share of the schedule, so that it leaves time for more.
 
     It is the first configuration, but on a large table the first of a few that is not too dear, or else the cheapest of
-    them on a share that is not, an epoch at least.
+    them on a share that is not, which may be less than an epoch.
 
     Args:
         trials: Of the study, before any.
@@ -90,7 +91,7 @@ def affordable(
     rows = len(instance.data.split.train)
     if remaining is None or (prod(instance.data.task.sizes[:2]) <= _CHEAP and rows <= _ROWS):
         return held[0], share
-    allowed, prices = _SHARE * max(remaining, 1.0), list[tuple[float, int]]()
+    allowed, prices = _SHARE * max(remaining, 1.0), list[tuple[float, int, float]]()
     for number, each in enumerate(held[:_PRICED]):
         changed = trials.instance_of(each)
         training = at_fidelity(changed.training({}), share)
@@ -98,6 +99,7 @@ def affordable(
         price = training.stretched(steps).epochs * seconds_per_epoch(changed, changed.genotype(each.choices))
         if price <= allowed:
             return each, share
-        prices.append((price, number))
-    price, number = min(prices)
-    return held[number], share * allowed / price
+        whole = changed.training({}).stretched(steps).epochs * steps
+        prices.append((price, number, min(share, LEAST / whole)))
+    price, number, least = min(prices)
+    return held[number], max(share * allowed / price, least)

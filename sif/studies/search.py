@@ -24,6 +24,7 @@ from sif.runs import engine as engines
 from sif.runs.engine import Outcome, conclude, prepared
 from sif.serve.model import opened_model
 from sif.studies.bought import beforehand, pinned
+from sif.studies.judging import judging_some
 from sif.studies.lists import ForLists, NoModelYet, add_lists, repeated_lists, share_of
 from sif.studies.refit import Refit
 from sif.studies.study import Study
@@ -60,6 +61,7 @@ def conduct(
     if not isinstance(instance, TableInstance) or instance.recipe.study.budget == NONE:
         engines.execute(instance, directory, progress=progress, checkpoint_seconds=checkpoint_seconds)
         return
+    instance = judging_some(instance)
     limit = Limit.parse(instance.recipe.study.budget, len(instance.data.interactions))
     lists, share = None, limit
     if asks_both(instance.recipe):

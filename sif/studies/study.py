@@ -103,6 +103,8 @@ class Study:
     def _spend(self, points: Sequence[Configuration], ranked: list[Configuration] | None) -> None:
         tried = {trial.configuration.key for trial in self.trials.done}
         held = self._held()
+        if not (self.classics is None or self.classics.best):
+            self._classic()  # popularity, beside which a ranking always stands
         if held and not tried:  # so that there is a model, and a price
             first, share = affordable(self.trials, held, self.rungs.shares[0], self._remaining())
             held = [first, *(each for each in held if each is not first)]

@@ -19,6 +19,7 @@ from sif.errors import DataError, RunError
 from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.configuration import Configuration
+from sif.studies.part_of_epoch import part_of_epoch
 from sif.tasks import watched
 
 __all__ = ["OutOfTime", "StudyTrial", "Trials", "Until", "at_fidelity"]
@@ -267,6 +268,8 @@ class Trials:
         training = at_fidelity(changed.training({}), fidelity)
         task = changed.final_task
         watch = watched(task, _USERS if fidelity == 1 else _USERS_OF_RUNGS)
+        if fidelity < changed.problem.rungs[0]:  # less than any rung: a large table, of which an epoch may be too much
+            watch = part_of_epoch(watch, changed.training({}), fidelity)
         done = train_genotype(
             changed.build(genotype),
             watch,

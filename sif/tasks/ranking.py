@@ -63,6 +63,7 @@ class RankingTask:
         self._matrices: dict[tuple[str, bool], sparse.csr_array] = {}
         self._samplers: dict[str, Sampler] = {}
         self._judged: sparse.csr_array | None = None
+        self.sample: tuple[int, int] | None = None  # how many users validation judges, and the seed of who they are
         self._histories: Histories | None = None
         if self.settings.threshold is not None and interactions.rating is None:
             raise DataError(
@@ -167,11 +168,7 @@ class RankingTask:
         """
         if split == "test":
             self.test_reads += 1
-        relevant, n_items = self.positives(split), self.sizes[1]
-        if self._judged is not None:
-            if split != "valid":
-                raise ValueError(f"this task is judged on a sample of the validation part; the {split} part is not cut")
-            relevant = self._judged
+        relevant, n_items = self.judged(split), self.sizes[1]
         if not relevant.nnz:
             raise DataError(f"{self._data.name}: the {split} part is empty, and a ranking cannot be judged on it")
         batch = max(1, _SCORES // n_items)
@@ -181,10 +178,18 @@ class RankingTask:
 
         return rank_metrics(scores_of, self.seen(split), relevant, k=(self.settings.k,), batch=batch)
 
-    def sampled(self, users: int, seed: int = 0) -> RankingTask:
-        """Return the same task, of which validation judges some users alone: to watch a training, not to report.
+    def judged(self, part: str) -> sparse.csr_array:
+        """Return the positive pairs that a part is judged on, bool `[U, I]`: all, or those of a sample of users.
 
-        Everything but `evaluate` is shared with this task.
+        Args:
+            part: `train`, `valid` or `test`; of a `sampled` task the validation part has its sample alone.
+        """
+        return self._judged if self._judged is not None and part == "valid" else self.positives(part)
+
+    def sampled(self, users: int, seed: int = 0) -> RankingTask:
+        """Return the same task, of which validation judges some users alone; the test part stays whole.
+
+        Everything but what is `judged` is shared with this task.
 
         Args:
             users: How many of those with positives in the validation part; where there are no more, this task.
@@ -201,6 +206,7 @@ class RankingTask:
         starts = np.concatenate([[0], np.cumsum(counts * judged)])
         indices = relevant.indices[np.repeat(judged, counts)]
         made = copy.copy(self)
+        made.sample = users, seed
         made._judged = sparse.csr_array((np.ones(len(indices), bool), indices, starts), shape=relevant.shape)
         return made
 

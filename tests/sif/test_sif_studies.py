@@ -288,6 +288,7 @@ def test_what_is_trained_first_leaves_time_for_more(instance: Any, monkeypatch: 
     monkeypatch.setattr(price, "_CHEAP", 0)
     assert price.affordable(trials, held, 1 / 9, None) == (held[0], 1 / 9)
     assert price.affordable(trials, held, 1 / 9, 20.0) == (held[1], 1 / 9)  # an epoch of 2 s, of 3 s that it may take
+    monkeypatch.setattr(price, "LEAST", 0)  # batches: this table has few
     first, share = price.affordable(trials, held, 1 / 9, 20.0)  # none fits: the cheapest, shorter
     assert first is held[0]
     assert share == pytest.approx(1 / 9 * 3 / 5)

@@ -56,11 +56,11 @@ class Steps:
         network = WideNetwork(task.sizes, genotype, task.histories(), task.counts())
         optimiser = Optimiser("adam", 0.01)
         training = Training(epochs=100, batch_size=options.batch, optimiser=optimiser, evaluate_every=0)
-        rule = rowwise.LEAST_ROWS, rowwise.SHARE
-        rowwise.LEAST_ROWS, rowwise.SHARE = (0, 0) if by_rows else (1 << 62, 1)
+        rule = rowwise.LEAST_ROWS, rowwise.LEAST_SHRUNK, rowwise.SHARE
+        rowwise.LEAST_ROWS, rowwise.LEAST_SHRUNK, rowwise.SHARE = (0, 0, 0) if by_rows else (1 << 62, 1 << 62, 1)
         self.loop = Loop(network, task, training, seed=0)
         self.tables = len(self.loop.rows.tables)
-        rowwise.LEAST_ROWS, rowwise.SHARE = rule
+        rowwise.LEAST_ROWS, rowwise.LEAST_SHRUNK, rowwise.SHARE = rule
         self.chosen = len(network.row_tables(self.loop.stream))
         network.train()
         torch.set_flush_denormal(True)  # as the loop's `run` does

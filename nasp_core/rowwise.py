@@ -9,10 +9,22 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LEAST_ROWS", "SHARE", "RowSteps", "RowTable", "few_rows", "is_by_rows", "looked_up", "row_gradient"]
+__all__ = [
+    "LEAST_ROWS",
+    "LEAST_SHRUNK",
+    "SHARE",
+    "RowSteps",
+    "RowTable",
+    "few_rows",
+    "is_by_rows",
+    "looked_up",
+    "row_gradient",
+]
 
 LEAST_ROWS = 1 << 15
 """Of a table that is trained by rows, at least."""
+LEAST_SHRUNK = 1 << 17
+"""The same where it has a `shrink`, which is then no longer taken in every step: results may differ a little."""
 SHARE = 8
 """At most one of so many of its rows is touched by a batch."""
 
@@ -34,9 +46,9 @@ class RowTable(NamedTuple):
     shrink: float = 0.0
 
 
-def few_rows(touched: int, rows: int) -> bool:
+def few_rows(touched: int, rows: int, shrink: float = 0.0) -> bool:
     """Return whether a table of so many rows is better trained by those that a batch touches: measured on a CPU."""
-    return rows >= LEAST_ROWS and touched * SHARE <= rows
+    return rows >= (LEAST_SHRUNK if shrink else LEAST_ROWS) and touched * SHARE <= rows
 
 
 def is_by_rows(weight: Tensor) -> bool:

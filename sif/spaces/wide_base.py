@@ -155,7 +155,7 @@ class WideBase(Network):
                 elif name == HISTORY.name:
                     met = torch.unique(lists_of_rows(self.histories.side(side), asked[side])[1])
                     held.append((table, len(met), 2.0 * self.settings.l2 / len(table)))
-        return [RowTable(table, shrink) for table, touched, shrink in held if few_rows(touched, len(table))]
+        return [RowTable(table, shrink) for table, touched, shrink in held if few_rows(touched, len(table), shrink)]
 
     def training_loss(
         self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None

@@ -28,6 +28,7 @@ ADAM = {"betas": (0.8, 0.95)}
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train all tables by rows, however small they are."""
     monkeypatch.setattr(rowwise, "LEAST_ROWS", 0)
+    monkeypatch.setattr(rowwise, "LEAST_SHRUNK", 0)
     monkeypatch.setattr(rowwise, "SHARE", 0)
 
 
@@ -152,6 +153,8 @@ def test_few_rows_of_a_large_table() -> None:
     assert few_rows(least // share, least)
     assert not few_rows(least // share + 1, least)
     assert not few_rows(1, least - 1)
+    assert not few_rows(1, least, 0.1)
+    assert few_rows(1, rowwise.LEAST_SHRUNK, 0.1)
 
 
 ASKED = {"triples": triples(), "hidden": hiding(), "some": hiding((5, 2, 6)), "catalogue": None}
@@ -265,6 +268,7 @@ def test_a_training_is_that_of_whole_tables(kind: Any, name: str, monkeypatch: p
     dense = trained(**changes)
     assert not dense.rows.tables
     monkeypatch.setattr(rowwise, "LEAST_ROWS", 0)
+    monkeypatch.setattr(rowwise, "LEAST_SHRUNK", 0)
     monkeypatch.setattr(rowwise, "SHARE", 0)
     rows = trained(**changes)
     assert rows.rows.tables

@@ -144,6 +144,9 @@ class Loop:
         self.training = training = training.stretched(len(self.stream))
         self.steps = training.epochs * len(self.stream)
         self.last = self.steps if stop is None else min(self.steps, stop * len(self.stream))
+        # a search steps under many mixtures; an average, and a compiled graph, are of all rows
+        whole = strategy is not None or mixture is not None or training.average_after is not None or training.compile
+        self.rows = training.optimiser.rows([] if whole else network.row_tables(self.stream), self.steps)
         self.state = self._first_state(generator)
         if strategy is not None:
             if training.keep_best:
@@ -167,6 +170,7 @@ class Loop:
             "trained": 0,
             "network": self.network,
             "optimiser": self.optimiser,
+            "rows": self.rows.state,
             "generator": generator,
             "global_rng": None,
             "device_rng": None,
@@ -219,6 +223,7 @@ class Loop:
                     self.save()
         for attached in self.space.attached if self.strategy is not None else ():
             attached.advance(1.0)
+        self.rows.settle()
         averaged(self.weights, self.state["average"])
         if self.training.keep_best and self.state["best"] is not None:
             self.network.load_state_dict(self.state["best"]["weights"])
@@ -336,15 +341,16 @@ class Loop:
         summed: tuple[Tensor | None, ...] | None = None
         after: Tensor | None = None
         for mixture in mixtures:  # one graph at a time
-            with autocast(self.device, self.training.precision):
-                loss, penalty, after = self.network.training_loss(batch, mixture, self.task.loss, hidden)
-            self.state["loss"] += loss.detach() / len(mixtures)
-            total = loss if penalty is None else loss + penalty
-            total = total if len(mixtures) == 1 else total / len(mixtures)
-            grads = torch.autograd.grad(total, self.weights, allow_unused=True)
+            with self.rows.reading():
+                with autocast(self.device, self.training.precision):
+                    loss, penalty, after = self.network.training_loss(batch, mixture, self.task.loss, hidden)
+                self.state["loss"] += loss.detach() / len(mixtures)
+                total = loss if penalty is None else loss + penalty
+                total = total if len(mixtures) == 1 else total / len(mixtures)
+                grads = torch.autograd.grad(total, self.weights, allow_unused=True)
             summed = grads if summed is None else tuple(map(_added, summed, grads))
         assert summed is not None
-        self.training.optimiser.apply(self.optimiser, self.weights, summed)
+        self.training.optimiser.apply(self.optimiser, self.weights, summed, self.rows)
         for mixture in mixtures:
             self.network.project_weights(mixture)
         average(self.weights, self.state["average"])
@@ -379,6 +385,7 @@ class Loop:
 
     def _validate(self) -> dict[str, float]:
         """Return the validation metrics, of the averaged weights where there are some."""
+        self.rows.settle()
         present = averaged(self.weights, self.state["average"])
         try:
             return evaluate(self.network, self.task, self._paths("valid")[0], precision=self.training.precision)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from nasp_core.errors import GenotypeError
 from nasp_core.genotype import Genotype
-from nasp_core.types import Active, Batch, ChoiceGroup, Mixture
+from nasp_core.rowwise import RowTable
+from nasp_core.types import Active, Batch, ChoiceGroup, Mixture, Stream
 
 __all__ = ["Loss", "Network", "Space", "StepLoss"]
 
@@ -79,6 +80,14 @@ class Network(nn.Module):
         """
         output, after = self.step(batch.inputs, mixture, hidden)
         return StepLoss(loss(output, batch.target), None, after)
+
+    def row_tables(self, stream: Stream) -> list[RowTable]:
+        """Return weights of which a batch touches so few rows that they are better trained by these; none by default.
+
+        Args:
+            stream: Of training batches; must give the same answer each time.
+        """
+        return []
 
     def set_progress(self, progress: float) -> None:
         """Set how far the training is, in [0, 1): for what changes as it goes on. Nothing by default."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nasp_core.errors import SearchError
+from nasp_core.rowwise import RowSteps, RowTable
 
 __all__ = ["Optimiser", "Precision", "Training", "autocast", "average", "averaged", "put_back"]
 
@@ -93,8 +94,22 @@ class Optimiser:
         share = 1.0 - progress if self.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
         return self.final_learning_rate + span * share
 
+    def rows(self, tables: Sequence[RowTable], steps: int) -> RowSteps:
+        """Return how tables are trained by the rows that batches touch; none are where all rows move in every step.
+
+        Args:
+            tables: Those that a batch touches few rows of.
+            steps: How many there will be, at most.
+        """
+        fits = RowSteps.fits(self.kind, self.betas, self.momentum, self.weight_decay)
+        return RowSteps(tables if fits else (), self.kind, self.betas, steps)
+
     def apply(
-        self, optimiser: torch.optim.Optimizer, weights: list[nn.Parameter], grads: tuple[Tensor | None, ...]
+        self,
+        optimiser: torch.optim.Optimizer,
+        weights: list[nn.Parameter],
+        grads: tuple[Tensor | None, ...],
+        rows: RowSteps | None = None,
     ) -> None:
         """Take one step with `grads`, clipped; a weight whose gradient is None is left untouched.
 
@@ -104,19 +119,32 @@ class Optimiser:
             optimiser: What `create` returned.
             weights: The weights, which it changes in place.
             grads: Their gradients, of the same shapes and in the same order.
+            rows: What trains tables, whose gradients may be sparse; None: the optimiser trains all.
         """
+        grads = tuple(grad.coalesce() if grad is not None and grad.is_sparse else grad for grad in grads)
         for weight, gradient in zip(weights, self.clipped(grads), strict=True):
-            weight.grad = gradient
+            if rows is None or gradient is None or not rows.takes(weight):
+                weight.grad = gradient
+            else:
+                optimiser.state.pop(weight, None)  # Adagrad has made one of all rows
+                rows.step(weight, gradient, optimiser.param_groups[0]["lr"])
         optimiser.step()
 
     def clipped(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        """Return gradients whose total norm is at most `clip`."""
-        live = [grad for grad in grads if grad is not None]
+        """Return gradients whose total norm is at most `clip`; sparse ones are coalesced."""
+        live = [grad.values() if grad.is_sparse else grad for grad in grads if grad is not None]
         if self.clip is None or not live:
             return grads
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(live)))
         scaled = iter(torch._foreach_mul(live, (self.clip / (norm + 1e-6)).clamp_max_(1.0)))
-        return tuple(None if grad is None else next(scaled) for grad in grads)
+        return tuple(None if grad is None else _like(grad, next(scaled)) for grad in grads)
+
+
+def _like(grad: Tensor, values: Tensor) -> Tensor:
+    """Return `values` as a gradient of the same rows as `grad`."""
+    if not grad.is_sparse:
+        return values
+    return torch.sparse_coo_tensor(grad.indices(), values, grad.shape, is_coalesced=True, check_invariants=False)
 
 
 @dataclass(frozen=True, slots=True)

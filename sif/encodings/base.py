@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -32,14 +33,23 @@ class Lookup(NamedTuple):
 class Known:
     """What the rows of one side know of the other side, in one forward pass; what lookups share is made once.
 
-    `lists`: per row the ids of the other side; `counts` int64 `[rows]`, how many; `power`: a history is the sum of its
-    embeddings / (how many) ** power; `half_life`: days in which a decayed one halves.
+    `lists`: per row the ids of the other side; `power`: a history is the sum of its embeddings / (how many) ** power;
+    `half_life`: days in which a decayed one halves.
     """
 
     def __init__(self, lists: CSR, power: float, half_life: float = math.inf) -> None:
-        self.lists, self.power, self.half_life, self.counts = lists, power, half_life, lists.starts.diff()
+        self.lists, self.power, self.half_life = lists, power, half_life
         self._made: dict[tuple[str, bool], Rows] = {}
         self._kept: dict[str, Any] = {}
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """How many each row knows, int64 `[rows]`."""
+        return self.lists.starts.diff()
+
+    def counts_of(self, ids: Tensor) -> Tensor:
+        """Return how many each of `ids` int64 `[n]` knows, without looking at the others."""
+        return self.lists.starts.index_select(0, ids + 1) - self.lists.starts.index_select(0, ids)
 
     def scale(self, counts: Tensor, dtype: torch.dtype) -> Tensor:
         """Return counts ** -power `[n]`, 0 where nothing is counted."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from nasp_core.rowwise import is_by_rows
 from sif.encodings.base import Encoding, Known, Lookup
 from sif.encodings.rows import Rows
 from sif.encodings.sides import gather
@@ -52,8 +53,8 @@ class History(Encoding):
         Of all rows, or where that is much more work of those asked about alone.
         """
         members = known.lists.members
-        few = len(ids) < len(known.counts) and len(members) > _FEW
-        if few and _PRICE * int(known.counts.index_select(0, ids).sum()) < len(members):
+        few = len(ids) < len(known.lists.starts) - 1 and len(members) > _FEW
+        if is_by_rows(table) or (few and _PRICE * int(known.counts_of(ids).sum()) < len(members)):
             distinct, index = torch.unique(ids, return_inverse=True)
             starts, members = lists_of_rows(known.lists, distinct)
             return bag(table, starts, members), starts.diff(), index

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nasp_core.rowwise import is_by_rows
 from sif.encodings import ENCODINGS, HISTORY, ID, encoding, parts_of
 from sif.encodings.base import Known, Lookup
 from sif.encodings.rows import Rows
@@ -45,7 +46,7 @@ class SideEncoder(nn.Module):
             self.register_parameter(_key(name), nn.Parameter(torch.zeros(size, dim)) if name in wanted else None)
 
     @property
-    def tables(self) -> dict[str, Tensor]:
+    def tables(self) -> dict[str, nn.Parameter]:
         """The tables by the name of the encoding."""
         found = {name: getattr(self, _key(name)) for name in self.names}
         return {name: table for name, table in found.items() if table is not None}
@@ -107,7 +108,8 @@ class SidePass:
 
     def _weigh(self, name: str, lookup: Lookup) -> None:
         """Keep the penalty of a whole table, which counts once."""
-        if lookup.share is not None and name not in self._weighed:
+        by_rows = is_by_rows(self.tables[name]) and not encoding(name).own  # the optimiser has its penalty
+        if lookup.share is not None and name not in self._weighed and not by_rows:
             self._weighed.add(name)
             whole = encoding(name).penalty(self.tables[name])
             self.penalties += [] if whole is None else [whole]

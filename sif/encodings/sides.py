@@ -9,7 +9,8 @@ from torch.autograd.function import once_differentiable
 
 from nasp_core.errors import SpaceError
 from nasp_core.network import Loss, Network, StepLoss
-from nasp_core.types import Batch, Mixture
+from nasp_core.rowwise import RowTable, few_rows, looked_up, row_gradient
+from nasp_core.types import Batch, Mixture, Stream
 
 __all__ = ["SideSettings", "SidedNetwork"]
 
@@ -38,7 +39,7 @@ class SideSettings:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of a table by index, and a penalty on them; one hand-written backward adds into one dense gradient.
+    """Rows of a table by index, and a penalty on them; a hand-written backward adds into one gradient (`row_gradient`).
 
     The penalty is sum(coefficient * ||row||^2) where `coefficient` (`index`'s shape) is given, else `frobenius` times
     the sum over the first dimension of the Frobenius norms.
@@ -46,7 +47,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, index: Tensor, coefficient: Tensor | None, frobenius: float
+        ctx: Any, table: Tensor, index: Tensor, coefficient: Tensor | None, frobenius: float, sparse: bool
     ) -> tuple[Tensor, Tensor]:
         rows = table.index_select(0, index.reshape(-1)).view(*index.shape, table.shape[1])
         norms = None
@@ -57,12 +58,12 @@ class _Gather(torch.autograd.Function):
             norms = torch.linalg.vector_norm(rows, dim=(1, 2))
             penalty = norms.sum() * frobenius
         ctx.save_for_backward(index, rows, coefficient, norms)
-        ctx.shape, ctx.frobenius = table.shape, frobenius
+        ctx.shape, ctx.frobenius, ctx.sparse = table.shape, frobenius, sparse
         return rows, penalty
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         index, rows, coefficient, norms = ctx.saved_tensors
         grad, of_penalty = grads
         if coefficient is not None:
@@ -70,15 +71,15 @@ class _Gather(torch.autograd.Function):
         elif norms is not None:
             scale = of_penalty * ctx.frobenius / norms.clamp_min(1e-30)
             grad = torch.addcmul(grad, rows, scale.view(-1, 1, 1))
-        total = grad.new_zeros(ctx.shape)
-        return total.index_add_(0, index.reshape(-1), grad.reshape(index.numel(), ctx.shape[1])), None, None, None
+        values = grad.reshape(index.numel(), ctx.shape[1])
+        return row_gradient(index.reshape(-1), values, ctx.shape, ctx.sparse), None, None, None, None
 
 
 def gather(
     table: Tensor, index: Tensor, coefficient: Tensor | None = None, frobenius: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Return rows float `[*index.shape, dim]` of a table `[rows, dim]`, and their penalty (see `_Gather`), a scalar."""
-    rows, penalty = _Gather.apply(table, index, coefficient, frobenius)  # type: ignore[no-untyped-call]
+    rows, penalty = _Gather.apply(table, index, coefficient, frobenius, looked_up(table, index))  # type: ignore[no-untyped-call]
     return rows, penalty
 
 
@@ -158,6 +159,14 @@ class SidedNetwork(Network):
             return score
         biases, _ = gather(self.bias, index)
         return score + biases.sum((0, 2)) + self.offset
+
+    def row_tables(self, stream: Stream) -> list[RowTable]:
+        """Return embeddings and biases where a batch touches few of them (`few_rows`)."""
+        if not few_rows(0, len(self.embedding)):
+            return []
+        touched = torch.unique(stream.batch(0).inputs + self.starts)
+        held = (each for each in (self.embedding, self.bias) if each is not None)
+        return [RowTable(each) for each in held if few_rows(len(touched), len(each))]
 
     def training_loss(
         self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None

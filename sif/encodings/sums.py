@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from nasp_core.rowwise import is_by_rows, looked_up, row_gradient
 from sif.encodings.rows import Rows, cuts
+from sif.encodings.sides import gather
 
 __all__ = ["CSR", "LeaveOneOut", "bag", "leave_one", "lists_of", "lists_of_rows", "places_of_rows", "row_penalty"]
 __all__ += ["sums_of", "weighted_sums"]
@@ -51,6 +53,9 @@ class _Bag(torch.autograd.Function):
 
 def bag(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
     """Return float `[n, dim]`: row i is the sum of the rows `members[starts[i]:starts[i + 1]]` of `table`."""
+    if is_by_rows(table):
+        distinct, members = torch.unique(members, return_inverse=True)
+        table = gather(table, distinct)[0]
     return sums_of(table, lists_of(starts, members, len(table)))
 
 
@@ -78,9 +83,10 @@ def lists_of_rows(lists: CSR, ids: Tensor) -> tuple[Tensor, Tensor]:
 
 def places_of_rows(lists: CSR, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Return starts `[n + 1]` of the lists of some rows, and where in all lists their members are."""
-    counts = (lists.starts[1:] - lists.starts[:-1]).index_select(0, ids)
+    begins = lists.starts.index_select(0, ids)
+    counts = lists.starts.index_select(0, ids + 1) - begins
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    shift = lists.starts.index_select(0, ids) - starts[:-1]
+    shift = begins - starts[:-1]
     return starts, torch.arange(int(starts[-1]), device=ids.device) + torch.repeat_interleave(shift, counts)
 
 
@@ -141,9 +147,11 @@ class _LeaveOne(torch.autograd.Function):
     """Rows scale * sums[places] - drop * table[others], plus base[ids] where there is a base, `[r, dim]`."""
 
     @staticmethod
-    def forward(ctx: Any, sums: Tensor, table: Tensor, base: Tensor | None, left: LeaveOneOut) -> Tensor:
+    def forward(
+        ctx: Any, sums: Tensor, table: Tensor, base: Tensor | None, left: LeaveOneOut, sparse: tuple[bool, bool]
+    ) -> Tensor:
         ctx.shapes = sums.shape, table.shape, None if base is None else base.shape
-        ctx.left = left
+        ctx.left, ctx.sparse = left, sparse
         rows = sums.new_empty(len(left.ids), sums.shape[1])
         for low, high in cuts(len(left.ids), sums):
             part = left.rows(sums, table, low, high)
@@ -154,20 +162,29 @@ class _LeaveOne(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         left, (grad,) = ctx.left, grads
-        of_sums, of_table = (grad.new_zeros(shape) for shape in ctx.shapes[:2])
-        of_base = None if ctx.shapes[2] is None else grad.new_zeros(ctx.shapes[2])
+        of_sums = grad.new_zeros(ctx.shapes[0])
+        of_table, of_base = (
+            None if shape is None or sparse else grad.new_zeros(shape)
+            for shape, sparse in zip(ctx.shapes[1:], ctx.sparse, strict=True)
+        )
         for low, high in cuts(len(left.ids), grad):
             part = grad[low:high]
             if of_base is not None:
                 of_base.index_add_(0, left.ids[low:high], part)
             of_sums.index_add_(0, left.places[low:high], part * left.scale[low:high].unsqueeze(-1))
-            of_table.index_add_(0, left.others[low:high], part * left.drop[low:high].unsqueeze(-1), alpha=-1.0)
-        return of_sums, of_table, of_base, None
+            if of_table is not None:
+                of_table.index_add_(0, left.others[low:high], part * left.drop[low:high].unsqueeze(-1), alpha=-1.0)
+        if of_table is None:
+            of_table = row_gradient(left.others, grad * -left.drop.unsqueeze(-1), ctx.shapes[1], True)
+        if of_base is None and ctx.shapes[2] is not None:
+            of_base = row_gradient(left.ids, grad, ctx.shapes[2], True)
+        return of_sums, of_table, of_base, None, None
 
 
 def leave_one(sums: Tensor, table: Tensor, base: Tensor | None, left: LeaveOneOut) -> Tensor:
     """Return the rows of `_LeaveOne`."""
-    rows: Tensor = _LeaveOne.apply(sums, table, base, left)  # type: ignore[no-untyped-call]
+    sparse = looked_up(table, left.others), base is not None and looked_up(base, left.ids)
+    rows: Tensor = _LeaveOne.apply(sums, table, base, left, sparse)  # type: ignore[no-untyped-call]
     return rows
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
-from sif.tasks.queries import Queries
+from sif.tasks.queries import Queries, places_of
 
 __all__ = ["BatchPlan", "Shares", "held", "plan_pairs", "plan_queries"]
 
@@ -74,7 +74,7 @@ def plan_queries(queries: Queries, histories: Histories, shares: Shares | None) 
     rows, items = hidden
     user = Lookup(users, items, cuts=_cuts(rows, len(users)), share=of_users)
     lookup, _ = wide[0]
-    places = _places(shared, items, histories.sizes[1])
+    places = places_of(shared, items, histories.sizes[1])
     order = torch.argsort(places, stable=True)
     order = order[int((places < 0).sum()) :]
     others = users.index_select(0, rows.index_select(0, order))
@@ -92,10 +92,3 @@ def _shares(shares: Shares | None, users: Tensor, items: Tensor, *, pair: bool) 
 
 def _cuts(rows: Tensor, count: int) -> Tensor:
     return torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=count).cumsum(0)])
-
-
-def _places(shared: Tensor, items: Tensor, n_items: int) -> Tensor:
-    """Return where in `shared` each of `items` stands, -1 where nowhere."""
-    table = shared.new_full((n_items,), -1)
-    table[shared] = torch.arange(len(shared), device=shared.device)
-    return table.index_select(0, items)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from nasp_core.choice import mix
 from nasp_core.errors import SpaceError
 from nasp_core.network import Loss, Network, StepLoss
-from nasp_core.types import Batch, Mixture
-from sif.encodings import encoding, parts_of
+from nasp_core.rowwise import RowTable, few_rows
+from nasp_core.types import Batch, Mixture, Stream
+from sif.encodings import HISTORY, ID, encoding, parts_of
 from sif.encodings.base import Lookup
 from sif.encodings.elementwise import Elementwise
 from sif.encodings.entrywise import entrywise, start_near_identity
@@ -18,6 +19,7 @@ from sif.encodings.histories import Histories
 from sif.encodings.rows import Rows
 from sif.encodings.side import SIDES, SideEncoder, SidePass
 from sif.encodings.sides import gather
+from sif.encodings.sums import lists_of_rows
 from sif.spaces.branch import WideBranch
 from sif.spaces.lookups import BatchPlan, Shares, held, plan_pairs, plan_queries
 from sif.spaces.wide_settings import WideSettings
@@ -136,6 +138,24 @@ class WideBase(Network):
     def forward(self, inputs: Queries | Tensor, mixture: Mixture | None = None) -> Tensor:
         """Return the scores of queries float32 `[n, k + m]`, of pairs `[n]`."""
         return self._answer(inputs, mixture, None)[0]
+
+    def row_tables(self, stream: Stream) -> list[RowTable]:
+        """Return tables of ids and of histories, and biases, where a batch touches few of them (`few_rows`)."""
+        if not few_rows(0, sum(self.sizes)):
+            return []
+        plan = self._plan(stream.batch(0).inputs, None)
+        asked = [torch.unique(plan.users.ids), torch.unique(torch.cat([lookup.ids for lookup, _ in plan.merged]))]
+        held = [] if self.bias is None else [(self.bias, len(asked[0]) + len(asked[1]), 0.0)]
+        for place, encoder in enumerate(self.encoders):
+            assert isinstance(encoder, SideEncoder)
+            side = place % 2
+            for name, table in encoder.tables.items():
+                if name == ID.name:
+                    held.append((table, len(asked[side]), 0.0))
+                elif name == HISTORY.name:
+                    met = torch.unique(lists_of_rows(self.histories.side(side), asked[side])[1])
+                    held.append((table, len(met), 2.0 * self.settings.l2 / len(table)))
+        return [RowTable(table, shrink) for table, touched, shrink in held if few_rows(touched, len(table), shrink)]
 
     def training_loss(
         self, batch: Batch, mixture: Mixture | None, loss: Loss, hidden: Tensor | None = None

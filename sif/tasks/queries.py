@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Queries"]
+__all__ = ["Queries", "places_of"]
+
+_FEW = 16  # one of so many items is sought by bisection, else in a table of all
 
 
 class Queries(NamedTuple):
@@ -50,3 +52,20 @@ class Queries(NamedTuple):
             raise ValueError("queries without own and without shared items ask nothing")
         if self.hidden is not None and k:
             raise ValueError(f"hidden pairs go with shared items alone, but each user has {k} item(s) of its own")
+
+
+def places_of(shared: Tensor, items: Tensor, n_items: int) -> Tensor:
+    """Return where in `shared` each of `items` stands, int64 `[n]`, -1 where nowhere.
+
+    Args:
+        shared: Distinct items, int64 `[m]`.
+        items: Int64 `[n]`.
+        n_items: How many items there are.
+    """
+    if len(shared) * _FEW > n_items:
+        table = shared.new_full((n_items,), -1)
+        table[shared] = torch.arange(len(shared), device=shared.device)
+        return table.index_select(0, items)
+    known, order = torch.sort(shared)
+    place = torch.searchsorted(known, items).clamp_max_(len(known) - 1)
+    return torch.where(known.index_select(0, place) == items, order.index_select(0, place), -1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from nasp_core.stream import Passes
 from nasp_core.types import Batch, derive_seed
 from sif.errors import DataError
-from sif.tasks.queries import Queries
+from sif.tasks.queries import Queries, places_of
 from sif.tasks.ranking_losses import Marked
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.sampling import AskedItems, Pairs, Sampler
@@ -170,10 +170,9 @@ class UserStream:
         if self._asked is not None:
             generator = self._generator.manual_seed(derive_seed(self._seed, "asked", step))
             asked, shift = self._asked.draw(item[wanted], generator)
-            place = torch.full_like(self._items, -1)
-            place[asked] = self._items[: len(asked)]
-            there = place[item] >= 0
-            row, item, wanted = row[there], place[item[there]], wanted[there]
+            place = places_of(asked, item, len(self._items))
+            there = place >= 0
+            row, item, wanted = row[there], place[there], wanted[there]
             weights = None if weights is None else weights[there]
         odds = None if shift is None else shift.exp()
         queries: Any = Queries(users, users.new_empty(len(users), 0), asked, hidden=hidden, odds=odds)
@@ -184,7 +183,7 @@ class UserStream:
 def _asked(pairs: Pairs, drawn: int | Literal["auto"], share: float, batch: int, users: int) -> AskedItems | None:
     """Return what batches are asked about in place of the catalogue; None where that is better."""
     n_items = pairs.shape[1]
-    if drawn == 0 or (drawn == "auto" and n_items < _LARGE):
+    if drawn == 0 or not users or (drawn == "auto" and n_items < _LARGE):
         return None
     counts = torch.bincount(pairs.items, minlength=n_items)
     made = AskedItems(counts, users, share, batch, n_items // _DRAWN if drawn == "auto" else drawn)

@@ -10,12 +10,13 @@ from test_sif_ranking_task import Inner, clusters, made, marks, same, task_of
 
 from nasp_core.optimise import Optimiser, Training
 from nasp_core.training import train
-from sif.datasets import Interactions
+from sif.datasets import Interactions, Split, read
 from sif.metrics import rank_metrics
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import wide_genotype
 from sif.spaces.wide_settings import WideSettings
-from sif.tasks import RankingTask, watched
+from sif.tasks import RankingSettings, RankingTask, watched
+from sif.tasks.queries import places_of
 from sif.tasks.sampling import AskedItems
 
 
@@ -111,6 +112,23 @@ def test_a_large_catalogue_that_batches_see_little_of_is_sampled(items: int, eac
     assert (queries.odds is not None) == some == (len(queries.shared) < task.sizes[1])
     whole = task_of(sparse_clicks(items, each), loss="softmax", drawn=0).stream("train", 64, 0).batch(0).inputs
     assert len(whole.shared) == task.sizes[1]
+
+
+def test_a_part_without_users_draws_nothing():
+    """A training on all pairs has no validation part; `drawn` divided by its users."""
+    whole = sparse.csr_array(np.ones((4, 5)))
+    rows = np.arange(20)
+    cut = Split(rows, rows[:0], rows[:0], "all", 0, None, "")
+    task = RankingTask(read(whole), cut, RankingSettings(loss="softmax", drawn=2))
+    assert len(task.stream("valid", 2, 0)) == 0
+    assert len(task.stream("train", 2, 0)) == 2
+
+
+@pytest.mark.parametrize("n_items", [9, 5000])
+def test_places_are_found_in_a_table_or_by_bisection(n_items: int):
+    shared = torch.tensor([7, 2, 8, 0])
+    assert places_of(shared, torch.tensor([8, 1, 7, 7, 0, 3]), n_items).tolist() == [2, -1, 0, 0, 3, -1]
+    assert places_of(shared, shared[:0], n_items).tolist() == []
 
 
 def test_planted_groups_are_found_from_some_items():

@@ -12,9 +12,13 @@ from sif.rivals.entrywise import MAX, MIN, PLUS
 from sif.rivals.factors import BIASED_CP, BIASED_MF, CP, INNER_PRODUCT
 from sif.rivals.from_implicit import ALS, BPR, ITEM_KNN
 from sif.rivals.from_recbole import LIGHTGCN, NEUMF
+from sif.rivals.graph_filters import GF_CF, TURBO_CF
+from sif.rivals.ials import IALS
 from sif.rivals.linear import EASE, SLIM
 from sif.rivals.method import Method
-from sif.rivals.popularity import POPULARITY
+from sif.rivals.popularity import POPULARITY, POPULARITY_RECENT
+from sif.rivals.puresvd import PURE_SVD
+from sif.rivals.walks import RP3BETA
 from sif.spaces.wide_points import NAMED
 
 __all__ = ["METHODS", "POINTS", "RIVALS", "baseline_table", "checked", "rival"]
@@ -24,7 +28,8 @@ POINTS = tuple(Rival(name, known.source, {"wide": point(name), "lists": point(na
 
 
 _ALL = (
-    *(GLOBAL_MEAN, BIASES, POPULARITY, ITEM_KNN, ALS, BPR, EASE, SLIM),
+    *(GLOBAL_MEAN, BIASES, POPULARITY, POPULARITY_RECENT, ITEM_KNN, ALS, BPR, EASE, SLIM),
+    *(RP3BETA, GF_CF, TURBO_CF, PURE_SVD, IALS),
     *(INNER_PRODUCT, BIASED_MF, CP, BIASED_CP, TUCKER),
     *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN),
 )

@@ -6,11 +6,11 @@ from scipy import sparse
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
-from sif.device import available
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
 from sif.rivals.pair_table import PairTable
 from sif.rivals.slim import slim_weights
+from sif.rivals.sparse_items import items_too_large
 
 __all__ = ["EASE", "SLIM", "ease_weights"]
 
@@ -79,14 +79,6 @@ def _slim_bytes(table: PairTable) -> int:
     return 6 * table.n_items**2 * 4
 
 
-def _too_large(needed: int) -> str:
-    """Return why matrices of items by items do not fit into this machine, or an empty string where they do."""
-    has = available(torch.device("cpu"))
-    if has is None or needed <= 0.8 * has:
-        return ""
-    return f"it needs about {needed / 2**30:,.0f} GiB for matrices of items x items, and there are {has / 2**30:,.0f}"
-
-
 EASE = Rival(
     "ease",
     "Steck 2019, arXiv:1905.03375",
@@ -96,7 +88,7 @@ EASE = Rival(
         tuple({"penalty": float(penalty)} for penalty in (500, 250, 1000, 125, 2000, 60, 4000, 30)),
         "closed form, written here",
         deterministic=True,
-        refuse=lambda table: _too_large(_ease_bytes(table)),
+        refuse=lambda table: items_too_large(_ease_bytes(table)),
         cost=_ease_seconds,
     ),
 )
@@ -124,7 +116,7 @@ SLIM = Rival(
         ),
         "non-negative elastic net, solved here to its optimality conditions",
         deterministic=True,
-        refuse=lambda table: _too_large(_slim_bytes(table)),
+        refuse=lambda table: items_too_large(_slim_bytes(table)),
         cost=lambda table: 5 * _ease_seconds(table),
     ),
 )

@@ -34,6 +34,10 @@ class RankedParts(Protocol):
         """Return the weight of each positive pair of `train`, in their order, of mean 1; None where all count alike."""
         ...
 
+    def times(self) -> NDArray[np.float64] | None:
+        """Return when each positive pair of `train` was last met, in their order, in seconds; None without times."""
+        ...
+
     @property
     def weighing(self) -> tuple[float, float] | None:
         """The power of a pair's weight in the data, and the mean by which it is divided, that make the confidence."""
@@ -48,6 +52,7 @@ class PairTable:
     - `seen_valid`, `seen_test`: what is not ranked: all pairs of train; all of train and validation.
     - `confidence`: float32 `[pairs of train]`, of mean 1: how much each counts; None where all count alike.
     - `weighing`: how weights as they stand in the data became confidences.
+    - `times`: float64 `[pairs of train]`, when each was last met, in seconds; None where the data have no times.
     """
 
     train: sparse.csr_array
@@ -57,6 +62,7 @@ class PairTable:
     seen_test: sparse.csr_array
     confidence: NDArray[np.float32] | None = None
     weighing: Weighing | None = None
+    times: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, parts: RankedParts, *, needs: tuple[str, ...] = ("train", "valid", "test")) -> "PairTable":
@@ -83,6 +89,7 @@ class PairTable:
             seen_test=parts.seen("test"),
             confidence=parts.confidence(),
             weighing=None if parts.weighing is None else Weighing(*parts.weighing),
+            times=parts.times(),
         )
 
     @property
@@ -119,12 +126,13 @@ class PairTable:
         return replace(self, test=sparse.csr_array(self.train.shape, dtype=bool))
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change with any pair of any part, and with its weight."""
+        """Return 16 hexadecimal digits that change with any pair of any part, and with its weight and time."""
         digest = hashlib.sha256(repr(self.train.shape).encode())
         for name in _PARTS:
             matrix = getattr(self, name)
             digest.update(matrix.indptr.astype(np.int64).tobytes() + matrix.indices.astype(np.int64).tobytes())
-        digest.update(b"" if self.confidence is None else self.confidence.tobytes())
+        for values in (self.confidence, self.times):
+            digest.update(b"" if values is None else values.tobytes())
         return digest.hexdigest()[:16]
 
     def save(self, path: Path) -> None:
@@ -134,6 +142,7 @@ class PairTable:
             matrix = getattr(self, name)
             arrays |= {f"{name}.starts": matrix.indptr, f"{name}.items": matrix.indices}
         arrays |= {} if self.confidence is None else {"confidence": self.confidence}
+        arrays |= {} if self.times is None else {"times": self.times}
         if self.weighing is not None:
             arrays["weighing"] = np.array([self.weighing.power, self.weighing.mean])
         buffer = io.BytesIO()
@@ -151,4 +160,4 @@ class PairTable:
                 made[name] = sparse.csr_array((np.ones(len(items), bool), items, starts), shape=shape)
             weighing = file.get("weighing")
             weighing = None if weighing is None else Weighing(*weighing.tolist())
-            return cls(**made, confidence=file.get("confidence"), weighing=weighing)
+            return cls(**made, confidence=file.get("confidence"), weighing=weighing, times=file.get("times"))

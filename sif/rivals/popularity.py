@@ -1,5 +1,6 @@
-"""Popularity: items by their number of training pairs, alike for everyone."""
+"""Popularity: items by their number of training pairs, of all time or of late, alike for everyone."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from sif.rivals.pair_table import PairTable
 from sif.serve.folding import Folded
 from sif.tasks.queries import Queries
 
-__all__ = ["POPULARITY"]
+__all__ = ["POPULARITY", "POPULARITY_RECENT"]
 
 
 class Popularity(Network):
@@ -52,4 +53,29 @@ POPULARITY = Rival(
     "items by their number of training pairs",
     {"lists": Baseline(_network, trained=False, embeds=False)},
     Method(_fit, deterministic=True),
+)
+
+
+def _recent(table: PairTable, settings: Settings, seed: int) -> Fitted:
+    assert table.times is not None
+    began = np.quantile(table.times, 1 - settings["newest"], method="lower")
+    late = table.train.indices[table.times >= began]
+    counts = torch.from_numpy(np.bincount(late, minlength=table.n_items)).float()
+    return Fitted(Folded(_tables(table.n_users, counts)), table.n_items)
+
+
+def _timeless(table: PairTable) -> str:
+    return "" if table.times is not None else "the table has no times; name their column: --set columns.timestamp=NAME"
+
+
+POPULARITY_RECENT = Rival(
+    "popularity-recent",
+    "items by their number of the newest training pairs (Ji et al. 2020, arXiv:2005.13829)",
+    method=Method(
+        _recent,
+        # The newest share of all pairs: what a window of days would be depends on how old a table is.
+        tuple({"newest": share} for share in (0.1, 0.05, 0.2, 0.02, 0.4, 0.01)),
+        deterministic=True,
+        refuse=_timeless,
+    ),
 )

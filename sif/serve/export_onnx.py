@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from sif.operations.hinge import HINGE
 from sif.operations.tables import MlpFactor
 from sif.serve.folding import Folded, as_folded
 from sif.serve.forms import Served
-from sif.serve.items import ItemItem
+from sif.serve.item_factors import ItemFactors, Term
+from sif.serve.items import ByRows, ItemItem
 
 __all__ = ["onnx_file"]
 
@@ -37,8 +39,8 @@ def onnx_file(served: Served, meta: dict[str, Any]) -> bytes:
     except ImportError:
         raise RunError("the format onnx needs the package onnx: pip install onnx") from None
     graph = _Graph(onnx)
-    if isinstance(served, ItemItem):
-        total = _item_item(graph, served)
+    if isinstance(served, ByRows):
+        total = _by_rows(graph, served)
     else:
         served.arrays()  # says what cannot be exported
         total = _folded(graph, as_folded(served))
@@ -50,17 +52,32 @@ def onnx_file(served: Served, meta: dict[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _item_item(graph: "_Graph", form: ItemItem) -> str:
-    """Add the scores of what users have times weights, and return them."""
-    weights = form.weights.toarray() if sparse.issparse(form.weights) else form.weights
+def _by_rows(graph: "_Graph", form: ByRows) -> str:
+    """Add the scores that what users have makes, and return them."""
     has, alike = form.histories, bool((form.histories.data == 1).all())
-    if has.shape[0] * has.shape[1] * (1 if alike else 4) + weights.nbytes > _LIMIT:
+    tables = form.weights.nbytes if isinstance(form, ItemItem) and not sparse.issparse(form.weights) else 0
+    if has.shape[0] * has.shape[1] * (1 if alike else 4) + tables > _LIMIT:
         raise RunError("what users have takes more than the 2 GiB of an ONNX file; export to npz instead")
     dense = has.astype(bool).toarray() if alike else has.astype(np.float32).toarray()
     rows = graph.rows("users.histories", torch.from_numpy(dense))
     if alike:
         rows = graph.node("Cast", rows, to=graph.onnx.TensorProto.FLOAT)
-    return graph.node("MatMul", rows, graph.table("items.weights", torch.from_numpy(weights.astype(np.float32))))
+    if isinstance(form, ItemFactors):
+        parts = [_term(graph, number, term, rows) for number, term in enumerate(form.terms)]
+        return reduce(partial(graph.node, "Add"), parts)
+    assert isinstance(form, ItemItem)
+    return graph.node("MatMul", rows, graph.matrix("items.weights", form.weights))
+
+
+def _term(graph: "_Graph", number: int, term: Term, rows: str) -> str:
+    """Add the scores of a term: by its two matrices where they are smaller than items x items, else by the product."""
+    items, inner = term.left.shape
+    if len(term.powers) > 1 or 2 * inner >= items:
+        if 4 * items**2 > _LIMIT:
+            raise RunError("weights of items by items take more than the 2 GiB of an ONNX file; export to npz instead")
+        return graph.node("MatMul", rows, graph.matrix(f"items.weights{number}", term.weights()))
+    left = graph.matrix(f"items.left{number}", term.left * term.powers[0])
+    return graph.node("MatMul", graph.node("MatMul", rows, left), graph.matrix(f"items.right{number}", term.closing))
 
 
 def _folded(graph: "_Graph", folded: Folded) -> str:
@@ -90,6 +107,11 @@ class _Graph:
         self.size += array.nbytes
         self.tables.append(self.onnx.numpy_helper.from_array(array, name))
         return name
+
+    def matrix(self, name: str, values: Any) -> str:
+        """Add an array, or a CSR as one."""
+        whole = values.toarray() if sparse.issparse(values) else values
+        return self.table(name, torch.from_numpy(np.ascontiguousarray(whole, dtype=np.float32)))
 
     def rows(self, name: str, values: Tensor) -> str:
         """Add a table of the users, and return its rows for the users of the batch."""

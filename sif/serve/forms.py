@@ -22,6 +22,7 @@ __all__ = ["FORMS", "Asked", "Served", "form_of", "no_new_users"]
 FORMS: Mapping[str, str] = {
     "sif-folded-2": "sif.serve.folding:Folded",
     "sif-items-1": "sif.serve.items:ItemItem",
+    "sif-item-factors-1": "sif.serve.item_factors:ItemFactors",
     "sif-blend-1": "sif.serve.blend:Blend",
 }
 """The forms that are plain arrays, by their `format`; one of your own is `package.module:object`."""

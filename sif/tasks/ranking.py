@@ -258,6 +258,18 @@ class RankingTask:
         weights = self._pairs["train"].weights
         return None if weights is None else weights.cpu().numpy()
 
+    def times(self) -> NDArray[np.float64] | None:
+        """Return when each positive pair of training was last met, in order, in seconds; None without times."""
+        known = self._data.timestamp
+        if known is None:
+            return None
+        train, rows = self.positives("train"), self._rows("train")
+        where = self._data.user[rows] * np.int64(self.sizes[1]) + self._data.item[rows]
+        pairs = np.repeat(np.arange(self.sizes[0]), np.diff(train.indptr)) * np.int64(self.sizes[1]) + train.indices
+        made = np.full(len(pairs), -np.inf)
+        np.maximum.at(made, np.searchsorted(pairs, where), known[rows].astype(np.float64))
+        return made
+
     @property
     def weighing(self) -> tuple[float, float] | None:
         """The power of a pair's weight, and the mean that it is divided by, that make its confidence; None without."""

@@ -1,0 +1,92 @@
+"""Low-pass filters on the graph of items, without any training: GF-CF and Turbo-CF."""
+
+import numpy as np
+
+from sif.rivals.base import Rival
+from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
+from sif.rivals.pair_table import PairTable
+from sif.rivals.puresvd import right_vectors
+from sif.rivals.sparse_items import co_occurrences, degrees, items_too_large, normalised
+from sif.serve.item_factors import ItemFactors, Term
+
+__all__ = ["GF_CF", "POLYNOMIALS", "TURBO_CF"]
+
+POLYNOMIALS = {1: (1.0,), 2: (2.0, -1.0), 3: (0.71, 0.1, -0.01)}
+"""Coefficients of P, P^2, P^3 by order: linear, second order, and Turbo-CF's P + 0.01 (-P^3 + 10 P^2 - 29 P)."""
+
+
+def _gf_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
+    """Shen et al. 2021, equation 9: x (R^T R + ideal D_i^-1/2 V V^T D_i^1/2), V the first right vectors of R."""
+    has = table.weights(np.float32, confident=True)
+    graph = normalised(has, settings["user_power"], settings["item_power"])
+    terms = [Term(graph.T.tocsr(), graph, POLYNOMIALS[settings["order"]])]
+    if settings["ideal"]:
+        vectors = right_vectors(graph, settings["rank"])
+        scale = degrees(has)[1][:, None] ** settings["item_power"]
+        left = settings["ideal"] * vectors / scale
+        terms.append(Term(left.astype(np.float32), np.ascontiguousarray((vectors * scale).T, dtype=np.float32)))
+    form = ItemFactors(has, terms, table.weighing)
+    return Fitted(form, sum(term.left.size for term in terms))
+
+
+def _turbo_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
+    """Park et al. 2024, equations 3 to 5: x P, P the element-wise power s of R^T R, R = D_u^-alpha X D_i^(alpha-1)."""
+    graph = normalised(table.weights(np.float32, confident=True), settings["alpha"], 1 - settings["alpha"])
+    product = (graph.T @ graph).tocsr()
+    product.data **= np.float32(settings["power"])
+    few = product.nnz < product.shape[0] ** 2 / 3  # below this a CSR is the smaller
+    weights = product if few else product.toarray()
+    return Fitted(by_products(table, weights, confident=True), int(product.nnz))
+
+
+def _product_bytes(table: PairTable) -> float:
+    """The product in sparse form, twice while it is made; no pair of items is in it more often than once."""
+    return 2 * 12 * min(float(table.n_items) ** 2, co_occurrences(table))
+
+
+GF_CF = Rival(
+    "gf-cf",
+    "Shen et al. 2021, arXiv:2108.07567",
+    method=Method(
+        _gf_cf,
+        # First what the paper has for Amazon-Book, the linear filter alone, then what it has for Gowalla and Yelp2018.
+        (
+            *(
+                {"order": 1, "user_power": user, "item_power": item, "ideal": ideal, "rank": 256}
+                for user, item, ideal in (
+                    *((0.5, 0.5, 0.0), (0.5, 0.4, 0.0), (0.5, 0.6, 0.0), (0.5, 0.5, 0.3), (0.4, 0.5, 0.0)),
+                    *((0.6, 0.5, 0.0), (0.5, 0.3, 0.0), (0.5, 0.7, 0.0), (0.3, 0.5, 0.0), (0.7, 0.5, 0.0)),
+                    *((0.4, 0.4, 0.0), (0.6, 0.6, 0.0), (0.6, 0.4, 0.0), (0.4, 0.6, 0.0), (0.5, 0.5, 0.1)),
+                    *((0.5, 0.4, 0.3), (0.5, 0.6, 0.3)),
+                )
+            ),
+            *({"order": order, "user_power": 0.5, "item_power": 0.5, "ideal": 0.0, "rank": 256} for order in (2, 3)),
+            {"order": 1, "user_power": 0.5, "item_power": 0.5, "ideal": 0.3, "rank": 64},
+            {"order": 1, "user_power": 0.5, "item_power": 0.5, "ideal": 0.3, "rank": 512},
+        ),
+        "products of sparse matrices, written here: nothing of items x items is made",
+        deterministic=True,
+        refuse=lambda table: items_too_large(4 * (table.n_items + table.n_users) * 3 * 512),
+        cost=lambda table: 3 * co_occurrences(table) / 4e7,
+        weighted=True,
+    ),
+)
+
+TURBO_CF = Rival(
+    "turbo-cf",
+    "Park et al. 2024, arXiv:2404.14243",
+    method=Method(
+        _turbo_cf,
+        # The filters of higher order are points of gf-cf, which takes powers of the product without making it.
+        grid_of(
+            {"alpha": 0.5, "power": 1.0},
+            power=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4),
+            alpha=(0.3, 0.4, 0.5, 0.6, 0.7),
+        ),
+        "one sparse product, written here",
+        deterministic=True,
+        refuse=lambda table: items_too_large(_product_bytes(table)),
+        cost=lambda table: co_occurrences(table) / 4e7,
+        weighted=True,
+    ),
+)

@@ -11,6 +11,7 @@ from sif.serve.item_factors import ItemFactors, Term
 
 __all__ = ["GF_CF", "POLYNOMIALS", "TURBO_CF"]
 
+_WHOLE = 8_192  # items up to which weights of items by items are made: 256 MiB, which products use faster
 POLYNOMIALS = {1: (1.0,), 2: (2.0, -1.0), 3: (0.71, 0.1, -0.01)}
 """Coefficients of P, P^2, P^3 by order: linear, second order, and Turbo-CF's P + 0.01 (-P^3 + 10 P^2 - 29 P)."""
 
@@ -25,8 +26,11 @@ def _gf_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
         scale = degrees(has)[1][:, None] ** settings["item_power"]
         left = settings["ideal"] * vectors / scale
         terms.append(Term(left.astype(np.float32), np.ascontiguousarray((vectors * scale).T, dtype=np.float32)))
-    form = ItemFactors(has, terms, table.weighing)
-    return Fitted(form, sum(term.left.size for term in terms))
+    learnt = sum(term.left.size for term in terms)
+    if table.n_items <= _WHOLE:
+        whole = np.asarray(sum(term.weights() for term in terms), np.float32)
+        return Fitted(by_products(table, whole, confident=True), learnt)
+    return Fitted(ItemFactors(has, terms, table.weighing), learnt)
 
 
 def _turbo_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
@@ -37,6 +41,14 @@ def _turbo_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
     few = product.nnz < product.shape[0] ** 2 / 3  # below this a CSR is the smaller
     weights = product if few else product.toarray()
     return Fitted(by_products(table, weights, confident=True), int(product.nnz))
+
+
+def _gf_cf_seconds(table: PairTable) -> float:
+    """Of a small catalogue the product and its use; of a large one the walks of three steps that all users take."""
+    if table.n_items <= _WHOLE:
+        return co_occurrences(table) / 1e8 + int(table.train.nnz) * table.n_items / 2e9
+    has = table.weights(np.float64)
+    return float((has.T @ np.diff(has.indptr)) @ table.counts()) / 2.5e8
 
 
 def _product_bytes(table: PairTable) -> float:
@@ -61,13 +73,15 @@ GF_CF = Rival(
                 )
             ),
             *({"order": order, "user_power": 0.5, "item_power": 0.5, "ideal": 0.0, "rank": 256} for order in (2, 3)),
-            {"order": 1, "user_power": 0.5, "item_power": 0.5, "ideal": 0.3, "rank": 64},
-            {"order": 1, "user_power": 0.5, "item_power": 0.5, "ideal": 0.3, "rank": 512},
+            *(
+                {"order": 1, "user_power": 0.5, "item_power": 0.5, "ideal": 0.3, "rank": rank}
+                for rank in (64, 32, 512)
+            ),
         ),
-        "products of sparse matrices, written here: nothing of items x items is made",
+        "products of sparse matrices, written here",
         deterministic=True,
         refuse=lambda table: items_too_large(4 * (table.n_items + table.n_users) * 3 * 512),
-        cost=lambda table: 3 * co_occurrences(table) / 4e7,
+        cost=_gf_cf_seconds,
         weighted=True,
     ),
 )
@@ -86,7 +100,7 @@ TURBO_CF = Rival(
         "one sparse product, written here",
         deterministic=True,
         refuse=lambda table: items_too_large(_product_bytes(table)),
-        cost=lambda table: co_occurrences(table) / 4e7,
+        cost=lambda table: co_occurrences(table) / 1e8 + int(table.train.nnz) * table.n_items / 2e9,
         weighted=True,
     ),
 )

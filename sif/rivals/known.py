@@ -8,6 +8,7 @@ from sif.extend import resolve
 from sif.rivals.averages import BIASES, GLOBAL_MEAN
 from sif.rivals.base import Baseline, Kind, Rival, point
 from sif.rivals.dense import CONV_NCF, DEEP_WIDE, NCF, OUTER, TUCKER
+from sif.rivals.elsa import ELSA
 from sif.rivals.entrywise import MAX, MIN, PLUS
 from sif.rivals.factors import BIASED_CP, BIASED_MF, CP, INNER_PRODUCT
 from sif.rivals.from_implicit import ALS, BPR, ITEM_KNN
@@ -29,7 +30,7 @@ POINTS = tuple(Rival(name, known.source, {"wide": point(name), "lists": point(na
 
 _ALL = (
     *(GLOBAL_MEAN, BIASES, POPULARITY, POPULARITY_RECENT, ITEM_KNN, ALS, BPR, EASE, SLIM),
-    *(RP3BETA, GF_CF, TURBO_CF, PURE_SVD, IALS),
+    *(RP3BETA, GF_CF, TURBO_CF, PURE_SVD, IALS, ELSA),
     *(INNER_PRODUCT, BIASED_MF, CP, BIASED_CP, TUCKER),
     *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN),
 )

@@ -58,8 +58,8 @@ POPULARITY = Rival(
 
 def _recent(table: PairTable, settings: Settings, seed: int) -> Fitted:
     assert table.times is not None
-    began = np.quantile(table.times, 1 - settings["newest"], method="lower")
-    late = table.train.indices[table.times >= began]
+    older = len(table.times) - max(1, round(settings["newest"] * len(table.times)))
+    late = table.train.indices[table.times >= np.partition(table.times, older)[older]]
     counts = torch.from_numpy(np.bincount(late, minlength=table.n_items)).float()
     return Fitted(Folded(_tables(table.n_users, counts)), table.n_items)
 

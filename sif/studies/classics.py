@@ -15,9 +15,13 @@ from sif.tasks import RankingTask
 
 __all__ = ["CLASSICS", "Classics", "Tuned", "judged_on"]
 
-CLASSICS = ("popularity", "ease", "als", "itemknn", "slim")
-"""Cheapest and strongest first."""
+CLASSICS = (
+    *("popularity", "ease", "als", "rp3beta", "gf-cf", "puresvd", "itemknn", "popularity-recent"),
+    *("ials", "elsa", "slim", "turbo-cf"),
+)
+"""Strongest first, of those that are alike cheap."""
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
+_AHEAD = 4  # times the seconds that another had may a rival be expected to take which was not timed yet
 _HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
 _STEP = 1.5  # doublings of a value that are one step of a grid
 _SCORES = 1 << 19
@@ -72,23 +76,36 @@ class Classics:
     def due(self, remaining: float | None = None) -> tuple[str, Settings] | None:
         """Return the next rival and its point, of those that fit into the remaining seconds; None where none does.
 
-        Each rival has its first point first, unless it is dear; then that one is next, of those with hope, which had
-        the least time, and it goes from its best point to the neighbours of that on its grid, until none is better.
+        That one is next which had the least time, of those with hope, and it goes from its best point to the neighbours
+        of that on its grid, until none is better. A rival that was not tried counts as one that had a share of what its
+        first point is expected to take, so the cheap ones come first, and the dear ones when others had as much.
         """
-        for name in [name for name in self._left if name not in self.best]:
-            if remaining is None or METHODS[name].cost(self.table) <= _DEAR * remaining:
-                return name, self._left[name][0]
-        for name in self._ranked(by_clock=remaining is not None):
-            near = self._near(name)
-            if near is not None and (remaining is None or self._longest[name] <= remaining):
-                return name, near
+        tuned = [(self._spent(name, remaining), name) for name in self._hopeful()]
+        untried = [(self._expected(name, remaining), name) for name in self._left if name not in self.best]
+        for _, name in sorted([*untried, *tuned], key=lambda each: each[0]):
+            point = self._near(name) if name in self.best else self._left[name][0]
+            if point is not None and self._fits(name, remaining):
+                return name, point
         return None
 
-    def _ranked(self, by_clock: bool) -> list[str]:
+    def _expected(self, name: str, remaining: float | None) -> float:
+        """Return what a rival that was not tried counts as having had; without a clock, nothing."""
+        return 0.0 if remaining is None else METHODS[name].cost(self.table) / _AHEAD
+
+    def _spent(self, name: str, remaining: float | None) -> float:
+        tuned = self.best[name]
+        return tuned.trials if remaining is None else tuned.seconds
+
+    def _fits(self, name: str, remaining: float | None) -> bool:
+        if remaining is None:
+            return True
+        if name in self.best:
+            return self._longest[name] <= remaining
+        return METHODS[name].cost(self.table) <= _DEAR * remaining
+
+    def _hopeful(self) -> list[str]:
         values = {name: tuned.valid[self._task.metric] for name, tuned in self.best.items()}
-        hopeful = [name for name, value in values.items() if value >= _HOPE * max(values.values())]
-        spent = {name: self.best[name].seconds if by_clock else self.best[name].trials for name in hopeful}
-        return sorted(hopeful, key=lambda name: spent[name])
+        return [name for name, value in values.items() if value >= _HOPE * max(values.values())]
 
     def _near(self, name: str) -> Settings | None:
         """Return the point nearest to a rival's best that was not tried; None where the best has no neighbour left."""

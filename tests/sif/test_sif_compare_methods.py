@@ -20,6 +20,8 @@ from sif.rivals.slim import slim_weights
 
 needs_implicit = pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="implicit is not installed")
 
+OWN = ("rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa")
+
 
 def groups(users: int = 80, items: int = 40, seed: int = 0) -> PairTable:
     """Users of four tastes: three quarters of what they have is among the items of their own taste."""
@@ -136,7 +138,7 @@ def test_item_knn_sums_cosines_of_each_items_nearest(neighbours: int):
 
 
 @needs_implicit
-@pytest.mark.parametrize("name", ["itemknn", "als", "bpr", "ease", "slim", "biased-mf"])
+@pytest.mark.parametrize("name", ["itemknn", "als", "bpr", "ease", "slim", "biased-mf", *OWN])
 def test_a_method_finds_planted_tastes(name: str):
     """Popularity cannot see the four tastes; everything else must."""
     table, method = groups(), METHODS[name]
@@ -145,6 +147,7 @@ def test_a_method_finds_planted_tastes(name: str):
         "als": {"regularization": 1.0},
         "ease": {"penalty": 20.0},
         "itemknn": {"neighbours": 20},
+        "puresvd": {"factors": 4},
     }
     point = dict(method.grid[0]) | changes.get(name, {})
 
@@ -156,7 +159,7 @@ def test_a_method_finds_planted_tastes(name: str):
 
 
 @needs_implicit
-@pytest.mark.parametrize("name", ["itemknn", "als", "bpr", "ease", "slim", "biased-mf", "popularity"])
+@pytest.mark.parametrize("name", ["itemknn", "als", "bpr", "ease", "slim", "biased-mf", "popularity", *OWN])
 def test_seeds_change_what_is_not_deterministic(name: str):
     table, method = groups(), METHODS[name]
     first, again, other = (scores(method, table, dict(method.grid[0]), seed) for seed in (0, 0, 1))
@@ -177,7 +180,8 @@ def test_every_value_of_a_grid_changes_something(name: str):
 @needs_implicit
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(name, {}) for name in ("itemknn", "als", "bpr", "ease", "slim")]
+    [(name, {}) for name in ("itemknn", "als", "bpr", "ease", "slim", *OWN) if name != "gf-cf"]
+    + [("gf-cf", {"ideal": ideal}) for ideal in (0.0, 0.3)]  # without the ideal filter it has no rank
     + [("biased-mf", {"loss": loss}) for loss in ("softmax", "bce")],
 )
 def test_every_setting_of_a_grid_is_read(name: str, kind: dict[str, Any]):
@@ -220,7 +224,7 @@ def test_the_task_of_a_table_has_its_parts_and_what_was_seen():
     assert task.positives("test").nnz == 0
 
 
-@pytest.mark.parametrize("name", ["ease", "slim"])
+@pytest.mark.parametrize("name", ["ease", "slim", "rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa"])
 def test_a_catalogue_that_does_not_fit_is_refused_with_figures(name: str, monkeypatch: pytest.MonkeyPatch):
     table = groups()
     assert METHODS[name].refuse(table) == ""

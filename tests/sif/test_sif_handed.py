@@ -36,6 +36,13 @@ FEW: dict[str, dict[str, Any]] = {
     "bpr": {"factors": 4, "learning_rate": 0.01, "regularization": 0.01, "iterations": 20},
     "ease": {"penalty": 5.0},
     "slim": {"alpha": 0.05, "l1_ratio": 0.05},
+    "popularity-recent": {"newest": 0.3},
+    "rp3beta": {"neighbours": 6, "alpha": 0.8, "beta": 0.4},
+    "gf-cf": {"order": 1, "user_power": 0.5, "item_power": 0.4, "ideal": 0.3, "rank": 4},
+    "turbo-cf": {"alpha": 0.4, "power": 0.8},
+    "puresvd": {"factors": 4},
+    "ials": {"factors": 4, "unobserved": 0.1, "regularization": 0.01, "power": 1.0, "iterations": 3},
+    "elsa": {"factors": 4, "learning_rate": 0.1, "epochs": 3, "batch_size": 8},
     "biased-mf": {
         "loss": "softmax",
         "learning_rate": 0.02,
@@ -89,10 +96,13 @@ def test_a_method_is_the_same_when_it_is_saved(name: str, tmp_path: Path):
     assert run.handed is not None
     assert run.handed["name"] == name
     assert run.handed["settings"] == FEW[name]
-    assert run.additive is (name == "popularity")
+    assert run.additive is name.startswith("popularity")
 
 
-@pytest.mark.parametrize("name", ["popularity", "itemknn", "ease", "slim"])
+BY_ROWS = ["rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa"]
+
+
+@pytest.mark.parametrize("name", ["popularity", "popularity-recent", "itemknn", "ease", "slim", *BY_ROWS])
 def test_a_new_user_with_a_known_history_has_its_list(name: str, tmp_path: Path):
     run = run_of(tmp_path, name)
     model = run.recommender()
@@ -126,7 +136,7 @@ def test_biased_mf_solves_for_new_users(tmp_path: Path):
 
 
 @pytest.mark.parametrize("to", ["npz", "safetensors", "onnx"])
-@pytest.mark.parametrize("name", ["popularity", "itemknn", "ease", "als", "biased-mf"])
+@pytest.mark.parametrize("name", ["popularity", "itemknn", "ease", "als", "biased-mf", *BY_ROWS])
 def test_an_export_scores_as_the_run(name: str, to: str, tmp_path: Path):
     run, wanted = run_of(tmp_path, name), None
     wanted = scores_of(run.path)

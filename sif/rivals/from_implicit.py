@@ -78,7 +78,7 @@ def _factorised(table: PairTable, model: type, settings: Settings, seed: int, al
         made.fit(table.weights(confident=als is not None), show_progress=False)  # BPR knows no confidence
     users, items = torch.from_numpy(made.user_factors), torch.from_numpy(made.item_factors)
     left, right = (FoldedSide.of(factors.new_zeros(len(factors)), product=factors) for factors in (users, items))
-    return Fitted(Folded(Tables(left, right), als=als), users.numel() + items.numel())
+    return Fitted(Folded(Tables(left, right), by_rows=als), users.numel() + items.numel())
 
 
 def _als_seconds(table: PairTable) -> float:

@@ -97,7 +97,7 @@ def _fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
         items = half_step(users, back, unobserved=als.base, penalties=penalties[1])
         users = half_step(items, has, unobserved=als.base, penalties=penalties[0])
     left, right = (FoldedSide.of(factors.new_zeros(len(factors)), product=factors) for factors in (users, items))
-    return Fitted(Folded(Tables(left, right), als=als), users.numel() + items.numel())
+    return Fitted(Folded(Tables(left, right), by_rows=als), users.numel() + items.numel())
 
 
 def _seconds(table: PairTable) -> float:

@@ -12,7 +12,7 @@ from sif.rivals.elsa import ELSA
 from sif.rivals.entrywise import MAX, MIN, PLUS
 from sif.rivals.factors import BIASED_CP, BIASED_MF, CP, INNER_PRODUCT
 from sif.rivals.from_implicit import ALS, BPR, ITEM_KNN
-from sif.rivals.from_recbole import LIGHTGCN, NEUMF
+from sif.rivals.from_recbole import LIGHTGCN, MULTVAE, NEUMF, RECVAE
 from sif.rivals.graph_filters import GF_CF, TURBO_CF
 from sif.rivals.ials import IALS
 from sif.rivals.linear import EASE, SLIM
@@ -32,7 +32,7 @@ _ALL = (
     *(GLOBAL_MEAN, BIASES, POPULARITY, POPULARITY_RECENT, ITEM_KNN, ALS, BPR, EASE, SLIM),
     *(RP3BETA, GF_CF, TURBO_CF, PURE_SVD, IALS, ELSA),
     *(INNER_PRODUCT, BIASED_MF, CP, BIASED_CP, TUCKER),
-    *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN),
+    *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN, MULTVAE, RECVAE),
 )
 _NAMES = {name: rival for rival in _ALL for name in (rival.name, *rival.aliases)}
 RIVALS: Mapping[str, Rival] = {**_NAMES, **{point.name: point for point in POINTS if point.name not in _NAMES}}

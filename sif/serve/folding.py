@@ -14,6 +14,7 @@ from sif.errors import RunError
 from sif.operations import additive, operation
 from sif.operations.hinge import HINGE
 from sif.operations.tables import FoldedSide, MlpFactor, Tables, score_tables
+from sif.serve.encoded_rows import EncodedRows
 from sif.serve.forms import Served, no_new_users
 from sif.serve.rows import AlsRows
 from sif.spaces.known import FunctionNetwork
@@ -36,14 +37,14 @@ class Folded(Served):
 
     format = "sif-folded-2"
 
-    def __init__(self, source: Any, *, als: AlsRows | None = None) -> None:
+    def __init__(self, source: Any, *, by_rows: AlsRows | EncodedRows | None = None) -> None:
         """Fold a network of users and items, or take the `Tables` of a fold.
 
         Args:
             source: The network or the tables.
-            als: How a row makes the factors of a new user, of factors that ALS made.
+            by_rows: How a row makes the factors of a new user, of factors that ALS or an auto-encoder made.
         """
-        self.tables, self.als = source if isinstance(source, Tables) else fold(source), als
+        self.tables, self.by_rows = source if isinstance(source, Tables) else fold(source), by_rows
         self.n_users, self.n_items = len(self.tables.users), len(self.tables.items)
 
     @property
@@ -92,7 +93,7 @@ class Folded(Served):
         return self.tables.users.rows(numbers.to(self.tables.users.bias.device))
 
     def new_users(self, rows: sparse.csr_array) -> FoldedSide:
-        """Return the tables of users of whom only a row is known: by ALS, or the mean user's where biases are all.
+        """Return the tables of users of whom only a row is known: as they are made, or the mean's where biases are all.
 
         Args:
             rows: CSR `[n, items]`.
@@ -101,8 +102,8 @@ class Folded(Served):
             DataError: the users' vectors were trained, and no row makes them.
         """
         users, n = self.tables.users, rows.shape[0]
-        if self.als is not None:
-            return FoldedSide.of(users.bias.new_zeros(n), product=self.als.factors(self.tables.items.product, rows))
+        if self.by_rows is not None:
+            return FoldedSide.of(users.bias.new_zeros(n), product=self.by_rows.factors(self.tables.items.product, rows))
         if self.additive and not self.tables.mlps:
             return FoldedSide.of(users.bias.mean().repeat(n))
         raise no_new_users(self)
@@ -126,17 +127,19 @@ class Folded(Served):
         for number, factor in enumerate(self.tables.mlps):
             for layer, (weight, bias) in enumerate(factor.layers):
                 arrays |= {f"mlp{number}.weight{layer}": weight.cpu(), f"mlp{number}.bias{layer}": bias.cpu()}
-        return arrays
+        return arrays | (self.by_rows.arrays() if isinstance(self.by_rows, EncodedRows) else {})
 
     def facts(self) -> dict[str, Any]:
-        """Return the joins of the MLPs, and how a row makes a user where ALS does."""
-        als = {} if self.als is None else {"als": self.als.plain()}
-        return {"mlps": [factor.join for factor in self.tables.mlps]} | als
+        """Return the joins of the MLPs, and how a row makes a user where it does."""
+        made: dict[str, Any] = {"mlps": [factor.join for factor in self.tables.mlps]}
+        if isinstance(self.by_rows, AlsRows):
+            return made | {"als": self.by_rows.plain()}
+        return made | ({} if self.by_rows is None else {"encoder": [layer.tanh for layer in self.by_rows.layers]})
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, Tensor], facts: dict[str, Any]) -> Self:
         """Return what `arrays` and `facts` were of."""
-        joins, als = facts.pop("mlps"), facts.pop("als", None)
+        joins, als, encoder = facts.pop("mlps"), facts.pop("als", None), facts.pop("encoder", None)
         mlps = []
         for number, join in enumerate(joins):
             count = sum(name.startswith(f"mlp{number}.weight") for name in arrays)
@@ -152,7 +155,8 @@ class Folded(Served):
             )
             for side in ("users", "items")
         )
-        return cls(Tables(users, items, tuple(mlps)), als=None if als is None else AlsRows.of_plain(als))
+        by_rows = None if encoder is None else EncodedRows.of_arrays(arrays, encoder)
+        return cls(Tables(users, items, tuple(mlps)), by_rows=by_rows if als is None else AlsRows.of_plain(als))
 
     def _scores(self, users: FoldedSide, items: FoldedSide) -> Tensor:
         out = score_tables(users, items)

@@ -340,6 +340,8 @@ RECBOLE: dict[str, dict[str, Any]] = {
         "mlp_hidden_size": [8, 4],
         "learning_rate": 0.05,
     },
+    "multvae": {"epochs": 2, "mlp_hidden_size": [6], "latent_dimension": 4},
+    "recvae": {"epochs": 2, "hidden_dimension": 6, "latent_dimension": 4},
 }
 
 
@@ -353,6 +355,12 @@ def test_a_model_of_recbole_is_the_same_when_it_is_saved(name: str, tmp_path: Pa
     made = form.scores(EVERY).sigmoid() if name == "neumf" else form.scores(EVERY)
     assert (made - wanted).abs().max() < 1e-5
     assert fitted.epoch in (1, 2)
+    rows = sparse.csr_array(instance.data.task.positives("train"))
+    if name == "multvae":  # the encoder makes a known user of their row
+        assert (form.scores_of(form.new_users(rows)) - wanted).abs().max() < 1e-5
+        return
+    with pytest.raises(DataError, match="it knows its users by number alone"):
+        form.new_users(rows)
 
 
 def test_every_method_hands_over():

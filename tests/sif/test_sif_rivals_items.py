@@ -196,7 +196,7 @@ def test_a_known_row_makes_the_user_that_ials_trained():
     rows = sparse.csr_array((raw, table.train.indices, table.train.indptr), shape=table.train.shape)
     again = form.new_users(rows).product
     assert again.numpy() == pytest.approx(form.tables.users.product.numpy(), rel=1e-3, abs=1e-4)
-    assert AlsRows.of_plain(form.als.plain()) == form.als
+    assert AlsRows.of_plain(form.by_rows.plain()) == form.by_rows
 
 
 def test_rows_of_als_written_before_have_no_new_keys():

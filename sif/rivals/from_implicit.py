@@ -12,6 +12,7 @@ from sif.operations.tables import FoldedSide, Tables
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
 from sif.rivals.pair_table import PairTable
+from sif.rivals.sparse_items import co_occurrences
 from sif.serve.folding import Folded
 from sif.serve.rows import AlsRows
 
@@ -67,6 +68,7 @@ ITEM_KNN = Rival(
         package="implicit",
         install=_INSTALL,
         weighted=True,
+        cost=lambda table: co_occurrences(table) / 1e8 + table.n_items * 1e-4,
     ),
 )
 

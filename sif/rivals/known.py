@@ -19,6 +19,7 @@ from sif.rivals.linear import EASE, SLIM
 from sif.rivals.method import Method
 from sif.rivals.popularity import POPULARITY, POPULARITY_RECENT
 from sif.rivals.puresvd import PURE_SVD
+from sif.rivals.simplex import SIMPLEX
 from sif.rivals.walks import RP3BETA
 from sif.spaces.wide_points import NAMED
 
@@ -30,7 +31,7 @@ POINTS = tuple(Rival(name, known.source, {"wide": point(name), "lists": point(na
 
 _ALL = (
     *(GLOBAL_MEAN, BIASES, POPULARITY, POPULARITY_RECENT, ITEM_KNN, ALS, BPR, EASE, SLIM),
-    *(RP3BETA, GF_CF, TURBO_CF, PURE_SVD, IALS, ELSA),
+    *(RP3BETA, GF_CF, TURBO_CF, PURE_SVD, IALS, ELSA, SIMPLEX),
     *(INNER_PRODUCT, BIASED_MF, CP, BIASED_CP, TUCKER),
     *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN, MULTVAE, RECVAE),
 )

@@ -17,7 +17,7 @@ __all__ = ["CLASSICS", "Classics", "Tuned", "judged_on"]
 
 CLASSICS = (
     *("popularity", "ease", "als", "itemknn", "rp3beta", "gf-cf", "puresvd", "popularity-recent"),
-    *("ials", "elsa", "slim", "turbo-cf"),
+    *("ials", "elsa", "slim", "turbo-cf", "simplex"),
 )
 """Strongest first, of those that are alike cheap."""
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet

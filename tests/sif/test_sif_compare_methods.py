@@ -20,7 +20,7 @@ from sif.rivals.slim import slim_weights
 
 needs_implicit = pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="implicit is not installed")
 
-OWN = ("rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa")
+OWN = ("rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa", "simplex")
 
 
 def groups(users: int = 80, items: int = 40, seed: int = 0) -> PairTable:
@@ -187,7 +187,7 @@ def test_every_value_of_a_grid_changes_something(name: str):
 def test_every_setting_of_a_grid_is_read(name: str, kind: dict[str, Any]):
     """Each setting that a grid varies, changed to its other values, changes the scores."""
     table, method = groups(users=60, items=48), METHODS[name]
-    short = {"epochs": 10} if name == "biased-mf" else {}
+    short = {"epochs": 10} if name in ("biased-mf", "simplex") else {}
     points = [dict(point) | short for point in method.grid if kind.items() <= point.items()]
     base = scores(method, table, points[0])
     varied = [key for key in points[0] if any(point[key] != points[0][key] for point in points)]
@@ -224,7 +224,7 @@ def test_the_task_of_a_table_has_its_parts_and_what_was_seen():
     assert task.positives("test").nnz == 0
 
 
-@pytest.mark.parametrize("name", ["ease", "slim", "rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa"])
+@pytest.mark.parametrize("name", ["ease", "slim", "rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa", "simplex"])
 def test_a_catalogue_that_does_not_fit_is_refused_with_figures(name: str, monkeypatch: pytest.MonkeyPatch):
     table = groups()
     assert METHODS[name].refuse(table) == ""

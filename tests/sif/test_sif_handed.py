@@ -43,6 +43,16 @@ FEW: dict[str, dict[str, Any]] = {
     "puresvd": {"factors": 4},
     "ials": {"factors": 4, "unobserved": 0.1, "regularization": 0.01, "power": 1.0, "iterations": 3},
     "elsa": {"factors": 4, "learning_rate": 0.1, "epochs": 3, "batch_size": 8},
+    "simplex": {
+        "embedding_dim": 4,
+        "own_share": 0.0,  # a user is what they have
+        "margin": 0.4,
+        "negative_weight": 5.0,
+        "negatives": 10,
+        "learning_rate": 0.01,
+        "batch_size": 64,
+        "epochs": 5,
+    },
     "biased-mf": {
         "loss": "softmax",
         "learning_rate": 0.02,
@@ -99,7 +109,7 @@ def test_a_method_is_the_same_when_it_is_saved(name: str, tmp_path: Path):
     assert run.additive is name.startswith("popularity")
 
 
-BY_ROWS = ["rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa"]
+BY_ROWS = ["rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa", "simplex"]
 
 
 @pytest.mark.parametrize("name", ["popularity", "popularity-recent", "itemknn", "ease", "slim", *BY_ROWS])

@@ -16,6 +16,7 @@ from sif.rivals.elsa import elsa_loss
 from sif.rivals.graph_filters import POLYNOMIALS
 from sif.rivals.ials import half_step
 from sif.rivals.puresvd import right_vectors
+from sif.rivals.simplex import contrastive_loss
 from sif.rivals.sparse_items import nearest, normalised
 from sif.rivals.walks import walk_weights
 from sif.serve.folding import Folded
@@ -288,3 +289,22 @@ def test_items_of_one_low_rank_have_vectors():
 def test_a_graph_without_pairs_of_an_item_is_zero_there():
     has = sparse.csr_matrix(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
     assert normalised(has, 0.5, 0.5).toarray() == pytest.approx(np.array([[0.5**0.5, 0.5**0.5, 0.0], [0.0, 0.0, 0.0]]))
+
+
+def test_the_contrastive_loss_is_that_of_each_pair():
+    draw = np.random.default_rng(0)
+    positive, negative = draw.uniform(-1, 1, 7), draw.uniform(-1, 1, (7, 5))
+    wanted = np.mean([1 - positive[u] + 3.0 / 5 * sum(max(0.0, each - 0.2) for each in negative[u]) for u in range(7)])
+    made = contrastive_loss(torch.from_numpy(positive), torch.from_numpy(negative), 0.2, 3.0)
+    assert float(made) == pytest.approx(wanted)
+
+
+def test_simplex_scores_are_cosines_but_for_the_length_of_a_user():
+    form = fitted("simplex", groups(), embedding_dim=4, epochs=2).served
+    items = form.tables.items.product
+    assert items.norm(dim=1).numpy() == pytest.approx(np.ones(40), abs=1e-5)
+    layer = form.by_rows.layers[0]
+    assert layer.weight.shape == (4, 40)
+    rows = sparse.csr_array(groups().train)
+    unit = dense(rows) / np.sqrt(dense(rows).sum(1, keepdims=True))
+    assert form.new_users(rows).product.numpy() == pytest.approx(unit @ layer.weight.numpy().T, abs=1e-5)

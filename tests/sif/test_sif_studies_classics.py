@@ -1,0 +1,83 @@
+"""Which rival a study trains next: the cheap and strong first, the dear when others had as much."""
+
+from argparse import Namespace
+from typing import Any
+
+import pytest
+import torch
+from test_sif_compare_methods import groups
+from test_sif_handed import instance_of
+
+from sif.rivals.known import METHODS
+from sif.rivals.method import Fitted, Method
+from sif.studies import classics as module
+from sif.studies.classics import CLASSICS, Classics
+
+
+def classics_of(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, costs: dict[str, float]) -> Classics:
+    """Rivals of equal worth, each with three points, whose trainings take what they are expected to take."""
+    task = instance_of(tmp_path).final_task
+    scores = torch.rand(task.sizes, generator=torch.Generator().manual_seed(0))
+    grid = tuple({"x": value} for value in (1.0, 2.0, 0.5))
+    made = {
+        name: Method(lambda *_: Fitted(lambda users: scores[users], 0), grid, cost=lambda table, cost=cost: cost)
+        for name, cost in costs.items()
+    }
+    monkeypatch.setattr(module, "CLASSICS", tuple(costs))
+    monkeypatch.setattr(module, "METHODS", made)
+
+    def once(key: str, compute: Any, *_: Any) -> Any:
+        return compute() | {"seconds": costs[key.split()[0]]}
+
+    return Classics(task, Namespace(journal=Namespace(once=once)), 0)  # type: ignore[arg-type]
+
+
+def order(classics: Classics, seconds: float | None, most: int = 99) -> list[str]:
+    """Return the rivals in the order in which a budget trains them, a share of 30 % of it at most."""
+    left, done = seconds, list[str]()
+    while len(done) < most and (seconds is None or classics.seconds < 0.3 * seconds):
+        due = classics.due(left)
+        if due is None:
+            break
+        classics.train(*due)
+        done.append(due[0])
+        left = None if seconds is None else seconds - classics.seconds
+    return done
+
+
+def test_the_cheap_come_first_and_the_dear_when_others_had_as_much(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    classics = classics_of(tmp_path, monkeypatch, {"strong": 0.1, "dear": 6.0, "cheap": 0.1, "slow": 1.0})
+    done = order(classics, 100.0)
+    assert done[:4] == ["strong", "cheap", "strong", "cheap"]
+    assert done.index("slow") > 4
+    assert done.index("dear") > done.index("slow")
+
+
+def test_a_small_budget_tunes_what_is_cheap_and_buys_no_first_point_of_each(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+):
+    costs = {"strong": 0.2, **{f"dear{number}": 2.5 for number in range(9)}}
+    done = order(classics_of(tmp_path, monkeypatch, costs), 20.0)
+    assert done.count("strong") == 3
+    assert done[:3] == ["strong"] * 3
+    assert sum(name.startswith("dear") for name in done) <= 3  # of nine: the share ends
+
+
+def test_what_would_take_too_much_of_what_is_left_is_never_begun(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    done = order(classics_of(tmp_path, monkeypatch, {"strong": 0.1, "dear": 16.0}), 100.0)
+    assert set(done) == {"strong"}
+
+
+def test_without_a_clock_each_has_its_first_point_in_the_order_of_the_list(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+):
+    costs = {"strong": 5.0, "dear": 99.0, "cheap": 0.1}
+    done = order(classics_of(tmp_path, monkeypatch, costs), None, 6)
+    assert done[:3] == list(costs)
+    assert sorted(done[3:]) == sorted(costs)
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSICS if not name.startswith("popularity")])
+def test_a_larger_table_is_expected_to_take_longer(name: str):
+    small, large = (METHODS[name].cost(groups(users, items)) for users, items in ((60, 40), (240, 160)))
+    assert 0 < small < large

@@ -38,7 +38,7 @@ def half_step(other: Tensor, rows: Any, *, unobserved: float, penalties: Tensor)
     base, turned = unobserved * values.clamp(min=0).float(), other @ turn
     counts = np.diff(rows.indptr)
     order = np.argsort(counts, kind="stable")
-    made = torch.zeros(len(counts), other.shape[1])
+    made: Tensor = torch.zeros(len(counts), other.shape[1])
     end = len(order)
     while end > 0 and counts[order[end - 1]]:  # the longest rows first: a batch is padded to its longest
         longest = int(counts[order[end - 1]])
@@ -119,7 +119,7 @@ IALS = Rival(
             {**point, "iterations": 16}
             for point in grid_of(
                 {"factors": 64, "unobserved": 0.1, "regularization": 0.01, "power": 1.0},
-                unobserved=(0.01, 0.03, 0.1, 0.3, 1.0),
+                unobserved=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
                 regularization=(0.001, 0.003, 0.01, 0.03, 0.1),
                 factors=(32, 64, 128, 256, 512),
                 power=(0.0, 0.5, 1.0),

@@ -52,7 +52,8 @@ class _SimpleX(nn.Module):
         rows = self.has[numbers.numpy()]
         columns, starts = (torch.from_numpy(each.astype(np.int64)) for each in (rows.indices, rows.indptr[:-1]))
         mean = functional.embedding_bag(columns, self.items, starts, mode="mean")
-        return self.share * self.own[numbers] + (1 - self.share) * (mean @ self.turn.T)
+        made: Tensor = self.share * self.own[numbers] + (1 - self.share) * (mean @ self.turn.T)
+        return made
 
     @torch.no_grad()
     def form(self) -> Folded:
@@ -62,15 +63,15 @@ class _SimpleX(nn.Module):
         scale = torch.from_numpy(np.diff(self.has.indptr).clip(min=1) ** 0.5).float()
         left, right = vectors * scale.unsqueeze(1), functional.normalize(self.items)
         layer = RowLayer((1 - self.share) * (self.turn @ self.items.T), left.new_zeros(left.shape[1]), False)
-        sides = (FoldedSide.of(each.new_zeros(len(each)), product=each.clone()) for each in (left, right))
-        return Folded(Tables(*sides), by_rows=EncodedRows([layer]))
+        users, items = (FoldedSide.of(each.new_zeros(len(each)), product=each.clone()) for each in (left, right))
+        return Folded(Tables(users, items), by_rows=EncodedRows([layer]))
 
 
 def _batches(table: PairTable, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield users and items of all training pairs in a new order."""
     users = torch.from_numpy(np.repeat(np.arange(table.n_users), np.diff(table.train.indptr)))
     items = torch.from_numpy(table.train.indices.astype(np.int64))
-    for some in torch.randperm(len(users), generator=generator).split(size):
+    for some in torch.split(torch.randperm(len(users), generator=generator), size):
         yield users[some], items[some]
 
 

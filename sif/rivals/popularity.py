@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from nasp_core.network import Network
 from nasp_core.types import Mixture
+from sif.errors import DataError
 from sif.operations.tables import FoldedSide, Tables
 from sif.rivals.base import Baseline, Rival
 from sif.rivals.method import Fitted, Method, Settings
@@ -57,7 +58,8 @@ POPULARITY = Rival(
 
 
 def _recent(table: PairTable, settings: Settings, seed: int) -> Fitted:
-    assert table.times is not None
+    if table.times is None:
+        raise DataError(f"popularity-recent: {_timeless(table)}")
     older = len(table.times) - max(1, round(settings["newest"] * len(table.times)))
     late = table.train.indices[table.times >= np.partition(table.times, older)[older]]
     counts = torch.from_numpy(np.bincount(late, minlength=table.n_items)).float()

@@ -8,7 +8,7 @@ from scipy import sparse
 from sif.device import available
 from sif.rivals.pair_table import PairTable
 
-__all__ = ["co_occurrences", "degrees", "items_too_large", "nearest", "normalised"]
+__all__ = ["co_occurrences", "degrees", "items_too_large", "normalised", "strongest"]
 
 
 def degrees(has: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -35,7 +35,7 @@ def normalised(has: sparse.csr_matrix, user_power: float, item_power: float) -> 
     return made.tocsr().astype(has.dtype)
 
 
-def nearest(weights: sparse.csr_matrix, most: int, first: int = 0) -> sparse.csr_matrix:
+def strongest(weights: sparse.csr_matrix, most: int, first: int = 0) -> sparse.csr_matrix:
     """Return the largest weights of each row alone, without an item's own.
 
     Args:

@@ -6,7 +6,7 @@ from scipy import sparse
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
 from sif.rivals.pair_table import PairTable
-from sif.rivals.sparse_items import co_occurrences, degrees, items_too_large, nearest
+from sif.rivals.sparse_items import co_occurrences, degrees, items_too_large, strongest
 
 __all__ = ["RP3BETA", "walk_weights"]
 
@@ -32,7 +32,7 @@ def walk_weights(has: sparse.csr_matrix, alpha: float, beta: float, neighbours: 
     blocks = []
     for start in range(0, has.shape[1], _ROWS):
         block = (to_users[start : start + _ROWS] @ to_items).tocsr()
-        blocks.append(nearest(block, neighbours, first=start))
+        blocks.append(strongest(block, neighbours, first=start))
     return sparse.vstack(blocks, format="csr").astype(has.dtype)
 
 

@@ -11,17 +11,19 @@ from scipy import sparse
 from test_sif_compare_methods import dense, groups
 
 from sif.compare import METHODS, PairTable
+from sif.datasets import Interactions, Split, Vocabulary
 from sif.errors import DataError
 from sif.rivals.elsa import elsa_loss
 from sif.rivals.graph_filters import POLYNOMIALS
 from sif.rivals.ials import half_step
 from sif.rivals.puresvd import right_vectors
 from sif.rivals.simplex import contrastive_loss
-from sif.rivals.sparse_items import nearest, normalised
+from sif.rivals.sparse_items import normalised, strongest
 from sif.rivals.walks import walk_weights
 from sif.serve.folding import Folded
 from sif.serve.item_factors import ItemFactors, Term
 from sif.serve.rows import AlsRows, Weighing
+from sif.tasks import RankingSettings, RankingTask
 
 
 def weighed(seed: int = 1) -> PairTable:
@@ -72,8 +74,8 @@ def test_rp3beta_is_a_walk_of_three_steps(make: Any, alpha: float, beta: float):
 def test_of_equal_weights_the_lower_items_are_kept_and_an_own_one_never_is():
     weights = sparse.csr_matrix(np.array([[9.0, 1.0, 1.0, 1.0], [2.0, 9.0, 0.0, 1.0], [0.0, 0.0, 9.0, 0.0]]))
     wanted = [[0, 1, 1, 0], [2, 0, 0, 1], [0, 0, 0, 0]]
-    assert nearest(weights, 2).toarray().tolist() == wanted
-    assert nearest(weights[1:], 2, first=1).toarray().tolist() == wanted[1:]
+    assert strongest(weights, 2).toarray().tolist() == wanted
+    assert strongest(weights[1:], 2, first=1).toarray().tolist() == wanted[1:]
 
 
 @pytest.mark.parametrize("make", [groups, weighed])
@@ -245,6 +247,8 @@ def test_recent_popularity_counts_the_newest_pairs():
     assert np.array_equal(scores("popularity-recent", alike), scores("popularity", table))
     assert METHODS["popularity-recent"].refuse(told) == ""
     assert "the table has no times; name their column" in METHODS["popularity-recent"].refuse(table)
+    with pytest.raises(DataError, match="popularity-recent: the table has no times"):
+        fitted("popularity-recent", table)
     assert told.fingerprint() != table.fingerprint()
 
 
@@ -308,3 +312,18 @@ def test_simplex_scores_are_cosines_but_for_the_length_of_a_user():
     rows = sparse.csr_array(groups().train)
     unit = dense(rows) / np.sqrt(dense(rows).sum(1, keepdims=True))
     assert form.new_users(rows).product.numpy() == pytest.approx(unit @ layer.weight.numpy().T, abs=1e-5)
+
+
+def test_the_time_of_a_pair_is_when_it_was_last_met():
+    """Repeated pairs are one; pairs that do not count have no place."""
+    user, item, rating = np.array([1, 0, 1, 0, 1, 1]), np.array([0, 1, 0, 0, 1, 2]), np.array([5, 5, 5, 1, 5, 5])
+    users, items = (Vocabulary(np.arange(size)) for size in (2, 3))
+    when = np.array([30, 10, 20, 40, 50, 60])
+    data = Interactions(user, item, rating.astype(np.float32), when, None, users, items)
+    parts = Split(np.arange(5), np.array([5]), np.array([], np.int64), "files", 0, None, "")
+    task = RankingTask(data, parts, RankingSettings(threshold=4.0))
+    table = PairTable.of(task, needs=("train", "valid"))
+    assert table.train.toarray().tolist() == [[False, True, False], [True, True, False]]
+    assert table.times is not None
+    assert table.times.tolist() == [10.0, 30.0, 50.0]
+    assert PairTable.of(RankingTask(replace(data, timestamp=None), parts), needs=("train",)).times is None

@@ -298,7 +298,8 @@ def weighed_table() -> PairTable:
     held = sparse.csr_array(np.broadcast_to(items == 9, (40, 10)))
     weight = np.ones(train.nnz, np.float32)
     weight[0] = 9.0
-    return PairTable(train, held, held, train, sparse.csr_array(train + held), weight / weight.mean())
+    seen, times = sparse.csr_array(train + held), np.arange(train.nnz, dtype=np.float64)
+    return PairTable(train, held, held, train, seen, weight / weight.mean(), times=times)
 
 
 @pytest.mark.parametrize("name", METHODS)

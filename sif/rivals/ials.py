@@ -33,8 +33,8 @@ def half_step(other: Tensor, rows: Any, *, unobserved: float, penalties: Tensor)
         unobserved: The weight of all pairs.
         penalties: Of each row, float32 `[n]`.
     """
-    values, turn = torch.linalg.eigh((other.T @ other).double())
-    turn = turn.float()
+    values, vectors = torch.linalg.eigh((other.T @ other).double())
+    turn: Tensor = vectors.float()
     base, turned = unobserved * values.clamp(min=0).float(), other @ turn
     counts = np.diff(rows.indptr)
     order = np.argsort(counts, kind="stable")

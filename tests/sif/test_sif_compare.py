@@ -293,10 +293,10 @@ def test_a_method_that_refuses_or_fails_has_a_row_that_says_why(
         return whole(job, *rest)
 
     monkeypatch.setattr(running, "isolated", fail)
-    monkeypatch.setattr("sif.rivals.linear.available", lambda device: 1)
+    monkeypatch.setattr("sif.rivals.sparse_items.available", lambda device: 1)
     result = compare_run(run_copy, ["ease", "popularity"], budget=1.0, seeds=1)
     assert result["rows"][1]["reason"].startswith("it needs about 0 GiB for matrices of items x items")
-    monkeypatch.setattr("sif.rivals.linear.available", lambda device: None)
+    monkeypatch.setattr("sif.rivals.sparse_items.available", lambda device: None)
     result = compare_run(run_copy, ["slim", "popularity"], budget=1.0, seeds=1)
     assert result["rows"][1]["reason"] == "its process was killed by SIGKILL: out of memory, most likely"
     assert result["rows"][2]["status"] == "done"
@@ -363,9 +363,9 @@ def test_the_best_method_is_named_where_it_beats_the_architecture(
     ("words", "message"),
     [
         (
-            ["--with", "esae,poplarity,plus,ease,ease", "--budget", -1, "--seeds", 0, "-k", 0],
+            ["--with", "easse,poplarity,plus,ease,ease", "--budget", -1, "--seeds", 0, "-k", 0],
             "RunError: the comparison has 7 problem(s)\n"
-            f"  unknown rival 'esae'; did you mean 'ease'? There are: {KNOWN}\n"
+            f"  unknown rival 'easse'; did you mean 'ease'? There are: {KNOWN}\n"
             f"  unknown rival 'poplarity'; did you mean 'popularity'? There are: {KNOWN}\n"
             '  rival plus has no method, and stands in runs alone: search with baselines.names = ["plus"]; '
             f"a comparison has {', '.join(METHODS)}\n"

@@ -41,7 +41,7 @@ FEW: dict[str, dict[str, Any]] = {
     "gf-cf": {"order": 1, "user_power": 0.5, "item_power": 0.4, "ideal": 0.3, "rank": 4},
     "turbo-cf": {"alpha": 0.4, "power": 0.8},
     "puresvd": {"factors": 4},
-    "ials": {"factors": 4, "unobserved": 0.1, "regularization": 0.01, "power": 1.0, "iterations": 3},
+    "ials": {"factors": 4, "unobserved": 4.0, "regularization": 0.1, "power": 1.0, "iterations": 3},
     "elsa": {"factors": 4, "learning_rate": 0.1, "epochs": 3, "batch_size": 8},
     "simplex": {
         "embedding_dim": 4,

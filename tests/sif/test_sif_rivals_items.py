@@ -168,17 +168,21 @@ def test_half_a_step_of_ials_is_the_solution_of_its_equations(factors: int):
 def ials_loss(table: PairTable, users: np.ndarray, items: np.ndarray, at: dict[str, Any]) -> float:
     """Rendle et al. 2022, equation 2 with the penalty's power: what is minimised."""
     has, said = known(table), users @ items.T
-    alpha, power = at["unobserved"], at["power"]
+    alpha, power = at["unobserved"] * has.sum() / has.size, at["power"]
     sums = [has.sum(1) + alpha * has.shape[1], has.sum(0) + alpha * has.shape[0]]
     scale = sum(each.sum() for each in sums) / sum((each**power).sum() for each in sums)
     penalty = sum((each**power) @ (side**2).sum(1) for each, side in zip(sums, (users, items), strict=True))
-    return float((has * (said - 1) ** 2).sum() + alpha * (said**2).sum() + at["regularization"] * scale * penalty)
+    return float(
+        (has * (said - 1) ** 2).sum()
+        + alpha * (said**2).sum()
+        + at["regularization"] / (1 + at["unobserved"]) * scale * penalty
+    )
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_ials_ends_where_no_user_can_be_better(power: float):
     table = weighed()
-    at = {"factors": 5, "unobserved": 0.1, "regularization": 0.02, "power": power, "iterations": 30}
+    at = {"factors": 5, "unobserved": 2.0, "regularization": 0.1, "power": power, "iterations": 30}
     form = fitted("ials", table, **at).served
     users, items = (side.product.double().numpy() for side in (form.tables.users, form.tables.items))
     least = ials_loss(table, users, items, at)

@@ -63,6 +63,14 @@ def test_a_small_budget_tunes_what_is_cheap_and_buys_no_first_point_of_each(
     assert sum(name.startswith("dear") for name in done) <= 3  # of nine: the share ends
 
 
+def test_who_leads_is_tuned_most(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    classics = classics_of(tmp_path, monkeypatch, {"good": 1.0, "best": 1.0})
+    order(classics, 1000.0, 2)
+    valid = classics.best["good"].valid
+    classics.best["good"].valid = {name: 0.9 * value for name, value in valid.items()}
+    assert order(classics, 1000.0, 2) == ["best", "good"]  # 1.9 times its second, against two
+
+
 def test_what_would_take_too_much_of_what_is_left_is_never_begun(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
     done = order(classics_of(tmp_path, monkeypatch, {"strong": 0.1, "dear": 16.0}), 100.0)
     assert set(done) == {"strong"}

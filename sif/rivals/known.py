@@ -13,7 +13,7 @@ from sif.rivals.entrywise import MAX, MIN, PLUS
 from sif.rivals.factors import BIASED_CP, BIASED_MF, CP, INNER_PRODUCT
 from sif.rivals.from_implicit import ALS, BPR, ITEM_KNN
 from sif.rivals.from_recbole import LIGHTGCN, MULTVAE, NEUMF, RECVAE
-from sif.rivals.graph_filters import GF_CF, TURBO_CF
+from sif.rivals.graph_filters import BSPM, GF_CF, TURBO_CF
 from sif.rivals.ials import IALS
 from sif.rivals.linear import EASE, SLIM
 from sif.rivals.method import Method
@@ -31,7 +31,7 @@ POINTS = tuple(Rival(name, known.source, {"wide": point(name), "lists": point(na
 
 _ALL = (
     *(GLOBAL_MEAN, BIASES, POPULARITY, POPULARITY_RECENT, ITEM_KNN, ALS, BPR, EASE, SLIM),
-    *(RP3BETA, GF_CF, TURBO_CF, PURE_SVD, IALS, ELSA, SIMPLEX),
+    *(RP3BETA, GF_CF, BSPM, TURBO_CF, PURE_SVD, IALS, ELSA, SIMPLEX),
     *(INNER_PRODUCT, BIASED_MF, CP, BIASED_CP, TUCKER),
     *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN, MULTVAE, RECVAE),
 )

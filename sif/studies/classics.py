@@ -16,7 +16,7 @@ from sif.tasks import RankingTask
 __all__ = ["CLASSICS", "Classics", "Tuned", "judged_on"]
 
 CLASSICS = (
-    *("popularity", "ease", "als", "itemknn", "rp3beta", "gf-cf", "puresvd", "popularity-recent"),
+    *("popularity", "ease", "als", "itemknn", "rp3beta", "bspm", "gf-cf", "puresvd", "popularity-recent"),
     *("ials", "elsa", "slim", "turbo-cf", "simplex"),
 )
 """Strongest first, of those that are alike cheap."""

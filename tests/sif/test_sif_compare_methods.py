@@ -20,7 +20,7 @@ from sif.rivals.slim import slim_weights
 
 needs_implicit = pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="implicit is not installed")
 
-OWN = ("rp3beta", "gf-cf", "turbo-cf", "puresvd", "ials", "elsa", "simplex")
+OWN = ("rp3beta", "gf-cf", "bspm", "turbo-cf", "puresvd", "ials", "elsa", "simplex")
 
 
 def groups(users: int = 80, items: int = 40, seed: int = 0) -> PairTable:
@@ -180,8 +180,10 @@ def test_every_value_of_a_grid_changes_something(name: str):
 @needs_implicit
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(name, {}) for name in ("itemknn", "als", "bpr", "ease", "slim", *OWN) if name != "gf-cf"]
-    + [("gf-cf", {"ideal": ideal}) for ideal in (0.0, 0.3)]  # without the ideal filter it has no rank
+    [(name, {}) for name in ("itemknn", "als", "bpr", "ease", "slim", *OWN) if name not in ("gf-cf", "bspm")]
+    + [
+        (name, {"ideal": ideal}) for name in ("gf-cf", "bspm") for ideal in (0.0, 0.3)
+    ]  # without the ideal filter it has no rank
     + [("biased-mf", {"loss": loss}) for loss in ("softmax", "bce")],
 )
 def test_every_setting_of_a_grid_is_read(name: str, kind: dict[str, Any]):

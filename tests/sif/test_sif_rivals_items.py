@@ -109,6 +109,27 @@ def test_gf_cf_adds_an_ideal_filter(whole: int, monkeypatch: pytest.MonkeyPatch)
     assert scores("gf-cf", table, ideal=0.3, rank=3) == pytest.approx(wanted, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.parametrize("whole", [100, 0])
+@pytest.mark.parametrize(("sharpen", "ideal", "tilt"), [(1.2, 0.3, 0.0), (0.9, 0.0, 0.1), (0.0, 0.3, 0.2)])
+def test_bspm_is_the_mean_of_a_blurred_and_a_sharpened_row(
+    sharpen: float, ideal: float, tilt: float, whole: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Choi et al. 2023: the mean of B1 and y - T y G, with y = B1 + b B2, B1 = x G, B2 the ideal filter."""
+    monkeypatch.setattr("sif.rivals.graph_filters._WHOLE", whole)
+    table = groups()
+    has = known(table)
+    own, items = graph(has, 0.35, 0.4), has.sum(0)
+    own = own / np.linalg.svd(own)[1][0]
+    product = items[:, None] ** -tilt * (own.T @ own) * items**tilt
+    vectors = np.linalg.svd(own)[2][:3].T
+    blurred = has @ product
+    low = has @ ((vectors / items[:, None] ** 0.4) @ (vectors.T * items**0.4))
+    both = blurred + ideal * low
+    wanted = (blurred + both - sharpen * both @ product) / 2
+    found = scores("bspm", table, user_power=0.35, item_power=0.4, tilt=tilt, sharpen=sharpen, ideal=ideal, rank=3)
+    assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+
+
 def test_turbo_cf_takes_a_power_of_each_entry():
     table = weighed()
     has = known(table)

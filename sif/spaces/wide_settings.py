@@ -54,7 +54,7 @@ class WideSettings(SideSettings):
     encodings: tuple[str, ...] = OFFERS["encodings"]
     elementwise: tuple[str, ...] = OFFERS["elementwise"]
     operations: tuple[str, ...] = OFFERS["operations"]
-    predictors: tuple[str, ...] = OFFERS["predictors"]
+    predictors: tuple[str, ...] = ("sum", "linear", "mlp", "distance")  # cosine where it is asked for
     hidden: int = 8
     mlp: tuple[int, ...] = (32,)
     history_power: float = 1.0

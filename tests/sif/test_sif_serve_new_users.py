@@ -132,7 +132,7 @@ def learn(network: WideNetwork, task: Any, epochs: int = 40) -> WideNetwork:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["id", "id+history"])
-@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "bpr", "bce"])
+@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "bpr", "bce", "ccl", "degree-bce"])
 def test_a_known_user_is_ranked_for_as_well_as_trained(loss: str, encoding: str, clicks: tuple[Interactions, Split]):
     """NDCG@10 on the test part of users who are solved for is at least 0.9 of what it is with their trained vectors."""
     settings = RankingSettings(loss=loss, negatives={"softmax": 1, "sampled-softmax": 32}.get(loss, 2))
@@ -241,16 +241,22 @@ def test_the_penalty_of_training_holds(clicks: tuple[Interactions, Split]):
     assert many > few
 
 
-def example(loss: str, negatives: int = 1) -> tuple[RowRanking, torch.Tensor, list[list[int]]]:
+def example(loss: str, negatives: int = 1, **more: Any) -> tuple[RowRanking, torch.Tensor, list[list[int]]]:
     """Two users, of three and of two entries, asked about in two folds each; scores `[4, 7]`."""
     lists = [[0, 3, 5], [1, 6]]
     rows = UserRows.of(sparse.csr_array(np.array([[i in row for i in range(7)] for row in lists], np.float32)))
     asks = Asks(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 2, 3]), [None])
     drawn = torch.arange(1.0, 8.0) / 28
-    settings = RankingSettings(loss=loss, negatives=negatives)
-    return RowRanking(settings, rows, asks, drawn), torch.randn(4, 7, generator=torch.Generator().manual_seed(0)), lists
+    settings = RankingSettings(loss=loss, negatives=negatives, **more)
+    return (
+        RowRanking(settings, rows, asks, drawn, COUNTS),
+        torch.randn(4, 7, generator=torch.Generator().manual_seed(0)),
+        lists,
+    )
 
 
+COUNTS = torch.tensor([9, 0, 4, 2, 2, 30, 1])
+"""Training pairs of the items of the example."""
 FOLDS = {(0, 0): 0, (0, 3): 1, (0, 5): 0, (1, 1): 2, (1, 6): 3}
 """User and item of the example: the ask about it."""
 
@@ -276,6 +282,27 @@ def test_the_cross_entropy_of_rows_is_the_expected_one():
         for other, weight in zip(others, drawn, strict=True):
             output = scores[ask, [item, other, other, other]].unsqueeze(0)
             total += float(weight * bce(output, target)) / len(lists[user])
+    assert float(ranking.loss(scores, 0)) == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["ccl", "degree-bce"])
+def test_other_losses_of_rows_are_the_expected_ones(loss: str):
+    """Training's own loss over items drawn as training draws them, in the mean."""
+    more = {"margin": 0.1, "negative_weight": 5.0} if loss == "ccl" else {"degree_weight": 3.0}
+    ranking, scores, lists = example(loss, negatives=3, **more)
+    total = 0.0
+    for (user, item), ask in FOLDS.items():
+        others = [other for other in range(7) if other not in lists[user]]
+        drawn = ranking.drawn[others] / ranking.drawn[others].sum()
+        for other, weight in zip(others, drawn, strict=True):
+            asked = [item, other, other, other]
+            target = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+            if loss == "degree-bce":
+                degree = len(lists[user])
+                shares = torch.tensor([((degree + 1) / (int(COUNTS[i]) + 1)) ** 0.5 / degree for i in asked])
+                target = (1 + 3.0 * shares) * torch.tensor([[1.0, -1.0, -1.0, -1.0]])
+            value = ranking.settings.loss_function()(scores[ask, asked].unsqueeze(0), target)
+            total += float(weight * value) / len(lists[user])
     assert float(ranking.loss(scores, 0)) == pytest.approx(total, rel=1e-5)
 
 

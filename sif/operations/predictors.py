@@ -202,8 +202,8 @@ class _Cosine(Predictor):
         return x.sum(-1) * self._scale(parameters)
 
     def scores(self, operation: Operation, u: Rows, v: Rows, width: int, parameters: Parameters) -> Tensor:
-        sides = (Rows(self.vectors(side.values), side.index) for side in (u, v))
-        return operation.weighted(*sides, width) * self._scale(parameters)
+        u, v = (Rows(self.vectors(side.values), side.index) for side in (u, v))
+        return operation.weighted(u, v, width) * self._scale(parameters)
 
     def tables(self, operation: Operation, mode: int, x: Tensor, parameters: Parameters) -> FoldedSide | None:
         weight = x.new_ones(operation.width * x.shape[1]) * self._scale(parameters).to(x)
@@ -217,7 +217,7 @@ class _Cosine(Predictor):
         return f"sum({_bare(joined)}) / t{mark}"
 
     def written(self, operation: Operation, sides: Sequence[str], mark: str = "") -> str:
-        """Return `cos(u, v) / t` for the product, and else the sum of joined unit vectors: `sum(max(unit(u), unit(v))) / t`."""
+        """Return `cos(u, v) / t` of the product, and of others such as `sum(max(unit(u), unit(v))) / t`."""
         if operation.formula == _PRODUCT:
             return f"cos({', '.join(map(_bare, sides))}) / t{mark}"
         return super().written(operation, [f"unit({_bare(side)})" for side in sides], mark)
@@ -230,7 +230,7 @@ class _Cosine(Predictor):
 
 _PRODUCT = "({0} * {1})"
 _SHORT = 1e-6  # what rounding leaves of a history from which its one entry was taken out is shorter
-_TEMPERATURE = 0.1
+_TEMPERATURE = 1.0  # from .1 and .2, where trainings end, they end worse
 
 
 def _bare(joined: str) -> str:

@@ -97,8 +97,8 @@ def is_additive_point(genotype: Genotype) -> bool:
     """Return whether the score is f(user) + g(item), which ranks the items alike for all users.
 
     A branch is additive exactly when it is `plus`, `minus` or `concat` with `sum`, `linear` or `cosine`, or `concat`
-    with `distance` (of operations of one's own, see `operations.additive`), whatever encodes the sides and however entries
-    are transformed; a point when all its branches are.
+    with `distance` (of operations of one's own, see `operations.additive`), whatever encodes the sides and however
+    entries are transformed; a point when all its branches are.
     """
     return all(operations.additive(*pair) for pair in _pairs(genotype.choices))
 

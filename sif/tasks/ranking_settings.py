@@ -38,8 +38,8 @@ class RankingSettings:
     - `loss`: `softmax` over the catalogue, in batches of users, of whose items a share is hidden and predicted from
       the rest; `sampled-softmax`, `bpr`, `bce`, `ccl`, `degree-bce`, in batches of positive pairs with items drawn at
       random.
-    - `negatives`: drawn items for each positive (`bpr`, `bce`, `ccl`, `degree-bce`); with `sampled-softmax` how many are drawn for the whole
-      batch.
+    - `negatives`: drawn items for each positive (`bpr`, `bce`, `ccl`, `degree-bce`); with `sampled-softmax` how many
+      are drawn for the whole batch.
     - `negative_power`: items are drawn with probability proportional to (training positives) ** negative_power; 0 is
       uniform.
     - `drawn`: with `softmax`, how many items a batch of users is asked about beside those that it hides, in place of

@@ -80,6 +80,8 @@ def score(
     total = torch.zeros(())
     for branch, head in enumerate(net.branches):
         u, v = vector(net, branch, 0, user, of_user), vector(net, branch, 1, item, of_item)
+        if head.predictor == "cosine":
+            u, v = u / u.norm().clamp_min(1e-6), v / v.norm().clamp_min(1e-6)
         x = {
             "plus": u + v,
             "minus": u - v,
@@ -95,6 +97,8 @@ def score(
             total = total + (last.weight @ x).sum()  # type: ignore[operator]
         elif head.predictor == "distance":
             total = total - (x * x).sum()
+        elif head.predictor == "cosine":
+            total = total + x.sum() / torch.exp(head.weight[0])  # type: ignore[index]
         else:
             total = total + (x.sum() if head.weight is None else head.weight @ x)
     if net.bias is not None and net.offset is not None:

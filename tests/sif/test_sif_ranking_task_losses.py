@@ -136,7 +136,8 @@ def test_the_cosine_contrastive_loss_has_its_settings(margin: float, weight: flo
 
 def test_the_shares_of_degrees_are_those_of_the_paper():
     users, items = torch.tensor([[4], [1], [0]]), torch.tensor([[8, 0], [2, 15], [3, 3]])
-    wanted = [[math.sqrt((d + 1) / (e + 1)) / d for e in row] for (d,), row in zip([(4,), (1,)], items[:2].tolist())]
+    pairs = zip((4, 1), items[:2].tolist(), strict=True)
+    wanted = [[math.sqrt((d + 1) / (e + 1)) / d for e in row] for d, row in pairs]
     found = degree_shares(users, items)
     assert found[:2].tolist() == [pytest.approx(row, rel=1e-6) for row in wanted]
     assert found[2].tolist() == pytest.approx([math.sqrt(2 / 4)] * 2)  # a user of no pairs, as of one

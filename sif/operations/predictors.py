@@ -229,7 +229,7 @@ class _Cosine(Predictor):
 
 
 _PRODUCT = "({0} * {1})"
-_SHORT = 1e-6  # what rounding leaves of a history from which its one entry was taken out is shorter
+_SHORT = 1e-6  # what rounding may leave of a history with nothing in it is shorter, and is not blown up
 _TEMPERATURE = 1.0  # from .1 and .2, where trainings end, they end worse
 
 

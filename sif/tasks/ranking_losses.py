@@ -49,7 +49,7 @@ def bpr(output: Tensor, target: Tensor) -> Tensor:
     return (margins * live).sum() / live.sum().clamp(min=1.0)
 
 
-def ccl(output: Tensor, target: Tensor, margin: float = 0.4, negative_weight: float = 1.0) -> Tensor:
+def ccl(output: Tensor, target: Tensor, margin: float = 0.4, negative_weight: float = 10.0) -> Tensor:
     """Return the mean cosine contrastive loss of the positives (Mao et al., SimpleX, CIKM 2021).
 
     Of a positive: max(0, 1 - score) + negative_weight * mean of max(0, score - margin) over its negatives. Of a cosine

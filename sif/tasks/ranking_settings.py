@@ -69,7 +69,7 @@ class RankingSettings:
     hidden_share: float = 0.5
     hidden_only: bool = True
     margin: float = 0.4
-    negative_weight: float = 1.0
+    negative_weight: float = 10.0
     degree_weight: float = 1.0
     threshold: float | None = None
     metric: str = "ndcg"
@@ -120,7 +120,7 @@ class RankingSettings:
         if not math.isfinite(self.margin):
             problems.append(f"margin = {self.margin}; give a score, such as 0.4")
         if not (math.isfinite(self.negative_weight) and self.negative_weight > 0):
-            problems.append(f"negative_weight = {self.negative_weight}; give a number above 0, such as 1")
+            problems.append(f"negative_weight = {self.negative_weight}; give a number above 0, such as 10")
         if not (math.isfinite(self.degree_weight) and self.degree_weight >= 0):
             problems.append(f"degree_weight = {self.degree_weight}; give 0 (as bce) or more, such as 1")
         if self.threshold is not None and not math.isfinite(self.threshold):

@@ -44,7 +44,7 @@ def softmax(output: Tensor, target: Tensor) -> Tensor:
     return sum(terms, torch.zeros(())) / max(1, len(terms))
 
 
-def ccl(output: Tensor, target: Tensor, margin: float = 0.4, weight: float = 1.0) -> Tensor:
+def ccl(output: Tensor, target: Tensor, margin: float = 0.4, weight: float = 10.0) -> Tensor:
     """Mao et al. (SimpleX): (1 - y_ui) + w / |N| * sum over j of max(0, y_uj - m); here 1 - y_ui is 0 from y_ui = 1."""
     total = torch.zeros(())
     for row, marks in zip(output, target, strict=True):
@@ -152,12 +152,8 @@ def plain(loss: str, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
             terms += [(-torch.log(torch.sigmoid(s if t == 1 else -s)), w if t == 1 else 1.0) for s, t, w in pairs]
         elif loss == "ccl":
             live = [j for j in range(1, len(row)) if marks[j] == 0]
-            terms += [
-                (
-                    each[0] * torch.relu(1 - row[0]) + sum(torch.relu(row[j] - 0.4) for j in live) / max(1, len(live)),
-                    1.0,
-                )
-            ]
+            repel = sum((torch.relu(row[j] - 0.4) for j in live), torch.zeros(())) * 10 / max(1, len(live))
+            terms += [(each[0] * torch.relu(1 - row[0]) + repel, 1.0)]
         elif loss == "bpr":
             live = [j for j in range(1, len(row)) if marks[j] == 0]
             terms += [(-torch.log(torch.sigmoid(row[0] - row[j])), each[0]) for j in live]

@@ -105,15 +105,21 @@ def clicks() -> tuple[Interactions, Split]:
 
 
 def wide_of(
-    task: Any, encoding: str, *, biases: str = "on", elementwise: str = "identity", **settings: Any
+    task: Any,
+    encoding: str,
+    *,
+    biases: str = "on",
+    elementwise: str = "identity",
+    predictor: str = "sum",
+    **settings: Any,
 ) -> WideNetwork:
-    values = {"embedding_dim": 6, "init_std": 0.1, "l2": 0.01} | settings
+    values: dict[str, Any] = {"predictors": (predictor,), "embedding_dim": 6, "init_std": 0.1, "l2": 0.01} | settings
     made = WideSettings(**values)
     choices = {
         "encoding": (encoding, "id"),
         "elementwise": (elementwise,),
         "operation": ("multiply",),
-        "predictor": ("sum",),
+        "predictor": (predictor,),
         "biases": (biases,),
     }
     space = WideSpace(task.sizes, made, task.histories(), task.counts())
@@ -132,12 +138,18 @@ def learn(network: WideNetwork, task: Any, epochs: int = 40) -> WideNetwork:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["id", "id+history"])
-@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "bpr", "bce", "ccl", "degree-bce"])
-def test_a_known_user_is_ranked_for_as_well_as_trained(loss: str, encoding: str, clicks: tuple[Interactions, Split]):
+@pytest.mark.parametrize(
+    ("loss", "predictor"),
+    [(loss, "sum") for loss in ("softmax", "sampled-softmax", "bpr", "bce", "ccl", "degree-bce")]
+    + [(loss, "cosine") for loss in ("softmax", "bpr", "ccl")],
+)
+def test_a_known_user_is_ranked_for_as_well_as_trained(
+    loss: str, predictor: str, encoding: str, clicks: tuple[Interactions, Split]
+):
     """NDCG@10 on the test part of users who are solved for is at least 0.9 of what it is with their trained vectors."""
     settings = RankingSettings(loss=loss, negatives={"softmax": 1, "sampled-softmax": 32}.get(loss, 2))
     task = RankingTask(*clicks, settings)
-    network = learn(wide_of(task, encoding), task)
+    network = learn(wide_of(task, encoding, predictor=predictor), task)
     folded = Folded(network)
     side = solve_users(network, rows_of(task), settings)
     popular = torch.from_numpy(task.positives("train").sum(axis=0)).float()
@@ -157,11 +169,14 @@ def rows_of(task: RankingTask) -> sparse.csr_array:
     return task.positives("train").astype(np.float32)
 
 
+@pytest.mark.parametrize("predictor", ["sum", "cosine"])
 @pytest.mark.parametrize("elementwise", ["identity", "network"])
-def test_a_history_alone_needs_no_solving(elementwise: str, clicks: tuple[Interactions, Split]):
+def test_a_history_alone_needs_no_solving(elementwise: str, predictor: str, clicks: tuple[Interactions, Split]):
     """Of a user known by their history, the row is all there is: the scores are those of the network."""
     task = RankingTask(*clicks, RankingSettings())
-    network = learn(wide_of(task, "history", biases="off", elementwise=elementwise), task, epochs=2)
+    network = learn(
+        wide_of(task, "history", biases="off", elementwise=elementwise, predictor=predictor), task, epochs=2
+    )
     side = solve_users(network, rows_of(task), RankingSettings())
     folded = Folded(network)
     assert torch.allclose(folded.scores_of(side), folded.scores(torch.arange(USERS)), atol=1e-5)

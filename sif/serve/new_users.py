@@ -128,9 +128,8 @@ def _solve(
     own = [None if b.start is None else b.start.repeat(n, 1).requires_grad_() for b in branches]
     bias = biases[:n_users].mean().repeat(n)
     learn = [vectors for vectors in own if vectors is not None]
-    if network.bias is not None and (
-        isinstance(objective, Scale) or objective.loss in POINTWISE
-    ):  # others do not see it
+    seen = isinstance(objective, Scale) or objective.loss in POINTWISE  # other losses are blind to a user's bias
+    if network.bias is not None and seen:
         learn.append(bias.requires_grad_())
     if learn:
         _descend(learn, _objective(network, branches, rows, objective, own, bias))

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from sif.encodings.histories import Histories
+from sif.operations import PREDICTORS
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
-from sif.spaces.wide_settings import OFFERS, WideSettings
+from sif.spaces.wide_settings import WideSettings
 from sif.tasks.queries import Queries
 
 USERS, ITEMS = 9, 7
@@ -19,7 +20,7 @@ KNOWN = torch.nonzero(torch.rand(USERS, ITEMS, generator=torch.Generator().manua
 PAIRS = {(int(user), int(item)) for user, item in KNOWN.T}
 HISTORIES = Histories.of(KNOWN[0], KNOWN[1], SIZES)
 SETTINGS = WideSettings(
-    predictors=OFFERS["predictors"], embedding_dim=3, hidden=3, mlp=(4, 3), history_power=0.7, init_std=0.5, l2=0.0
+    predictors=tuple(PREDICTORS), embedding_dim=3, hidden=3, mlp=(4, 3), history_power=0.7, init_std=0.5, l2=0.0
 )
 PLAIN: Mapping[str, tuple[str, ...]] = {
     "encoding": ("id", "id"),

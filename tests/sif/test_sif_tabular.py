@@ -520,10 +520,8 @@ def test_the_shipped_table_has_figures_of_trainings_alone(shipped: InteractionTa
     metrics = {f"{part}_{name}" for part in ("valid", "test") for task in TASKS for name in shipped.metrics(task)}
     assert set(shipped.frame.columns) == plain | metrics
     offered = shipped.space().settings
-    plans = {}
-    for name, plan in PLANS.items():
-        missing = {each for of in OFFERS for each in {*getattr(plan.settings, of)} - {*getattr(offered, of)}}
-        plans[name] = plan.without(missing).describe()
+    missing = {each for name in OFFERS for each in {*OFFERS[name]} - {*getattr(offered, name)}}
+    plans = {name: plan.without(missing).describe() for name, plan in PLANS.items()}
     assert shipped.made["plans"] == json.loads(json.dumps(plans))
 
 

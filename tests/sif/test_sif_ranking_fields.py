@@ -28,7 +28,7 @@ RANKING: dict[str, tuple[dict[str, Any], Any]] = {
     "ranking.negative_weight": (CCL, 3.0),
     "ranking.degree_weight": (BPR | {"ranking.loss": "degree-bce"}, 3.0),
     "ranking.threshold": ({}, 3.0),
-    "ranking.metric": ({}, "mrr"),
+    "ranking.metric": ({"space.predictors": ["sum", "linear", "distance"]}, "mrr"),
     "ranking.k": ({}, 2),
     "ranking.weight": ({}, "confidence"),
     "ranking.weight_power": ({"ranking.weight": "confidence"}, 1.0),

@@ -186,8 +186,8 @@ class _Cosine(Predictor):
     """The sum of the entries over a temperature, of sides brought to length 1: of a product, cos(u, v) / t.
 
     Parameters `[log t]`, so that t > 0; Mao et al. (SimpleX, CIKM 2021) have the cosine itself, t = 1. A vector
-    shorter than `_SHORT`, as an empty history's, is joined as next to nothing, and scores 0. Minus the squared distance of
-    unit vectors is 2 cos(u, v) - 2, so there is no `distance` of them beside.
+    shorter than `_SHORT`, as an empty history's, is joined as next to nothing, and scores 0. Minus the squared
+    distance of unit vectors is 2 cos(u, v) - 2, so there is no `distance` of them beside.
     """
 
     def shapes(self, width: int, hidden: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -25,6 +25,8 @@ class Concat(Operation):
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:
         """Return `plus` for the sum of all entries; without networks each half's weights go into its side's tables."""
+        if predictor == "cosine":
+            return "plus", predictor
         return ("plus", "sum") if predictor == "sum" or (predictor == "linear" and not networks) else None
 
     def halves(self, weight: Tensor) -> tuple[Tensor, Tensor]:

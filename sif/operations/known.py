@@ -100,7 +100,7 @@ def _disagreement(made: Operation) -> str | None:
     """Return which rule gives something else than `forward`; None where all agree."""
     for name, reader in PREDICTORS.items():
         (u, v), parameters = _drawn(reader, made.width * 4, (5, 4), (5, 4))
-        wanted = reader.score(made.forward(u.unsqueeze(1), v), parameters)
+        wanted = reader.read(made, (u.unsqueeze(1), v), parameters)
         if not torch.allclose(reader.scores(made, Rows(u), Rows(v), 0, parameters), wanted):
             return f"the scores of many pairs under {name}"
         users, items = (reader.fold(made, mode, x, parameters) for mode, x in enumerate((u, v)))
@@ -126,7 +126,7 @@ def additive(name: str, predictor: str, modes: int = 2) -> bool:
     shapes = [(*(6 if mode == side else 1 for side in range(modes)), dim) for mode in range(modes)]
     sides, parameters = _drawn(reader, joins.width * dim, *shapes)
     with torch.no_grad():
-        scores = reader.score(joins.forward(*sides), parameters)
+        scores = reader.read(joins, sides, parameters)
         left = scores + (modes - 1) * scores.mean()
         for mode in range(modes):
             left = left - scores.mean([side for side in range(modes) if side != mode], keepdim=True)

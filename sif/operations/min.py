@@ -18,6 +18,6 @@ class Min(Max):
         """Return `max`, as min(u, v) = -max(-u, -v).
 
         The sign goes into the weights of `linear` or of an MLP's first layer, in `distance` it is lost; the
-        sum of the entries has no weight to take it.
+        sum of the entries, of unit vectors too, has no weight to take it.
         """
-        return None if predictor == "sum" else ("max", predictor)
+        return None if predictor in ("sum", "cosine") else ("max", predictor)

@@ -59,6 +59,9 @@ class _Plan(TablePlan):
     def describe(self) -> dict[str, Any]:
         """Return all values as plain data; of weights and drawn items only what is used, as older tables do."""
         told = super().describe()
+        used = {name for name, losses in USES.items() if self.ranking.loss in losses}
+        for name in {"margin", "negative_weight", "degree_weight"} - used:
+            del told["ranking"][name]
         if self.ranking.drawn == "auto":
             del told["ranking"]["drawn"]
         if self.ranking.weight == "none":

@@ -19,6 +19,7 @@ from sif.serve.row_losses import Asks, RowRanking, UserRows
 from sif.spaces.branch import FunctionBranch
 from sif.spaces.known import FunctionNetwork
 from sif.tasks import RankingSettings, Scale
+from sif.tasks.ranking_losses import POINTWISE
 
 __all__ = ["solve_users"]
 
@@ -127,7 +128,8 @@ def _solve(
     own = [None if b.start is None else b.start.repeat(n, 1).requires_grad_() for b in branches]
     bias = biases[:n_users].mean().repeat(n)
     learn = [vectors for vectors in own if vectors is not None]
-    if network.bias is not None and (isinstance(objective, Scale) or objective.loss == "bce"):  # others do not see it
+    seen = isinstance(objective, Scale) or objective.loss in POINTWISE  # other losses are blind to a user's bias
+    if network.bias is not None and seen:
         learn.append(bias.requires_grad_())
     if learn:
         _descend(learn, _objective(network, branches, rows, objective, own, bias))
@@ -176,7 +178,8 @@ def _objective(
             return ((score - wanted).square() * rows.share).sum() + penalty()
 
         return squared
-    ranking = RowRanking(objective, rows, asks, _drawn(network, objective))
+    counts = _item_counts(network)
+    ranking = RowRanking(objective, rows, asks, _drawn(counts, objective), counts)
 
     def ranked(step: int) -> Tensor:
         scores = bias[asks.user].unsqueeze(1) + known + offset
@@ -201,12 +204,19 @@ def _folds(objective: RankingSettings) -> int:
     return min(_FOLDS, max(2, round(1 / objective.hidden_share))) if objective.loss == "softmax" else _FOLDS
 
 
-def _drawn(network: FunctionNetwork, objective: RankingSettings) -> Tensor:
-    """Return with which probability training drew each item, float32 `[items]`."""
+def _item_counts(network: FunctionNetwork) -> Tensor:
+    """Return how many training pairs each item has, int64 `[items]`: one each where the network does not know."""
     n_users, n_items = network.sizes
-    if not objective.negative_power or network.histories is None:
-        return torch.full((n_items,), 1.0 / n_items)
-    weights = network.histories.counts()[n_users:].double() ** objective.negative_power
+    if network.histories is None:
+        return torch.ones(n_items, dtype=torch.int64)
+    return network.histories.counts()[n_users:]
+
+
+def _drawn(counts: Tensor, objective: RankingSettings) -> Tensor:
+    """Return with which probability training drew each item, float32 `[items]`."""
+    if not objective.negative_power:
+        return torch.full((len(counts),), 1.0 / len(counts))
+    weights = counts.double() ** objective.negative_power
     return (weights / weights.sum()).float()
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sif.tasks import RankingSettings, Scale
+from sif.tasks.ranking_losses import POINTWISE, degree_shares
 
 __all__ = ["Asks", "RowRanking", "UserRows"]
 
@@ -68,17 +69,21 @@ class Asks(NamedTuple):
 class RowRanking:
     """The ranking loss of rows, from scores `[asks, items]`; every method returns the sum of the users' means.
 
-    `settings` are training's. `drawn` float32 `[items]`: with which probability training drew each item.
+    `settings` are training's. `drawn` float32 `[items]`: with which probability training drew each item;
+    `counts` int64 `[items]`: training's pairs of each.
     """
 
     settings: RankingSettings
     rows: UserRows
     asks: Asks
     drawn: Tensor
+    counts: Tensor
 
     def loss(self, scores: Tensor, step: int) -> Tensor:
         """Return the loss of the settings; the sampled softmax tends to the full one, which is taken for it."""
-        if self.settings.loss == "bce":
+        if self.settings.loss == "ccl":
+            return self._ccl(scores)
+        if self.settings.loss in POINTWISE:
             return self._bce(scores)
         return self._bpr(scores, step) if self.settings.loss == "bpr" else self._softmax(scores)
 
@@ -94,16 +99,32 @@ class RowRanking:
         return ((scores.logsumexp(1)[asks.of] - chosen) * rows.share).sum()
 
     def _bce(self, scores: Tensor) -> Tensor:
-        """Binary cross-entropy of an entry and the expected one of `negatives` items that are not in the row."""
-        rows, asks = self.rows, self.asks
+        """Binary cross-entropy of an entry and the expected one of `negatives` items, with the weights of the loss."""
+        rows, settings = self.rows, self.settings
+        absent = functional.softplus(scores)
+        present = functional.softplus(-scores[self.asks.of, rows.item])
+        if settings.loss == "degree-bce":
+            shares = degree_shares(rows.counts.unsqueeze(1), self.counts)  # [users, items]
+            weight = 1.0 + settings.degree_weight * shares
+            absent, present = absent * weight[self.asks.user], present * weight[rows.user, rows.item]
+        each = present + settings.negatives * self._absent(absent)[self.asks.of]
+        return (each * rows.share).sum() / (1 + settings.negatives)
+
+    def _ccl(self, scores: Tensor) -> Tensor:
+        """The cosine contrastive loss of an entry and the expected one of items that are not in the row."""
+        settings = self.settings
+        repel = self._absent(functional.relu(scores - settings.margin))
+        attract = functional.relu(1.0 - scores[self.asks.of, self.rows.item])
+        return ((attract + settings.negative_weight * repel[self.asks.of]) * self.rows.share).sum()
+
+    def _absent(self, terms: Tensor) -> Tensor:
+        """Return the mean of terms `[asks, items]` over items as drawn, without those of the row: `[asks]`."""
         ask, entry = self._of_rows()
-        item = rows.item[entry]
-        in_row = scores.new_zeros(len(scores)).index_add(0, ask, self.drawn[item])
-        of_row = functional.softplus(scores[ask, item]) * self.drawn[item]
-        total = functional.softplus(scores) @ self.drawn - scores.new_zeros(len(scores)).index_add(0, ask, of_row)
-        absent = total / (1.0 - in_row).clamp_min(1e-6)
-        each = functional.softplus(-scores[asks.of, rows.item]) + self.settings.negatives * absent[asks.of]
-        return (each * rows.share).sum() / (1 + self.settings.negatives)
+        item = self.rows.item[entry]
+        zeros = terms.new_zeros(len(terms))
+        in_row = zeros.index_add(0, ask, self.drawn[item])
+        of_row = zeros.index_add(0, ask, terms[ask, item] * self.drawn[item])
+        return (terms @ self.drawn - of_row) / (1.0 - in_row).clamp_min(1e-6)
 
     def _bpr(self, scores: Tensor, step: int) -> Tensor:
         """-log sigmoid(entry - other), over items that are not in the row: a comb of the catalogue, moved each step."""

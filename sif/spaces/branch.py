@@ -27,7 +27,7 @@ class FunctionBranch(nn.Module):
 
     def join(self, u: Tensor, v: Tensor) -> Tensor:
         """Return the scores `[...]` of vectors `[..., dim]`, broadcast against each other."""
-        return self.reads.score(self.joins.forward(u, v), self.values())
+        return self.reads.read(self.joins, (u, v), self.values())
 
     def scores(self, u: Rows, v: Rows, width: int) -> Tensor:
         """Return the scores `[n, width]` of n users with `width` items each, or with width 0 `[n, m]` with m items."""
@@ -59,28 +59,24 @@ class WideBranch(FunctionBranch):
     """A branch of a wide network.
 
     - `sum`: of the entries; `linear`: `weight` . x, `weight` float `[dim]` (`concat`: `[2 dim]`); `distance`: -||x||^2.
+    - `cosine`: the sum for vectors of length 1, over a temperature, the exponential of `weight` float `[1]`.
     - `mlp`: `layers`, linear ones with a ReLU between, the last of one unit and without a bias.
     """
 
     def __init__(self, name: str, predictor: str, settings: WideSettings) -> None:
         super().__init__(name, operation(name), predictor)
         width = self.joins.width * settings.embedding_dim
-        self.weight = nn.Parameter(torch.zeros(width)) if predictor == "linear" else None
+        shapes = self.reads.shapes(width, settings.mlp) if predictor != "mlp" else []
+        self.weight = nn.Parameter(torch.zeros(shapes[0])) if shapes else None
         sizes = (width, *settings.mlp) if predictor == "mlp" else ()
         layers = [_linear(*pair) for pair in itertools.pairwise(sizes)]
         self.layers = nn.ModuleList([*layers, _linear(sizes[-1], 1, bias=False)] if sizes else [])
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Start a linear predictor of a product at ones (the sum), others of norm 1, signs by turns; draw an MLP.
-
-        An MLP's weights are uniform within 1 / sqrt(fan-in).
-        """
-        if self.weight is not None and self.joins.product:
-            self.weight.fill_(1.0)
-        elif self.weight is not None:
-            self.weight.fill_(self.weight.numel() ** -0.5)
-            self.weight[1::2].neg_()
+        """Start as the predictor says; draw an MLP, its weights uniform within 1 / sqrt(fan-in)."""
+        if self.weight is not None:
+            self.reads.start(self.joins, self.weight)
         for layer in self.layers:
             assert isinstance(layer, nn.Linear)
             for parameter in layer.parameters():

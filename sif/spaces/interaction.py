@@ -332,7 +332,7 @@ class InteractionSpace(_Interaction, Space):
         with_networks = genotype.settings.get("hidden")
         pairs = list(zip("uvc", "pqr", strict=True))[: len(cls.modes)]
         vectors = [f"{network}({vector})" if with_networks else vector for vector, network in pairs]
-        score = PREDICTORS["linear"].formula(operation(str(name), len(cls.modes)).formula.format(*vectors), "")
+        score = PREDICTORS["linear"].written(operation(str(name), len(cls.modes)), vectors)
         biases = ["b", *(f"b_{mode}" for mode in cls.modes)] if genotype.settings.get("biases") else []
         return " + ".join([*biases, score])
 

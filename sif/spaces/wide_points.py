@@ -96,9 +96,9 @@ def _pairs(choices: Choices) -> list[tuple[str, str]]:
 def is_additive_point(genotype: Genotype) -> bool:
     """Return whether the score is f(user) + g(item), which ranks the items alike for all users.
 
-    A branch is additive exactly when it is `plus`, `minus` or `concat` with `sum` or `linear`, or `concat` with
-    `distance` (of operations of one's own, see `operations.additive`), whatever encodes the sides and however entries
-    are transformed; a point when all its branches are.
+    A branch is additive exactly when it is `plus`, `minus` or `concat` with `sum`, `linear` or `cosine`, or `concat`
+    with `distance` (of operations of one's own, see `operations.additive`), whatever encodes the sides and however
+    entries are transformed; a point when all its branches are.
     """
     return all(operations.additive(*pair) for pair in _pairs(genotype.choices))
 
@@ -139,7 +139,8 @@ def wide_formula(genotype: Genotype) -> str:
     """Return the function as a person writes it: `b + b_user + b_item + w . (p((u + h(user))) * q(v))`.
 
     u and v are the embeddings of user and item, h(.) the embedding of a history, p and q element-wise networks, w a
-    linear predictor, sum(.) the sum of the entries, mlp(.) a multi-layer perceptron; a second branch has its own (u2).
+    linear predictor, sum(.) the sum of the entries, mlp(.) a multi-layer perceptron, cos(.) / t a cosine over a
+    temperature, unit(.) a vector brought to length 1; a second branch has its own (u2).
     """
     terms = ["b + b_user + b_item"] if genotype.choices["biases"][0] == "on" else []
     for index, (operation, predictor) in enumerate(_pairs(genotype.choices)):
@@ -150,6 +151,5 @@ def wide_formula(genotype: Genotype) -> str:
             if genotype.choices["elementwise"][index] == "network":
                 text = f"{'pq'[side]}{mark}({text.removeprefix('(').removesuffix(')') if '+' in text else text})"
             sides.append(text)
-        joined = operations.operation(operation).formula.format(*sides)
-        terms.append(operations.PREDICTORS[predictor].formula(joined, mark))
+        terms.append(operations.PREDICTORS[predictor].written(operations.operation(operation), sides, mark))
     return " + ".join(terms).replace("+ -", "- ")

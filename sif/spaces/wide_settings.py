@@ -25,10 +25,12 @@ OFFERS: Mapping[str, tuple[str, ...]] = {
     "encodings": ("id", "history", "id+history"),
     "elementwise": ("identity", "network"),
     "operations": tuple(OPERATIONS),
-    "predictors": tuple(PREDICTORS),
+    "predictors": ("sum", "linear", "mlp", "distance"),
     "biases": ("off", "on"),
 }
-"""The candidates of a space that names none, by the setting that offers them; encodings may be other sums too."""
+"""The candidates of a space that names none, by the setting that offers them; encodings may be other sums too, and
+there are more predictors (`PREDICTORS`)."""
+_MORE: Mapping[str, tuple[str, ...]] = {"encodings": tuple(ENCODINGS), "predictors": tuple(PREDICTORS)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ class WideSettings(SideSettings):
 def _offer_problems(name: str, offered: tuple[str, ...]) -> list[str]:
     open_to_others = name in ("encodings", "operations")
     known = names_of(name.removesuffix("s"), dict.fromkeys(OFFERS[name])) if open_to_others else OFFERS[name]
-    known = tuple(dict.fromkeys((*known, *ENCODINGS))) if name == "encodings" else known
+    known = tuple(dict.fromkeys((*known, *_MORE.get(name, ()))))
     parts = {each: parts_of(each) if name == "encodings" else [each] for each in offered}
     unknown = [each for each in offered if each not in known and not (open_to_others and _named(parts[each], known))]
     problems = []

@@ -18,7 +18,6 @@ from sif.encodings.histories import Histories
 from sif.errors import DataError
 from sif.metrics import rank_metrics
 from sif.tasks.queries import Queries
-from sif.tasks.ranking_losses import LOSSES
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.ranking_streams import PairStream, UserStream
 from sif.tasks.sampling import Pairs, Sampler
@@ -150,11 +149,12 @@ class RankingTask:
         pairs, seen = self._positive_pairs(split), None if split == "train" else self._seen_pairs()
         if self.settings.loss == "softmax":
             return UserStream(pairs, self.settings, batch_size, seed, seen=seen)
-        return PairStream(pairs, self._sampler(split), self.settings, batch_size, seed, seen=seen)
+        counts = self.counts() if self.settings.loss == "degree-bce" else None
+        return PairStream(pairs, self._sampler(split), self.settings, batch_size, seed, seen=seen, counts=counts)
 
     def loss(self, output: Tensor, target: Any) -> Tensor:
         """Return the mean loss of a batch (see `sif.tasks.ranking_losses`), a scalar."""
-        return LOSSES[self.settings.loss](output.float() if output.dtype == torch.bfloat16 else output, target)
+        return self.settings.loss_function()(output.float() if output.dtype == torch.bfloat16 else output, target)
 
     def evaluate(self, predict: Callable[[Any], Tensor], split: str = "valid") -> dict[str, float]:
         """Return every metric at k, as `ndcg@10`. Memory is O(users at once x items).

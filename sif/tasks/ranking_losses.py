@@ -8,9 +8,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-__all__ = ["LOSSES", "Marked", "RankingLoss", "bce", "bpr", "sampled_softmax", "softmax"]
+__all__ = [
+    "LOSSES",
+    "POINTWISE",
+    "Marked",
+    "RankingLoss",
+    "bce",
+    "bpr",
+    "ccl",
+    "degree_bce",
+    "degree_shares",
+    "sampled_softmax",
+    "softmax",
+]
 
-RankingLoss = Literal["softmax", "sampled-softmax", "bpr", "bce"]
+RankingLoss = Literal["softmax", "sampled-softmax", "bpr", "bce", "ccl", "degree-bce"]
 
 
 def bce(output: Tensor, target: Tensor) -> Tensor:
@@ -35,6 +47,48 @@ def bpr(output: Tensor, target: Tensor) -> Tensor:
     margins = functional.softplus(output[:, 1:] - output[:, :1])
     margins = margins * target[:, :1] if target.is_floating_point() else margins
     return (margins * live).sum() / live.sum().clamp(min=1.0)
+
+
+def ccl(output: Tensor, target: Tensor, margin: float = 0.4, negative_weight: float = 10.0) -> Tensor:
+    """Return the mean cosine contrastive loss of the positives (Mao et al., SimpleX, CIKM 2021).
+
+    Of a positive: max(0, 1 - score) + negative_weight * mean of max(0, score - margin) over its negatives. Of a cosine
+    the first is 1 - score, as the paper has it; other scores could fall without end, and stop at 1.
+
+    Args:
+        output: Float `[n, 1 + m]`, the positive first.
+        target: As of `bce`; a positive's confidence multiplies its own term.
+        margin: The score up to which a negative costs nothing.
+        negative_weight: What all negatives of a positive weigh together.
+    """
+    live = (target[:, 1:] == 0).to(output.dtype)
+    attract = functional.relu(1.0 - output[:, 0])
+    attract = attract * target[:, 0] if target.is_floating_point() else attract
+    repel = (functional.relu(output[:, 1:] - margin) * live).sum(1) / live.sum(1).clamp(min=1.0)
+    return (attract + negative_weight * repel).mean()
+
+
+def degree_shares(users: Tensor, items: Tensor) -> Tensor:
+    """Return beta = sqrt((d_u + 1) / (d_i + 1)) / d_u (Mao et al., UltraGCN, CIKM 2021), float32, broadcast.
+
+    It is large where user and item have few pairs. A user without any counts as one of one pair.
+
+    Args:
+        users: Training pairs of users.
+        items: Training pairs of items.
+    """
+    of_users, of_items = users.float().clamp(min=1.0), items.float()
+    return ((of_users + 1.0) / (of_items + 1.0)).sqrt() / of_users
+
+
+def degree_bce(output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean binary cross-entropy, each term times its weight (UltraGCN's L_O + lambda L_C, over the terms).
+
+    Shapes: output float `[n, m]`, target float `[n, m]`: a positive's weight, minus that of a negative, 0 left out; the
+    weights are 1 + lambda * `degree_shares`, a positive's times its confidence.
+    """
+    terms = functional.softplus(-output * target.sign()) * target.abs()
+    return terms.sum() / (target != 0).sum().clamp(min=1)
 
 
 class Marked(NamedTuple):
@@ -120,4 +174,8 @@ LOSSES: Mapping[RankingLoss, Callable[[Tensor, Any], Tensor]] = {
     "sampled-softmax": sampled_softmax,
     "bpr": bpr,
     "bce": bce,
+    "ccl": ccl,
+    "degree-bce": degree_bce,
 }
+POINTWISE: tuple[RankingLoss, ...] = ("bce", "ccl", "degree-bce")
+"""The losses that judge each score by itself: what is added to all scores of a user is not lost on them."""

@@ -1,23 +1,30 @@
 """Settings of the ranking task: which pairs count, what is minimised, which metric says better."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any, ClassVar, Literal
+
+from torch import Tensor
 
 from sif.errors import DataError
 from sif.metrics import METRICS
-from sif.tasks.ranking_losses import LOSSES, RankingLoss
+from sif.tasks.ranking_losses import LOSSES, RankingLoss, ccl
 
 __all__ = ["USES", "WEIGHTED", "RankingSettings"]
 
-_DRAWN = ("sampled-softmax", "bpr", "bce")
+_OWN = ("bpr", "bce", "ccl", "degree-bce")
+_DRAWN = ("sampled-softmax", *_OWN)
 USES: Mapping[str, tuple[str, ...]] = {
     "negatives": _DRAWN,
     "negative_power": _DRAWN,
     "drawn": ("softmax",),
     "hidden_share": ("softmax",),
     "hidden_only": ("softmax",),
+    "margin": ("ccl",),
+    "negative_weight": ("ccl",),
+    "degree_weight": ("degree-bce",),
 }
 """The settings that not every loss has a use for, each with the losses that have."""
 WEIGHTED = ("confidence", "repeats")
@@ -29,9 +36,10 @@ class RankingSettings:
     """How pairs become batches and a loss (`sif.tasks.ranking_losses`), and which metric selects.
 
     - `loss`: `softmax` over the catalogue, in batches of users, of whose items a share is hidden and predicted from
-      the rest; `sampled-softmax`, `bpr`, `bce`, in batches of positive pairs with items drawn at random.
-    - `negatives`: drawn items for each positive (`bpr`, `bce`); with `sampled-softmax` how many are drawn for the whole
-      batch.
+      the rest; `sampled-softmax`, `bpr`, `bce`, `ccl`, `degree-bce`, in batches of positive pairs with items drawn at
+      random.
+    - `negatives`: drawn items for each positive (`bpr`, `bce`, `ccl`, `degree-bce`); with `sampled-softmax` how many
+      are drawn for the whole batch.
     - `negative_power`: items are drawn with probability proportional to (training positives) ** negative_power; 0 is
       uniform.
     - `drawn`: with `softmax`, how many items a batch of users is asked about beside those that it hides, in place of
@@ -40,6 +48,9 @@ class RankingSettings:
     - `hidden_share`: with `softmax`, the probability with which each of a user's pairs is hidden.
     - `hidden_only`: with `softmax`, whether the pairs that are shown are left out of the loss; else they are predicted
       too, from themselves among others.
+    - `margin`, `negative_weight`: with `ccl`, the score up to which a negative costs nothing (SimpleX tries 0 to 1),
+      and what the negatives of a positive weigh together, beside the 1 of itself.
+    - `degree_weight`: with `degree-bce`, lambda: the term of a pair weighs 1 + lambda * `degree_shares`; 0 is `bce`.
     - `threshold`: a rating from here on makes a pair a positive; None takes all pairs.
     - `weight`: `none`: all positives count alike. `confidence`: the loss term of each is multiplied by the weight of
       its pair (plays, purchases) ** `weight_power`, over the mean of these in the training part; after Hu, Koren and
@@ -57,6 +68,9 @@ class RankingSettings:
     drawn: int | Literal["auto"] = "auto"
     hidden_share: float = 0.5
     hidden_only: bool = True
+    margin: float = 0.4
+    negative_weight: float = 10.0
+    degree_weight: float = 1.0
     threshold: float | None = None
     metric: str = "ndcg"
     k: int = 10
@@ -75,6 +89,12 @@ class RankingSettings:
     def of_plain(cls, values: Mapping[str, Any]) -> "RankingSettings":
         """Return what `plain` returned."""
         return cls(**values)
+
+    def loss_function(self) -> Callable[[Tensor, Any], Tensor]:
+        """Return the loss: scores of a batch and its target to a scalar."""
+        if self.loss == "ccl":
+            return partial(ccl, margin=self.margin, negative_weight=self.negative_weight)
+        return LOSSES[self.loss]
 
     def __post_init__(self) -> None:
         problems = [
@@ -97,6 +117,12 @@ class RankingSettings:
             problems.append(f"drawn = {self.drawn!r}; give 0 (the whole catalogue) or more, such as 500, or auto")
         if not 0 < self.hidden_share < 1:
             problems.append(f"hidden_share = {self.hidden_share}; give a share above 0 and below 1")
+        if not math.isfinite(self.margin):
+            problems.append(f"margin = {self.margin}; give a score, such as 0.4")
+        if not (math.isfinite(self.negative_weight) and self.negative_weight > 0):
+            problems.append(f"negative_weight = {self.negative_weight}; give a number above 0, such as 10")
+        if not (math.isfinite(self.degree_weight) and self.degree_weight >= 0):
+            problems.append(f"degree_weight = {self.degree_weight}; give 0 (as bce) or more, such as 1")
         if self.threshold is not None and not math.isfinite(self.threshold):
             problems.append(f"threshold = {self.threshold}; give a rating, such as 4")
         if not (math.isfinite(self.weight_power) and self.weight_power > 0):

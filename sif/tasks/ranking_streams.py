@@ -10,7 +10,7 @@ from nasp_core.stream import Passes
 from nasp_core.types import Batch, derive_seed
 from sif.errors import DataError
 from sif.tasks.queries import Queries, places_of
-from sif.tasks.ranking_losses import Marked
+from sif.tasks.ranking_losses import Marked, degree_shares
 from sif.tasks.ranking_settings import RankingSettings
 from sif.tasks.sampling import AskedItems, Pairs, Sampler
 
@@ -47,9 +47,10 @@ class PairStream:
 
     Batch `i` depends on the seed and `i` alone (and on the kind of device, which draws the items). Of a batch of n:
 
-    - `bpr`, `bce`: each pair has m items of its own, which its user does not know. Queries own `[n, 1 + m]`, the
+    - `bpr`, `bce`, `ccl`: each pair has m items of its own, which its user does not know. Queries own `[n, 1 + m]`, the
       positive first; target int8 `[n, 1 + m]`: 1, then 0, or -1 where no unknown item was found (`Sampler.unknown`);
       of pairs with weights float32, the weight in place of 1.
+    - `degree-bce`: the same; target float32: the weight of a positive, minus that of a drawn item, 0 in place of -1.
     - `sampled-softmax`: all have the m same items, drawn whoever knows them. Queries own `[n, 1]`, shared `[m]`; target
       `Marked`: the first column wanted, drawn items left out where they are the row's own (for validation also where
       they are in `seen` of its user), and the log-Q correction.
@@ -64,8 +65,13 @@ class PairStream:
         seed: int,
         *,
         seen: Pairs | None = None,
+        counts: Tensor | None = None,
     ) -> None:
-        """Take the positives of a part: in training, without `seen`, these are in the histories (`Queries.first`)."""
+        """Take the positives of a part: in training, without `seen`, these are in the histories (`Queries.first`).
+
+        `counts` int64 `[U + I]`, the training pairs of each user and item, are those of `degree-bce`.
+        """
+        self._counts = counts
         self._pairs, self._sampler, self._settings, self._seen = pairs, sampler, settings, seen
         self._passes, self._seed = _passes(len(pairs), batch_size, seed), seed
         self._generator = torch.Generator(pairs.items.device)
@@ -92,8 +98,17 @@ class PairStream:
         target[:, 1:] = -known.view(-1, each).to(torch.int8)
         if weights is not None:
             target = torch.cat([weights.unsqueeze(1), target[:, 1:]], dim=1)
+        if self._counts is not None:
+            target = self._by_degree(users, own, target, self._counts)
         queries: Any = Queries(users, own, items.new_empty(0), first=self._seen is None)
         return Batch(queries, target)
+
+    def _by_degree(self, users: Tensor, own: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+        """Return the target of `degree-bce` from that of `bce`."""
+        of_users, of_items = counts[users].unsqueeze(1), counts[own + self._pairs.shape[0]]
+        weight = 1.0 + self._settings.degree_weight * degree_shares(of_users, of_items)
+        sign = torch.where(target > 0, target.float(), -(target == 0).float())
+        return weight * sign
 
     def _with_shared(self, users: Tensor, items: Tensor, weights: Tensor | None, generator: torch.Generator) -> Batch:
         shared = self._sampler.draw(self._settings.negatives, generator)

@@ -120,8 +120,8 @@ def _by_formula(network: WideNetwork) -> Tensor:
     """Return the scores `[users, items]` by definition, in float64."""
     total = torch.zeros(_SIZES, dtype=torch.float64)
     for branch, u, v in zip(network.branches, network.encoded("user"), network.encoded("item"), strict=True):
-        joined = operation(branch.operation).forward(u.double().unsqueeze(1), v.double())
-        total += PREDICTORS[branch.predictor].score(joined, [value.double() for value in branch.values()])
+        sides, values = (u.double().unsqueeze(1), v.double()), [value.double() for value in branch.values()]
+        total += PREDICTORS[branch.predictor].read(operation(branch.operation), sides, values)
     if network.bias is not None and network.offset is not None:
         left, right = torch.split(network.bias.double(), list(_SIZES))
         total += left + right.T + network.offset
@@ -152,6 +152,7 @@ def _folded_by_forward(network: WideNetwork) -> Folded:
     of_users, of_items = torch.split(network.bias.detach().squeeze(1), list(_SIZES))
     values = [value.detach() for value in branch.values()]
     factor = branch.reads.mlp_factor(Operation(), branch.operation, values, branch.joins.width * _DIM)
+    u, v = map(branch.reads.vectors, (u, v))
     sides = FoldedSide.of(of_users + network.offset.detach(), mlps=(u,)), FoldedSide.of(of_items, mlps=(v,))
     return Folded(Tables(*sides, (factor,)))
 

@@ -203,9 +203,9 @@ def _weights(of: WideNetwork, to: WideNetwork) -> None:
 
 
 MERGES: list[tuple[str, str, str, str, tuple[str, ...], Change]] = [
-    *(("minus", p, "plus", p, ("identity", "network"), _minus) for p in ("sum", "linear", "mlp", "distance")),
+    *(("minus", p, "plus", p, ("identity", "network"), _minus) for p in ("sum", "linear", "mlp", "distance", "cosine")),
     *(("min", p, "max", p, ("identity", "network"), _mirror) for p in ("linear", "mlp", "distance")),
-    ("concat", "sum", "plus", "sum", ("identity", "network"), lambda of, to: None),
+    *(("concat", p, "plus", p, ("identity", "network"), lambda of, to: None) for p in ("sum", "cosine")),
     ("plus", "linear", "plus", "sum", ("identity",), _weights),
     ("concat", "linear", "plus", "sum", ("identity",), _weights),
     ("multiply", "linear", "multiply", "sum", ("identity",), _weights),
@@ -261,6 +261,8 @@ def test_the_order_of_branches_does_not_matter() -> None:
         ({}, "w . (u * v)"),
         ({"predictor": ("sum",)}, "sum(u * v)"),
         ({"operation": ("minus",), "predictor": ("distance",)}, "-||u - v||^2"),
+        ({"encoding": ("id", "id+history"), "predictor": ("cosine",)}, "cos(u, v + h(item)) / t"),
+        ({"operation": ("max",), "predictor": ("cosine",)}, "sum(max(unit(u), unit(v))) / t"),
         ({"operation": ("max",), "biases": ("on",)}, "b + b_user + b_item + w . max(u, v)"),
         ({"encoding": ("history", "id+history"), "elementwise": ("network",)}, "w . (p(h(user)) * q(v + h(item)))"),
         (

@@ -41,7 +41,7 @@ def test_choices() -> None:
         "encoding": (4, 3),
         "elementwise": (2, 2),
         "operation": (2, 6),
-        "predictor": (2, 4),
+        "predictor": (2, 5),
         "biases": (1, 2),
     }
     assert [group.choices for group in space().groups] == [2, 1, 1, 1, 1]
@@ -166,10 +166,10 @@ def test_additive_points_are_left_out_unless_they_are_wanted() -> None:
     settings: dict[str, Any] = {"encodings": ("id",), "elementwise": ("identity",), "biases": ("off",)}
     free, strict = space(**settings), space(additive=False, **settings)
     assert [a for a in free.points() if not is_additive_point(free.genotype(a))] == list(strict.points())
-    assert len(list(free.points())) - len(list(strict.points())) == 7
+    assert len(list(free.points())) - len(list(strict.points())) == 10
     generator = torch.Generator().manual_seed(0)
-    drawn = Counter(strict.genotype(strict.random_point(generator)).key() for _ in range(1700))
-    assert len(drawn) == 17
+    drawn = Counter(strict.genotype(strict.random_point(generator)).key() for _ in range(2000))
+    assert len(drawn) == 20
     assert min(drawn.values()) > 60, "points are drawn alike"
     genotype = wide_genotype({**PLAIN, "operation": ("plus",)}, strict.settings)
     assert free.selection(genotype)["operation"] == (0,)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sif.encodings.histories import Histories
+from sif.operations import PREDICTORS
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
 from sif.spaces.wide_settings import WideSettings
@@ -18,7 +19,9 @@ SIZES = (USERS, ITEMS)
 KNOWN = torch.nonzero(torch.rand(USERS, ITEMS, generator=torch.Generator().manual_seed(3)) < 0.45).T
 PAIRS = {(int(user), int(item)) for user, item in KNOWN.T}
 HISTORIES = Histories.of(KNOWN[0], KNOWN[1], SIZES)
-SETTINGS = WideSettings(embedding_dim=3, hidden=3, mlp=(4, 3), history_power=0.7, init_std=0.5, l2=0.0)
+SETTINGS = WideSettings(
+    predictors=tuple(PREDICTORS), embedding_dim=3, hidden=3, mlp=(4, 3), history_power=0.7, init_std=0.5, l2=0.0
+)
 PLAIN: Mapping[str, tuple[str, ...]] = {
     "encoding": ("id", "id"),
     "elementwise": ("identity",),
@@ -78,6 +81,8 @@ def score(
     total = torch.zeros(())
     for branch, head in enumerate(net.branches):
         u, v = vector(net, branch, 0, user, of_user), vector(net, branch, 1, item, of_item)
+        if head.predictor == "cosine":
+            u, v = u / u.norm().clamp_min(1e-6), v / v.norm().clamp_min(1e-6)
         x = {
             "plus": u + v,
             "minus": u - v,
@@ -93,6 +98,8 @@ def score(
             total = total + (last.weight @ x).sum()  # type: ignore[operator]
         elif head.predictor == "distance":
             total = total - (x * x).sum()
+        elif head.predictor == "cosine":
+            total = total + x.sum() / torch.exp(head.weight[0])  # type: ignore[index]
         else:
             total = total + (x.sum() if head.weight is None else head.weight @ x)
     if net.bias is not None and net.offset is not None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sif.encodings.histories import Histories
+from sif.operations import PREDICTORS
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
@@ -18,7 +19,7 @@ MLPS = ((5,), (5, 4))
 POINTS: list[tuple[tuple[str, str, tuple[int, ...]], ...]] = [
     ((operation, predictor, mlp),)
     for operation in OFFERS["operations"]
-    for predictor in OFFERS["predictors"]
+    for predictor in PREDICTORS
     for mlp in (MLPS if predictor == "mlp" else MLPS[:1])
 ]
 POINTS += [(("multiply", "linear", (5,)), ("concat", "mlp", mlp)) for mlp in MLPS]

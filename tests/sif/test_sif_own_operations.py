@@ -38,9 +38,10 @@ def test_what_holds_of_every_encoding(given: Any):
 
 def test_what_is_additive():
     pairs = {(name, predictor) for name in OPERATIONS for predictor in PREDICTORS if additive(name, predictor)}
-    sums = {(name, predictor) for name in ("plus", "minus", "concat") for predictor in ("sum", "linear")}
+    sums = {(name, predictor) for name in ("plus", "minus", "concat") for predictor in ("sum", "linear", "cosine")}
     assert pairs == sums | {("concat", "distance")}
-    assert [additive("own_parts:Third", predictor) for predictor in PREDICTORS] == [True, True, False, False]
+    third = {predictor: additive("own_parts:Third", predictor) for predictor in PREDICTORS}
+    assert third == {"sum": True, "linear": True, "mlp": False, "distance": False, "cosine": True}
     assert not any(additive("own_parts:Distance", predictor) for predictor in PREDICTORS)
 
 

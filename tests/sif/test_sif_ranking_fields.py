@@ -16,6 +16,7 @@ from sif.problems.recipes import WideRecipe
 
 MULTIPLY = {"space.operations": ["multiply"], "space.predictors": ["sum"], "space.encodings": ["id+history"]}
 BPR = {"ranking.loss": "bpr", "ranking.hidden_share": 0.5}
+CCL = BPR | {"ranking.loss": "ccl"}
 RANKING: dict[str, tuple[dict[str, Any], Any]] = {
     "ranking.loss": ({"ranking.hidden_share": 0.5}, "bpr"),
     "ranking.negatives": (BPR, 3),
@@ -23,8 +24,11 @@ RANKING: dict[str, tuple[dict[str, Any], Any]] = {
     "ranking.drawn": ({}, 3),
     "ranking.hidden_share": ({}, 0.3),
     "ranking.hidden_only": ({}, False),
+    "ranking.margin": (CCL, -0.4),
+    "ranking.negative_weight": (CCL, 3.0),
+    "ranking.degree_weight": (BPR | {"ranking.loss": "degree-bce"}, 3.0),
     "ranking.threshold": ({}, 3.0),
-    "ranking.metric": ({}, "mrr"),
+    "ranking.metric": ({"space.predictors": ["sum", "linear", "distance"]}, "mrr"),
     "ranking.k": ({}, 2),
     "ranking.weight": ({}, "confidence"),
     "ranking.weight_power": ({"ranking.weight": "confidence"}, 1.0),

@@ -22,7 +22,7 @@ from sif.tasks import RankingSettings, RankingTask
 from sif.tasks.queries import Queries
 from sif.tasks.ranking_losses import Marked
 
-PAIR_LOSSES = ("sampled-softmax", "bpr", "bce")
+PAIR_LOSSES = ("sampled-softmax", "bpr", "bce", "ccl", "degree-bce")
 
 
 class Inner(Network):
@@ -138,7 +138,7 @@ def test_every_pass_holds_each_positive_once(loss: str, part: Any):
         assert all(b.first == (part == "train") and b.hidden is None for b in batches)
 
 
-@pytest.mark.parametrize("loss", ["bpr", "bce"])
+@pytest.mark.parametrize("loss", ["bpr", "bce", "ccl"])
 @pytest.mark.parametrize("power", [0.0, 1.0])
 @pytest.mark.parametrize("part", ["train", "valid"])
 def test_negatives_are_unknown_to_the_user(loss: str, power: float, part: Any):
@@ -156,6 +156,36 @@ def test_negatives_are_unknown_to_the_user(loss: str, power: float, part: Any):
         assert not known[users[:, None], own[:, 1:]].any()
         low_rated += dense(task.seen("valid"))[users[:, None], own[:, 1:]].sum()
     assert (low_rated > 0) == (part == "train")  # what was rated low in training may be a negative of training
+
+
+@pytest.mark.parametrize("weight", ["none", "confidence"])
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_terms_are_weighed_by_the_degrees_of_training(part: Any, weight: str):
+    """UltraGCN: 1 + lambda / d_u sqrt((d_u + 1) / (d_i + 1)), of a positive and (turned round) of drawn items."""
+    data = made()
+    chosen = {"negatives": 3, "degree_weight": 2.5, "weight": weight}
+    task = task_of(replace(data, weight=data.rating), loss="degree-bce", **chosen)
+    plain = task_of(replace(data, weight=data.rating), loss="bce", negatives=3, weight=weight)
+    train = dense(task.positives("train"))
+    d_u, d_i = train.sum(1), train.sum(0)
+    stream, as_bce = task.stream(part, 16, 0), plain.stream(part, 16, 0)
+    for step in range(len(stream)):
+        (users, own, *_), target = stream.batch(step)[:2]
+        same_items, bce_target = as_bce.batch(step)[:2]
+        assert torch.equal(own, same_items.own)
+        for u, items, found, before in zip(
+            users.tolist(), own.tolist(), target.tolist(), bce_target.tolist(), strict=True
+        ):
+            for place, (i, mark) in enumerate(zip(items, found, strict=True)):
+                beta = 2.5 * np.sqrt((max(1, d_u[u]) + 1) / (d_i[i] + 1)) / max(1, d_u[u])
+                assert mark == pytest.approx((1 + beta) * (before[0] if place == 0 else -1.0), rel=1e-5)
+    everything = np.ones((2, 8), np.float32)
+    rows = np.arange(16)
+    cut = Split(rows, rows[:0], rows[:0], "files", 0, None, "")
+    full = RankingTask(Interactions.from_csr(sparse.csr_array(everything)), cut, RankingSettings(loss="degree-bce"))
+    target = full.stream("train", 16, 0).batch(0).target
+    assert (target[:, 0] > 1).all()
+    assert (target[:, 1:] == 0).all()  # nothing to draw: left out
 
 
 def test_who_knows_everything_has_no_negatives():
@@ -331,6 +361,11 @@ def test_a_resumed_training_ends_as_one_never_stopped(loss: str, weight: str):
         ({"drawn": -1}, ["drawn = -1; give 0"]),
         ({"drawn": "some"}, ["drawn = 'some'; give 0 .the whole catalogue. or more, such as 500, or auto"]),
         ({"loss": "bpr", "drawn": 9}, ["drawn = 9 with bpr, which has none; leave it out, or use softmax"]),
+        ({"loss": "bpr", "margin": 0.5}, ["margin = 0.5 with bpr, which has none; leave it out, or use ccl"]),
+        ({"loss": "ccl", "margin": float("nan")}, ["margin = nan; give a score, such as 0.4"]),
+        ({"loss": "ccl", "negative_weight": 0.0}, ["negative_weight = 0.0; give a number above 0"]),
+        ({"loss": "bce", "degree_weight": 2.0}, ["degree_weight = 2.0 with bce, which has none; .* use degree-bce"]),
+        ({"loss": "degree-bce", "degree_weight": -1.0}, ["degree_weight = -1.0; give 0 .as bce. or more"]),
         ({"threshold": float("inf")}, ["threshold = inf; give a rating, such as 4"]),
         (
             {"negatives": 5, "negative_power": 0.5},

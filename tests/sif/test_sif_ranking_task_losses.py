@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sif.tasks.ranking_losses import LOSSES, Marked
+from sif.tasks import RankingSettings
+from sif.tasks.ranking_losses import LOSSES, Marked, degree_shares
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -43,7 +44,32 @@ def softmax(output: Tensor, target: Tensor) -> Tensor:
     return sum(terms, torch.zeros(())) / max(1, len(terms))
 
 
-REFERENCES: dict[str, Loss] = {"bce": bce, "bpr": bpr, "sampled-softmax": sampled, "softmax": softmax}
+def ccl(output: Tensor, target: Tensor, margin: float = 0.4, weight: float = 10.0) -> Tensor:
+    """Mao et al. (SimpleX): (1 - y_ui) + w / |N| * sum over j of max(0, y_uj - m); here 1 - y_ui is 0 from y_ui = 1."""
+    total = torch.zeros(())
+    for row, marks in zip(output, target, strict=True):
+        negatives = [row[j] for j in range(1, len(row)) if marks[j] == 0]
+        above = [score - margin for score in negatives if score > margin]
+        total = total + (1 - row[0] if row[0] < 1 else 0.0 * row[0])
+        total = total + weight / max(1, len(negatives)) * sum(above, torch.zeros(()))
+    return total / len(output)
+
+
+def degree(output: Tensor, target: Tensor) -> Tensor:
+    """Weights by place, as a batch has them: of a positive, of a negative with its sign turned, 0 left out."""
+    pairs = [(s, t) for row, marks in zip(output, target, strict=True) for s, t in zip(row, marks, strict=True)]
+    terms = [-abs(t) * torch.log(torch.sigmoid(s) if t > 0 else 1 - torch.sigmoid(s)) for s, t in pairs if t != 0]
+    return sum(terms, torch.zeros(())) / max(1, len(terms))
+
+
+REFERENCES: dict[str, Loss] = {
+    "bce": bce,
+    "bpr": bpr,
+    "ccl": ccl,
+    "degree-bce": degree,
+    "sampled-softmax": sampled,
+    "softmax": softmax,
+}
 
 
 MARKED = ("sampled-softmax", "softmax")
@@ -71,6 +97,11 @@ def draw(loss: str, seed: int, rows: int, columns: int) -> tuple[Tensor, Tensor]
     target = torch.randint(-1, 2, (rows, columns), generator=generator).to(torch.int8)
     if loss == "bpr":
         target.clamp_(max=0)
+    if loss == "ccl":
+        output.div_(2)
+        target[:, 1:].clamp_(max=0)
+    if loss == "degree-bce":
+        return output, target * (0.5 + torch.rand(rows, columns, generator=generator, dtype=torch.float64))
     if loss == "sampled-softmax":
         target = torch.where(target < 0, -math.inf, torch.randn(columns, generator=generator).double())
     if loss != "softmax":
@@ -94,6 +125,24 @@ def test_losses_and_gradients_are_those_of_a_reference(loss: str, seed: int, row
     assert torch.allclose(torch.autograd.grad(3 * one, mine)[0], 3 * expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("margin", "weight"), [(0.0, 1.0), (0.9, 150.0), (-0.5, 2.5)])
+def test_the_cosine_contrastive_loss_has_its_settings(margin: float, weight: float):
+    settings = RankingSettings(loss="ccl", margin=margin, negative_weight=weight)
+    output, target = draw("ccl", 5, 6, 9)
+    expected = float(ccl(output, target, margin, weight))
+    assert float(settings.loss_function()(output, target)) == pytest.approx(expected, rel=1e-10)
+    assert expected != pytest.approx(float(ccl(output, target)), rel=1e-3)
+
+
+def test_the_shares_of_degrees_are_those_of_the_paper():
+    users, items = torch.tensor([[4], [1], [0]]), torch.tensor([[8, 0], [2, 15], [3, 3]])
+    pairs = zip((4, 1), items[:2].tolist(), strict=True)
+    wanted = [[math.sqrt((d + 1) / (e + 1)) / d for e in row] for d, row in pairs]
+    found = degree_shares(users, items)
+    assert found[:2].tolist() == [pytest.approx(row, rel=1e-6) for row in wanted]
+    assert found[2].tolist() == pytest.approx([math.sqrt(2 / 4)] * 2)  # a user of no pairs, as of one
+
+
 def plain(loss: str, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """The sum of (confidence of a positive) * (its term), over the number of terms; `weight` `[n, m]`."""
     terms: list[tuple[Tensor, Tensor | float]] = []
@@ -101,6 +150,10 @@ def plain(loss: str, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         if loss == "bce":
             pairs = [(s, t, w) for s, t, w in zip(row, marks, each, strict=True) if t >= 0]
             terms += [(-torch.log(torch.sigmoid(s if t == 1 else -s)), w if t == 1 else 1.0) for s, t, w in pairs]
+        elif loss == "ccl":
+            live = [j for j in range(1, len(row)) if marks[j] == 0]
+            repel = sum((torch.relu(row[j] - 0.4) for j in live), torch.zeros(())) * 10 / max(1, len(live))
+            terms += [(each[0] * torch.relu(1 - row[0]) + repel, 1.0)]
         elif loss == "bpr":
             live = [j for j in range(1, len(row)) if marks[j] == 0]
             terms += [(-torch.log(torch.sigmoid(row[0] - row[j])), each[0]) for j in live]
@@ -111,7 +164,7 @@ def plain(loss: str, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return sum((term * each for term, each in terms), torch.zeros(())) / max(1, len(terms))
 
 
-@pytest.mark.parametrize("loss", ["bce", "bpr", "softmax"])
+@pytest.mark.parametrize("loss", ["bce", "bpr", "ccl", "softmax"])
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(2, 6))
 def test_weighted_losses_and_gradients_are_those_of_the_plain_form(loss: str, seed: int, rows: int, columns: int):
     output, target = draw(loss, seed, rows, columns)

@@ -13,7 +13,7 @@ from sif.serve.folding import Folded, fold_side
 from sif.tasks.queries import Queries
 
 ADDITIVE_PAIRS = {
-    (operation, predictor) for operation in ("plus", "minus", "concat") for predictor in ("sum", "linear")
+    (operation, predictor) for operation in ("plus", "minus", "concat") for predictor in ("sum", "linear", "cosine")
 }
 ADDITIVE_PAIRS |= {("concat", "distance")}
 EVERY = torch.arange(SIZES[0])
@@ -55,7 +55,10 @@ def test_additive_functions_are_known(point: Any):
 def test_inner_products_are_those_that_can_be(point: Any, biases: bool):
     network = function_of(point, biases=biases)
     pairs = {(operation, predictor) for operation, predictor, _ in point}
-    product = {("multiply", p) for p in ("sum", "linear", "distance")} | {("plus", "distance"), ("minus", "distance")}
+    product = {("multiply", p) for p in ("sum", "linear", "distance", "cosine")} | {
+        ("plus", "distance"),
+        ("minus", "distance"),
+    }
     factors = Folded(network).inner_product()
     assert (factors is not None) == (pairs <= product | ADDITIVE_PAIRS)
     if factors is not None:

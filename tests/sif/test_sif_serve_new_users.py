@@ -105,15 +105,21 @@ def clicks() -> tuple[Interactions, Split]:
 
 
 def wide_of(
-    task: Any, encoding: str, *, biases: str = "on", elementwise: str = "identity", **settings: Any
+    task: Any,
+    encoding: str,
+    *,
+    biases: str = "on",
+    elementwise: str = "identity",
+    predictor: str = "sum",
+    **settings: Any,
 ) -> WideNetwork:
-    values = {"embedding_dim": 6, "init_std": 0.1, "l2": 0.01} | settings
+    values: dict[str, Any] = {"predictors": (predictor,), "embedding_dim": 6, "init_std": 0.1, "l2": 0.01} | settings
     made = WideSettings(**values)
     choices = {
         "encoding": (encoding, "id"),
         "elementwise": (elementwise,),
         "operation": ("multiply",),
-        "predictor": ("sum",),
+        "predictor": (predictor,),
         "biases": (biases,),
     }
     space = WideSpace(task.sizes, made, task.histories(), task.counts())
@@ -132,12 +138,18 @@ def learn(network: WideNetwork, task: Any, epochs: int = 40) -> WideNetwork:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["id", "id+history"])
-@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax", "bpr", "bce"])
-def test_a_known_user_is_ranked_for_as_well_as_trained(loss: str, encoding: str, clicks: tuple[Interactions, Split]):
+@pytest.mark.parametrize(
+    ("loss", "predictor"),
+    [(loss, "sum") for loss in ("softmax", "sampled-softmax", "bpr", "bce", "ccl", "degree-bce")]
+    + [(loss, "cosine") for loss in ("softmax", "bpr", "ccl")],
+)
+def test_a_known_user_is_ranked_for_as_well_as_trained(
+    loss: str, predictor: str, encoding: str, clicks: tuple[Interactions, Split]
+):
     """NDCG@10 on the test part of users who are solved for is at least 0.9 of what it is with their trained vectors."""
     settings = RankingSettings(loss=loss, negatives={"softmax": 1, "sampled-softmax": 32}.get(loss, 2))
     task = RankingTask(*clicks, settings)
-    network = learn(wide_of(task, encoding), task)
+    network = learn(wide_of(task, encoding, predictor=predictor), task)
     folded = Folded(network)
     side = solve_users(network, rows_of(task), settings)
     popular = torch.from_numpy(task.positives("train").sum(axis=0)).float()
@@ -157,11 +169,14 @@ def rows_of(task: RankingTask) -> sparse.csr_array:
     return task.positives("train").astype(np.float32)
 
 
+@pytest.mark.parametrize("predictor", ["sum", "cosine"])
 @pytest.mark.parametrize("elementwise", ["identity", "network"])
-def test_a_history_alone_needs_no_solving(elementwise: str, clicks: tuple[Interactions, Split]):
+def test_a_history_alone_needs_no_solving(elementwise: str, predictor: str, clicks: tuple[Interactions, Split]):
     """Of a user known by their history, the row is all there is: the scores are those of the network."""
     task = RankingTask(*clicks, RankingSettings())
-    network = learn(wide_of(task, "history", biases="off", elementwise=elementwise), task, epochs=2)
+    network = learn(
+        wide_of(task, "history", biases="off", elementwise=elementwise, predictor=predictor), task, epochs=2
+    )
     side = solve_users(network, rows_of(task), RankingSettings())
     folded = Folded(network)
     assert torch.allclose(folded.scores_of(side), folded.scores(torch.arange(USERS)), atol=1e-5)
@@ -241,16 +256,22 @@ def test_the_penalty_of_training_holds(clicks: tuple[Interactions, Split]):
     assert many > few
 
 
-def example(loss: str, negatives: int = 1) -> tuple[RowRanking, torch.Tensor, list[list[int]]]:
+def example(loss: str, negatives: int = 1, **more: Any) -> tuple[RowRanking, torch.Tensor, list[list[int]]]:
     """Two users, of three and of two entries, asked about in two folds each; scores `[4, 7]`."""
     lists = [[0, 3, 5], [1, 6]]
     rows = UserRows.of(sparse.csr_array(np.array([[i in row for i in range(7)] for row in lists], np.float32)))
     asks = Asks(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 2, 3]), [None])
     drawn = torch.arange(1.0, 8.0) / 28
-    settings = RankingSettings(loss=loss, negatives=negatives)
-    return RowRanking(settings, rows, asks, drawn), torch.randn(4, 7, generator=torch.Generator().manual_seed(0)), lists
+    settings = RankingSettings(loss=loss, negatives=negatives, **more)
+    return (
+        RowRanking(settings, rows, asks, drawn, COUNTS),
+        torch.randn(4, 7, generator=torch.Generator().manual_seed(0)),
+        lists,
+    )
 
 
+COUNTS = torch.tensor([9, 0, 4, 2, 2, 30, 1])
+"""Training pairs of the items of the example."""
 FOLDS = {(0, 0): 0, (0, 3): 1, (0, 5): 0, (1, 1): 2, (1, 6): 3}
 """User and item of the example: the ask about it."""
 
@@ -276,6 +297,27 @@ def test_the_cross_entropy_of_rows_is_the_expected_one():
         for other, weight in zip(others, drawn, strict=True):
             output = scores[ask, [item, other, other, other]].unsqueeze(0)
             total += float(weight * bce(output, target)) / len(lists[user])
+    assert float(ranking.loss(scores, 0)) == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["ccl", "degree-bce"])
+def test_other_losses_of_rows_are_the_expected_ones(loss: str):
+    """Training's own loss over items drawn as training draws them, in the mean."""
+    more = {"margin": 0.1, "negative_weight": 5.0} if loss == "ccl" else {"degree_weight": 3.0}
+    ranking, scores, lists = example(loss, negatives=3, **more)
+    total = 0.0
+    for (user, item), ask in FOLDS.items():
+        others = [other for other in range(7) if other not in lists[user]]
+        drawn = ranking.drawn[others] / ranking.drawn[others].sum()
+        for other, weight in zip(others, drawn, strict=True):
+            asked = [item, other, other, other]
+            target = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+            if loss == "degree-bce":
+                degree = len(lists[user])
+                shares = torch.tensor([((degree + 1) / (int(COUNTS[i]) + 1)) ** 0.5 / degree for i in asked])
+                target = (1 + 3.0 * shares) * torch.tensor([[1.0, -1.0, -1.0, -1.0]])
+            value = ranking.settings.loss_function()(scores[ask, asked].unsqueeze(0), target)
+            total += float(weight * value) / len(lists[user])
     assert float(ranking.loss(scores, 0)) == pytest.approx(total, rel=1e-5)
 
 

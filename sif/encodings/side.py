@@ -35,7 +35,7 @@ class SideEncoder(nn.Module):
     """
 
     def __init__(
-        self, rows: int, others: int, dim: int, candidates: tuple[str, ...], power: float, half_life: float
+        self, rows: int, others: int, dim: int, candidates: tuple[str, ...], power: float, half_life: float = math.inf
     ) -> None:
         super().__init__()
         self.power, self.half_life = power, half_life

@@ -92,8 +92,8 @@ GF_CF = Rival(
     "Shen et al. 2021, arXiv:2108.07567",
     method=Method(
         _gf_cf,
-        # First what the paper has for Amazon-Book, the linear filter alone; then exponents that are far better on tables
-        # as sparse as Amazon-CDs. Its ideal filter for Gowalla and Yelp2018 costs a decomposition, and brings less.
+        # First what the paper has for Amazon-Book, the linear filter alone; then exponents that do far better on
+        # tables as sparse as Amazon-CDs. Its ideal filter for Gowalla and Yelp2018 costs a decomposition, and brings less.
         (
             _LINEAR,
             _LINEAR | _SPARSE,

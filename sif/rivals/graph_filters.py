@@ -93,7 +93,7 @@ GF_CF = Rival(
     method=Method(
         _gf_cf,
         # First what the paper has for Amazon-Book, the linear filter alone; then exponents that do far better on
-        # tables as sparse as Amazon-CDs. Its ideal filter for Gowalla and Yelp2018 costs a decomposition, and brings less.
+        # tables as sparse as Amazon-CDs. Its ideal filter, for Gowalla and Yelp2018, brings less and costs an SVD.
         (
             _LINEAR,
             _LINEAR | _SPARSE,

@@ -1,6 +1,7 @@
 """Filters on the graph of items, without any training: GF-CF, Turbo-CF, and BSPM, which sharpens what they blur."""
 
 import numpy as np
+from scipy import sparse
 
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
@@ -26,11 +27,7 @@ def _gf_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
         scale = degrees(has)[1][:, None] ** settings["item_power"]
         left = settings["ideal"] * vectors / scale
         terms.append(Term(left.astype(np.float32), np.ascontiguousarray((vectors * scale).T, dtype=np.float32)))
-    learnt = sum(term.left.size for term in terms)
-    if table.n_items <= _WHOLE:
-        whole = np.asarray(sum(term.weights() for term in terms), np.float32)
-        return Fitted(by_products(table, whole, confident=True), learnt)
-    return Fitted(ItemFactors(has, terms, table.weighing), learnt)
+    return _fitted(table, has, terms)
 
 
 def _bspm(table: PairTable, settings: Settings, seed: int) -> Fitted:
@@ -54,6 +51,11 @@ def _bspm(table: PairTable, settings: Settings, seed: int) -> Fitted:
         back = np.ascontiguousarray((vectors * scale).T, dtype=np.float32)
         sharp = back - np.float32(2 * half) * np.asarray((back @ left) @ right) if half else back
         terms.append(Term((settings["ideal"] / 2 * vectors / scale).astype(np.float32), sharp.astype(np.float32)))
+    return _fitted(table, has, terms)
+
+
+def _fitted(table: PairTable, has: sparse.csr_matrix, terms: list[Term]) -> Fitted:
+    """Return the sum of terms: as weights of items by items of a small catalogue, in factors of a large one."""
     learnt = sum(term.left.size for term in terms)
     if table.n_items <= _WHOLE:
         whole = np.asarray(sum(term.weights() for term in terms), np.float32)

@@ -13,6 +13,7 @@ from sif.serve.item_factors import ItemFactors, Term
 __all__ = ["BSPM", "GF_CF", "POLYNOMIALS", "TURBO_CF"]
 
 _WHOLE = 8_192  # items up to which weights of items by items are made: 256 MiB, which products use faster
+_POWERED = 2_048  # items up to which they are made where a power of them is wanted, which takes their cube
 POLYNOMIALS = {1: (1.0,), 2: (2.0, -1.0), 3: (0.71, 0.1, -0.01)}
 """Coefficients of P, P^2, P^3 by order: linear, second order, and Turbo-CF's P + 0.01 (-P^3 + 10 P^2 - 29 P)."""
 
@@ -57,7 +58,8 @@ def _bspm(table: PairTable, settings: Settings, seed: int) -> Fitted:
 def _fitted(table: PairTable, has: sparse.csr_matrix, terms: list[Term]) -> Fitted:
     """Return the sum of terms: as weights of items by items of a small catalogue, in factors of a large one."""
     learnt = sum(term.left.size for term in terms)
-    if table.n_items <= _WHOLE:
+    powered = any(len(term.powers) > 1 for term in terms)
+    if table.n_items <= (min(_POWERED, _WHOLE) if powered else _WHOLE):
         whole = np.asarray(sum(term.weights() for term in terms), np.float32)
         return Fitted(by_products(table, whole, confident=True), learnt)
     return Fitted(ItemFactors(has, terms, table.weighing), learnt)

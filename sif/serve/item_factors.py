@@ -43,8 +43,9 @@ class Term:
     def weights(self) -> NDArray[Any]:
         """Return the polynomial as an array `[items, items]`."""
         product = _dense(self.left @ self.closing)
-        made = np.zeros_like(product)
-        for power in reversed(self.powers):
+        *lower, last = self.powers
+        made = last * product
+        for power in reversed(lower):
             made = product @ made + power * product
         return made
 

@@ -56,6 +56,8 @@ def priced(seconds: float, remaining: float | None) -> str:
         seconds: Of a full training.
         remaining: Of the budget; None where it is not of seconds.
     """
+    if remaining is not None and seconds > remaining:
+        return f"a full training takes about {seconds:,.0f} s, more than what is left: shorter ones must do"
     more = "" if remaining is None else f": {_about(max(0.0, remaining) * (1 - _OTHERS), seconds)} more"
     return f"a full training takes {seconds:.2g} s{more}"
 

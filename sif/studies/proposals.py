@@ -1,6 +1,6 @@
 """Who proposes configurations before anything is known of a table: the portfolio and the supernet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,8 +12,25 @@ from sif.spaces.build import small_space
 from sif.spaces.wide_points import NAMED, named
 from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.configuration import Configuration
+from sif.studies.portfolio import entries_of
 
-__all__ = ["point_entry", "portfolio", "ranking_strategy", "rival_points"]
+__all__ = ["point_entry", "portfolio", "ranking_strategy", "rival_points", "tried_first"]
+
+
+def tried_first(instance: TableInstance, drawn: Callable[[], Configuration]) -> list[Configuration]:
+    """Return what a study tries first: the portfolio, or a draw where there is none for the space, or is to be none.
+
+    Args:
+        instance: The table.
+        drawn: Draws a configuration.
+    """
+    without = instance.recipe.study.without
+    entries = () if "portfolio" in without else entries_of(instance.recipe.task)
+    held = portfolio(instance, entries) or [drawn()]
+    if "settings" not in without:
+        return held
+    bare = [replace(each, settings={k: v for k, v in each.settings.items() if k == BRANCH_KEY}) for each in held]
+    return [*{each.key: each for each in bare}.values()]
 
 
 def portfolio(instance: TableInstance, entries: Sequence[Mapping[str, Any]]) -> list[Configuration]:

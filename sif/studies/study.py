@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import zip_longest
 from typing import Any
 
@@ -13,7 +13,6 @@ from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages
-from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.baselines import Baselines
 from sif.studies.blend import Blending
 from sif.studies.bought import priced, used_up
@@ -21,11 +20,10 @@ from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.judging import Judging, judging_of
 from sif.studies.leading import leading
-from sif.studies.portfolio import entries_of
 from sif.studies.price import affordable
-from sif.studies.proposals import portfolio, rival_points
+from sif.studies.proposals import rival_points, tried_first
 from sif.studies.proposer import Proposer
-from sif.studies.refit import kept_back
+from sif.studies.refit import kept_back, refits
 from sif.studies.rungs import Rungs
 from sif.studies.steps import Steps, differing, told_steps
 from sif.studies.supernet import ranked_by_supernet
@@ -102,7 +100,7 @@ class Study:
 
     def _spend(self, points: Sequence[Configuration], ranked: list[Configuration] | None) -> None:
         tried = {trial.configuration.key for trial in self.trials.done}
-        held = self._held()
+        held = tried_first(self.instance, partial(self._proposer.drawn, 0))
         if not (self.classics is None or self.classics.best):
             self._classic()  # popularity, beside which a ranking always stands
         if held and not tried:  # so that there is a model, and a price
@@ -150,15 +148,6 @@ class Study:
         remaining = self._remaining()
         short = remaining is not None and rivals * self._cost(full) > _BASELINES * remaining
         return job if short or not job.configuration.by.startswith("rival ") else full
-
-    def _held(self) -> list[Configuration]:
-        """Return what is tried first: the portfolio, or a draw where there is none for the space, or is to be none."""
-        entries = () if "portfolio" in self._without else entries_of(self.instance.recipe.task)
-        held = portfolio(self.instance, entries) or [self._proposer.drawn(0)]
-        if "settings" not in self._without:
-            return held
-        bare = [replace(each, settings={k: v for k, v in each.settings.items() if k == BRANCH_KEY}) for each in held]
-        return [*{each.key: each for each in bare}.values()]
 
     def _queue(
         self, ranked: Sequence[Configuration], others: Sequence[Configuration], tried: Set[str] = frozenset()
@@ -221,7 +210,7 @@ class Study:
         """What it takes to judge a model on all users; nothing where the clock decides nothing."""
         if self.limit.seconds is None or self.steps.closed:
             return Judging()
-        first = self._held()[0]
+        first = tried_first(self.instance, partial(self._proposer.drawn, 0))[0]
         return judging_of(self.trials.instance_of(first), first)
 
     def elapsed(self) -> float:
@@ -323,7 +312,10 @@ class Study:
         return sum(tuned.trials for tuned in self.classics.best.values()) <= self._used / 3
 
     def _classic(self) -> bool:
-        point = self.classics.due(self._remaining()) if self.classics is not None else None
+        remaining = self._remaining()
+        if remaining is not None and refits(self.instance):
+            remaining /= 2  # it learns once more in the end
+        point = self.classics.due(remaining) if self.classics is not None else None
         if point is None:
             return False
         self._take_rival(*point)

@@ -308,6 +308,7 @@ def test_a_budget_says_beforehand_what_it_buys(tmp_path: Path):
     assert first.startswith("budget 2s: about ")
     assert f"trainings, rivals {', '.join(CLASSICS)[:20]}" in first
     assert "a full training takes " in said.stderr
+    assert priced(1900.0, 30.0) == "a full training takes about 1,900 s, more than what is left: shorter ones must do"
     assert priced(3.0, 30.0) == "a full training takes 3 s: about 24 trainings more"
 
 

@@ -1,4 +1,4 @@
-"""What a side, a user or an item, brings to a function: encodings, a file each, and element-wise networks."""
+"""What a side, a user or an item, brings to a function: encodings, a file each, and element-wise functions."""
 
 from sif.encodings.base import Encoding
 from sif.encodings.known import (
@@ -8,6 +8,7 @@ from sif.encodings.known import (
     encoding,
     encoding_names,
     parts_of,
+    reads_history,
 )
 
-__all__ = ["ENCODINGS", "HISTORY", "ID", "Encoding", "encoding", "encoding_names", "parts_of"]
+__all__ = ["ENCODINGS", "HISTORY", "ID", "Encoding", "encoding", "encoding_names", "parts_of", "reads_history"]

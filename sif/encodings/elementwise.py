@@ -1,14 +1,22 @@
-"""SIF's element-wise networks: one tiny network a side, applied to every entry of an embedding."""
+"""What is applied to every entry of a vector: fixed functions, and SIF's networks, one tiny network a side."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Elementwise"]
+__all__ = ["FIXED", "ONE_SIGNED", "Elementwise"]
 
+FIXED: Mapping[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
+"""Functions without weights, by name: the hidden layer's of AutoRec (Sedhain et al., WWW 2015, eq. 2).
+
+They bend what a side's history is encoded to, and leave a side of ids alone, which is AutoRec's decoder."""
+
+ONE_SIGNED = frozenset({"sigmoid"})
+"""The element-wise functions that no weights negate: tanh is odd, and a network has an outer layer to turn."""
 
 _tanh_backward = torch.ops.aten.tanh_backward.default
 

@@ -12,7 +12,7 @@ from sif.encodings.id import Id
 from sif.encodings.lookup import found, name_of
 from sif.encodings.weighted import DecayedHistory, ValueHistory
 
-__all__ = ["ENCODINGS", "HISTORY", "ID", "encoding", "encoding_names", "parts_of"]
+__all__ = ["ENCODINGS", "HISTORY", "ID", "encoding", "encoding_names", "parts_of", "reads_history"]
 
 ID, HISTORY = Id(), History()
 ENCODINGS: Mapping[str, Encoding] = {each.name: each for each in (ID, HISTORY, ValueHistory(), DecayedHistory())}
@@ -53,3 +53,8 @@ def encoding(name: str) -> Encoding:
 def encoding_names(encodings: tuple[str | Encoding, ...]) -> tuple[str, ...]:
     """Return names or objects as names; raises `SpaceError` for an object that no name finds again."""
     return tuple(name_of("encoding", each, ENCODINGS, Encoding) for each in encodings)
+
+
+def reads_history(name: str) -> bool:
+    """Return whether a candidate, such as `id+history`, encodes more than the embedding of an id."""
+    return not all(encoding(part).own for part in parts_of(name))

@@ -8,6 +8,7 @@ from sif.operations.known import (
     equivalence_class,
     operation,
     operation_names,
+    size_problems,
 )
 from sif.operations.predictors import PREDICTORS
 
@@ -20,4 +21,5 @@ __all__ = [
     "equivalence_class",
     "operation",
     "operation_names",
+    "size_problems",
 ]

@@ -34,7 +34,11 @@ class Operation:
     modes: int = 2
     """How many vectors are joined; 3 for the space with a context."""
     product: bool = False
-    """Whether the result is a product, whose sign any one mode can turn."""
+    """Whether the result is linear in each mode, so that signs and factors of entries can go into any one of them."""
+    negates: tuple[int, ...] = (0, 1)
+    """The modes that `canonical` turns the sign of; what cannot be negated (a sigmoid) keeps its own class then."""
+    divisor: int = 1
+    """What the size of a vector must be a multiple of: the blocks that the operation cuts it into."""
     onnx_kind: str = ""
     """The ONNX operator that it is; an operation of several gives `onnx`."""
     selects: bool = False
@@ -64,8 +68,8 @@ class Operation:
 
         Args:
             predictor: Name of the predictor.
-            networks: Whether there are element-wise networks, which can be negated (their outer layer) but not scaled
-                entry by entry.
+            networks: Whether there are element-wise functions in the way (of a `product`, on both sides): those can be
+                negated as a whole, where `negates` says that the rule needs it, but not scaled entry by entry.
         """
         return None
 

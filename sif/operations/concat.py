@@ -14,6 +14,7 @@ class Concat(Operation):
     """[u; v], of twice the size. It is f(user) + g(item) under every predictor but an MLP."""
 
     name, formula, width = "concat", "[{0}; {1}]", 2
+    negates = ()
 
     def forward(self, *vectors: Tensor) -> Tensor:
         """Return [u; v]."""

@@ -1,11 +1,12 @@
 """The operations by name, from inside and outside the package, and what follows from what they compute."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import torch
 
 from nasp_core.errors import SpaceError
+from sif.encodings.elementwise import ONE_SIGNED
 from sif.encodings.lookup import found, name_of
 from sif.encodings.rows import Rows
 from sif.operations.base import Operation
@@ -20,6 +21,7 @@ __all__ = [
     "equivalence_class",
     "operation",
     "operation_names",
+    "size_problems",
 ]
 
 
@@ -46,18 +48,40 @@ def operation_names(operations: tuple[str | Operation, ...]) -> tuple[str, ...]:
     return tuple(name_of("operation", each, OPERATIONS, Operation) for each in operations)
 
 
-def canonical(name: str, predictor: str, *, networks: bool) -> tuple[str, str]:
+def canonical(name: str, predictor: str, functions: tuple[str, str] = ("identity", "identity")) -> tuple[str, str]:
     """Return the operation and predictor that stand for all that span the same set of functions.
 
     Args:
         name: The operation.
         predictor: The predictor on it.
-        networks: Whether there are element-wise networks.
+        functions: The element-wise function of each side (see `sif.encodings.elementwise`).
     """
-    now, then = (name, predictor), operation(name).canonical(predictor, networks=networks)
-    while then is not None and then != now:
-        now, then = then, operation(then[0]).canonical(then[1], networks=networks)
+    curved = [function != "identity" for function in functions]
+    fixed = {mode for mode, function in enumerate(functions) if function in ONE_SIGNED}
+    now, joins = (name, predictor), operation(name)
+    while not fixed & {*joins.negates}:
+        then = joins.canonical(now[1], networks=all(curved) if joins.product else any(curved))
+        if then is None or then == now:
+            break
+        now, joins = then, operation(then[0])
     return now
+
+
+def size_problems(names: Iterable[str], dim: int, modes: int = 2) -> list[str]:
+    """Return which operations cannot join vectors of a size, and the nearest size that they can.
+
+    Args:
+        names: Operations that there are.
+        dim: Entries of a vector.
+        modes: How many vectors are joined.
+    """
+    cut = {name: operation(name, modes).divisor for name in names}
+    return [
+        f"embedding_dim = {dim}; operation {name} cuts a vector into {blocks} blocks: "
+        f"set embedding_dim = {-(-dim // blocks) * blocks}, or leave {name} out"
+        for name, blocks in cut.items()
+        if dim % blocks
+    ]
 
 
 def checked(name: str, made: object, modes: int = 2) -> Operation:
@@ -122,7 +146,7 @@ def additive(name: str, predictor: str, modes: int = 2) -> bool:
         predictor: The predictor on it.
         modes: 2, or 3 with a context.
     """
-    joins, reader, dim = operation(name, modes), PREDICTORS[predictor], 5
+    joins, reader, dim = operation(name, modes), PREDICTORS[predictor], 8
     shapes = [(*(6 if mode == side else 1 for side in range(modes)), dim) for mode in range(modes)]
     sides, parameters = _drawn(reader, joins.width * dim, *shapes)
     with torch.no_grad():
@@ -145,7 +169,7 @@ def equivalence_class(name: str) -> str:
     if name not in OPERATIONS and name not in _known(3):
         return name
     grouping, *parts = name.split("_") if name[0].isdigit() else ("", *name.split("_"))
-    plain = [part if part in _MIRROR else canonical(part, "linear", networks=False)[0] for part in parts]
+    plain = [part if part in _MIRROR else canonical(part, "linear")[0] for part in parts]
     plain = min(plain, [_MIRROR.get(part, part) for part in plain])
     if len(set(plain)) == 1:  # the grouping of one operation with itself does not matter
         grouping = ""

@@ -14,7 +14,7 @@ class Minus(Plus):
 
     name, formula = "minus", "({0} - {1})"
     forward, onnx_kind = staticmethod(torch.sub), "Sub"
-    twice = 2.0
+    negates, twice = (1,), 2.0
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str]:
         """Return `plus`, which it is with the item's tables (or the outer layer of its network) negated."""

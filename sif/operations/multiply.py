@@ -19,7 +19,7 @@ class Multiply(Operation):
 
     name, formula = "multiply", "({0} * {1})"
     forward, onnx_kind = staticmethod(torch.mul), "Mul"
-    product = True
+    product, negates = True, ()
 
     def gradient(self, grad: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return grad * v and grad * u."""

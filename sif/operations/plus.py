@@ -15,7 +15,7 @@ class Plus(Operation):
 
     name, formula = "plus", "({0} + {1})"
     forward, onnx_kind = staticmethod(torch.add), "Add"
-    twice = -2.0
+    negates, twice = (), -2.0
     """The factor of <u, v> in -||o(u, v)||^2."""
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from sif.operations.base import Operation
+from sif.operations.block import ANALOGY, COMPLEX, SIMPLE
 from sif.operations.concat import Concat
 from sif.operations.max import Max
 from sif.operations.min import Min
@@ -15,7 +16,7 @@ from sif.operations.plus import Plus
 __all__ = ["OPERATIONS", "TENSOR_OPERATIONS"]
 
 OPERATIONS: Mapping[str, Operation] = {
-    each.name: each for each in (Plus(), Minus(), Multiply(), Max(), Min(), Concat())
+    each.name: each for each in (Plus(), Minus(), Multiply(), Max(), Min(), Concat(), COMPLEX, ANALOGY, SIMPLE)
 }
 """Operations on two vectors by name."""
 

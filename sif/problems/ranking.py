@@ -88,6 +88,7 @@ class RankingProblem(TableProblem):
         maximise=True,
         fractions=(0.8, 0.1, 0.1),
         settings=WideSettings(
+            elementwise=("identity", "network"),
             embedding_dim=16,
             mlp=(16,),
             history_power=1.0,

@@ -46,6 +46,7 @@ class RatingProblem(TableProblem):
         maximise=False,
         fractions=(0.5, 0.25, 0.25),
         settings=WideSettings(
+            elementwise=("identity", "network"),
             embedding_dim=16,
             mlp=(16,),
             history_power=0.5,

@@ -28,6 +28,7 @@ from sif.operations import (
     equivalence_class,
     operation,
     operation_names,
+    size_problems,
 )
 from sif.spaces.branch import FunctionBranch
 
@@ -79,6 +80,7 @@ def _check_settings(settings: InteractionSettings, known: Mapping[str, Operation
         problems.append(f"max_norm = {settings.max_norm}; it must be above 0, or none for no bound")
     if settings.predictor_start not in ("uniform", "unit"):
         problems.append(f"predictor_start = {settings.predictor_start!r}; there are uniform, unit")
+    problems += [] if problems else size_problems(names, settings.embedding_dim, modes)
     if problems:
         raise SpaceError("; ".join(problems))
 

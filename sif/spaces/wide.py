@@ -11,12 +11,20 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, Mixture
 from sif import operations
+from sif.encodings import reads_history
 from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
 from sif.encodings.side import SIDES, Side, SideTables
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide_base import WideBase
-from sif.spaces.wide_points import additive_reason, class_of_choices, is_additive_point, wide_formula, wide_genotype
+from sif.spaces.wide_points import (
+    additive_reason,
+    class_of_choices,
+    is_additive_point,
+    plain_branch,
+    wide_formula,
+    wide_genotype,
+)
 from sif.spaces.wide_settings import NAME, VERSION, WideSettings, groups_of, settings_of
 
 __all__ = ["WideNetwork", "WideSpace"]
@@ -61,8 +69,10 @@ class WideNetwork(WideBase):
         return tuple(head for heads in self.heads for head in heads.values())  # type: ignore[operator]
 
     def lift(self, side: Side, branch: int, values: Tensor) -> Tensor:
-        """Return vectors `[..., dim]` of one side after the element-wise network of a branch, where it has one."""
-        return self._lift(self.offers["elementwise"][branch][0], branch, SIDES.index(side), values)
+        """Return vectors `[..., dim]` of one side after the element-wise function of a branch."""
+        place, name = SIDES.index(side), self.offers["elementwise"][branch][0]
+        known = reads_history(self.offers["encoding"][2 * branch + place][0])
+        return self._lift(name, branch, place, known, values)
 
     @torch.no_grad()
     def encoded(self, side: Side, ids: Tensor | None = None) -> list[Tensor]:
@@ -95,7 +105,7 @@ class WideNetwork(WideBase):
 
 
 class WideSpace(WideBase, Space):
-    """Search encodings, element-wise networks, operations, predictors and biases of one or two added functions.
+    """Search encodings, element-wise functions, operations, predictors and biases of one or two added functions.
 
     Choices: `encoding` of user, item (of a second branch: again), `elementwise`, `operation`, `predictor` of each
     branch, and `biases`. In a branch, candidates share the embeddings; each pair of operation and predictor has its own
@@ -209,24 +219,23 @@ class WideSpace(WideBase, Space):
         return class_of_choices(self._choices(active))
 
     def canonical(self, active: Active) -> Active:
-        """Return the same point with `sum` in place of `linear` where the weights can move into the embeddings.
+        """Return the same point of plainer parts: what weights and blocks can move into the embeddings is not there.
 
-        So it is of a product with identity element-wise networks: w . (u * v) is the sum of u * v under other
-        embeddings, and trains slower by the weights that it does not need.
+        So it is of a product with a side that no element-wise function bends: w . (u * v) is the sum of u * v under
+        other embeddings, and trains slower by the weights that it does not need. A fixed function of sides of ids
+        alone is the identity.
         """
-        if "sum" not in self.settings.predictors or "linear" not in self.settings.predictors:
-            return active
-        plain = self.settings.predictors.index("sum")
-        chosen = self._choices(active)
-        parts = zip(chosen["operation"], chosen["elementwise"], chosen["predictor"], active["predictor"], strict=True)
-        picks = tuple(
-            plain
-            if operations.operation(str(operation)).product
-            and operations.canonical(str(operation), str(predictor), networks=network != "identity")[1] == "sum"
-            else pick
-            for operation, network, predictor, pick in parts
-        )
-        return {**active, "predictor": picks}
+        chosen, offered = self._choices(active), {group.name: group.candidates for group in self.groups}
+        moved = {name: list(active[name]) for name in ("elementwise", "operation", "predictor")}
+        for branch in range(self.settings.branches):
+            operation, predictor, elementwise = plain_branch(chosen, branch)
+            now = {"elementwise": elementwise}
+            if operations.operation(str(chosen["operation"][branch])).product:
+                now |= {"operation": operation, "predictor": predictor}
+            if all(name in offered[group] for group, name in now.items()):
+                for group, name in now.items():
+                    moved[group][branch] = offered[group].index(name)
+        return {**active, **{name: tuple(picks) for name, picks in moved.items()}}
 
     def selection(self, genotype: Genotype) -> Active:
         """Return the live candidates that a genotype names; refuses an additive one where the settings do."""

@@ -11,9 +11,9 @@ from nasp_core.errors import SpaceError
 from nasp_core.network import Loss, Network, StepLoss
 from nasp_core.rowwise import RowTable, few_rows
 from nasp_core.types import Batch, Mixture, Stream
-from sif.encodings import HISTORY, ID, encoding, parts_of
+from sif.encodings import HISTORY, ID, encoding, parts_of, reads_history
 from sif.encodings.base import Lookup
-from sif.encodings.elementwise import Elementwise
+from sif.encodings.elementwise import FIXED, Elementwise
 from sif.encodings.entrywise import entrywise, start_near_identity
 from sif.encodings.histories import Histories
 from sif.encodings.rows import Rows
@@ -228,7 +228,7 @@ class WideBase(Network):
         return SidePass(encoder.tables, self.histories.side(side), encoder.power, encoder.half_life)
 
     def _side(self, branch: int, side: int, made: SidePass, lookup: Lookup, mixture: Mixture) -> Rows:
-        """Return the vectors of one side after its encoding and its element-wise network."""
+        """Return the vectors of one side after its encoding and its element-wise function."""
         names = self.offers["encoding"][2 * branch + side]
         active, weights = mixture.row("encoding", 2 * branch + side)
         if weights is None and active is not None:
@@ -236,15 +236,21 @@ class WideBase(Network):
         else:
             present = mixture.present("encoding", 2 * branch + side)
             rows = Rows(mix([partial(made.full, name, lookup) for name in names], active, weights, present=present))
+        known = [reads_history(name) for name in names]
+        share = known[active] if weights is None and active is not None else _share(known, weights)
         names = self.offers["elementwise"][branch]
         active, weights = mixture.row("elementwise", branch)
-        candidates = [partial(self._lift, name, branch, side) for name in names]
+        candidates = [partial(self._lift, name, branch, side, share) for name in names]
         present = mixture.present("elementwise", branch)
         return Rows(mix(candidates, active, weights, rows.values, present=present), rows.index)
 
-    def _lift(self, name: str, branch: int, side: int, values: Tensor) -> Tensor:
-        if name == "identity":
+    def _lift(self, name: str, branch: int, side: int, share: Tensor | float, values: Tensor) -> Tensor:
+        """Return the values of an element-wise function; `share`: how much of the encoding reads a history."""
+        if name == "identity" or (name in FIXED and isinstance(share, bool) and not share):
             return values
+        if name in FIXED:
+            bent = FIXED[name](values)
+            return bent if isinstance(share, bool) else torch.lerp(values, bent, share)
         network = self.elementwise[f"{branch}-{SIDES[side]}"]
         assert isinstance(network, Elementwise)
         return entrywise(network, values)
@@ -297,6 +303,12 @@ class WideBase(Network):
         if lookup.share is not None:
             penalties.append(penalty * self.settings.bias_l2)
         return rows
+
+
+def _share(known: Sequence[bool], weights: Tensor | None) -> Tensor:
+    """Return the weight of the candidates that are `known`."""
+    assert weights is not None
+    return (weights * weights.new_tensor(known)).sum()
 
 
 def _head(operation: str, predictor: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from nasp_core.errors import GenotypeError, did_you_mean
 from nasp_core.genotype import Genotype
 from sif import operations
-from sif.encodings import encoding, parts_of
+from sif.encodings import encoding, parts_of, reads_history
+from sif.encodings.elementwise import FIXED
 from sif.spaces.wide_settings import NAME, OFFERS, VERSION, WideSettings
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "class_of_choices",
     "is_additive_point",
     "named",
+    "plain_branch",
     "wide_formula",
     "wide_genotype",
 ]
@@ -115,16 +117,38 @@ def additive_reason(genotype: Genotype) -> str:
 def class_of_choices(choices: Choices) -> str:
     """Return one name for points that are the same set of functions (free tables, free predictors).
 
-    Encodings are linear in their tables, so a linear map of an encoding, entry by entry, is again one (its tables
-    mapped); an element-wise network can be negated (its outer layer) but not scaled entry by entry. Each operation says
-    what follows for it (`Operation.canonical`). Two branches are added, so their order does not matter.
+    Encodings are linear in their tables, so a linear map of an encoding is again one (its tables mapped); an
+    element-wise network can be negated (its outer layer) but not scaled entry by entry, a tanh likewise, a sigmoid
+    neither. Each operation says what follows for it (`Operation.canonical`). Two branches are added, so their order does
+    not matter.
     """
     branches = []
-    for index, (operation, predictor) in enumerate(_pairs(choices)):
-        elementwise = str(choices["elementwise"][index])
-        pair = operations.canonical(operation, predictor, networks=elementwise != "identity")
-        branches.append(",".join([*map(str, choices["encoding"][2 * index : 2 * index + 2]), elementwise, *pair]))
+    for index in range(len(choices["operation"])):
+        operation, predictor, elementwise = plain_branch(choices, index)
+        encodings = map(str, choices["encoding"][2 * index : 2 * index + 2])
+        branches.append(",".join([*encodings, elementwise, operation, predictor]))
     return " + ".join([*sorted(branches), f"biases {choices['biases'][0]}"])
+
+
+def plain_branch(choices: Choices, branch: int) -> tuple[str, str, str]:
+    """Return the operation, predictor and element-wise function that stand for a branch.
+
+    Args:
+        choices: Of a genotype.
+        branch: Number of the branch.
+    """
+    functions = _functions(choices, branch)
+    operation, predictor = _pairs(choices)[branch]
+    elementwise = str(choices["elementwise"][branch])
+    plain = elementwise if elementwise in functions else "identity"
+    return *operations.canonical(operation, predictor, functions), plain
+
+
+def _functions(choices: Choices, branch: int) -> tuple[str, str]:
+    """Return the element-wise function of either side: a fixed one leaves a side of ids as it is."""
+    name, sides = str(choices["elementwise"][branch]), choices["encoding"][2 * branch : 2 * branch + 2]
+    user, item = ("identity" if name in FIXED and not reads_history(str(side)) else name for side in sides)
+    return user, item
 
 
 _SIDES = {"user": "u", "item": "v"}
@@ -138,9 +162,9 @@ def _encoded(name: str, letter: str, known: str, mark: str) -> str:
 def wide_formula(genotype: Genotype) -> str:
     """Return the function as a person writes it: `b + b_user + b_item + w . (p((u + h(user))) * q(v))`.
 
-    u and v are the embeddings of user and item, h(.) the embedding of a history, p and q element-wise networks, w a
-    linear predictor, sum(.) the sum of the entries, mlp(.) a multi-layer perceptron, cos(.) / t a cosine over a
-    temperature, unit(.) a vector brought to length 1; a second branch has its own (u2).
+    u and v are the embeddings of user and item, h(.) the embedding of a history, p and q element-wise networks (sigmoid
+    and tanh go by their names), w a linear predictor, sum(.) the sum of the entries, mlp(.) a multi-layer perceptron,
+    cos(.) / t a cosine over a temperature, unit(.) a vector brought to length 1; a second branch has its own (u2).
     """
     terms = ["b + b_user + b_item"] if genotype.choices["biases"][0] == "on" else []
     for index, (operation, predictor) in enumerate(_pairs(genotype.choices)):
@@ -148,8 +172,9 @@ def wide_formula(genotype: Genotype) -> str:
         sides = []
         for side, (known, letter) in enumerate(_SIDES.items()):
             text = _encoded(str(genotype.choices["encoding"][2 * index + side]), letter, known, mark)
-            if genotype.choices["elementwise"][index] == "network":
-                text = f"{'pq'[side]}{mark}({text.removeprefix('(').removesuffix(')') if '+' in text else text})"
+            if (function := _functions(genotype.choices, index)[side]) != "identity":
+                bent = function if function in FIXED else f"{'pq'[side]}{mark}"
+                text = f"{bent}({text.removeprefix('(').removesuffix(')') if '+' in text else text})"
             sides.append(text)
         terms.append(operations.PREDICTORS[predictor].written(operations.operation(operation), sides, mark))
     return " + ".join(terms).replace("+ -", "- ")

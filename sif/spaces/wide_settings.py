@@ -8,10 +8,11 @@ from nasp_core.errors import GenotypeError, SpaceError
 from nasp_core.genotype import Genotype
 from nasp_core.types import ChoiceGroup
 from sif.encodings import ENCODINGS, encoding, encoding_names, parts_of
+from sif.encodings.elementwise import FIXED
 from sif.encodings.lookup import problems_of
 from sif.encodings.sides import SideSettings
 from sif.extend import names_of
-from sif.operations import OPERATIONS, PREDICTORS, additive, operation, operation_names
+from sif.operations import OPERATIONS, PREDICTORS, additive, operation, operation_names, size_problems
 
 __all__ = ["BRANCHES", "BRANCH_KEY", "NAME", "OFFERS", "VERSION", "WideSettings", "groups_of", "settings_of"]
 
@@ -23,7 +24,7 @@ BRANCH_KEY = "space.branches"
 
 OFFERS: Mapping[str, tuple[str, ...]] = {
     "encodings": ("id", "history", "id+history"),
-    "elementwise": ("identity", "network"),
+    "elementwise": ("identity", *FIXED, "network"),
     "operations": tuple(OPERATIONS),
     "predictors": ("sum", "linear", "mlp", "distance"),
     "biases": ("off", "on"),
@@ -32,14 +33,17 @@ OFFERS: Mapping[str, tuple[str, ...]] = {
 there are more predictors (`PREDICTORS`)."""
 _MORE: Mapping[str, tuple[str, ...]] = {"encodings": tuple(ENCODINGS), "predictors": tuple(PREDICTORS)}
 
+_BEFORE = ("identity", "network")  # the element-wise functions of genotypes that do not name them
+
 
 @dataclass(frozen=True, kw_only=True)
 class WideSettings(SideSettings):
     """What a wide space offers, and how its weights are held (see also `SideSettings`).
 
     - `branches`: functions that are added, each with embeddings of its own: 1 or 2.
-    - `encodings`, `elementwise`, `operations`, `predictors`, `biases`: the candidates offered, by name (`OFFERS`);
-      encodings and operations of your own as objects, or as `package.module:object`.
+    - `encodings`, `elementwise`, `operations`, `predictors`, `biases`: the candidates offered, by name (`OFFERS`; the
+      element-wise `network` and the operations of blocks only where they are asked for); encodings and operations of
+      your own as objects, or as `package.module:object`.
     - `hidden`: hidden units of the element-wise networks.
     - `mlp`: hidden units of the MLP predictor's layers, each followed by a ReLU.
     - `history_power`: a history is the sum of its embeddings / (how many) ** history_power; 1 is the mean, 0.5 that
@@ -54,8 +58,8 @@ class WideSettings(SideSettings):
     penalty: Literal["frobenius", "squared"] = "squared"
     branches: int = 1
     encodings: tuple[str, ...] = OFFERS["encodings"]
-    elementwise: tuple[str, ...] = OFFERS["elementwise"]
-    operations: tuple[str, ...] = OFFERS["operations"]
+    elementwise: tuple[str, ...] = ("identity", *FIXED)
+    operations: tuple[str, ...] = ("plus", "minus", "multiply", "max", "min", "concat")
     predictors: tuple[str, ...] = OFFERS["predictors"]
     hidden: int = 8
     mlp: tuple[int, ...] = (32,)
@@ -73,6 +77,7 @@ class WideSettings(SideSettings):
         problems = [problem for name in OFFERS for problem in _offer_problems(name, getattr(self, name))]
         parts = [part for name in self.encodings for part in parts_of(name)]
         problems += problems_of(parts, encoding) + problems_of(self.operations, operation) + _number_problems(self)
+        problems += [] if problems else size_problems(self.operations, self.embedding_dim)
         if not problems and not self.additive and self._all_additive():
             problems.append(
                 "every point is additive in user and item, and additive = false leaves those out; "
@@ -151,7 +156,7 @@ def settings_of(genotype: Genotype) -> WideSettings:
     unknown = [key for key in genotype.settings if key not in known]
     if unknown:
         raise GenotypeError(f"genotype settings {', '.join(unknown)} are not settings of space {NAME!r}")
-    values: dict[str, Any] = dict(genotype.settings)
+    values: dict[str, Any] = {"elementwise": _BEFORE} | dict(genotype.settings)
     values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     try:
         settings = WideSettings(**values)

@@ -28,6 +28,13 @@ def test_two_modes_compute_what_their_formulas_say() -> None:
         "min": torch.minimum(p, q),
         "concat": torch.cat([p, q], -1),
     }
+    (p1, p2, p3, p4), (q1, q2, q3, q4) = p.T, q.T
+    blocks = {
+        "block-complex": [p1 * q1 + p3 * q3, p2 * q2 + p4 * q4, p1 * q3 - p3 * q1, p2 * q4 - p4 * q2],
+        "block-analogy": [p1 * q1, p2 * q2, p3 * q3 + p4 * q4, p3 * q4 - p4 * q3],
+        "block-simple": [p1 * q3, p2 * q4, p3 * q1, p4 * q2],
+    }
+    expected |= {name: torch.stack(parts, 1) for name, parts in blocks.items()}
     assert list(OPERATIONS) == list(expected)
     for name, value in expected.items():
         assert torch.equal(OPERATIONS[name].forward(p, q), value), name
@@ -128,6 +135,9 @@ def test_families_of_two_modes() -> None:
         "multiply": "multiply",
         "max": "max",
         "min": "max",
+        "block-complex": "multiply",
+        "block-analogy": "multiply",
+        "block-simple": "multiply",
     }
 
 

@@ -293,7 +293,11 @@ SPACE_ERRORS: list[tuple[dict[str, Any], str]] = [
         {"encodings": ("id", "ids")},
         "unknown encodings ids; there are id, history, id+history, value-history, decayed-history",
     ),
-    ({"operations": ()}, "operations offers nothing to choose from; there are plus, minus, multiply, max, min, concat"),
+    (
+        {"operations": ()},
+        "operations offers nothing to choose from; there are plus, minus, multiply, max, min, concat, "
+        "block-complex, block-analogy, block-simple",
+    ),
     ({"predictors": ("sum", "sum")}, "predictors sum given twice; name each once"),
     ({"branches": 3}, "branches = 3; there can be 1 or 2"),
     ({"embedding_dim": 0}, "embedding_dim = 0; an interaction function needs 1 or more"),

@@ -20,7 +20,14 @@ KNOWN = torch.nonzero(torch.rand(USERS, ITEMS, generator=torch.Generator().manua
 PAIRS = {(int(user), int(item)) for user, item in KNOWN.T}
 HISTORIES = Histories.of(KNOWN[0], KNOWN[1], SIZES)
 SETTINGS = WideSettings(
-    predictors=tuple(PREDICTORS), embedding_dim=3, hidden=3, mlp=(4, 3), history_power=0.7, init_std=0.5, l2=0.0
+    elementwise=("identity", "network"),
+    predictors=tuple(PREDICTORS),
+    embedding_dim=3,
+    hidden=3,
+    mlp=(4, 3),
+    history_power=0.7,
+    init_std=0.5,
+    l2=0.0,
 )
 PLAIN: Mapping[str, tuple[str, ...]] = {
     "encoding": ("id", "id"),

@@ -13,7 +13,7 @@ from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
 from sif.spaces.wide_settings import OFFERS, WideSettings
 
-SIZES, DIM = (7, 9), 6
+SIZES, DIM = (7, 9), 8
 
 MLPS = ((5,), (5, 4))
 POINTS: list[tuple[tuple[str, str, tuple[int, ...]], ...]] = [
@@ -43,7 +43,7 @@ def wide_network(encoding: tuple[str, str] = ("id+history", "id"), elementwise: 
     }
     pairs = torch.rand(SIZES, generator=generator) < 0.4
     pairs[-1], pairs[:, -1] = False, False
-    settings = WideSettings(embedding_dim=DIM, branches=2, init_std=0.5)
+    settings = WideSettings(embedding_dim=DIM, branches=2, init_std=0.5, elementwise=OFFERS["elementwise"])
     space = WideSpace(SIZES, settings, Histories.of(*pairs.nonzero(as_tuple=True), SIZES))
     network = space.build(wide_genotype(choices, settings))
     network.reset(generator)

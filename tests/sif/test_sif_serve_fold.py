@@ -31,7 +31,7 @@ def test_tables_score_as_the_formula(point: Any, biases: bool, monkeypatch: pyte
     assert (folded.scores(EVERY) - wanted).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("elementwise", ["identity", "network"])
+@pytest.mark.parametrize("elementwise", ["identity", "sigmoid", "tanh", "network"])
 @pytest.mark.parametrize("encoding", [("id", "id"), ("history", "id"), ("id+history", "history")])
 def test_a_wide_network_folds(encoding: tuple[str, str], elementwise: str):
     """Encodings, element-wise networks and biases of a real network, with users and items that have no history."""
@@ -59,6 +59,7 @@ def test_inner_products_are_those_that_can_be(point: Any, biases: bool):
         ("plus", "distance"),
         ("minus", "distance"),
     }
+    product |= {(f"block-{form}", p) for form in ("complex", "analogy", "simple") for p in ("sum", "linear", "cosine")}
     factors = Folded(network).inner_product()
     assert (factors is not None) == (pairs <= product | ADDITIVE_PAIRS)
     if factors is not None:
@@ -97,9 +98,9 @@ def test_users_by_their_vectors(point: Any):
 @pytest.mark.parametrize(
     ("point", "words"),
     [
-        ((("minus", "distance", (5,)),), "an inner product of 6 dimensions, biases"),
-        ((("max", "linear", (5,)),), "L1 distances in 6 dimensions, biases"),
-        ((("max", "distance", (5,)),), "L1 distances in 12 dimensions, biases"),
+        ((("minus", "distance", (5,)),), "an inner product of 8 dimensions, biases"),
+        ((("max", "linear", (5,)),), "L1 distances in 8 dimensions, biases"),
+        ((("max", "distance", (5,)),), "L1 distances in 16 dimensions, biases"),
         ((("concat", "mlp", (5,)),), "L1 distances in 5 dimensions, biases"),
         ((("plus", "mlp", (5, 4)),), "an MLP on sums of 5 dimensions, biases"),
     ],

@@ -24,14 +24,19 @@ BRANCH_KEY = "space.branches"
 
 OFFERS: Mapping[str, tuple[str, ...]] = {
     "encodings": ("id", "history", "id+history"),
-    "elementwise": ("identity", *FIXED, "network"),
-    "operations": tuple(OPERATIONS),
+    "elementwise": ("identity", *FIXED),
+    "operations": ("plus", "minus", "multiply", "max", "min", "concat"),
     "predictors": ("sum", "linear", "mlp", "distance"),
     "biases": ("off", "on"),
 }
 """The candidates of a space that names none, by the setting that offers them; encodings may be other sums too, and
-there are more predictors (`PREDICTORS`)."""
-_MORE: Mapping[str, tuple[str, ...]] = {"encodings": tuple(ENCODINGS), "predictors": tuple(PREDICTORS)}
+there are more predictors (`PREDICTORS`), operations (`OPERATIONS`) and, as the papers have it, the `network`."""
+_MORE: Mapping[str, tuple[str, ...]] = {
+    "encodings": tuple(ENCODINGS),
+    "elementwise": (*OFFERS["elementwise"], "network"),
+    "operations": tuple(OPERATIONS),
+    "predictors": tuple(PREDICTORS),
+}
 
 _BEFORE = ("identity", "network")  # the element-wise functions of genotypes that do not name them
 
@@ -58,8 +63,8 @@ class WideSettings(SideSettings):
     penalty: Literal["frobenius", "squared"] = "squared"
     branches: int = 1
     encodings: tuple[str, ...] = OFFERS["encodings"]
-    elementwise: tuple[str, ...] = ("identity", *FIXED)
-    operations: tuple[str, ...] = ("plus", "minus", "multiply", "max", "min", "concat")
+    elementwise: tuple[str, ...] = OFFERS["elementwise"]
+    operations: tuple[str, ...] = OFFERS["operations"]
     predictors: tuple[str, ...] = OFFERS["predictors"]
     hidden: int = 8
     mlp: tuple[int, ...] = (32,)

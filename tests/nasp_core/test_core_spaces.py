@@ -122,9 +122,10 @@ def test_a_unit_start_meets_the_norm_bound() -> None:
     assert max(float(w.detach().norm()) for w in predictors(space)) <= 0.5 + 1e-6
 
 
+KNOWN = "plus, minus, multiply, max, min, concat, block-complex, block-analogy, block-simple"
 IGNORED = 'bias_l2 and l2_frequency go with penalty = "squared"; frobenius would ignore them'
 SPACE_ERRORS: list[tuple[dict[str, Any], str]] = [
-    ({"operations": ("plus", "div")}, "unknown operation(s) div; there are {KNOWN}"),
+    ({"operations": ("plus", "div")}, f"unknown operation(s) div; there are {KNOWN}"),
     ({"hidden": -1}, "hidden = -1; it must be 0 (no element-wise networks) or more"),
     (
         {"residual": True},
@@ -136,7 +137,7 @@ SPACE_ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"l2_frequency": 0.5}, IGNORED),
     (
         {"operations": ("plus", "div", "plus", "pow", "div"), "hidden": -2, "embedding_dim": 0, "predictor_start": ""},
-        "unknown operation(s) div, pow, div; there are plus, minus, multiply, max, min, concat, block-complex, block-analogy, block-simple; "
+        f"unknown operation(s) div, pow, div; there are {KNOWN}; "
         "operation(s) div, plus given twice; name each once; "
         "embedding_dim = 0; an interaction function needs 1 or more; "
         "hidden = -2; it must be 0 (no element-wise networks) or more; "
@@ -171,7 +172,7 @@ def test_modes_and_sizes_must_agree() -> None:
     ("operations", "text"),
     [
         (("plus", "max", "plus"), "operation(s) plus given twice; name each once"),
-        ((), "no operation to choose from; there are {KNOWN}"),
+        ((), f"no operation to choose from; there are {KNOWN}"),
     ],
 )
 def test_operations_given_twice_or_not_at_all(operations: tuple[str, ...], text: str) -> None:

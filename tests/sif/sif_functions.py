@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sif.encodings.histories import Histories
 from sif.operations import PREDICTORS
+from sif.operations import OPERATIONS
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
@@ -18,7 +19,7 @@ SIZES, DIM = (7, 9), 8
 MLPS = ((5,), (5, 4))
 POINTS: list[tuple[tuple[str, str, tuple[int, ...]], ...]] = [
     ((operation, predictor, mlp),)
-    for operation in OFFERS["operations"]
+    for operation in OPERATIONS
     for predictor in PREDICTORS
     for mlp in (MLPS if predictor == "mlp" else MLPS[:1])
 ]
@@ -43,7 +44,7 @@ def wide_network(encoding: tuple[str, str] = ("id+history", "id"), elementwise: 
     }
     pairs = torch.rand(SIZES, generator=generator) < 0.4
     pairs[-1], pairs[:, -1] = False, False
-    settings = WideSettings(embedding_dim=DIM, branches=2, init_std=0.5, elementwise=OFFERS["elementwise"])
+    settings = WideSettings(embedding_dim=DIM, branches=2, init_std=0.5, elementwise=(*OFFERS["elementwise"], "network"))
     space = WideSpace(SIZES, settings, Histories.of(*pairs.nonzero(as_tuple=True), SIZES))
     network = space.build(wide_genotype(choices, settings))
     network.reset(generator)

@@ -166,7 +166,9 @@ def _class_of(matrix: NDArray[np.int64]) -> int:
     every = (turned[:, :, None, None] * rows).reshape(-1, _BLOCKS * _BLOCKS)
     size = np.abs(every)
     first = np.stack([np.where((size == k).any(1), (size == k).argmax(1), every.shape[1]) for k in range(1, 5)], 1)
-    number = first.argsort(1).argsort(1) + 1  # weights are numbered in the order in which they come, the first of each +
+    number = (
+        first.argsort(1).argsort(1) + 1
+    )  # weights are numbered in the order in which they come, the first of each +
     number *= np.sign(np.take_along_axis(every, first.clip(max=every.shape[1] - 1), 1)) | 1
     named = np.sign(every) * np.take_along_axis(np.concatenate([np.zeros((len(every), 1), int), number], 1), size, 1)
     return int((named @ 9 ** np.arange(every.shape[1])).min())

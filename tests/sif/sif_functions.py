@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from sif.encodings.histories import Histories
-from sif.operations import PREDICTORS
-from sif.operations import OPERATIONS
+from sif.operations import OPERATIONS, PREDICTORS
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide import WideNetwork, WideSpace
 from sif.spaces.wide_points import wide_genotype
@@ -44,7 +43,8 @@ def wide_network(encoding: tuple[str, str] = ("id+history", "id"), elementwise: 
     }
     pairs = torch.rand(SIZES, generator=generator) < 0.4
     pairs[-1], pairs[:, -1] = False, False
-    settings = WideSettings(embedding_dim=DIM, branches=2, init_std=0.5, elementwise=(*OFFERS["elementwise"], "network"))
+    functions = (*OFFERS["elementwise"], "network")
+    settings = WideSettings(embedding_dim=DIM, branches=2, init_std=0.5, elementwise=functions)
     space = WideSpace(SIZES, settings, Histories.of(*pairs.nonzero(as_tuple=True), SIZES))
     network = space.build(wide_genotype(choices, settings))
     network.reset(generator)

@@ -170,7 +170,7 @@ def rows_of(task: RankingTask) -> sparse.csr_array:
 
 
 @pytest.mark.parametrize("predictor", ["sum", "cosine"])
-@pytest.mark.parametrize("elementwise", ["identity", "network"])
+@pytest.mark.parametrize("elementwise", ["identity", "sigmoid", "tanh", "network"])
 def test_a_history_alone_needs_no_solving(elementwise: str, predictor: str, clicks: tuple[Interactions, Split]):
     """Of a user known by their history, the row is all there is: the scores are those of the network."""
     task = RankingTask(*clicks, RankingSettings())

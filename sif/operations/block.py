@@ -147,7 +147,7 @@ def _layers(terms: Sequence[tuple[int, int, int, int]]) -> _Layers:
 
 def _summed(layers: _Layers, x: Tensor, y: Tensor) -> Tensor:
     """Return for each block the sum of the products of blocks of x and y that the layers name, `[..., dim]`."""
-    x, y = (each.unflatten(-1, (_BLOCKS, each.shape[-1] // _BLOCKS)) for each in (x, y))
+    x, y = (each.reshape(*each.shape[:-1], _BLOCKS, each.shape[-1] // _BLOCKS) for each in (x, y))
     total = None
     for first, second, signs in layers:
         left = x[..., first, :] * x.new_tensor(signs).unsqueeze(-1)
@@ -166,9 +166,7 @@ def _class_of(matrix: NDArray[np.int64]) -> int:
     every = (turned[:, :, None, None] * rows).reshape(-1, _BLOCKS * _BLOCKS)
     size = np.abs(every)
     first = np.stack([np.where((size == k).any(1), (size == k).argmax(1), every.shape[1]) for k in range(1, 5)], 1)
-    number = (
-        first.argsort(1).argsort(1) + 1
-    )  # weights are numbered in the order in which they come, the first of each +
+    number = first.argsort(1).argsort(1) + 1  # weights are numbered as they come, the first of each +
     number *= np.sign(np.take_along_axis(every, first.clip(max=every.shape[1] - 1), 1)) | 1
     named = np.sign(every) * np.take_along_axis(np.concatenate([np.zeros((len(every), 1), int), number], 1), size, 1)
     return int((named @ 9 ** np.arange(every.shape[1])).min())

@@ -15,7 +15,8 @@ class Plus(Operation):
 
     name, formula = "plus", "({0} + {1})"
     forward, onnx_kind = staticmethod(torch.add), "Add"
-    negates, twice = (), -2.0
+    negates: tuple[int, ...] = ()
+    twice = -2.0
     """The factor of <u, v> in -||o(u, v)||^2."""
 
     def canonical(self, predictor: str, *, networks: bool) -> tuple[str, str] | None:

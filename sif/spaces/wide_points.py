@@ -119,8 +119,8 @@ def class_of_choices(choices: Choices) -> str:
 
     Encodings are linear in their tables, so a linear map of an encoding is again one (its tables mapped); an
     element-wise network can be negated (its outer layer) but not scaled entry by entry, a tanh likewise, a sigmoid
-    neither. Each operation says what follows for it (`Operation.canonical`). Two branches are added, so their order does
-    not matter.
+    neither. Each operation says what follows for it (`Operation.canonical`). Two branches are added, so their
+    order does not matter.
     """
     branches = []
     for index in range(len(choices["operation"])):

@@ -113,7 +113,8 @@ def wide_of(
     predictor: str = "sum",
     **settings: Any,
 ) -> WideNetwork:
-    values: dict[str, Any] = {"predictors": (predictor,), "embedding_dim": 6, "init_std": 0.1, "l2": 0.01} | settings
+    values: dict[str, Any] = {"predictors": (predictor,), "embedding_dim": 6, "init_std": 0.1, "l2": 0.01}
+    values |= {"elementwise": (elementwise,)} | settings
     made = WideSettings(**values)
     choices = {
         "encoding": (encoding, "id"),

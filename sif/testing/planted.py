@@ -20,14 +20,14 @@ __all__ = ["PlantedTask"]
 class PlantedTask:
     """A rating task whose ratings are w . o(u, v), or w . o(u, v, c), for a known operation o, plus Gaussian noise.
 
-    The operation is looked up by the number of `sizes`: two modes `plus`, `minus`, `multiply`, `max`, `min`, `concat`;
+    The operation is looked up by the number of `sizes`: two modes `plus`, `minus`, `multiply`, ... (`OPERATIONS`);
     three modes the 53 compositions such as `0_max_plus`. Vectors are standard normal with `dim` entries, the entries
     of w have one size and random signs. Noise-free ratings are standardised over all cells, so an RMSE of 1 is
     that of the mean and an RMSE of `noise` is the best that can be had.
 
     Shapes: ids int64 `[modes, n]`, ratings float32 `[n]`, n = density * product of the sizes, cut 60/20/20 into
     training, validation and test. All cells are enumerated: keep the product of the sizes below a few million.
-    Raises `SpaceError` for an operation that has no such number of modes.
+    Raises `SpaceError` for an operation that has no such number of modes, or cannot cut vectors of that size.
     """
 
     metric = "rmse"
@@ -46,6 +46,8 @@ class PlantedTask:
         table = OPERATIONS if len(sizes) == 2 else TENSOR_OPERATIONS
         if operation not in table or len(sizes) not in (2, 3):
             raise SpaceError(f"no operation {operation!r} on {len(sizes)} modes; there are {', '.join(table)}")
+        if dim % table[operation].divisor:
+            raise SpaceError(f"dim = {dim}; operation {operation} cuts vectors into {table[operation].divisor} blocks")
         self.operation, self.sizes, self.noise = table[operation], sizes, noise
         generator = torch.Generator().manual_seed(derive_seed(seed, "planted", operation))
         modes = [torch.randn(size, dim, generator=generator) for size in sizes]

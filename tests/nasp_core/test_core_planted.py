@@ -92,14 +92,15 @@ def test_planted_ratings_are_standardised_with_the_noise_asked_for(operation: st
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_planted_ratings_are_made_by_the_operation(operation: str) -> None:
-    """A sum has no interaction left; a product of one entry has rank 1; a maximum has neither."""
-    task = PlantedTask(operation, (12, 10), dim=1, density=1.0, noise=0.0)
+    """A sum has no interaction left; a product of few entries has their rank; a maximum has neither."""
+    dim = OPERATIONS[operation].divisor
+    task = PlantedTask(operation, (12, 10), dim=dim, density=1.0, noise=0.0)
     table = torch.zeros(12, 10)
     for inputs, target in task.parts.values():
         table[inputs[0], inputs[1]] = target
     left = table - table.mean(0, keepdim=True) - table.mean(1, keepdim=True) + table.mean()
     assert (float(left.abs().max()) < 1e-5) == (equivalence_class(operation) == "plus")
-    assert (float(torch.linalg.svdvals(left)[1]) < 1e-4) == (equivalence_class(operation) in ("plus", "multiply"))
+    assert (float(torch.linalg.svdvals(left)[dim]) < 1e-4) == (equivalence_class(operation) in ("plus", "multiply"))
 
 
 def test_parts_do_not_overlap_and_have_their_sizes() -> None:
@@ -124,6 +125,8 @@ def test_an_operation_of_another_number_of_modes_is_refused() -> None:
     with pytest.raises(SpaceError) as error:
         PlantedTask("0_max_plus", (3, 4))
     assert str(error.value) == f"no operation '0_max_plus' on 2 modes; there are {', '.join(OPERATIONS)}"
+    with pytest.raises(SpaceError, match=r"^dim = 2; operation block-complex cuts vectors into 4 blocks$"):
+        PlantedTask("block-complex", (3, 4))
     with pytest.raises(SpaceError, match=r"^no operation 'max' on 3 modes; there are 0_plus_multiply, "):
         PlantedTask("max", (3, 4, 5))
     assert PlantedTask("2_min_multiply", (3, 4, 5)).operation == TENSOR_OPERATIONS["2_min_multiply"]

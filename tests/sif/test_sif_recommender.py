@@ -311,7 +311,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recommender, Ranking
         "predictor": ("linear", "linear"),
         "biases": ("on",),
     }
-    settings = WideSettings(embedding_dim=4, branches=2, init_std=0.3)
+    settings = WideSettings(embedding_dim=4, branches=2, init_std=0.3, elementwise=("identity", "network"))
     space = WideSpace(task.sizes, settings, task.histories(), task.counts())
     network = space.build(wide_genotype(choices, settings))
     network.reset(torch.Generator().manual_seed(0))

@@ -76,11 +76,11 @@ def _turbo_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
 
 
 def _gf_cf_seconds(table: PairTable) -> float:
-    """Of a small catalogue the product and its use; of a large one the walks of three steps that all users take."""
+    """Of a small catalogue the product and its use; of a large one the three steps of who is judged."""
     if table.n_items <= _WHOLE:
         return co_occurrences(table) / 1e8 + int(table.train.nnz) * table.n_items / 2e9
-    has = table.weights(np.float64)
-    return float((has.T @ np.diff(has.indptr)) @ table.counts()) / 2.5e8
+    has, judged = table.weights(np.float64), np.count_nonzero(np.diff(table.valid.indptr)) / table.n_users
+    return float((has.T @ np.diff(has.indptr)) @ table.counts()) / 2.5e8 * judged
 
 
 def _product_bytes(table: PairTable) -> float:

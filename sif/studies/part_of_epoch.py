@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from nasp_core.optimise import Training
 from nasp_core.types import Batch, Stream, Task
+from sif.problems.tables import TableInstance
 
-__all__ = ["LEAST", "part_of_epoch"]
+__all__ = ["LEAST", "shortened"]
 
 LEAST = 20
 """Batches of a training, at least."""
@@ -40,14 +40,16 @@ class _Begun:
         return _First(stream, batches) if split == "train" and batches < len(stream) else stream
 
 
-def part_of_epoch(task: Task, training: Training, fidelity: float) -> Task:
-    """Return a task that a share of a schedule, less than an epoch, is trained on; the task where that is more.
+def shortened(task: Task, instance: TableInstance, fidelity: float) -> Task:
+    """Return a task with the batches of a share of a schedule, where that is less than any rung and than an epoch.
+
+    So is the first training of a large table, of which an epoch may be too much. Else the task comes back.
 
     Args:
         task: The whole.
-        training: The whole schedule.
-        fidelity: The share of it.
+        instance: The table under the settings of the training.
+        fidelity: The share of its schedule.
     """
-    share = training.epochs * fidelity
+    share = instance.training({}).epochs * fidelity
     made: Any = _Begun(task, share)
-    return task if share >= 1 else made
+    return made if fidelity < instance.problem.rungs[0] and share < 1 else task

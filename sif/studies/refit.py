@@ -12,7 +12,7 @@ from nasp_core.loop import Observer
 from nasp_core.network import Network
 from nasp_core.optimise import Training
 from nasp_core.search import train_genotype
-from nasp_core.types import State
+from nasp_core.types import State, Task
 from sif.problems.base import Instance
 from sif.problems.handing import fitted_tree
 from sif.problems.tables import TableInstance
@@ -24,6 +24,7 @@ from sif.spaces.saved import task_tree
 from sif.studies.blend import again_by
 from sif.studies.classics import judged_on
 from sif.studies.judging import LAST, judged_at_the_end
+from sif.studies.part_of_epoch import shortened
 from sif.studies.trials import StudyTrial, at_fidelity
 
 if TYPE_CHECKING:
@@ -237,7 +238,8 @@ class Refit:
         instance, training = self._table(trial), _schedule(chosen, at_fidelity(chosen.training({}), trial.fidelity))
         network = instance.build(genotype)
         told = (f"refit trial {trial.number}", genotype.key(), trial.configuration.key)
-        self._states[trial.number] = self._again(network, instance, training, state["epoch"], told)
+        task = shortened(instance.final_task, chosen, trial.fidelity)
+        self._states[trial.number] = self._again(network, (instance, task), training, state["epoch"], told)
 
     def _train_baseline(self, name: str) -> None:
         """Train the network of a rival likewise; one that counts counts both parts."""
@@ -250,17 +252,24 @@ class Refit:
             return
         chosen, told = self.study.instance, (f"refit {name}", f"baseline/{name}", repr(settings))
         training = _schedule(chosen, chosen.training(settings))
-        self._baselines[name] = self._again(network, self.instance, training, epoch, told)
+        on = self.instance, self.instance.final_task
+        self._baselines[name] = self._again(network, on, training, epoch, told)
 
     def _again(
-        self, network: Network, instance: TableInstance, training: Training, epoch: int, told: tuple[str, str, str]
+        self,
+        network: Network,
+        on: tuple[TableInstance, Task],
+        training: Training,
+        epoch: int,
+        told: tuple[str, str, str],
     ) -> State:
         """Train a network for some epochs of a schedule, as a stage: its name, its key and what it depends on."""
-        (stage, key, depends), seed = told, instance.recipe.seed
+        (stage, key, depends), (instance, task) = told, on
+        seed = instance.recipe.seed
 
         def compute(observer: Observer, resume: State | None) -> State:
             more: dict[str, Any] = {"key": key, "seed": seed, "observer": observer, "resume": resume}
-            done = train_genotype(network, instance.final_task, training, stop=epoch, **more)
+            done = train_genotype(network, task, training, stop=epoch, **more)
             trace = [record | {"refit": True} for record in done.trace]
             return {"weights": dict(network.state_dict()), "trace": trace, "seconds": done.seconds}
 

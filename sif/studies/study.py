@@ -139,6 +139,7 @@ class Study:
                 break
             self._train(job)
         self._finish()
+        self._used_up |= self.limit.seconds is not None  # no training fits that is worth it
         while self._used_up and self._rival():  # no share holds them back any more
             pass
 

@@ -19,7 +19,7 @@ from sif.errors import DataError, RunError
 from sif.problems.tables import TableInstance
 from sif.runs.stages import Stages
 from sif.studies.configuration import Configuration
-from sif.studies.part_of_epoch import part_of_epoch
+from sif.studies.part_of_epoch import shortened
 from sif.tasks import watched
 
 __all__ = ["OutOfTime", "StudyTrial", "Trials", "Until", "at_fidelity"]
@@ -152,8 +152,12 @@ class Trials:
 
     @property
     def kept(self) -> list[StudyTrial]:
-        """The best full trainings of different architectures, best first, a few: of them a blend may be made."""
-        return self._kept_of(self.done)
+        """The best full trainings of different architectures, best first, a few: of them a blend may be made.
+
+        Where no training was full, the best of all.
+        """
+        best = self.best
+        return self._kept_of(self.done) or ([] if best is None else [best])
 
     def _kept_of(self, trials: Sequence[StudyTrial]) -> list[StudyTrial]:
         sign = -1.0 if self.task.maximise else 1.0
@@ -268,8 +272,7 @@ class Trials:
         training = at_fidelity(changed.training({}), fidelity)
         task = changed.final_task
         watch = watched(task, _USERS if fidelity == 1 else _USERS_OF_RUNGS)
-        if fidelity < changed.problem.rungs[0]:  # less than any rung: a large table, of which an epoch may be too much
-            watch = part_of_epoch(watch, changed.training({}), fidelity)
+        watch = shortened(watch, changed, fidelity)
         done = train_genotype(
             changed.build(genotype),
             watch,

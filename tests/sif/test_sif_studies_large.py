@@ -9,7 +9,6 @@ import torch
 from test_sif_ranking_run import SMALL, clicks
 
 import sif
-from nasp_core.optimise import Training
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe
 from sif.rivals.pair_table import PairTable
@@ -25,16 +24,17 @@ def instance(tmp_path: Path) -> Any:
 
 def test_a_share_of_an_epoch_is_its_first_batches(instance: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(part_of_epoch, "LEAST", 2)
-    task, training = instance.final_task, Training(epochs=4, batch_size=2)
+    instance = instance.changed({"train.epochs": 4, "train.batch_size": 2})
+    task = instance.final_task
     whole = task.stream("train", 2, 0)
-    begun = part_of_epoch.part_of_epoch(task, training, 1 / 16)
+    begun = part_of_epoch.shortened(task, instance, 1 / 16)
     some = begun.stream("train", 2, 0)
     assert len(some) == round(len(whole) / 4) > 2
     assert torch.equal(some.batch(1).inputs.users, whole.batch(1).inputs.users)
     assert len(begun.stream("valid", 2, 0)) == len(task.stream("valid", 2, 0))
     assert begun.metric == task.metric
-    assert len(part_of_epoch.part_of_epoch(task, training, 1e-9).stream("train", 2, 0)) == 2
-    assert part_of_epoch.part_of_epoch(task, training, 1 / 4) is task
+    assert len(part_of_epoch.shortened(task, instance, 1e-9).stream("train", 2, 0)) == 2
+    assert part_of_epoch.shortened(task, instance, 1 / 9) is task, "a rung is an epoch at least"
 
 
 def test_very_many_users_are_judged_by_a_sample_rivals_too(instance: Any, monkeypatch: pytest.MonkeyPatch):

@@ -49,7 +49,8 @@ def test_each_of_two_functions_is_trained_once_on_each_rung(budget: str, tmp_pat
     assert "the space is used up, all 2 configurations were tried" in said
 
 
-def test_rivals_have_what_is_left(tmp_path: Path):
+def test_rivals_have_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sif.studies.classics.CLASSICS", ("popularity", "ease", "als", "itemknn"))
     settings = {**SMALL, **ONE}
     lines, said = searched(clicks(tmp_path / "m.csv"), "clicks", "90trials", settings)
     assert "the space is used up, its one configuration was tried" in said

@@ -11,12 +11,20 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, Mixture
 from sif import operations
+from sif.encodings import ID, encoding, parts_of
 from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
 from sif.encodings.side import SIDES, Side, SideTables
 from sif.spaces.branch import WideBranch
 from sif.spaces.wide_base import WideBase
-from sif.spaces.wide_points import additive_reason, class_of_choices, is_additive_point, wide_formula, wide_genotype
+from sif.spaces.wide_points import (
+    additive_reason,
+    canonical_pair,
+    class_of_choices,
+    is_additive_point,
+    wide_formula,
+    wide_genotype,
+)
 from sif.spaces.wide_settings import NAME, VERSION, WideSettings, groups_of, settings_of
 
 __all__ = ["WideNetwork", "WideSpace"]
@@ -74,14 +82,23 @@ class WideNetwork(WideBase):
         wanted = torch.arange(self.sizes[place], device=self.user_starts.device) if ids is None else ids
         lookup = Lookup(wanted)
         return [
-            self._side(branch, place, self._encoding(branch, place), lookup, self._only).full()
+            self._side(branch, place, self._passes(branch)[place], lookup, self._only).full()
             for branch in range(self.settings.branches)
         ]
 
     def tables(self, side: Side) -> list[SideTables]:
         """Return per branch what the vectors of a side are made of."""
-        encoders = list(self.encoders)[SIDES.index(side) :: 2]
-        return [SideTables(encoder.tables, encoder.power, encoder.half_life) for encoder in encoders]  # type: ignore[arg-type]
+        place, steps = SIDES.index(side), self.settings.propagation_steps
+        made = []
+        for branch in range(self.settings.branches):
+            made_of = self._passes(branch)[place]
+            of, known = made_of.tables, made_of.known
+            parts = parts_of(self.offers["encoding"][2 * branch + place][0])
+            tables = {name: encoding(name).read(table, known) for name, table in of.items() if name in parts}
+            share = sum(encoding(name).share(steps) for name in parts)
+            tables |= {ID.name: of[ID.name]} if share else {}
+            made.append(SideTables(tables, known.power, known.half_life, share))
+        return made
 
     @torch.no_grad()
     def frequency_scale(self, counts: Tensor) -> Tensor:
@@ -218,13 +235,11 @@ class WideSpace(WideBase, Space):
             return active
         plain = self.settings.predictors.index("sum")
         chosen = self._choices(active)
-        parts = zip(chosen["operation"], chosen["elementwise"], chosen["predictor"], active["predictor"], strict=True)
         picks = tuple(
             plain
-            if operations.operation(str(operation)).product
-            and operations.canonical(str(operation), str(predictor), networks=network != "identity")[1] == "sum"
-            else pick
-            for operation, network, predictor, pick in parts
+            if operations.operation(str(operation)).product and canonical_pair(chosen, branch)[1] == "sum"
+            else active["predictor"][branch]
+            for branch, operation in enumerate(chosen["operation"])
         )
         return {**active, "predictor": picks}
 

@@ -1,6 +1,7 @@
 """Encodings that read id tables equal dense LightGCN, and FISM with one table; they fold, serve and train."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
+from nasp_core import rowwise
 from nasp_core.errors import SpaceError
 from nasp_core.types import Mixture
 from sif.encodings import base, propagated
@@ -216,6 +218,22 @@ def test_one_table_for_both_sides_cannot_be_mapped_on_one() -> None:
     tied = (("propagated", "id"), ("propagated", "propagated"), ("tied-history", "id"), ("id", "tied-history"))
     assert all(alike(*pair) for pair in free)
     assert not any(alike(*pair) for pair in tied)
+
+
+def test_tied_ids_are_trained_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch reads more of them than the rows that it asks about, so none waits for its turn."""
+    for name in ("LEAST_ROWS", "LEAST_SHRUNK", "SHARE"):
+        monkeypatch.setattr(rowwise, name, 0)
+    stream: Any = SimpleNamespace(batch=lambda step: SimpleNamespace(inputs=PAIRS))
+
+    def by_rows(user: str, item: str) -> list[str]:
+        made = network(user, item)
+        names = {id(weight): name for name, weight in made.named_parameters()}
+        return [names[id(table.weight)] for table in made.row_tables(stream)]
+
+    assert by_rows("id", "history") == ["encoders.0.id", "encoders.1.history"]
+    assert by_rows("propagated", "history") == ["encoders.1.history"]
+    assert by_rows("tied-history", "id") == by_rows("propagated", "propagated") == []
 
 
 def test_settings_and_words() -> None:

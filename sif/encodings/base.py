@@ -168,7 +168,8 @@ class Encoding:
             lookup: Which rows are encoded, and what is left out of their lists.
             known: The lists of the side.
         """
-        return Rows(self.encode(table, *known.left(lookup), known.power)), None
+        asked = Lookup(lookup.ids, share=lookup.share) if self.whole else lookup
+        return Rows(self.encode(table, *known.left(asked), known.power)), None
 
     def penalty(self, table: Tensor) -> Tensor | None:
         """Return the penalty of the whole table (without l2), which counts once a batch: the mean of ||row||^2.

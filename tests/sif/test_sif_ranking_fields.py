@@ -50,10 +50,7 @@ RANKING: dict[str, tuple[dict[str, Any], Any]] = {
     "space.bias_l2": ({"space.biases": ["on"]}, 5.0),
     "space.l2_frequency": (MULTIPLY | {"space.l2": 5.0}, 1.0),
 }
-REFUSED = {
-    "space.penalty": "has one value that fits: test_core_wide_points",
-    "space.history_half_life": "is of a decayed history: test_sif_encodings_weighted",
-}
+REFUSED = {"space.penalty": "has one value that fits: test_core_wide_points"}
 SAME_CODE = {"task": "has one value", "context": "has one value", "space.name": "has one value"}
 
 

@@ -8,10 +8,15 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from nasp_core.rowwise import is_by_rows
 from sif.encodings.rows import Rows
-from sif.encodings.sums import CSR, lists_of_rows
+from sif.encodings.sums import CSR, bag, lists_of_rows, sums_of
+from sif.encodings.ties import Once, Ties
 
 __all__ = ["Encoding", "Known", "Lookup"]
+
+_FEW = 1 << 16  # so few pairs are summed whole without a further look
+_PRICE = 4  # what a pair of some rows costs, in pairs of all rows: their lists are cut out, and sorted to go back
 
 
 class Lookup(NamedTuple):
@@ -30,16 +35,16 @@ class Lookup(NamedTuple):
     share: Tensor | None = None
 
 
-class Known:
+class Known(Once):
     """What the rows of one side know of the other side, in one forward pass; what lookups share is made once.
 
     `lists`: per row the ids of the other side; `power`: a history is the sum of its embeddings / (how many) ** power;
-    `half_life`: days in which a decayed one halves.
+    `half_life`: days in which a decayed one halves; `ties`: the branch, for those that read id tables.
     """
 
-    def __init__(self, lists: CSR, power: float, half_life: float = math.inf) -> None:
-        self.lists, self.power, self.half_life = lists, power, half_life
-        self._made: dict[tuple[str, bool], Rows] = {}
+    def __init__(self, lists: CSR, power: float, half_life: float = math.inf, ties: Ties | None = None) -> None:
+        super().__init__()
+        self.lists, self.power, self.half_life, self.ties = lists, power, half_life, ties
         self._kept: dict[str, Any] = {}
 
     @cached_property
@@ -54,6 +59,23 @@ class Known:
     def scale(self, counts: Tensor, dtype: torch.dtype) -> Tensor:
         """Return counts ** -power `[n]`, 0 where nothing is counted."""
         return torch.where(counts > 0, counts.clamp_min(1).to(dtype) ** -self.power, 0.0)
+
+    def few(self, ids: Tensor) -> bool:
+        """Return whether the lists of some rows are so much less than all that they are summed alone."""
+        members = self.lists.members
+        small = len(ids) < len(self.lists.starts) - 1 and len(members) > _FEW
+        return small and _PRICE * int(self.counts_of(ids).sum()) < len(members)
+
+    def sums(self, table: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sums of whole lists over a table, their counts, and where among them each of `ids` is.
+
+        Of all rows, or where that is much more work of those asked about alone.
+        """
+        if not is_by_rows(table) and not self.few(ids):
+            return self.once(f"sums {id(table)}", lambda: Rows(sums_of(table, self.lists))).values, self.counts, ids
+        distinct, index = torch.unique(ids, return_inverse=True)
+        starts, members = lists_of_rows(self.lists, distinct)
+        return bag(table, starts, members), starts.diff(), index
 
     def left(self, lookup: Lookup) -> tuple[Tensor, Tensor]:
         """Return the lists of a lookup without what they leave out: starts int64 `[r + 1]` and members."""
@@ -93,16 +115,6 @@ class Known:
             self._kept[key] = make()
         return self._kept[key]
 
-    def once(self, key: str, make: Callable[[], Rows]) -> Rows:
-        """Make rows, or take those already made; within no_grad those made with a graph serve too, without it."""
-        graph = torch.is_grad_enabled()
-        if not graph and (key, True) in self._made:
-            made = self._made[key, True]
-            return Rows(made.values.detach(), made.index)
-        if (key, graph) not in self._made:
-            self._made[key, graph] = make()
-        return self._made[key, graph]
-
 
 class Encoding:
     """One way to make vectors of a side. Subclass it: `formula` and `encode` are needed, all else follows from them.
@@ -120,12 +132,33 @@ class Encoding:
     """What of the pairs it reads beside who met what (see `Histories`)."""
     own: bool = False
     """Whether the table holds a row for each of the side itself, solved for when a user is new."""
+    tied: Literal["", "other", "both"] = ""
+    """Whose id tables it reads instead of a table of its own: none, the other side's (its `table`), or both."""
+    whole: bool = False
+    """Whether vectors leave out nothing, whatever is predicted."""
 
     encode: Callable[..., Tensor]
     """`encode(table, starts, members, power)`: return vectors float `[n, dim]` of lists over a table `[others, dim]`.
 
     Row i knows `members[starts[i]:starts[i + 1]]`, int64, which may be empty; `power` is the space's `history_power`.
     """
+
+    def share(self, steps: int) -> float:
+        """Return how much of the row of its own id a vector has.
+
+        Args:
+            steps: Of propagation, where that decides it.
+        """
+        return 1.0 if self.own else 0.0
+
+    def read(self, table: Tensor, known: Known) -> Tensor:
+        """Return the table that lists are read through: new users are encoded by it.
+
+        Args:
+            table: Embeddings of the other side, float `[others, dim]`.
+            known: The lists of the side, with their ties.
+        """
+        return table
 
     def rows(self, table: Tensor, lookup: Lookup, known: Known) -> tuple[Rows, Tensor | None]:
         """Return the vectors of a lookup, and the penalty on the rows of the table that are its own (without l2).
@@ -135,7 +168,8 @@ class Encoding:
             lookup: Which rows are encoded, and what is left out of their lists.
             known: The lists of the side.
         """
-        return Rows(self.encode(table, *known.left(lookup), known.power)), None
+        asked = Lookup(lookup.ids, share=lookup.share) if self.whole else lookup
+        return Rows(self.encode(table, *known.left(asked), known.power)), None
 
     def penalty(self, table: Tensor) -> Tensor | None:
         """Return the penalty of the whole table (without l2), which counts once a batch: the mean of ||row||^2.

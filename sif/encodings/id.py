@@ -14,7 +14,7 @@ __all__ = ["Id"]
 class Id(Encoding):
     """The row of a table. Of a new user it is solved for, from the mean of the table."""
 
-    name, formula, own = "id", "{vector}", True
+    name, formula, own, whole = "id", "{vector}", True, True
 
     def rows(self, table: Tensor, lookup: Lookup, known: Known) -> tuple[Rows, Tensor | None]:
         """Return the rows and their penalty: the whole table where more rows are asked than it has."""

@@ -7,16 +7,21 @@ import torch
 
 from nasp_core.errors import SpaceError
 from sif.encodings.base import Encoding
-from sif.encodings.history import History
+from sif.encodings.history import History, TiedHistory
 from sif.encodings.id import Id
 from sif.encodings.lookup import found, name_of
+from sif.encodings.propagated import Propagated
 from sif.encodings.weighted import DecayedHistory, ValueHistory
 
 __all__ = ["ENCODINGS", "HISTORY", "ID", "encoding", "encoding_names", "parts_of", "reads_history"]
 
 ID, HISTORY = Id(), History()
-ENCODINGS: Mapping[str, Encoding] = {each.name: each for each in (ID, HISTORY, ValueHistory(), DecayedHistory())}
+ENCODINGS: Mapping[str, Encoding] = {
+    each.name: each for each in (ID, HISTORY, ValueHistory(), DecayedHistory(), Propagated(), TiedHistory())
+}
 """The encodings by name; a candidate of a search is one of them, or a sum (`id+history`)."""
+
+_TIED = ("", "other", "both")
 
 
 def parts_of(name: str) -> list[str]:
@@ -39,6 +44,8 @@ def encoding(name: str) -> Encoding:
         return made
     if made.own:
         raise SpaceError(f"encoding {name} has own = True; only id has a row for each of its side")
+    if made.tied not in _TIED:
+        raise SpaceError(f"encoding {name} has tied = {made.tied!r}; there are {', '.join(map(repr, _TIED))}")
     if not hasattr(made, "encode"):
         raise SpaceError(f"encoding {name} has no method encode(table, starts, members, power)")
     try:

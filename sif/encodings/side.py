@@ -1,7 +1,7 @@
 """How a wide network encodes one side: the tables of its encodings, and one forward pass over them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -13,25 +13,43 @@ from sif.encodings import ENCODINGS, HISTORY, ID, encoding, parts_of
 from sif.encodings.base import Known, Lookup
 from sif.encodings.rows import Rows
 from sif.encodings.sums import CSR
+from sif.encodings.ties import Once, Ties
 
-__all__ = ["SIDES", "Side", "SideEncoder", "SidePass", "SideTables"]
+__all__ = ["SIDES", "Side", "SideEncoder", "SidePass", "SideTables", "branch_passes", "ids_read"]
 
 Side = Literal["user", "item"]
 SIDES: tuple[Side, Side] = ("user", "item")
 
 
 class SideTables(NamedTuple):
-    """What the vectors of one side are made of: a table per encoding, by its name; they are summed."""
+    """What the vectors of one side are made of: a table per encoding, by its name; they are summed.
+
+    `share`: how much of the row of the table `id` is in the sum.
+    """
 
     tables: Mapping[str, Tensor]
     power: float = 1.0
     half_life: float = math.inf
+    share: float = 1.0
+
+
+def ids_read(candidates: Sequence[Sequence[str]], side: int) -> set[int]:
+    """Return whose id tables the candidates of a side read in a branch: 0 of the users, 1 of the items.
+
+    Args:
+        candidates: Of users and of items.
+        side: Whose candidates.
+    """
+    made = [encoding(part) for name in candidates[side] for part in parts_of(name)]
+    own = {side for each in made if each.own or each.tied == "both"}
+    return own | {1 - side for each in made if each.tied}
 
 
 class SideEncoder(nn.Module):
     """The embeddings of one side in one branch: a table per encoding that the candidates name, under its name.
 
     `id` is `[rows, dim]`, others (`history`) `[others, dim]`, of the other side; None where no candidate has them.
+    `tied` names the candidates that have none: they read id tables.
     """
 
     def __init__(
@@ -40,6 +58,8 @@ class SideEncoder(nn.Module):
         super().__init__()
         self.power, self.half_life = power, half_life
         wanted = {part for name in candidates for part in parts_of(name)}
+        self.tied = sorted(name for name in wanted if encoding(name).tied)
+        wanted -= {*self.tied}
         self.names = [*ENCODINGS, *sorted(wanted - ENCODINGS.keys())]
         for name in self.names:
             size = rows if encoding(name).own else others
@@ -68,8 +88,15 @@ class SidePass:
     The penalties of what was made gather in `penalties`.
     """
 
-    def __init__(self, tables: Mapping[str, Tensor], lists: CSR, power: float, half_life: float = math.inf) -> None:
-        self.tables, self.known = tables, Known(lists, power, half_life)
+    def __init__(
+        self,
+        tables: Mapping[str, Tensor],
+        lists: CSR,
+        power: float,
+        half_life: float = math.inf,
+        ties: Ties | None = None,
+    ) -> None:
+        self.tables, self.known = tables, Known(lists, power, half_life, ties)
         self.penalties: list[Tensor] = []
         self._lookups: list[Lookup] = []
         self._weighed: set[str] = set()
@@ -113,3 +140,22 @@ class SidePass:
             self._weighed.add(name)
             whole = encoding(name).penalty(self.tables[name])
             self.penalties += [] if whole is None else [whole]
+
+
+def branch_passes(encoders: Sequence[SideEncoder], lists: Sequence[CSR], steps: int) -> list[SidePass]:
+    """Return the passes of users and of items in a branch; they share what is made of the id tables of both.
+
+    Args:
+        encoders: Of users and of items.
+        lists: What each user and what each item knows.
+        steps: Of propagation.
+    """
+    own = [encoder.tables for encoder in encoders]
+    users, items = (tables.get(ID.name) for tables in own)
+    ties = Ties((users, items), (lists[0], lists[1]), steps, SIDES, Once())
+    made = []
+    for side, (encoder, seen) in enumerate(zip(encoders, (ties, ties.turned()), strict=True)):
+        others = seen.ids[1]
+        tables = own[side] | ({} if others is None else dict.fromkeys(encoder.tied, others))
+        made.append(SidePass(tables, lists[side], encoder.power, encoder.half_life, seen))
+    return made

@@ -12,9 +12,6 @@ from sif.encodings.sums import CSR, bag, lists_of, places_of_rows, weighted_sums
 
 __all__ = ["DecayedHistory", "ValueHistory", "WeightedHistory"]
 
-_FEW = 1 << 16  # so few pairs are summed whole without a further look
-_PRICE = 4  # what a pair of some rows costs, in pairs of all rows
-
 
 class _Weights(NamedTuple):
     """The weight of each entry of lists, and back; and what each entry adds to the mass of its row, None: 1."""
@@ -70,8 +67,7 @@ class WeightedHistory(Encoding):
     def _sums(self, table: Tensor, ids: Tensor, known: Known, made: _Weights) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return whole sums, masses and counts of all rows or of those asked about, and where among them each id is."""
         lists = known.lists
-        few = len(ids) < len(known.counts) and len(lists.members) > _FEW
-        if few and _PRICE * int(known.counts.index_select(0, ids).sum()) < len(lists.members):
+        if known.few(ids):
             distinct, index = torch.unique(ids, return_inverse=True)
             starts, places = places_of_rows(lists, distinct)
             some = lists_of(starts, lists.members[places], len(table), made.each[places])

@@ -1,4 +1,4 @@
-"""NeuMF, LightGCN, Mult-VAE and RecVAE, by RecBole's own trainer; in a run NeuMF is a point of the wide space."""
+"""NeuMF, LightGCN, Mult-VAE and RecVAE, by RecBole's own trainer; in a run the first two are points of the space."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -125,6 +125,7 @@ NEUMF = Rival(
 LIGHTGCN = Rival(
     "lightgcn",
     "He et al. 2020",
+    {"wide": point("lightgcn"), "lists": point("lightgcn")},
     method=Method(
         _trained("LightGCN", _lightgcn),
         (

@@ -32,9 +32,10 @@ _STEPS, _LEARNING_RATE = 100, 0.05
 def solve_users(network: FunctionNetwork, rows: sparse.csr_array, objective: Scale | RankingSettings) -> FoldedSide:
     """Return the tables (for `Folded.scores_of`) of users that were not trained on.
 
-    What a user's encoding takes from their history is computed from the row. An embedding of their own, where the
-    encoding has one, starts at the mean user's and is solved for by Adam on the row, with training's penalty on the
-    embedding of a user with as many entries:
+    What a user's encoding takes from their history is computed from the row; of a propagated one all layers but their
+    own, which are those of the trained graph, without them. An embedding of their own, where the encoding has one,
+    starts at the mean user's and is solved for by Adam on the row, with training's penalty on the embedding of a user
+    with as many entries:
 
     - for ratings, by their mean squared error, the bias too; each is predicted from the history without it, as in
       training;
@@ -65,7 +66,8 @@ class _Branch(NamedTuple):
     """How one branch makes a user's vector and scores it.
 
     `start` `[dim]`: the mean row of the users' embeddings, None where the encoding lacks them; `known`: the tables of
-    what is known of a user; `lift`: the element-wise network; `branch`: the function; `items` `[items, dim]`.
+    what is known of a user, and how much of their own row is in their vector; `lift`: the element-wise network;
+    `branch`: the function; `items` `[items, dim]`.
     """
 
     start: Tensor | None
@@ -91,7 +93,7 @@ def _branches(network: FunctionNetwork) -> list[_Branch]:
         made.append(
             _Branch(
                 sum(own[1:], own[0]) if own else None,
-                SideTables(tables, side.power, side.half_life),
+                side._replace(tables=tables),
                 partial(network.lift, "user", number),
                 branch,
                 items,
@@ -195,7 +197,7 @@ def _vectors(branch: _Branch, own: Tensor | None, user: Tensor | None, history: 
     if own is None:
         assert history is not None
         return branch.lift(history)
-    picked = own if user is None else own[user]
+    picked = branch.known.share * (own if user is None else own[user])
     return branch.lift(picked if history is None else picked + history)
 
 

@@ -11,7 +11,7 @@ from nasp_core.genotype import Genotype
 from nasp_core.network import Space
 from nasp_core.types import Active, Mixture
 from sif import operations
-from sif.encodings import reads_history
+from sif.encodings import ID, encoding, parts_of, reads_history
 from sif.encodings.base import Lookup
 from sif.encodings.histories import Histories
 from sif.encodings.side import SIDES, Side, SideTables
@@ -84,14 +84,23 @@ class WideNetwork(WideBase):
         wanted = torch.arange(self.sizes[place], device=self.user_starts.device) if ids is None else ids
         lookup = Lookup(wanted)
         return [
-            self._side(branch, place, self._encoding(branch, place), lookup, self._only).full()
+            self._side(branch, place, self._passes(branch)[place], lookup, self._only).full()
             for branch in range(self.settings.branches)
         ]
 
     def tables(self, side: Side) -> list[SideTables]:
         """Return per branch what the vectors of a side are made of."""
-        encoders = list(self.encoders)[SIDES.index(side) :: 2]
-        return [SideTables(encoder.tables, encoder.power, encoder.half_life) for encoder in encoders]  # type: ignore[arg-type]
+        place, steps = SIDES.index(side), self.settings.propagation_steps
+        made = []
+        for branch in range(self.settings.branches):
+            made_of = self._passes(branch)[place]
+            of, known = made_of.tables, made_of.known
+            parts = parts_of(self.offers["encoding"][2 * branch + place][0])
+            tables = {name: encoding(name).read(table, known) for name, table in of.items() if name in parts}
+            share = sum(encoding(name).share(steps) for name in parts)
+            tables |= {ID.name: of[ID.name]} if share else {}
+            made.append(SideTables(tables, known.power, known.half_life, share))
+        return made
 
     @torch.no_grad()
     def frequency_scale(self, counts: Tensor) -> Tensor:

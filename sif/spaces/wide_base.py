@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from sif.encodings.elementwise import FIXED, Elementwise
 from sif.encodings.entrywise import entrywise, start_near_identity
 from sif.encodings.histories import Histories
 from sif.encodings.rows import Rows
-from sif.encodings.side import SIDES, SideEncoder, SidePass
+from sif.encodings.side import SIDES, SideEncoder, SidePass, branch_passes, ids_read
 from sif.encodings.sides import gather
 from sif.encodings.sums import lists_of_rows
 from sif.spaces.branch import WideBranch
@@ -74,7 +75,7 @@ class WideBase(Network):
                 sizes[side],
                 sizes[1 - side],
                 dim,
-                offers["encoding"][2 * branch + side],
+                self._held(branch, side),
                 settings.history_power,
                 settings.history_half_life,
             )
@@ -108,6 +109,12 @@ class WideBase(Network):
         """The training pairs that histories are made of."""
         return Histories(*(getattr(self, name) for name in Histories._fields))
 
+    def _held(self, branch: int, side: int) -> tuple[str, ...]:
+        """Return what has a table of a side in a branch: its candidates, and `id` where others read that."""
+        both = self.offers["encoding"][2 * branch : 2 * branch + 2]
+        read = side in ids_read(both, 0) | ids_read(both, 1)
+        return both[side] + (ID.name,) * read
+
     def _needs(self, histories: Histories) -> set[str]:
         """Return what the encodings read of the pairs; raises `SpaceError` where these have it not."""
         wanted = {part for names in self.offers["encoding"] for name in names for part in parts_of(name)}
@@ -140,7 +147,10 @@ class WideBase(Network):
         return self._answer(inputs, mixture, None)[0]
 
     def row_tables(self, stream: Stream) -> list[RowTable]:
-        """Return tables of ids and of histories, and biases, where a batch touches few of them (`few_rows`)."""
+        """Return tables of ids and of histories, and biases, where a batch touches few of them (`few_rows`).
+
+        Ids that a branch is tied to are read as a whole.
+        """
         if not few_rows(0, sum(self.sizes)):
             return []
         plan = self._plan(stream.batch(0).inputs, None)
@@ -149,8 +159,9 @@ class WideBase(Network):
         for place, encoder in enumerate(self.encoders):
             assert isinstance(encoder, SideEncoder)
             side = place % 2
+            tied = any(cast("SideEncoder", self.encoders[place - side + each]).tied for each in (0, 1))
             for name, table in encoder.tables.items():
-                if name == ID.name:
+                if name == ID.name and not tied:
                     held.append((table, len(asked[side]), 0.0))
                 elif name == HISTORY.name:
                     met = torch.unique(lists_of_rows(self.histories.side(side), asked[side])[1])
@@ -186,7 +197,7 @@ class WideBase(Network):
     def _plan(self, inputs: Queries | Tensor, shares: Shares | None) -> BatchPlan:
         if isinstance(inputs, Queries):
             return plan_queries(inputs, self.histories, shares)
-        if all(encoding(part).own for names in self.offers["encoding"] for name in names for part in parts_of(name)):
+        if all(encoding(part).whole for names in self.offers["encoding"] for name in names for part in parts_of(name)):
             return plan_pairs(inputs, None, shares)
         if self._keys is None:
             users = torch.repeat_interleave(
@@ -210,11 +221,11 @@ class WideBase(Network):
 
     def _branch(self, branch: int, plan: BatchPlan, mixture: Mixture, penalties: list[Tensor]) -> Tensor:
         """Return the scores `[n, k + m]` of one branch."""
-        user, item = self._encoding(branch, 0), self._encoding(branch, 1)
+        user, item = self._passes(branch)
         u = self._side(branch, 0, user, plan.users, mixture)
         active, weights = mixture.row("encoding", 2 * branch + 1)
         names = self.offers["encoding"][2 * branch + 1]
-        alone = weights is None and active is not None and all(encoding(part).own for part in parts_of(names[active]))
+        alone = weights is None and active is not None and all(encoding(part).whole for part in parts_of(names[active]))
         scores = [
             self._join(branch, u, self._side(branch, 1, item, lookup, mixture), width, mixture)
             for lookup, width in (plan.merged if alone else plan.blocks)
@@ -222,10 +233,11 @@ class WideBase(Network):
         penalties += [penalty * self.settings.l2 for penalty in user.penalties + item.penalties]
         return scores[0] if len(scores) == 1 else torch.cat(scores, 1)
 
-    def _encoding(self, branch: int, side: int) -> SidePass:
-        encoder = self.encoders[2 * branch + side]
-        assert isinstance(encoder, SideEncoder)
-        return SidePass(encoder.tables, self.histories.side(side), encoder.power, encoder.half_life)
+    def _passes(self, branch: int) -> list[SidePass]:
+        """Return the encodings of users and items of a branch for one forward pass."""
+        encoders = [cast("SideEncoder", self.encoders[2 * branch + side]) for side in (0, 1)]
+        lists = [self.histories.side(side) for side in (0, 1)]
+        return branch_passes(encoders, lists, self.settings.propagation_steps)
 
     def _side(self, branch: int, side: int, made: SidePass, lookup: Lookup, mixture: Mixture) -> Rows:
         """Return the vectors of one side after its encoding and its element-wise function."""

@@ -8,6 +8,7 @@ from nasp_core.genotype import Genotype
 from sif import operations
 from sif.encodings import encoding, parts_of, reads_history
 from sif.encodings.elementwise import FIXED
+from sif.encodings.side import ids_read
 from sif.spaces.wide_settings import NAME, OFFERS, VERSION, WideSettings
 
 __all__ = [
@@ -52,15 +53,22 @@ NAMED: Mapping[str, NamedPoint] = {
     "dmf": NamedPoint(
         (("history", "history", "multiply", "sum"),), "off", "Xue et al., IJCAI 2017, one linear layer a tower", 0.0
     ),
+    "lightgcn": NamedPoint(
+        (("propagated", "propagated", "multiply", "sum"),), "off", "He et al., SIGIR 2020, eq. 3, 4, 9"
+    ),
 }
-"""Published models that are points of the space. Histories leave out the pair that is predicted."""
+"""Published models that are points of the space. Histories leave out the pair that is predicted, graphs do not."""
+
+_READ_BY: Mapping[str, str] = {"history_half_life": "decayed-history", "propagation_steps": "propagated"}
 
 
 def wide_genotype(choices: Choices, settings: WideSettings) -> Genotype:
     """Return the genotype of named choices under settings."""
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()}
-    if not any("decayed-history" in name for name in settings.encodings):  # of which nothing else reads it
-        del plain["history_half_life"]
+    offered = {part for name in settings.encodings for part in parts_of(name)}
+    for key, reader in _READ_BY.items():
+        if reader not in offered:
+            del plain[key]
     return Genotype(NAME, VERSION, dict(choices), plain)
 
 
@@ -119,8 +127,8 @@ def class_of_choices(choices: Choices) -> str:
 
     Encodings are linear in their tables, so a linear map of an encoding is again one (its tables mapped); an
     element-wise network can be negated (its outer layer) but not scaled entry by entry, a tanh likewise, a sigmoid
-    neither. Each operation says what follows for it (`Operation.canonical`). Two branches are added, so their
-    order does not matter.
+    neither. Each operation says what follows for it (`Operation.canonical`); where both sides read one table, a map of
+    one side is a map of the other, and nothing follows. Two branches are added, so their order does not matter.
     """
     branches = []
     for index in range(len(choices["operation"])):
@@ -141,6 +149,9 @@ def plain_branch(choices: Choices, branch: int) -> tuple[str, str, str]:
     operation, predictor = _pairs(choices)[branch]
     elementwise = str(choices["elementwise"][branch])
     plain = elementwise if elementwise in functions else "identity"
+    sides = [(str(name),) for name in choices["encoding"][2 * branch : 2 * branch + 2]]
+    if "network" not in functions and ids_read(sides, 0) & ids_read(sides, 1):
+        return operation, predictor, plain
     return *operations.canonical(operation, predictor, functions), plain
 
 
@@ -162,9 +173,10 @@ def _encoded(name: str, letter: str, known: str, mark: str) -> str:
 def wide_formula(genotype: Genotype) -> str:
     """Return the function as a person writes it: `b + b_user + b_item + w . (p((u + h(user))) * q(v))`.
 
-    u and v are the embeddings of user and item, h(.) the embedding of a history, p and q element-wise networks (sigmoid
-    and tanh go by their names), w a linear predictor, sum(.) the sum of the entries, mlp(.) a multi-layer perceptron,
-    cos(.) / t a cosine over a temperature, unit(.) a vector brought to length 1; a second branch has its own (u2).
+    u and v are the embeddings of user and item, h(.) the embedding of a history, n(.) that of a node in the graph (see
+    `Encoding.formula` of each), p and q element-wise networks (sigmoid and tanh go by their names), w a linear
+    predictor, sum(.) the sum of the entries, mlp(.) a multi-layer perceptron, cos(.) / t a cosine over a temperature,
+    unit(.) a vector brought to length 1; a second branch has its own (u2).
     """
     terms = ["b + b_user + b_item"] if genotype.choices["biases"][0] == "on" else []
     for index, (operation, predictor) in enumerate(_pairs(genotype.choices)):

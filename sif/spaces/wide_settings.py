@@ -54,6 +54,7 @@ class WideSettings(SideSettings):
     - `history_power`: a history is the sum of its embeddings / (how many) ** history_power; 1 is the mean, 0.5 that
       of SVD++, 0 the sum.
     - `history_half_life`: days in which the weight of an entry of a decayed history halves.
+    - `propagation_steps`: layers of a propagated encoding beside the ids themselves.
     - `additive`: whether points whose score is f(user) + g(item) are in the space; they rank all users alike.
     - `penalty`: `squared` alone: l2 times the batch mean of ||row||^2 over id rows, and l2 times the mean over each
       table that histories are made of (measured better than shrinking the encoded history: docs/benchmarks.md).
@@ -70,6 +71,7 @@ class WideSettings(SideSettings):
     mlp: tuple[int, ...] = (32,)
     history_power: float = 1.0
     history_half_life: float = 30.0
+    propagation_steps: int = 2
     additive: bool = True
 
     def __post_init__(self) -> None:
@@ -131,6 +133,10 @@ def _number_problems(settings: WideSettings) -> list[str]:
         problems.append(f"history_power = {settings.history_power}; it must be 0 (the sum) or more (1: the mean)")
     if not settings.history_half_life > 0:
         problems.append(f"history_half_life = {settings.history_half_life}; give days, more than 0, such as 30")
+    if settings.propagation_steps < 1:
+        problems.append(
+            f"propagation_steps = {settings.propagation_steps}; give 1 or more (without steps, propagated is id)"
+        )
     if settings.penalty != "squared":
         problems.append(
             f"penalty = {settings.penalty!r}; a history is no row that a norm could shrink with the batch's, "

@@ -72,15 +72,16 @@ def check_operation(given: str | Operation) -> None:
 def check_encoding(given: str | Encoding) -> None:
     """Check an encoding alone and beside `id`, on both sides.
 
-    Vectors are those of the lists by `encode`, pairs that are predicted left out; gradients of the table are those of
-    finite differences; tables and new users score as the network. Raises `AssertionError` with what does not hold.
+    Vectors are those of the lists by `encode`, pairs that are predicted left out (unless it says that vectors are
+    `whole`); gradients of the table are those of finite differences; tables, and new users where nothing of their own
+    is solved for, score as the network. Raises `AssertionError` with what does not hold.
     """
     (name,) = encoding_names((given,))
     for candidate in (name,) if encoding(name).own else (name, f"id+{name}"):
         network = _network(encodings=tuple(dict.fromkeys((candidate, "id"))))
         _check_left_out(network, name, candidate)
         _near(Folded(network).scores(torch.arange(_SIZES[0])), _catalogue(network), f"{candidate}: tables")
-        if candidate == name and not encoding(name).own:
+        if not network.tables("user")[0].share:
             _check_new_users(network, candidate)
 
 
@@ -211,7 +212,7 @@ def _check_left_out(network: WideNetwork, name: str, candidate: str) -> None:
     expected = []
     for user, item in zip(users, items, strict=True):
         _, members = lists_of_rows(lists, user.view(1))
-        members = members[members != item]
+        members = members if plain.whole else members[members != item]
         vector = plain.encode(tables[name], torch.tensor([0, len(members)]), members, network.settings.history_power)[0]
         expected.append(vector + tables["id"][user] if candidate != name else vector)
     wanted = torch.stack(expected)

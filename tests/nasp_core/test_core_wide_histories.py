@@ -18,7 +18,7 @@ from wide_samples import (
 )
 
 from nasp_core.errors import SpaceError
-from sif.encodings import history as wide_encoding
+from sif.encodings import base as wide_encoding
 from sif.encodings.histories import Histories
 from sif.spaces.wide import WideNetwork
 from sif.spaces.wide_points import named

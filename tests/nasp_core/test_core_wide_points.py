@@ -66,6 +66,17 @@ def svdpp(w: dict[str, Tensor]) -> Tensor:
     return biases(w) + (w["encoders.0.id"] + implicit) @ w["encoders.1.id"].T
 
 
+def lightgcn(p: Tensor, q: Tensor, steps: int) -> Tensor:
+    """He et al. 2020, eq. 3, 4 and 9: the product of the means of layers of D^-1/2 A D^-1/2."""
+    graph = SEEN / (SEEN.sum(1, keepdim=True).clamp_min(1) * SEEN.sum(0).clamp_min(1)).sqrt()
+    users, items = [p], [q]
+    for _ in range(steps):
+        of_users, of_items = graph @ items[-1], graph.T @ users[-1]
+        users.append(of_users)
+        items.append(of_items)
+    return torch.stack(users).mean(0) @ torch.stack(items).mean(0).T
+
+
 FORMULAS: dict[str, Callable[[dict[str, Tensor]], Tensor]] = {
     "mf": lambda w: w["encoders.0.id"] @ w["encoders.1.id"].T,
     "biased-mf": lambda w: biases(w) + w["encoders.0.id"] @ w["encoders.1.id"].T,
@@ -80,6 +91,7 @@ FORMULAS: dict[str, Callable[[dict[str, Tensor]], Tensor]] = {
     "svd++": svdpp,
     "cml": lambda w: -torch.cdist(w["encoders.0.id"], w["encoders.1.id"]).square(),
     "dmf": lambda w: (SEEN @ w["encoders.0.history"]) @ (SEEN.T @ w["encoders.1.history"]).T,
+    "lightgcn": lambda w: lightgcn(w["encoders.0.id"], w["encoders.1.id"], 2),
     "fism": lambda w: (
         biases(w)
         + (SEEN @ w["encoders.0.history"] / SEEN.sum(1, keepdim=True).clamp_min(1) ** 0.7) @ w["encoders.1.id"].T
@@ -119,7 +131,7 @@ def test_names_of_the_points() -> None:
         named("svdpp")
     assert str(error.value) == (
         "unknown model 'svdpp'; did you mean 'svd++'? "
-        "There are: mf, biased-mf, gmf, ncf-mlp, neumf, fism, svd++, cml, dmf"
+        "There are: mf, biased-mf, gmf, ncf-mlp, neumf, fism, svd++, cml, dmf, lightgcn"
     )
 
 

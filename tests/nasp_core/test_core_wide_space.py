@@ -281,7 +281,7 @@ def test_every_setting_is_read() -> None:
         "history_power": 0.5,
         "additive": False,
     }
-    checked_elsewhere = {"penalty", "bias_l2", "history_half_life"}  # the last: test_sif_encodings_weighted
+    checked_elsewhere = {"penalty", "bias_l2", "history_half_life", "propagation_steps"}  # test_sif_encodings_*
     assert {field.name for field in fields(WideSettings)} == changes.keys() | checked_elsewhere
     before = trace(base)
     for name, value in changes.items():
@@ -291,7 +291,8 @@ def test_every_setting_is_read() -> None:
 SPACE_ERRORS: list[tuple[dict[str, Any], str]] = [
     (
         {"encodings": ("id", "ids")},
-        "unknown encodings ids; there are id, history, id+history, value-history, decayed-history",
+        "unknown encodings ids; there are id, history, id+history, value-history, decayed-history, propagated, "
+        "tied-history",
     ),
     (
         {"operations": ()},

@@ -74,6 +74,16 @@ class Last(Encoding):
         return table[last] * some.unsqueeze(-1)
 
 
+class Borrowed(Last):
+    """The last of the list by its id on the other side, predicted or not."""
+
+    formula, tied, whole = "b{mark}({side})", "other", True
+
+
+class Misread(Last):
+    tied = "mine"
+
+
 class Infinite(Encoding):
     """The mean, of nothing too."""
 

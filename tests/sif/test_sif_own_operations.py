@@ -31,7 +31,7 @@ def test_what_holds_of_every_operation(given: Any):
     check_operation(given)
 
 
-@pytest.mark.parametrize("given", [*ENCODINGS, own_parts.LAST], ids=_name)
+@pytest.mark.parametrize("given", [*ENCODINGS, own_parts.LAST, own_parts.Borrowed()], ids=_name)
 def test_what_holds_of_every_encoding(given: Any):
     check_encoding(given)
 
@@ -93,6 +93,11 @@ def test_an_operation_of_an_installed_package(monkeypatch: pytest.MonkeyPatch):
 def test_an_encoding_must_be_finite():
     with pytest.raises(SpaceError, match="must be finite"):
         WideSettings(encodings=("id", own_parts.Infinite())).check()
+
+
+def test_an_encoding_is_tied_to_known_tables():
+    with pytest.raises(SpaceError, match="own_parts:Misread has tied = 'mine'; there are '', 'other', 'both'"):
+        WideSettings(encodings=("id", own_parts.Misread())).check()
 
 
 def test_an_operation_of_ones_own_in_the_small_space():

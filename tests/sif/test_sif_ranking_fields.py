@@ -42,16 +42,15 @@ RANKING: dict[str, tuple[dict[str, Any], Any]] = {
     "space.hidden": ({"space.elementwise": ["network"]}, 3),
     "space.mlp": ({"space.predictors": ["mlp"]}, [2]),
     "space.history_power": (MULTIPLY, 0.0),
+    "space.history_half_life": (MULTIPLY | {"space.encodings": ["decayed-history"]}, 2.0),
+    "space.propagation_steps": (MULTIPLY | {"space.encodings": ["propagated"]}, 1),
     "space.additive": ({}, True),
     "space.init_std": ({}, 0.5),
     "space.l2": ({}, 5.0),
     "space.bias_l2": ({"space.biases": ["on"]}, 5.0),
     "space.l2_frequency": (MULTIPLY | {"space.l2": 5.0}, 1.0),
 }
-REFUSED = {
-    "space.penalty": "has one value that fits: test_core_wide_points",
-    "space.history_half_life": "is of a decayed history: test_sif_encodings_weighted",
-}
+REFUSED = {"space.penalty": "has one value that fits: test_core_wide_points"}
 SAME_CODE = {"task": "has one value", "context": "has one value", "space.name": "has one value"}
 
 
@@ -82,9 +81,11 @@ def test_a_field_is_read(field: str, tmp_path: Path, before: dict[str, Any]):
     base = SMALL | {"baselines.names": [], "strategy.settings.n_supernet_evals": 8} | base
     rated = field == "ranking.threshold"  # a threshold is of ratings
     data = write_ratings(tmp_path / "rated.csv") if rated else clicks(tmp_path / "clicks.csv")
-    if field.startswith("ranking.weight"):
+    aged = field == "space.history_half_life"
+    if aged or field.startswith("ranking.weight"):
         header, *rows = data.read_text().splitlines()
-        data.write_text("\n".join([f"{header},plays", *(f"{row},{1 + k % 7}" for k, row in enumerate(rows))]))
+        name, step = ("timestamp", 86400) if aged else ("plays", 1)
+        data.write_text("\n".join([f"{header},{name}", *(f"{row},{step * (1 + k % 7)}" for k, row in enumerate(rows))]))
     if (key := f"{rated} {base}") not in before:
         before[key] = outcome(data, "clicks", dict(base))
     after = outcome(data, "clicks", base | {field: value})

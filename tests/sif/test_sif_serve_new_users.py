@@ -115,6 +115,7 @@ def wide_of(
 ) -> WideNetwork:
     values: dict[str, Any] = {"predictors": (predictor,), "embedding_dim": 6, "init_std": 0.1, "l2": 0.01}
     values |= {"elementwise": (elementwise,)} | settings
+    values["encodings"] = tuple(dict.fromkeys((encoding, "id")))
     made = WideSettings(**values)
     choices = {
         "encoding": (encoding, "id"),
@@ -138,7 +139,7 @@ def learn(network: WideNetwork, task: Any, epochs: int = 40) -> WideNetwork:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["id", "id+history"])
+@pytest.mark.parametrize("encoding", ["id", "id+history", "propagated", "id+tied-history"])
 @pytest.mark.parametrize(
     ("loss", "predictor"),
     [(loss, "sum") for loss in ("softmax", "sampled-softmax", "bpr", "bce", "ccl", "degree-bce")]

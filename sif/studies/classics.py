@@ -21,6 +21,7 @@ CLASSICS = (
 )
 """Strongest first, of those that are alike cheap."""
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
+_MOST = 0.7  # the same where nothing else is to be trained
 _AHEAD = 4  # times the seconds that another had may a rival be expected to take which was not timed yet
 _HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
 _FAVOUR = 6  # a rival with 90 % of the best one's metric has half of its time
@@ -74,19 +75,23 @@ class Classics:
         """The rivals that run on this table."""
         return tuple(self._left)
 
-    def due(self, remaining: float | None = None) -> tuple[str, Settings] | None:
+    def due(self, remaining: float | None = None, *, alone: bool = False) -> tuple[str, Settings] | None:
         """Return the next rival and its point, of those that fit into the remaining seconds; None where none does.
 
         That one is next which had the least time for what it is worth, of those with hope, and it goes from its best
         point to the neighbours of that on its grid, until none is better. A rival that was not tried counts as one that
         had a share of what its first point is expected to take: so the cheap ones come first, and the dear ones when
         others had as much.
+
+        Args:
+            remaining: Seconds; None where none are counted.
+            alone: Whether nothing but rivals is left to be trained: then dear ones may take most of what remains.
         """
         tuned = [(self._spent(name, remaining), name) for name in self._hopeful()]
         untried = [(self._expected(name, remaining), name) for name in self._left if name not in self.best]
         for _, name in sorted([*untried, *tuned], key=lambda each: each[0]):
             point = self._near(name) if name in self.best else self._left[name][0]
-            if point is not None and self._fits(name, remaining):
+            if point is not None and self._fits(name, remaining, _MOST if alone else _DEAR):
                 return name, point
         return None
 
@@ -101,12 +106,12 @@ class Classics:
         had = tuned.trials if remaining is None else tuned.seconds
         return had * (most / tuned.valid[metric]) ** _FAVOUR if tuned.valid[metric] > 0 else had
 
-    def _fits(self, name: str, remaining: float | None) -> bool:
+    def _fits(self, name: str, remaining: float | None, dear: float) -> bool:
         if remaining is None:
             return True
         if name in self.best:
             return self._longest[name] <= remaining
-        return METHODS[name].cost(self.table) <= _DEAR * remaining
+        return METHODS[name].cost(self.table) <= dear * remaining
 
     def _hopeful(self) -> list[str]:
         values = {name: tuned.valid[self._task.metric] for name, tuned in self.best.items()}

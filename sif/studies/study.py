@@ -35,6 +35,7 @@ _CLASSICS, _BASELINES = 0.3, 0.15  # of the budget at most
 _SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
 _SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
+_FULL = 0.2  # of the seconds that are left is the most that the first full training takes; else rungs go first
 _END = 0.9  # of a budget in trials, after which what did best is trained in full
 
 
@@ -118,7 +119,7 @@ class Study:
             pass
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
             full = _Job(held[0], len(self.rungs.shares) - 1)
-            if self._fits(full) and (self.limit.trials is None or self._used < self.limit.trials):
+            if self._soon(full) and (self.limit.trials is None or self._used < self.limit.trials):
                 self._train(full)
             if not self.steps.known:  # an earlier process has said it
                 self.stages.note(priced(self._cost(full), self._remaining()))
@@ -248,6 +249,11 @@ class Study:
         more = last if last <= remaining else 0.0  # where no full training fits, short ones may have what is left
         return self._cost(job) + more <= remaining
 
+    def _soon(self, full: _Job) -> bool:
+        """Return whether a full training of what was first tried leaves most of the time to others."""
+        remaining = self._remaining()
+        return self._fits(full) and (remaining is None or self._cost(full) <= _FULL * remaining)
+
     def _last_cost(self) -> float:
         best = self.rungs.unfinished()
         return self._cost(_Job(best, len(self.rungs.shares) - 1)) if best is not None else 0.0
@@ -316,7 +322,7 @@ class Study:
         remaining = self._remaining()
         if remaining is not None and refits(self.instance):
             remaining /= 2  # it learns once more in the end
-        point = self.classics.due(remaining) if self.classics is not None else None
+        point = self.classics.due(remaining, alone=self._used_up) if self.classics is not None else None
         if point is None:
             return False
         self._take_rival(*point)

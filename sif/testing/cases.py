@@ -62,6 +62,7 @@ _WIDE = WideSettings(
     hidden=3,
     mlp=(4,),
     encodings=("id", "id+history"),
+    elementwise=("identity", "network"),
     operations=("multiply", "max"),
     predictors=("mlp",),
     biases=("on",),

@@ -62,7 +62,7 @@ def test_the_planted_family_is_found(operation: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", SETTINGS.operations)
 def test_the_planted_family_is_found_for_every_operation_and_seed(operation: str, seed: int) -> None:
     assert_found(operation, recover(operation, seed))
 

@@ -262,6 +262,7 @@ def test_the_command_line_says_what_does_not_go_together(
 
 
 TRAINED = {"train.epochs": 2, "train.evaluate_every": 1, "search.epochs": 1, "space.embedding_dim": 4}
+TRAINED |= {"space.operations": ["multiply"]}  # a folded maximum rounds, and near ties then change places
 BARE = {"tune.l2": [], "baselines.names": [], "baselines.enumerate": False, "baselines.random": False}
 
 

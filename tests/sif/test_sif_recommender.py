@@ -219,11 +219,11 @@ def test_the_callback_hears_every_epoch(user_items: sparse.csr_matrix):
 def test_equal_values_are_clicks_and_are_ranked():
     """Two groups of users with two groups of items: the others' items of one's own group come first."""
     generator = np.random.default_rng(0)
-    group = np.arange(40) % 2
-    clicks = (group[:, None] == (np.arange(30) % 2)) & (generator.random((40, 30)) < 0.6)
+    group = np.arange(80) % 2
+    clicks = (group[:, None] == (np.arange(40) % 2)) & (generator.random((80, 40)) < 0.6)
     model = Recommender(device="cpu").fit(sparse.csr_matrix(clicks * 3.0))
     assert model.recipe.task == "ranking"
-    ids, _ = model.recommend(np.arange(40), sparse.csr_matrix(clicks), N=3)
+    ids, _ = model.recommend(np.arange(80), sparse.csr_matrix(clicks), N=3)
     assert ((ids % 2) == group[:, None]).mean() > 0.9
     stars = sparse.csr_matrix(np.where(clicks, 1.0 + generator.integers(0, 5, clicks.shape), 0.0))
     assert model.fit(stars).recipe.task == "rating", "each fit looks at its own matrix"

@@ -116,7 +116,7 @@ def test_formulas_of_three_modes():
     assert of("plus_plus") == "b + b_user + b_item + b_context + w . ((p(u) + q(v)) + r(c))"
     assert of("1_multiply_max") == "b + b_user + b_item + b_context + w . max((p(u) * r(c)), q(v))"
     assert len({of(operation) for operation in TENSOR_OPERATIONS}) == len(TENSOR_OPERATIONS)
-    assert len(OPERATIONS) == 6
+    assert len(OPERATIONS) == 9
 
 
 def test_remarks_say_what_a_reader_should_not_miss(finished: sif.Run):

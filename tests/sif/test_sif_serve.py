@@ -20,7 +20,11 @@ SIZES = (7, 9)
 
 def network_of(operation: str, *, hidden: int = 0, biases: bool = True, residual: bool = False) -> InteractionNetwork:
     settings = InteractionSettings(
-        operations=(operation,), embedding_dim=5, hidden=hidden, biases=biases, residual=residual
+        operations=(operation,),
+        embedding_dim=5 if OPERATIONS[operation].divisor == 1 else 8,
+        hidden=hidden,
+        biases=biases,
+        residual=residual,
     )
     space = InteractionSpace(SIZES, settings)
     generator = torch.Generator().manual_seed(4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,7 +34,8 @@ _MOST = 3  # models that are added
 _SHARES = (0.2, 0.35, 0.5, 0.65)  # of a model that is added to those before
 _SURE = 1.645  # standard errors by which a sum must be better: 5 %, one-sided
 _ENTRIES = 48_000_000  # scores that are held at once: 192 MB
-_MOST_USERS = 1500
+_MOST_USERS, _LEAST_USERS = 1500, 50
+_FIRST = 200  # items of a model that may be ranked first by a sum, for 20 places or fewer
 
 
 class Blending:
@@ -153,6 +154,10 @@ class _Judge(Protocol):
         """Return the loss of each row or user, float64 `[n]`."""
         ...
 
+    def value(self, losses: Tensor) -> float:
+        """Return the metric of losses."""
+        ...
+
 
 class _Ratings:
     """The validation part's ratings: squared errors."""
@@ -178,23 +183,62 @@ class _Ratings:
 
 
 class _Lists:
-    """A sample of the users who have validation pairs: the metric of each, negative."""
+    """A sample of the users who have validation pairs: the metric of each, negative.
 
-    def __init__(self, instance: TableInstance, models: int) -> None:
+    Of a large catalogue each user's columns are what a model ranks first, and what is wanted: no sum of models ranks
+    anything else first, and so more users can be looked at.
+    """
+
+    def __init__(self, instance: TableInstance, models: Callable[[], Iterable[ServedModel]], number: int) -> None:
         task: Any = instance.final_task
         self._k, self._metric = task.settings.k, task.metric
         relevant, seen = sparse.csr_array(task.positives("valid")), sparse.csr_array(task.seen("valid"))
-        users = np.flatnonzero(np.diff(relevant.indptr))
-        most = min(_MOST_USERS, max(50, _ENTRIES // (max(1, models) * relevant.shape[1])))
+        users, n_items = np.flatnonzero(np.diff(relevant.indptr)), relevant.shape[1]
+        first = _FIRST * max(1, self._k // 20)
+        width = number * first + int(np.diff(relevant.indptr).max(initial=0))
+        narrow = width < n_items and min(len(users), _MOST_USERS) * number * n_items > _ENTRIES
+        most = min(_MOST_USERS, max(_LEAST_USERS, _ENTRIES // (max(1, number) * (width if narrow else n_items))))
         if len(users) > most:
             seed = derive_seed(instance.recipe.seed, "blend") % 2**32
             users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
         self._users, self._relevant, self._seen = torch.from_numpy(users), relevant[users], seen[users]
+        self._columns: Tensor | None = None
+        if narrow:
+            self._narrow(models(), first)
+
+    @torch.no_grad()
+    def _narrow(self, models: Iterable[ServedModel], first: int) -> None:
+        """Keep of each user's columns those that a model ranks first, and those that are wanted."""
+        wanted = _padded(self._relevant)
+        best = [wanted]
+        for model in models:
+            parts = []
+            for start, scores in self._blocks(model):
+                seen = self._seen[start : start + len(scores)].tocoo()
+                scores[torch.from_numpy(seen.row).long(), torch.from_numpy(seen.col).long()] = -torch.inf
+                parts.append(scores.topk(min(first, scores.shape[1]), dim=1).indices)
+            best.append(torch.cat(parts))
+        columns = torch.cat(best, 1).sort(dim=1).values
+        twice = torch.zeros_like(columns, dtype=torch.bool)
+        twice[:, 1:] = columns[:, 1:] == columns[:, :-1]
+        among = torch.searchsorted(wanted.sort(dim=1).values, columns).clamp_max_(wanted.shape[1] - 1)
+        relevant = (wanted.sort(dim=1).values.gather(1, among) == columns) & ~twice
+        self._columns = columns
+        self._seen, self._relevant = sparse.csr_array(twice.numpy()), sparse.csr_array(relevant.numpy())
+
+    def _blocks(self, model: ServedModel) -> Iterator[tuple[int, Tensor]]:
+        """Yield standardised scores of all items, a block of users at a time, and where it begins."""
+        start = 0
+        for users in torch.split(self._users, max(1, (1 << 21) // model.form.n_items)):
+            yield start, standard_scores(model.form(users).float()).cpu()
+            start += len(users)
 
     @torch.no_grad()
     def scores(self, model: ServedModel) -> Tensor:
-        parts = torch.split(self._users, max(1, (1 << 21) // model.form.n_items))
-        return torch.cat([standard_scores(model.form(users).float()).cpu() for users in parts])
+        if self._columns is None:
+            return torch.cat([scores for _, scores in self._blocks(model)])
+        columns = self._columns
+        return torch.cat([scores.gather(1, columns[at : at + len(scores)]) for at, scores in self._blocks(model)])
 
     def losses(self, scores: Tensor) -> Tensor:
         _, found = rank_per_user(
@@ -211,6 +255,13 @@ class _Lists:
         return -float(losses.mean())
 
 
+def _padded(lists: sparse.csr_array) -> Tensor:
+    """Return the columns of each row, int64 `[rows, most]`, short rows filled with their last one."""
+    counts = np.diff(lists.indptr)
+    places = np.minimum(np.arange(counts.max(initial=1))[None], counts[:, None] - 1) + lists.indptr[:-1, None]
+    return torch.from_numpy(lists.indices[places].astype(np.int64))
+
+
 def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
     """Return which models are added, by forward selection on the validation part (Caruana et al. 2004).
 
@@ -221,7 +272,10 @@ def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
         instance: The table.
         trees: Trained models by name (`sif.serve.model.opened_model`), the most promising first.
     """
-    judge = _Lists(instance, len(trees)) if instance.problem.ranks else _Ratings(instance)
+    if not instance.problem.ranks:
+        judge: _Judge = _Ratings(instance)
+    else:
+        judge = _Lists(instance, lambda: (opened_model(tree) for _, tree in trees), len(trees))
     said = {name: judge.scores(opened_model(tree)) for name, tree in trees}
     alone = {name: judge.losses(scores) for name, scores in said.items()}
     first = min(alone, key=lambda name: float(alone[name].mean()))

@@ -95,6 +95,29 @@ def test_what_is_added_is_what_is_surely_better(table: Any, trees: dict[str, Any
     assert both.gain == pytest.approx(abs(value(told) - alone), abs=1e-6)
 
 
+def test_of_a_large_catalogue_what_models_rank_first_is_enough(
+    table: Any, trees: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """Each user's columns are the first items of the models and what is wanted: the metric of each is the whole one."""
+
+    table = table.changed({"ranking.k": 3})
+
+    def judge() -> Any:
+        return blends._Lists(table, lambda: (opened_model(tree) for tree in trees.values()), len(trees))
+
+    whole = judge()
+    for name, value in (("_FIRST", 3), ("_ENTRIES", 1), ("_LEAST_USERS", 10_000)):
+        monkeypatch.setattr(blends, name, value)
+    narrow = judge()
+    assert narrow._columns is not None
+    assert narrow._columns.shape[1] < table.final_task.sizes[1]
+    for tree in trees.values():
+        model = opened_model(tree)
+        alone = [each.losses(each.scores(model)) for each in (narrow, whole)]
+        assert torch.allclose(*alone, atol=1e-12)
+        assert float(alone[0].mean()) < 0
+
+
 def test_a_study_of_lists_hands_over_a_blend_that_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def halves(instance: Any, trees: list[tuple[str, Any]]) -> Mixed:
         return Mixed({trees[0][0]: 0.5, trees[-1][0]: 0.5}, 0.1)

@@ -106,5 +106,8 @@ def judged_at_the_end(study: Study) -> float:
     trials, blended = study.trials, "blend" not in study.instance.recipe.study.without
     rows = 1 + blended + len(trials.rivals)
     rows += len(study.baselines.values) if study.baselines is not None else 0
-    rows += len(study.classics.best) if study.classics is not None else 0
-    return rows * study.judging.test + blended * study.judging.valid
+    judging, tuned = study.judging, study.classics.best.values() if study.classics is not None else ()
+    more = judging.test / judging.valid if judging.valid else 0.0
+    # a rival with a way of its own is not judged as slowly as a network: its trainings were judged, which bounds it
+    others = sum(min(judging.test, more * each.seconds / max(1, each.trials)) for each in tuned)
+    return float(rows * judging.test + blended * judging.valid + others)

@@ -229,9 +229,11 @@ def _blend_trainee(instance: TableInstance, directory: RunDirectory, model: Serv
 def _member_again(instance: TableInstance, tree: State, seed: int, judges: bool) -> State:
     """Train a member of a blend; without a validation part for the epochs that one chose, on the same schedule."""
     if tree["format"] != MODEL_FORMAT:
-        told = tree["rival"]
+        told, epoch = tree["rival"], tree.get("epoch")
         table = PairTable.of(instance.ranking_task(), needs=("train",)).without_test()
-        fitted = method_of(told["name"]).fit(table, told["settings"], seed)
+        chosen = {} if judges or epoch is None else {"epochs": epoch}  # nothing stops it without a validation part
+        fitted = method_of(told["name"]).fit(table, told["settings"] | chosen, seed)
+        fitted = fitted if not chosen else replace(fitted, epoch=epoch)
         return fitted_tree(instance, LearntRival(told["name"], told["settings"], seed), fitted)
     changed, genotype = instance.changed(tree["settings"]), Genotype.from_json(tree["genotype"])
     network, training = changed.build(genotype), changed.training({})

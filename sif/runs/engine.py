@@ -5,7 +5,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from nasp_core.evaluation import better
@@ -25,6 +25,8 @@ from sif.report.html import report
 from sif.results import FOUND, SCHEMA_VERSION, Metrics, Result, Row, Seconds, hardware, peak_memory_mb, versions
 from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages, searched, trained_stage
+from sif.spaces.wide_settings import WideSettings
+from sif.tasks import RankingSettings
 
 __all__ = ["Engine", "Outcome", "conclude", "execute", "found_row", "prepared"]
 
@@ -159,13 +161,29 @@ def prepared(
         yield Engine(instance, stages)
 
 
+def _defaults(table: str, settings: type[WideSettings | RankingSettings], *names: str) -> dict[str, Any]:
+    return {f"{table}.{each.name}": each.default for each in fields(settings) if each.name in names}
+
+
+_SINCE: Mapping[str, Any] = {
+    "protocol": "",
+    "study.pinned": [],
+    **_defaults("space", WideSettings, "history_half_life", "propagation_steps"),
+    **_defaults("ranking", RankingSettings, "margin", "negative_weight", "degree_weight"),
+}
+"""Keys that recipes of earlier runs do not have, with what these runs did."""
+
+
 def _kept(directory: RunDirectory) -> dict[str, Any]:
     """Return the values of a run's recipe that must stay: where the data lie and what stands beside may change."""
     values = tomllib.loads(directory.file("recipe.toml").read_text(encoding="utf-8"))
     if values.get("study", {}).get("budget", NONE) != NONE:
         values["study"]["budget"] = "any"  # it may be raised
-    if not values.get("study", {}).get("pinned"):  # runs that were begun before there was the key have none
-        values.get("study", {}).pop("pinned", None)
+    for key, default in _SINCE.items():  # runs that were begun before there was the key have none
+        table, _, name = key.rpartition(".")
+        held = values.get(table, {}) if table else values
+        if held.get(name, default) == default:
+            held.pop(name, None)
     return {key: value for key, value in values.items() if key not in _FREE}
 
 

@@ -92,7 +92,8 @@ class Baselines:
 
     def _ranges(self, name: str) -> SettingsSpace:
         """Return what a study may change of what a rival reads, by its short names."""
-        short = {key.rpartition(".")[2]: each for key, each in self._instance.problem.settings_space.items()}
+        searched, pinned = self._instance.problem.settings_space, self._instance.recipe.pinned
+        short = {key.rpartition(".")[2]: each for key, each in searched.items() if key not in pinned}
         return {key: each for key, each in short.items() if key in self._rivals[name].own}
 
     def train(self, name: str, changes: Mapping[str, Any]) -> float:

@@ -185,8 +185,8 @@ class _Ratings:
 class _Lists:
     """A sample of the users who have validation pairs: the metric of each, negative.
 
-    Of a large catalogue each user's columns are what a model ranks first, and what is wanted: no sum of models ranks
-    anything else first, and so more users can be looked at.
+    Of a large catalogue each user's columns are the first 200 of each model, and what is wanted, so that more users can
+    be looked at; what no model has among its first can in principle lead a sum, and is left out here.
     """
 
     def __init__(self, instance: TableInstance, models: Callable[[], Iterable[ServedModel]], number: int) -> None:

@@ -23,6 +23,8 @@ CLASSICS = (
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
 _MOST = 0.7  # the same where nothing else is to be trained
 _AHEAD = 4  # times the seconds that another had may a rival be expected to take which was not timed yet
+_SIZES = {"factors": 2, "embedding_dim": 1, "rank": 2, "epochs": 1, "iterations": 1, "order": 1, "ideal": 0}
+_DECOMPOSED = 8.0  # times: a filter with singular vectors beside one without
 _HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
 _FAVOUR = 6  # a rival with 90 % of the best one's metric has half of its time
 _STEP = 1.5  # doublings of a value that are one step of a grid
@@ -91,7 +93,7 @@ class Classics:
         untried = [(self._expected(name, remaining), name) for name in self._left if name not in self.best]
         for _, name in sorted([*untried, *tuned], key=lambda each: each[0]):
             point = self._near(name) if name in self.best else self._left[name][0]
-            if point is not None and self._fits(name, remaining, _MOST if alone else _DEAR):
+            if point is not None and self._fits(name, point, remaining, _MOST if alone else _DEAR):
                 return name, point
         return None
 
@@ -106,11 +108,11 @@ class Classics:
         had = tuned.trials if remaining is None else tuned.seconds
         return had * (most / tuned.valid[metric]) ** _FAVOUR if tuned.valid[metric] > 0 else had
 
-    def _fits(self, name: str, remaining: float | None, dear: float) -> bool:
+    def _fits(self, name: str, point: Settings, remaining: float | None, dear: float) -> bool:
         if remaining is None:
             return True
         if name in self.best:
-            return self._longest[name] <= remaining
+            return self._longest[name] * _dearer(point, self.best[name].settings) <= remaining
         return METHODS[name].cost(self.table) <= dear * remaining
 
     def _hopeful(self) -> list[str]:
@@ -185,6 +187,16 @@ def judged_on(
     task.test_reads += part == "test"
     batch = max(1, _SCORES // table.n_items)
     return rank_metrics(scores_of, seen, relevant, k=(task.settings.k,), batch=batch)
+
+
+def _dearer(point: Settings, known: Settings) -> float:
+    """Return how many times the seconds of a known point another one may take, 1 at least: by what sets its size."""
+    times = 1.0
+    for name, power in _SIZES.items():
+        new, old = point.get(name), known.get(name)
+        if isinstance(new, int | float) and isinstance(old, int | float) and new > old:
+            times *= (new / old) ** power if old > 0 else _DECOMPOSED
+    return times
 
 
 def _steps(point: Settings, other: Settings) -> float:

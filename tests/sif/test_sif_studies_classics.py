@@ -89,3 +89,11 @@ def test_without_a_clock_each_has_its_first_point_in_the_order_of_the_list(
 def test_a_larger_table_is_expected_to_take_longer(name: str):
     small, large = (METHODS[name].cost(groups(users, items)) for users, items in ((60, 40), (240, 160)))
     assert 0 < small < large
+
+
+def test_a_larger_point_is_expected_to_take_longer():
+    """Four times the seconds for twice the factors; a filter's singular vectors many times those of none."""
+    assert module._dearer({"factors": 128, "iterations": 16}, {"factors": 64, "iterations": 16}) == 4
+    assert module._dearer({"factors": 32, "iterations": 16}, {"factors": 64, "iterations": 16}) == 1
+    assert module._dearer({"ideal": 0.3, "rank": 384}, {"ideal": 0.0, "rank": 384}) > 4
+    assert module._dearer({"penalty": 500.0}, {"penalty": 250.0}) == 1

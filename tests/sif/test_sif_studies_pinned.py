@@ -10,10 +10,14 @@ from test_sif_ranking_run import SMALL, clicks
 from typer.testing import CliRunner
 
 import sif
+from nasp_core.loop import Observer
 from sif.cli import app
 from sif.errors import RecipeError, RunError
 from sif.problems import open_recipe
 from sif.recipes import changes_of, load_recipe, parse_recipe
+from sif.run_directory import RunDirectory
+from sif.runs.stages import Stages
+from sif.studies.baselines import Baselines
 from sif.studies.portfolio import entries_of
 from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import Proposer
@@ -124,3 +128,27 @@ def test_the_lists_of_ratings_are_searched_by_a_recipe_of_their_own(tmp_path: Pa
     run = sif.search(tmp_path / "m.csv", recipe="ratings", settings=settings, budget="8trials", device="cpu")
     assert "space.l2" in load_recipe(run.path / "recipe.toml").pinned
     assert load_recipe(run.path / "ranking" / "recipe.toml").pinned == ()
+
+
+def test_a_small_network_that_leads_keeps_what_is_pinned(tmp_path: Path):
+    settings = {"dataset": str(write_ratings(tmp_path / "m.csv")), "baselines.names": ["biased-mf"], "space.l2": 0.05}
+    instance: Any = open_recipe(load_recipe("ratings", changes_of(settings)), device="cpu")
+    assert instance.recipe.pinned == ("space.l2",)
+    networks = Baselines(instance, Stages(RunDirectory.create(tmp_path / "run", "run"), Observer()))
+    assert "bias_l2" in networks._ranges("biased-mf")
+    assert "l2" not in networks._ranges("biased-mf")
+
+
+def test_a_study_that_was_begun_before_a_key_existed_goes_on(tmp_path: Path):
+    """Its recipe and its terms lack the keys of today; a larger budget is no other search."""
+    settings = {**SMALL, "study.budget": "4trials"}
+    run = sif.search(clicks(tmp_path / "m.csv"), recipe="clicks", settings=settings, out=tmp_path / "run", device="cpu")
+    (terms,) = run.path.rglob("terms.json")
+    known = json.loads(terms.read_text())
+    for table, key in (("space", "history_half_life"), ("space", "propagation_steps"), ("ranking", "margin")):
+        known["recipe"].get(table, {}).pop(key, None)
+    known["recipe"].pop("protocol", None)
+    terms.write_text(json.dumps(known))
+    done = CliRunner().invoke(app, ["search", "--resume", str(run.path), "--budget", "6trials"])
+    assert done.exit_code == 0, done.output
+    assert sif.load(run.path).result["study"]["budget"] == "6trials"

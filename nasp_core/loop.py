@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasp_core.errors import SearchError
+from nasp_core.errors import ResumeError, SearchError
 from nasp_core.evaluation import better, evaluate
 from nasp_core.network import Network, Space
 from nasp_core.optimise import Training, autocast, average, averaged, put_back
@@ -202,6 +202,8 @@ class Loop:
 
     def resume(self, packed: State) -> None:
         """Go on from a packed state; raises `ResumeError` when it is of another search."""
+        if self.rows.state and not packed.get("rows"):
+            raise ResumeError("saved state is of a training of whole tables, and this one is by rows; start afresh")
         resumed(self.state, packed)
 
     def run(self) -> State:

@@ -1,12 +1,11 @@
 """A side by its history: the embeddings of what it met, summed."""
 
-import torch
 from torch import Tensor
 
 from sif.encodings.base import Encoding, Known, Lookup
 from sif.encodings.rows import Rows
 from sif.encodings.sides import gather
-from sif.encodings.sums import LeaveOneOut, bag, leave_one
+from sif.encodings.sums import LeaveOneOut, bag, leave_one, scaled_bag
 
 __all__ = ["History", "TiedHistory"]
 
@@ -18,9 +17,7 @@ class History(Encoding):
 
     def encode(self, table: Tensor, starts: Tensor, members: Tensor, power: float) -> Tensor:
         """Return scaled sums."""
-        counts = starts.diff()
-        scale = torch.where(counts > 0, counts.clamp_min(1).to(table.dtype) ** -power, 0.0)
-        return bag(table, starts, members) * scale.unsqueeze(-1)
+        return scaled_bag(table, starts, members, power)
 
     def rows(self, table: Tensor, lookup: Lookup, known: Known) -> tuple[Rows, None]:
         """Return histories from whole sums, less what the lookup leaves out."""

@@ -12,7 +12,7 @@ from sif.encodings.rows import Rows, cuts
 from sif.encodings.sides import gather
 
 __all__ = ["CSR", "LeaveOneOut", "bag", "leave_one", "lists_of", "lists_of_rows", "places_of_rows", "row_penalty"]
-__all__ += ["sums_of", "weighted_sums"]
+__all__ += ["scaled_bag", "sums_of", "weighted_sums"]
 
 
 class CSR(NamedTuple):
@@ -57,6 +57,13 @@ def bag(table: Tensor, starts: Tensor, members: Tensor) -> Tensor:
         distinct, members = torch.unique(members, return_inverse=True)
         table = gather(table, distinct)[0]
     return sums_of(table, lists_of(starts, members, len(table)))
+
+
+def scaled_bag(table: Tensor, starts: Tensor, members: Tensor, power: float) -> Tensor:
+    """Return the sums of lists over a table / (how many) ** power, float `[n, dim]`; zeros where there is nothing."""
+    counts = starts.diff()
+    scale = torch.where(counts > 0, counts.clamp_min(1).to(table.dtype) ** -power, 0.0)
+    return bag(table, starts, members) * scale.unsqueeze(-1)
 
 
 def sums_of(table: Tensor, lists: CSR) -> Tensor:

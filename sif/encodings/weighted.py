@@ -8,9 +8,12 @@ from torch import Tensor
 from sif.encodings.base import Encoding, Known, Lookup
 from sif.encodings.rows import Rows
 from sif.encodings.sides import gather
-from sif.encodings.sums import CSR, bag, lists_of, places_of_rows, weighted_sums
+from sif.encodings.sums import CSR, lists_of, places_of_rows, scaled_bag, weighted_sums
 
 __all__ = ["DecayedHistory", "ValueHistory", "WeightedHistory"]
+
+
+_MOST_HALVES = 30.0
 
 
 class _Weights(NamedTuple):
@@ -33,9 +36,7 @@ class WeightedHistory(Encoding):
 
     def encode(self, table: Tensor, starts: Tensor, members: Tensor, power: float) -> Tensor:
         """Return what lists come to of whose entries nothing is known: all weights are 1."""
-        counts = starts.diff()
-        scale = torch.where(counts > 0, counts.clamp_min(1).to(table.dtype) ** -power, 0.0)
-        return bag(table, starts, members) * scale.unsqueeze(-1)
+        return scaled_bag(table, starts, members, power)
 
     def rows(self, table: Tensor, lookup: Lookup, known: Known) -> tuple[Rows, None]:
         """Return the vectors of a lookup.
@@ -102,10 +103,17 @@ class ValueHistory(WeightedHistory):
 class DecayedHistory(WeightedHistory):
     """The embeddings of a list, an entry's weight halving with its age, summed, / (sum of the weights) ** power.
 
-    Ages count from the newest entry of the list, which weighs 1. A new user's entries have no times: each weighs 1.
+    Ages count from the newest entry of the list, which weighs 1; none weighs less than 2^-30, so that what is left
+    without it is a number still. A new user's entries have no times: each weighs 1.
     """
 
     name, formula, needs = "decayed-history", "d{mark}({side})", "ages"
+
+    def rows(self, table: Tensor, lookup: Lookup, known: Known) -> tuple[Rows, None]:
+        """Return the vectors of a lookup, in float64 inside: what is left out may have had nearly all the weight."""
+        whole = known.once(f"{self.name} {id(table)}", lambda: Rows(table.double())).values
+        made, _ = super().rows(whole, lookup, known)
+        return Rows(made.values.to(table.dtype), made.index), None
 
     def weights(self, lists: CSR, half_life: float) -> _Weights:
         """Return 2 ** -(age / half-life)."""
@@ -115,8 +123,13 @@ class DecayedHistory(WeightedHistory):
         rows = torch.arange(len(lists.starts) - 1, device=lists.starts.device).repeat_interleave(lists.starts.diff())
         newest = lists.ages.new_zeros(len(lists.starts) - 1)
         newest = newest.scatter_reduce(0, rows, lists.ages, "amin", include_self=False)
-        each = torch.exp2((newest[rows] - lists.ages) / half_life)
-        return _Weights(each, torch.exp2((newest[lists.back_members] - lists.back_ages) / half_life), each)
+        each = _halved(lists.ages - newest[rows], half_life)
+        return _Weights(each, _halved(lists.back_ages - newest[lists.back_members], half_life), each)
+
+
+def _halved(ages: Tensor, half_life: float) -> Tensor:
+    """Return 2 ** -(age / half-life), float64, from 2^-30 up."""
+    return torch.exp2(-(ages.double() / half_life).clamp_max(_MOST_HALVES))
 
 
 def _left_out(lookup: Lookup) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,4 +158,4 @@ def _masses(counts: Tensor, mass: Tensor | None) -> Tensor:
 
 def _scale(masses: Tensor, counts: Tensor, power: float, dtype: torch.dtype) -> Tensor:
     """Return masses ** -power `[n]`, 0 where nothing is counted."""
-    return torch.where(counts > 0, masses.clamp_min(1e-6).to(dtype) ** -power, 0.0)
+    return torch.where(counts > 0, masses.clamp_min(1e-12).to(dtype) ** -power, 0.0)

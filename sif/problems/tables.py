@@ -27,6 +27,7 @@ from sif.problems.data import Prepared
 from sif.problems.handing import BlendedPairs, FormNetwork, rival_of, rival_on, rival_trainee
 from sif.problems.recipes import Recipe
 from sif.problems.threads import threads_for
+from sif.recipes.limit import NONE
 from sif.recipes.problems import problem_of
 from sif.rivals.base import Baseline
 from sif.rivals.known import baseline_table, rival
@@ -107,8 +108,10 @@ class TableInstance(Instance):
 
     def _grid(self, keys: tuple[str, ...]) -> list[Changes]:
         tune = self.recipe.tune.model_dump()
+        pinned = self.recipe.pinned if self.recipe.study.budget != NONE else ()
         axes = {key: dict.fromkeys([getattr(self.settings, key), *tune[key]]) for key in keys}
-        if tune[_RATE]:
+        axes = {key: each for key, each in axes.items() if f"space.{key}" not in pinned}
+        if tune[_RATE] and f"train.optimiser.{_RATE}" not in pinned:
             axes[_RATE] = dict.fromkeys([self.recipe.training("train").optimiser.learning_rate, *tune[_RATE]])
         return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 

@@ -13,6 +13,7 @@ from sif.serve.item_factors import ItemFactors, Term
 
 __all__ = ["PURE_SVD", "right_vectors", "svd_seconds"]
 
+_DENSE = 1 << 24  # entries of a matrix that is decomposed whole
 _TOLERANCE = 1e-3  # of the eigenvalues: what comes out is a subspace, whose last places decide little
 
 
@@ -28,7 +29,7 @@ def right_vectors(matrix: sparse.csr_matrix, rank: int) -> NDArray[np.float32]:
     """
     rows, columns = matrix.shape
     rank = min(rank, rows, columns)
-    if 3 * rank >= min(rows, columns):
+    if rank >= columns or (3 * rank >= min(rows, columns) and rows * columns <= _DENSE):
         vectors = np.linalg.svd(matrix.toarray().astype(np.float64), full_matrices=False)[2][:rank].T
     else:
         back = matrix.T.tocsr()

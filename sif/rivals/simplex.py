@@ -10,7 +10,7 @@ from torch.nn import functional
 from sif.metrics import rank_metrics
 from sif.operations.tables import FoldedSide, Tables
 from sif.rivals.base import Rival
-from sif.rivals.method import Fitted, Method, Settings
+from sif.rivals.method import Fitted, Method, Settings, grid_of
 from sif.rivals.pair_table import PairTable
 from sif.rivals.sparse_items import items_too_large
 from sif.serve.encoded_rows import EncodedRows, RowLayer
@@ -136,18 +136,14 @@ SIMPLEX = Rival(
         # The paper tunes margin, weight and share by table: 0.9 and 150 on Amazon-Books, less on dense tables, where a
         # large margin lets all items lie beside each other.
         tuple(
-            _FIRST | change
-            for change in (
-                {},
-                {"own_share": 0.2},
-                {"margin": 0.7, "negative_weight": 50.0},
-                {"margin": 0.2},
-                {"negative_weight": 30.0},
-                {"own_share": 0.8},
-                {"margin": 0.9, "negative_weight": 150.0},
-                {"negative_weight": 3.0},
-                {"learning_rate": 1e-3},
-                {"embedding_dim": 128},
+            _FIRST | dict(point)
+            for point in grid_of(
+                {"own_share": 0.5, "margin": 0.4, "negative_weight": 10.0, "learning_rate": 3e-3, "embedding_dim": 64},
+                own_share=(0.2, 0.5, 0.8),
+                margin=(0.2, 0.4, 0.7, 0.9),
+                negative_weight=(3.0, 10.0, 50.0, 150.0),
+                learning_rate=(1e-3, 3e-3),
+                embedding_dim=(64, 128),
             )
         ),
         "trained here; a batch shares its negatives; stops by NDCG@10 on validation",

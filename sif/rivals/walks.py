@@ -10,6 +10,7 @@ from sif.rivals.sparse_items import co_occurrences, degrees, items_too_large, st
 
 __all__ = ["RP3BETA", "walk_weights"]
 
+_BYTES = 1 << 30  # of such a block, if its rows meet all items
 _ROWS = 2048  # of weights that are made at once, before all but the nearest are dropped
 
 
@@ -30,8 +31,9 @@ def walk_weights(has: sparse.csr_matrix, alpha: float, beta: float, neighbours: 
     to_users = has.multiply(items[None] ** -1.0).power(alpha).T.tocsr()
     to_items = to_items.multiply(items[None] ** -beta).tocsr()
     blocks = []
-    for start in range(0, has.shape[1], _ROWS):
-        block = (to_users[start : start + _ROWS] @ to_items).tocsr()
+    rows = max(1, min(_ROWS, _BYTES // (12 * has.shape[1])))
+    for start in range(0, has.shape[1], rows):
+        block = (to_users[start : start + rows] @ to_items).tocsr()
         blocks.append(strongest(block, neighbours, first=start))
     return sparse.vstack(blocks, format="csr").astype(has.dtype)
 
@@ -55,7 +57,7 @@ RP3BETA = Rival(
         ),
         "sparse products, written here",
         deterministic=True,
-        refuse=lambda table: items_too_large(12 * table.n_items * 800),
+        refuse=lambda table: items_too_large(12 * table.n_items * 800 + _BYTES),
         cost=lambda table: co_occurrences(table) / 2e8 + table.n_items * 1e-4,
         weighted=True,
     ),

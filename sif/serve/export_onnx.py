@@ -55,7 +55,7 @@ def onnx_file(served: Served, meta: dict[str, Any]) -> bytes:
 def _by_rows(graph: "_Graph", form: ByRows) -> str:
     """Add the scores that what users have makes, and return them."""
     has, alike = form.histories, bool((form.histories.data == 1).all())
-    tables = form.weights.nbytes if isinstance(form, ItemItem) and not sparse.issparse(form.weights) else 0
+    tables = 4 * has.shape[1] ** 2 if isinstance(form, ItemItem) else 0  # sparse ones too: ONNX has dense ones alone
     if has.shape[0] * has.shape[1] * (1 if alike else 4) + tables > _LIMIT:
         raise RunError("what users have takes more than the 2 GiB of an ONNX file; export to npz instead")
     dense = has.astype(bool).toarray() if alike else has.astype(np.float32).toarray()

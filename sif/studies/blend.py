@@ -64,12 +64,12 @@ class Blending:
     def run(self) -> float:
         """Add models where validation says that it pays; return the seconds that it took."""
         per_user = not self._trials.task.metric.startswith("coverage")  # which no user has alone
-        trees = self._members() if per_user else {}
-        if len(trees) < 2:
+        names = self._names() if per_user else []
+        if len(names) < 2:
             return 0.0
 
         def compute() -> dict[str, Any]:
-            began = time.perf_counter()
+            began, trees = time.perf_counter(), self._members()
             found, valid = mixed(self._instance, [*trees.items()]), {}
             if len(found.weights) > 1:
                 model = opened_model(self._tree(found.weights, trees, self._instance))
@@ -77,10 +77,18 @@ class Blending:
             return {"weights": dict(found.weights), "valid": valid, "seconds": time.perf_counter() - began}
 
         points = {name: dict(tuned.settings) for name, tuned in self._classics.best.items()} if self._classics else {}
-        made = self._stages.journal.once(f"blend of {' '.join(trees)}", compute, [*trees, points])
+        made = self._stages.journal.once(f"blend of {' '.join(names)}", compute, [*names, points])
         if made["valid"]:
             self.valid, self.seconds, self.weights = made["valid"], made["seconds"], made["weights"]
         return float(made["seconds"])
+
+    def _names(self) -> list[str]:
+        """Return the names of the models that it may have."""
+        served = [name for name in self._rivals() if self._classics is not None and self._classics.served(name)]
+        return [*(f"trial {trial.number}" for trial in self._trials.kept), *served]
+
+    def _rivals(self) -> list[str]:
+        return [name for name in self._classics.best if name != "popularity"] if self._classics is not None else []
 
     def _members(self) -> dict[str, State]:
         """Return the trees of the models that it may have, by name: architectures, and rivals but popularity."""
@@ -89,8 +97,8 @@ class Blending:
             changed, genotype, trained = self._trials.model_of(trial)
             own = again_by(changed, trial.configuration.settings, trained["epoch"])
             trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task) | own
-        for name in self._classics.best if self._classics is not None else ():
-            if name != "popularity" and self._classics is not None and self._classics.served(name):
+        for name in self._rivals():
+            if self._classics is not None and self._classics.served(name):
                 learnt = LearntRival(name, dict(self._classics.best[name].settings), self._instance.recipe.seed)
                 trees[name] = fitted_tree(self._instance, learnt, self._classics.model(name))
         return trees
@@ -218,11 +226,11 @@ class _Lists:
                 scores[torch.from_numpy(seen.row).long(), torch.from_numpy(seen.col).long()] = -torch.inf
                 parts.append(scores.topk(min(first, scores.shape[1]), dim=1).indices)
             best.append(torch.cat(parts))
-        columns = torch.cat(best, 1).sort(dim=1).values
+        columns, wanted = (each.sort(dim=1).values for each in (torch.cat(best, 1), wanted))
         twice = torch.zeros_like(columns, dtype=torch.bool)
         twice[:, 1:] = columns[:, 1:] == columns[:, :-1]
-        among = torch.searchsorted(wanted.sort(dim=1).values, columns).clamp_max_(wanted.shape[1] - 1)
-        relevant = (wanted.sort(dim=1).values.gather(1, among) == columns) & ~twice
+        among = torch.searchsorted(wanted, columns).clamp_max_(wanted.shape[1] - 1)
+        relevant = (wanted.gather(1, among) == columns) & ~twice
         self._columns = columns
         self._seen, self._relevant = sparse.csr_array(twice.numpy()), sparse.csr_array(relevant.numpy())
 

@@ -8,7 +8,7 @@ from sif.toml import toml_literal
 if TYPE_CHECKING:
     from sif.studies.study import Study
 
-__all__ = ["beforehand", "ended", "pinned", "priced", "used_up"]
+__all__ = ["beforehand", "ended", "missing", "pinned", "priced", "used_up"]
 
 _SECONDS = 2e-6
 """Of a processor for one row and epoch, roughly."""
@@ -60,6 +60,18 @@ def priced(seconds: float, remaining: float | None) -> str:
         return f"a full training takes about {seconds:,.0f} s, more than what is left: shorter ones must do"
     more = "" if remaining is None else f": {_about(max(0.0, remaining) * (1 - _OTHERS), seconds)} more"
     return f"a full training takes {seconds:.2g} s{more}"
+
+
+def missing(rival: str) -> str:
+    """Return why a study cannot go on whose rival does not run here any more.
+
+    Args:
+        rival: Its name.
+    """
+    return (
+        f"rival {rival} was trained in this study and cannot run here now: a package is missing, or memory is\n"
+        "  Free some memory, install what `sif doctor` names, or search anew."
+    )
 
 
 def used_up(tried: int) -> str:

@@ -1,11 +1,15 @@
 """Rivals inside a study: methods of other recommenders, tuned point by point as the budget allows."""
 
-import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
+from nasp_core.errors import SearchError
 from nasp_core.evaluation import better
+from sif.errors import DataError
 from sif.metrics import rank_metrics
 from sif.rivals.known import METHODS
 from sif.rivals.method import Fitted, ScoresOf, Settings
@@ -26,8 +30,8 @@ _AHEAD = 4  # times the seconds that another had may a rival be expected to take
 _SIZES = {"factors": 2, "embedding_dim": 1, "rank": 2, "epochs": 1, "iterations": 1, "order": 1, "ideal": 0}
 _DECOMPOSED = 8.0  # times: a filter with singular vectors beside one without
 _HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
+_FAILURES = (SearchError, DataError, RuntimeError, np.linalg.LinAlgError, MemoryError)
 _FAVOUR = 6  # a rival with 90 % of the best one's metric has half of its time
-_STEP = 1.5  # doublings of a value that are one step of a grid
 _SCORES = 1 << 19
 
 
@@ -38,6 +42,7 @@ class Tuned:
     Attributes:
         settings: Of the point.
         valid: Its validation metrics.
+        own: Seconds of the training at this point.
         seconds: Of all trainings of the rival.
         trials: How many there were.
         fitted: The model; None where an earlier process trained it.
@@ -46,6 +51,7 @@ class Tuned:
 
     settings: Settings
     valid: dict[str, float]
+    own: float = 0.0
     seconds: float = 0.0
     trials: int = 0
     fitted: Fitted | None = None
@@ -67,6 +73,7 @@ class Classics:
         self.table = PairTable.of(task, needs=("train", "valid")).without_test()
         usable = [name for name in CLASSICS if _usable(name, self.table)]
         self._left = {name: list(METHODS[name].grid) for name in usable}
+        self._values = {name: _places(METHODS[name].grid) for name in usable}
         self._longest = dict.fromkeys(usable, 0.0)
         self.best: dict[str, Tuned] = {}
         self.done: list[dict[str, Any]] = []
@@ -90,7 +97,11 @@ class Classics:
             alone: Whether nothing but rivals is left to be trained: then dear ones may take most of what remains.
         """
         tuned = [(self._spent(name, remaining), name) for name in self._hopeful()]
-        untried = [(self._expected(name, remaining), name) for name in self._left if name not in self.best]
+        untried = [
+            (self._expected(name, remaining), name)
+            for name, left in self._left.items()
+            if left and name not in self.best
+        ]
         for _, name in sorted([*untried, *tuned], key=lambda each: each[0]):
             point = self._near(name) if name in self.best else self._left[name][0]
             if point is not None and self._fits(name, point, remaining, _MOST if alone else _DEAR):
@@ -122,9 +133,9 @@ class Classics:
     def _near(self, name: str) -> Settings | None:
         """Return the point nearest to a rival's best that was not tried; None where the best has no neighbour left."""
         best = self.best[name].settings
-        steps = [(_steps(point, best), number) for number, point in enumerate(self._left[name])]
+        steps = [(_steps(point, best, self._values[name]), number) for number, point in enumerate(self._left[name])]
         nearest = min(steps, default=None)
-        return None if nearest is None or nearest[0] > _STEP else self._left[name][nearest[1]]
+        return None if nearest is None or nearest[0] > 1 else self._left[name][nearest[1]]
 
     def train(self, name: str, settings: Settings) -> None:
         """Train a rival at a point, or read what an earlier process made of it.
@@ -138,22 +149,30 @@ class Classics:
 
         def train() -> dict[str, Any]:
             began = time.perf_counter()
-            fitted.append(METHODS[name].fit(self.table, settings, self._seed))
-            valid = judged_on("valid", self.table, self._task, fitted[0].scores_of)
+            try:
+                fitted.append(METHODS[name].fit(self.table, settings, self._seed))
+                valid = judged_on("valid", self.table, self._task, fitted[0].scores_of)
+            except _FAILURES as error:
+                return {"valid": None, "seconds": time.perf_counter() - began, "failed": str(error) or repr(error)}
             seconds, served = time.perf_counter() - began, fitted[0].served is not None
             return {"valid": valid, "seconds": seconds, "served": served}
 
         made = self._stages.journal.once(f"{name} {dict(settings)}", train, [name, dict(settings), self._seed])
         self.seconds += made["seconds"]
         self._longest[name] = max(self._longest.get(name, 0.0), made["seconds"])
-        value = made["valid"][self._task.metric]
-        now = Tuned(settings, made["valid"], fitted=fitted[0] if fitted else None, served=made.get("served"))
-        before = self.best.get(name, replace(now, valid={}))
+        value = None if made["valid"] is None else made["valid"][self._task.metric]
+        told = {"rival": name, "settings": dict(settings), "value": value, "seconds": round(made["seconds"], 3)}
+        self.done.append(told)
+        if value is None:
+            self._stages.note(f"rival {name} has no value at {dict(settings)}: {made['failed']}")
+            self._left[name] = self._left[name] if name in self.best else []  # nor would it elsewhere
+            return
+        fit = fitted[0] if fitted else None
+        now = Tuned(settings, made["valid"], own=made["seconds"], fitted=fit, served=made.get("served"))
+        before = self.best.get(name, replace(now, valid={}, seconds=0.0, trials=0))
         if before.valid and not better(self._task, value, before.valid[self._task.metric]):
             now = before
         self.best[name] = replace(now, seconds=before.seconds + made["seconds"], trials=before.trials + 1)
-        told = {"rival": name, "settings": dict(settings), "value": value, "seconds": round(made["seconds"], 3)}
-        self.done.append(told)
 
     def model(self, name: str) -> Fitted:
         """Return the trained model of a rival at its best point; trains it again where an earlier process did."""
@@ -199,16 +218,31 @@ def _dearer(point: Settings, known: Settings) -> float:
     return times
 
 
-def _steps(point: Settings, other: Settings) -> float:
-    """Return how far points of a grid are apart: by the doublings of its numbers, and one for any other value."""
-    far = 0.0
-    for name, value in point.items():
-        known = other[name]
-        if isinstance(value, int | float) and isinstance(known, int | float) and value > 0 < known:
-            far += abs(math.log2(value / known))
-        else:
-            far += value != known
+def _places(grid: Sequence[Settings]) -> dict[str, list[Any]]:
+    """Return the values of each setting of a grid, numbers in order."""
+    names = dict.fromkeys(name for point in grid for name in point)
+    made = {name: list(dict.fromkeys(point.get(name) for point in grid)) for name in names}
+    return {name: sorted(each) if all(map(_is_number, each)) else each for name, each in made.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _steps(point: Settings, other: Settings, places: dict[str, list[Any]]) -> int:
+    """Return how far points of a grid are apart: places along each axis; one for any other value that has no order."""
+    far = 0
+    for name, values in places.items():
+        gap = abs(_place(values, point.get(name)) - _place(values, other.get(name)))
+        far += gap if all(map(_is_number, values)) else gap > 0
     return far
+
+
+def _place(values: list[Any], value: Any) -> int:
+    """Return the place of a value, or of the nearest: a study may have been begun on another grid."""
+    if value in values or not all(map(_is_number, [*values, value])):
+        return values.index(value) if value in values else 0
+    return min(range(len(values)), key=lambda place: abs(values[place] - value))
 
 
 def _usable(name: str, table: PairTable) -> bool:

@@ -109,5 +109,5 @@ def judged_at_the_end(study: Study) -> float:
     judging, tuned = study.judging, study.classics.best.values() if study.classics is not None else ()
     more = judging.test / judging.valid if judging.valid else 0.0
     # a rival with a way of its own is not judged as slowly as a network: its trainings were judged, which bounds it
-    others = sum(min(judging.test, more * each.seconds / max(1, each.trials)) for each in tuned)
+    others = sum(min(judging.test, more * each.own) for each in tuned)
     return float(rows * judging.test + blended * judging.valid + others)

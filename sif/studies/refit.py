@@ -66,7 +66,7 @@ def refit_seconds(study: Study) -> float:
     again = {trial.number: trial for trial in (trials.best, *trials.rivals.values(), *blended) if trial is not None}
     tuned = classics.best.values() if classics is not None else ()
     seconds: float = sum(max(0.0, each.seconds - study.judging.valid) for each in again.values())  # it has none
-    seconds += sum(each.seconds / max(1, each.trials) for each in tuned)
+    seconds += sum(each.own for each in tuned)
     lines = baselines.done if baselines is not None else []
     for name in {line["rival"] for line in lines}:
         seconds += max(line["seconds"] for line in lines if line["rival"] == name)

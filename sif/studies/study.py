@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from nasp_core.evaluation import better
+from sif.errors import RunError
 from sif.problems.handing import BLEND
 from sif.problems.tables import TableInstance
 from sif.recipes.limit import Limit
@@ -15,7 +16,7 @@ from sif.run_directory import RunDirectory
 from sif.runs.stages import Stages
 from sif.studies.baselines import Baselines
 from sif.studies.blend import Blending
-from sif.studies.bought import priced, used_up
+from sif.studies.bought import missing, priced, used_up
 from sif.studies.classics import Classics
 from sif.studies.configuration import Configuration
 from sif.studies.judging import Judging, judging_of
@@ -86,7 +87,7 @@ class Study:
         self._told: list[dict[str, Any]] = []
         self.blend = Blending(instance, stages, self.trials, self.classics)
         self._proposer = Proposer(instance, {} if "settings" in self._without else instance.problem.settings_space)
-        self._used, self._used_up = 0, False
+        self._used, self._rivals_alone = 0, False
         self.steps = Steps(stages.journal.folder, limit, repeats)
 
     def run(self) -> None:
@@ -140,8 +141,8 @@ class Study:
                 break
             self._train(job)
         self._finish()
-        self._used_up |= self.limit.seconds is not None  # no training fits that is worth it
-        while self._used_up and self._rival():  # no share holds them back any more
+        self._rivals_alone |= self.limit.seconds is not None  # no training fits that is worth it
+        while self._rivals_alone and self._rival():  # no share holds them back any more
             pass
 
     def _whole_rival(self, job: _Job, rivals: int) -> _Job:
@@ -303,7 +304,7 @@ class Study:
     def _baselines_due(self) -> bool:
         names = self.baselines.names if self.baselines is not None else ()
         spent = [float(line["seconds"]) for line in self._told if line["rival"] in names]
-        if self._used_up:
+        if self._rivals_alone:
             return True
         if self.limit.seconds is not None:
             return sum(spent) < _BASELINES * self.limit.seconds
@@ -311,7 +312,7 @@ class Study:
         return first or len(spent) <= _BASELINES * self._used
 
     def _classics_due(self) -> bool:
-        if self.classics is None or self._used_up:
+        if self.classics is None or self._rivals_alone:
             return self.classics is not None
         if self.limit.seconds is not None:
             spent = self.classics.seconds
@@ -322,7 +323,7 @@ class Study:
         remaining = self._remaining()
         if remaining is not None and refits(self.instance):
             remaining /= 2  # it learns once more in the end
-        point = self.classics.due(remaining, alone=self._used_up) if self.classics is not None else None
+        point = self.classics.due(remaining, alone=self._rivals_alone) if self.classics is not None else None
         if point is None:
             return False
         self._take_rival(*point)
@@ -342,6 +343,8 @@ class Study:
         elif self.baselines is not None and name in self.baselines.names:
             self._spent(before, self.baselines.train(name, settings))
             self._told.append(self.baselines.done[-1])
+        else:
+            raise RunError(missing(name))
 
     def _spent(self, before: float, seconds: float) -> None:
         """Count a piece of work; what an earlier process did counts with the seconds that it took there."""
@@ -355,7 +358,7 @@ class Study:
         known = {trial.configuration.key for trial in self.trials.done}
         made = self._proposer.ask(self.trials.done, self.maximise, known)
         if made is None:
-            self._used_up = True
+            self._rivals_alone = True
             self.stages.note(used_up(len(known)))
         return None if made is None else _Job(made, 0)
 

@@ -89,6 +89,19 @@ def test_what_is_predicted_is_left_out_of_a_weighted_history(name: str, power: f
     assert torch.autograd.gradcheck(rows, (table,))
 
 
+@pytest.mark.parametrize("gap", [300.0, 900.0, 5000.0])
+def test_who_comes_back_after_long_has_a_history_without_the_newest(gap: float):
+    """Float32, as in training: the rest has next to none of the weight, and is their weighted mean all the same."""
+    ages = torch.tensor([0.0, gap, gap + 15.0])
+    known = Histories.of(torch.zeros(3, dtype=torch.int64), torch.arange(3), (1, 3), ages=ages)
+    table = TABLE[:3].float()
+    made = SidePass({"decayed-history": table}, known.side(0), 1.0, 30.0)
+    found = made.rows("decayed-history", Lookup(torch.tensor([0]), torch.tensor([0]))).full()[0]
+    late = 2**-0.5 if gap + 15 < 900 else 1.0  # none weighs less than 2^-30
+    torch.testing.assert_close(found, (table[1] + late * table[2]) / (1 + late), rtol=1e-4, atol=1e-5)
+    assert found.dtype == torch.float32
+
+
 def test_the_list_that_only_has_the_predicted_pair_is_empty_without_it():
     one = Histories.of(torch.tensor([0]), torch.tensor([1]), (1, 3), values=torch.tensor([2.0]))
     made = SidePass({"value-history": torch.ones(3, 2)}, one.side(0), 1.0)

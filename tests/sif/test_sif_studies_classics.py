@@ -1,6 +1,7 @@
 """Which rival a study trains next: the cheap and strong first, the dear when others had as much."""
 
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,3 +98,34 @@ def test_a_larger_point_is_expected_to_take_longer():
     assert module._dearer({"factors": 32, "iterations": 16}, {"factors": 64, "iterations": 16}) == 1
     assert module._dearer({"ideal": 0.3, "rank": 384}, {"ideal": 0.0, "rank": 384}) > 4
     assert module._dearer({"penalty": 500.0}, {"penalty": 250.0}) == 1
+
+
+@pytest.mark.parametrize("name", CLASSICS)
+def test_every_point_of_a_grid_can_be_reached_in_single_steps(name: str):
+    grid = list(METHODS[name].grid)
+    places, reached, left = module._places(grid), [grid[0]], grid[1:]
+    while near := [point for point in left if any(module._steps(point, each, places) <= 1 for each in reached[-400:])]:
+        reached += near
+        left = [point for point in left if point not in near]
+    assert left == []
+
+
+def test_a_value_that_the_grid_no_longer_has_counts_as_the_nearest():
+    assert module._steps({"penalty": 480.0}, {"penalty": 500.0}, {"penalty": [250.0, 500.0, 1000.0]}) == 0
+
+
+def test_a_rival_that_fails_has_no_value_and_ends_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    classics = classics_of(tmp_path, monkeypatch, {"good": 1.0, "bad": 1.0})
+    said: list[str] = []
+    classics._stages.note = said.append
+
+    def breaks(*given: Any) -> Any:
+        raise RuntimeError("the factors are not positive definite")
+
+    made: Any = module.METHODS
+    made["bad"] = replace(made["bad"], fit=breaks)
+    classics.train("bad", made["bad"].grid[0])
+    assert classics.done[-1]["value"] is None
+    assert said == [f"rival bad has no value at {dict(made['bad'].grid[0])}: the factors are not positive definite"]
+    assert set(order(classics, 10.0, 3)) == {"good"}, "it is not tried at other points"
+    assert set(classics.best) == {"good"}

@@ -70,7 +70,7 @@ def test_a_study_keeps_back_what_judging_its_rows_takes(tmp_path: Path):
     assert study.classics is not None
     for name in ("popularity", "ease"):
         study.classics.train(name, METHODS[name].grid[0])
-    study.classics.best["popularity"].seconds, study.classics.best["ease"].seconds = 1.5, 30.0  # with their validation
+    study.classics.best["popularity"].own, study.classics.best["ease"].own = 1.5, 30.0  # with their validation
     (point,) = study._points()
     study.trials.done.append(StudyTrial(0, point, 1.0, 0.5, 12.0, 9))
     assert kept_back(study) == pytest.approx(6.0 + 3 * 2.0 + 3.0 + 1.5 * 2 / 3 + 2.0)

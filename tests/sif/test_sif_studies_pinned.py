@@ -137,6 +137,10 @@ def test_a_small_network_that_leads_keeps_what_is_pinned(tmp_path: Path):
     networks = Baselines(instance, Stages(RunDirectory.create(tmp_path / "run", "run"), Observer()))
     assert "bias_l2" in networks._ranges("biased-mf")
     assert "l2" not in networks._ranges("biased-mf")
+    rate = {"train.optimiser.learning_rate": 0.003}
+    pinned: Any = open_recipe(load_recipe("ratings", changes_of(settings | rate)), device="cpu")
+    assert all("learning_rate" not in point for point in pinned.rivals()["biased-mf"].grid)
+    assert len(pinned.rivals()["biased-mf"].grid) < len(instance.rivals()["biased-mf"].grid)
 
 
 def test_a_study_that_was_begun_before_a_key_existed_goes_on(tmp_path: Path):

@@ -334,7 +334,7 @@ def test_a_refit_that_cannot_be_is_refused(settings: dict[str, Any], words: str,
 
 def test_what_a_refit_costs_is_told_from_what_was_trained(tmp_path: Path):
     named = CLICKED | pairs(tmp_path, test=40)
-    classics: Any = Namespace(best={"ease": Namespace(seconds=6.0, trials=3)})
+    classics: Any = Namespace(best={"ease": Namespace(own=2.0)})
 
     def cost(settings: dict[str, Any], judged: float = 0.0) -> float:
         trained = StudyTrial(0, Configuration({}, {}, ""), 1.0, 0.3, 8.0, 9)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sif.errors import DataError
+from sif.errors import DataError, RunError
 from sif.integrations import IntegrationError
 from sif.serve.folding import Folded
 from sif.tasks import Scale
@@ -170,9 +170,17 @@ def to_implicit(source: Trained | Folded, *, num_threads: int = 0) -> FoldedMode
         num_threads: implicit's; 0 is all cores.
 
     Raises:
-        IntegrationError: The function is no inner product (`max`, `min`, an MLP); with the reason.
+        IntegrationError: The function is no inner product (`max`, `min`, an MLP), or the model is no function of
+            vectors (EASE, a blend); with the reason.
     """
-    folded = source if isinstance(source, Folded) else source.folded
+    getattr(source, "model", None)  # says what it is, where it was not trained yet
+    try:
+        folded = source if isinstance(source, Folded) else source.folded
+    except RunError as error:  # what did best may be a rival that weighs items by items, or a blend
+        raise IntegrationError(
+            f"no factors make these scores, and implicit knows nothing else: {error}\n"
+            "  Recommend with sif.Recommender, or export it: sif export RUN --to npz."
+        ) from error
     factors = folded.inner_product()
     if factors is None:
         tables = folded.tables.users

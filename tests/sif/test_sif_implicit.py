@@ -14,7 +14,7 @@ from sif_samples import TINY, sets
 import sif
 from sif.datasets import Interactions
 from sif.encodings.histories import Histories
-from sif.errors import DataError
+from sif.errors import DataError, RunError
 from sif.integrations import IntegrationError
 from sif.operations.tables import FoldedSide, Tables
 from sif.recipes import load_recipe
@@ -242,3 +242,17 @@ def test_without_implicit_the_error_names_the_command(monkeypatch: pytest.Monkey
     monkeypatch.delitem(sys.modules, "sif.integrations.implicit")
     with pytest.raises(IntegrationError, match="implicit is not installed\n  pip install implicit"):
         import sif.integrations.implicit  # noqa: F401
+
+
+def test_a_rival_that_weighs_items_by_items_is_refused_with_words():
+    """What a default search hands over may be EASE: no factors of it exist."""
+
+    class Served:
+        @property
+        def folded(self) -> Any:
+            raise RunError("the model is dense weights of 40 x 40 items, and not folded tables")
+
+    with pytest.raises(IntegrationError, match="no factors make these scores.*dense weights of 40 x 40"):
+        to_implicit(Served())  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="is not trained"):
+        to_implicit(sif.Recommender())

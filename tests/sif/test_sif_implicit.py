@@ -252,7 +252,7 @@ def test_a_rival_that_weighs_items_by_items_is_refused_with_words():
         def folded(self) -> Any:
             raise RunError("the model is dense weights of 40 x 40 items, and not folded tables")
 
-    with pytest.raises(IntegrationError, match="no factors make these scores.*dense weights of 40 x 40"):
+    with pytest.raises(IntegrationError, match=r"no factors make these scores.*dense weights of 40 x 40"):
         to_implicit(Served())  # type: ignore[arg-type]
     with pytest.raises(RunError, match="is not trained"):
         to_implicit(sif.Recommender())

@@ -44,7 +44,7 @@ class RankedParts(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class PairTable:
     """The parts of a split as scipy CSR, bool `[users, items]`, sorted, without repeats; not to be changed.
 

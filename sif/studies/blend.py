@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,9 +31,9 @@ from sif.studies.trials import Trials
 
 __all__ = ["Blending", "Mixed", "again_by", "mixed"]
 
-_MOST = 3  # models that are added
-_SHARES = (0.2, 0.35, 0.5, 0.65)  # of a model that is added to those before
-_SURE = 1.645  # standard errors by which a sum must be better: 5 %, one-sided
+_MOST = 5  # models that are added
+_STEPS = 10  # at most as many times is one of them added once more
+_SURE = 1.0  # standard errors by which the sum must be better than the best model alone
 _ENTRIES = 48_000_000  # scores that are held at once: 192 MB
 _MOST_USERS, _LEAST_USERS = 1500, 50
 _FIRST = 200  # items of a model that may be ranked first by a sum, for 20 places or fewer
@@ -45,6 +46,7 @@ class Blending:
         weights: Of each model, by its name; empty where no sum is better.
         valid: The metrics of the sum on the validation part; empty likewise.
         seconds: That it took.
+        done: Whether it was made, or found not to pay.
     """
 
     def __init__(self, instance: TableInstance, stages: Stages, trials: Trials, classics: Classics | None) -> None:
@@ -59,12 +61,12 @@ class Blending:
         self._instance, self._stages, self._trials, self._classics = instance, stages, trials, classics
         self.weights: dict[str, float] = {}
         self.valid: dict[str, float] = {}
-        self.seconds = 0.0
+        self.seconds, self.done = 0.0, False
 
     def run(self) -> float:
         """Add models where validation says that it pays; return the seconds that it took."""
         per_user = not self._trials.task.metric.startswith("coverage")  # which no user has alone
-        names = self._names() if per_user else []
+        names, self.done = self._names() if per_user else [], True
         if len(names) < 2:
             return 0.0
 
@@ -271,10 +273,11 @@ def _padded(lists: sparse.csr_array) -> Tensor:
 
 
 def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
-    """Return which models are added, by forward selection on the validation part (Caruana et al. 2004).
+    """Return which models are added, by forward selection with replacement (Caruana et al. 2004, section 2.1).
 
-    The best is taken first. Then that model is added, at that share, which makes the sum best, as long as the sum is
-    better by 1.645 standard errors of the difference, up to three models.
+    The best is taken first. Then, ten times, that model is added with the weight of one which makes the mean best on
+    the validation part; a model that is taken again weighs more. Of these means the best is the sum, if it is better
+    than the best model alone by a standard error of the difference.
 
     Args:
         instance: The table.
@@ -287,27 +290,24 @@ def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
     said = {name: judge.scores(opened_model(tree)) for name, tree in trees}
     alone = {name: judge.losses(scores) for name, scores in said.items()}
     first = min(alone, key=lambda name: float(alone[name].mean()))
-    weights, total, loss = {first: 1.0}, said[first], alone[first]
-    while len(weights) < min(_MOST, len(said)):
-        best: tuple[str, float, Tensor] | None = None
-        for name, scores in said.items():
-            if name in weights:
-                continue
-            for share in _SHARES:
-                tried = judge.losses((1 - share) * total + share * scores)
-                if best is None or float(tried.mean()) < float(best[2].mean()):
-                    best = name, share, tried
-        if best is None or not _better(best[2], loss):
-            break
-        name, share, loss = best
-        total = (1 - share) * total + share * said[name]
-        weights = {each: weight * (1 - share) for each, weight in weights.items()} | {name: share}
-    rounded = {name: round(weight, 4) for name, weight in weights.items()}
-    return Mixed(rounded, abs(judge.value(loss) - judge.value(alone[first])))
+    taken, total = Counter({first: 1}), said[first]
+    best, loss = dict(taken), alone[first]
+    for parts in range(2, _STEPS + 2):
+        offered = [name for name in said if name in taken or len(taken) < _MOST]
+        losses = {name: judge.losses((total + said[name]) / parts) for name in offered}
+        name = min(losses, key=lambda each: float(losses[each].mean()))
+        taken[name] += 1
+        total = total + said[name]
+        if float(losses[name].mean()) < float(loss.mean()):
+            best, loss = dict(taken), losses[name]
+    if not _better(loss, alone[first]):
+        best, loss = {first: 1}, alone[first]
+    weights = {name: round(number / sum(best.values()), 4) for name, number in best.items()}
+    return Mixed(weights, abs(judge.value(loss) - judge.value(alone[first])))
 
 
 def _better(losses: Tensor, others: Tensor) -> bool:
-    """Return whether paired losses are surely lower than others."""
+    """Return whether paired losses are lower than others by more than chance."""
     gained = others - losses
     error = float(gained.std()) / math.sqrt(max(1, len(gained))) if len(gained) > 1 else math.inf
     return float(gained.mean()) > _SURE * error

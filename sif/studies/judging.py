@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -97,17 +98,17 @@ def judging_of(instance: TableInstance, configuration: Configuration) -> Judging
     return Judging(least + each * max(0, valid - _FEW), (least + each * max(0, test - _FEW)) * (test > 0), valid)
 
 
-def judged_at_the_end(study: Study) -> float:
-    """Return the seconds that it takes to judge what stands in the table now: each row on the test part, and a blend.
+def judged_at_the_end(study: Study, rivals: Collection[str]) -> float:
+    """Return the seconds that it takes to judge the rows of a table: each on the test part, and a blend.
 
     Args:
         study: Under way or at its end.
+        rivals: The tuned ones that stand in the table.
     """
     trials, blended = study.trials, "blend" not in study.instance.recipe.study.without
     rows = 1 + blended + len(trials.rivals)
     rows += len(study.baselines.values) if study.baselines is not None else 0
-    judging, tuned = study.judging, study.classics.best.values() if study.classics is not None else ()
+    judging, classics = study.judging, study.classics
     more = judging.test / judging.valid if judging.valid else 0.0
-    # a rival with a way of its own is not judged as slowly as a network: its trainings were judged, which bounds it
-    others = sum(min(judging.test, more * each.own) for each in tuned)
-    return float(rows * judging.test + blended * judging.valid + others)
+    own = sum(classics.best[name].judged for name in rivals) if classics is not None else 0.0
+    return float(rows * judging.test + blended * judging.valid + more * own)

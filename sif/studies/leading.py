@@ -1,11 +1,15 @@
-"""Who leads a study: the rival that is better on validation than every configuration, if one is."""
+"""Who leads a study: the rival that is better on validation than every configuration, and those that must stand."""
+
+from collections.abc import Collection
 
 from nasp_core.evaluation import better
 from sif.studies.baselines import Baselines
 from sif.studies.classics import Classics
 from sif.studies.trials import Trials
 
-__all__ = ["leading"]
+__all__ = ["leading", "ordered", "standing"]
+
+_BLENDED = 3  # tuned rivals of which a blend is rarely without one, before it is made
 
 
 def leading(trials: Trials, baselines: Baselines | None, classics: Classics | None) -> tuple[str, float | None]:
@@ -26,3 +30,28 @@ def leading(trials: Trials, baselines: Baselines | None, classics: Classics | No
         if value is None or better(trials.task, own, value):
             name, value = each, own
     return name, value
+
+
+def ordered(classics: Classics, metric: str) -> list[str]:
+    """Return the tuned rivals, the best on validation first.
+
+    Args:
+        classics: The rivals.
+        metric: By which they are compared; more is better.
+    """
+    return sorted(classics.best, key=lambda name: -classics.best[name].valid[metric])
+
+
+def standing(classics: Classics | None, metric: str, chosen: Collection[str] | None = None) -> tuple[str, ...]:
+    """Return the tuned rivals that the table of a study cannot be without: popularity, the best, and what is chosen.
+
+    Args:
+        classics: The rivals; None: no table has any.
+        metric: By which they are compared.
+        chosen: What is handed over and what the blend adds; None: not known yet.
+    """
+    if classics is None:
+        return ()
+    first = ordered(classics, metric)
+    must = {"popularity", *first[: 1 if chosen is not None else _BLENDED], *(chosen or ())}
+    return tuple(name for name in first if name in must)

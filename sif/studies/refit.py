@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from sif.spaces.saved import task_tree
 from sif.studies.blend import again_by
 from sif.studies.classics import judged_on
 from sif.studies.judging import LAST, judged_at_the_end
+from sif.studies.leading import ordered, standing
 from sif.studies.part_of_epoch import shortened
 from sif.studies.trials import StudyTrial, at_fidelity
 
@@ -51,26 +53,35 @@ def refits(instance: TableInstance) -> bool:
     return instance.data.split.drawn == ("valid",) and instance.recipe.training("train").average_after is None
 
 
-def refit_seconds(study: Study) -> float:
-    """Return how long a refit of all that stands in the table now would take at most, in seconds; 0 without a refit.
+def refit_seconds(study: Study, rivals: Collection[str]) -> float:
+    """Return how long a refit of what stands in the table now would take at most, in seconds; 0 without a refit.
 
     Args:
         study: Under way or at its end; a training counts with its validations, so that this is rather too much.
+        rivals: The tuned ones that stand in the table.
     """
     trials, classics, baselines = study.trials, study.classics, study.baselines
     if not refits(trials.instance):
         return 0.0
     split = trials.instance.data.split
     more: float = (len(split.train) + len(split.valid)) / max(1, len(split.train))
-    blended = () if "blend" in trials.instance.recipe.study.without else trials.kept[:_BLENDED]
-    again = {trial.number: trial for trial in (trials.best, *trials.rivals.values(), *blended) if trial is not None}
-    tuned = classics.best.values() if classics is not None else ()
+    again = {trial.number: trial for trial in (trials.best, *trials.rivals.values(), *_blended(study)) if trial}
     seconds: float = sum(max(0.0, each.seconds - study.judging.valid) for each in again.values())  # it has none
-    seconds += sum(each.own for each in tuned)
+    seconds += sum(classics.best[name].own for name in rivals) if classics is not None else 0.0
     lines = baselines.done if baselines is not None else []
     for name in {line["rival"] for line in lines}:
         seconds += max(line["seconds"] for line in lines if line["rival"] == name)
     return more * seconds
+
+
+def _blended(study: Study) -> list[StudyTrial]:
+    """Return the trials that the blend adds, or may add as long as there is none."""
+    if "blend" in study.trials.instance.recipe.study.without:
+        return []
+    kept = study.trials.kept
+    if study.blend.done:
+        return [trial for trial in kept if f"trial {trial.number}" in study.blend.weights]
+    return kept[:_BLENDED]
 
 
 def kept_back(study: Study) -> float:
@@ -80,7 +91,10 @@ def kept_back(study: Study) -> float:
         study: Under way.
     """
     seconds = study.limit.seconds
-    return 0.0 if seconds is None else LAST * seconds + refit_seconds(study) + judged_at_the_end(study)
+    if seconds is None:
+        return 0.0
+    rivals = standing(study.classics, study.trials.task.metric)
+    return LAST * seconds + refit_seconds(study, rivals) + judged_at_the_end(study, rivals)
 
 
 class Refit:
@@ -93,6 +107,7 @@ class Refit:
     Attributes:
         study: What chose.
         handed: The rival that is handed over (`Study.winner`).
+        rivals: The tuned ones that stand in the table, the best on validation first.
         instance: What the models are judged on; with a refit the validation part is in its training part.
         on: Whether they are refit.
         why: Why they are not although the recipe asks for it; empty else.
@@ -113,6 +128,7 @@ class Refit:
         self._baselines: dict[str, State] = {}
         self._fitted: dict[str, Fitted] = {}
         self.instance, self.why, self.seconds, self.carried = study.instance, "", 0.0, 0.0
+        self.rivals = self._standing()
         self.on = refits(study.instance)
         if not self.on:
             return
@@ -129,7 +145,7 @@ class Refit:
                 self.why = str(error)
         if self.why:
             self.on, self.instance = False, study.instance
-        for name in self._classics.best if self.on and self._classics is not None else ():
+        for name in self.rivals if self.on else ():
             self._fitted[name] = self._learnt(name)
 
     @property
@@ -193,6 +209,21 @@ class Refit:
         rows = len(self.instance.data.split.train) if self.on else 0
         return {"done": self.on, "why_not": self.why, "rows": rows, "seconds": self.seconds}
 
+    def _standing(self) -> tuple[str, ...]:
+        """Return the tuned rivals of the table: what it cannot be without, then the best for which there is time."""
+        study, metric = self.study, self._trials.task.metric
+        names = standing(self._classics, metric, (self.handed, *study.blend.weights))
+        if self._classics is None or study.limit.seconds is None or study.steps.closed:
+            return tuple(self._classics.best) if self._classics is not None else ()
+        left = study.limit.seconds - study.elapsed()
+        for name in ordered(self._classics, metric):
+            more = (*dict.fromkeys((*names, name)),)
+            if refit_seconds(study, more) + judged_at_the_end(study, more) <= left:
+                names = more
+        if out := [name for name in self._classics.best if name not in names]:
+            study.stages.note(f"no time is left to judge these rivals on the test part: {', '.join(out)}")
+        return names
+
     def _late(self, stopped: bool) -> str:
         """Return why there is no time for it, or an empty string; who asks for it outright gets it."""
         study, budget = self.study, self.study.limit.seconds
@@ -200,7 +231,8 @@ class Refit:
             return "the study was stopped; it has one when it goes on: --resume"
         if study.instance.recipe.study.refit != "auto" or budget is None:
             return ""
-        needed, left = refit_seconds(study), max(0.0, budget - study.elapsed() - judged_at_the_end(study))
+        needed = refit_seconds(study, self.rivals)
+        left = max(0.0, budget - study.elapsed() - judged_at_the_end(study, self.rivals))
         if needed <= left + _LATE * budget:
             return ""
         return f"it takes about {needed:.1f} s, and {left:.1f} s of the budget are left: --refit, or a larger --budget"

@@ -158,7 +158,8 @@ def _handed_over(
                 settings=dict(tuned.settings),
                 trials=tuned.trials,
             )
-            for name, tuned in classics.best.items()
+            for name in again.rivals
+            for tuned in (classics.best[name],)
         }
 
     spent = {

@@ -13,6 +13,7 @@ from test_sif_compare_methods import dense, groups
 from sif.compare import METHODS, PairTable
 from sif.datasets import Interactions, Split, Vocabulary
 from sif.errors import DataError
+from sif.rivals import graph_filters
 from sif.rivals.elsa import elsa_loss
 from sif.rivals.graph_filters import POLYNOMIALS
 from sif.rivals.ials import half_step
@@ -128,6 +129,31 @@ def test_bspm_is_the_mean_of_a_blurred_and_a_sharpened_row(
     wanted = (blurred + both - sharpen * both @ product) / 2
     found = scores("bspm", table, user_power=0.35, item_power=0.4, tilt=tilt, sharpen=sharpen, ideal=ideal, rank=3)
     assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+
+
+def test_vectors_are_made_again_where_the_graph_or_the_rank_is_another(monkeypatch: pytest.MonkeyPatch):
+    """A grid goes from a point to its neighbours, most of which have the same vectors: those are made once."""
+    made = []
+    kept = graph_filters.right_vectors
+    monkeypatch.setattr(graph_filters, "right_vectors", lambda *of: made.append(of[1]) or kept(*of))
+    table = groups()
+
+    def same(name: str, **point: Any) -> np.ndarray:
+        found = METHODS[name].fit(table, dict(METHODS[name].grid[0]) | point, 0)
+        return found.scores_of(torch.arange(table.n_users)).numpy()
+
+    first = {"user_power": 0.35, "item_power": 0.4, "ideal": 0.3, "rank": 3}
+    points: list[dict[str, Any]] = [first, first | {"user_power": 0.5}, first | {"rank": 2}, first | {"ideal": 0.0}]
+    for point in points:
+        for more in ({"tilt": 0.0}, {"tilt": 0.1}):
+            before = len(made)
+            found = same("bspm", **point, **more)
+            assert len(made) - before == (more["tilt"] == 0.0)
+            assert np.array_equal(found, scores("bspm", groups(), **point, **more))
+    same("gf-cf", **first)
+    before = len(made)
+    same("bspm", **first)
+    assert len(made) == before, "the last of gf-cf are those of bspm"
 
 
 def test_turbo_cf_takes_a_power_of_each_entry():

@@ -13,6 +13,7 @@ from sif.rivals.known import METHODS
 from sif.rivals.method import Fitted, Method
 from sif.studies import classics as module
 from sif.studies.classics import CLASSICS, Classics
+from sif.studies.leading import ordered, standing
 
 
 def classics_of(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, costs: dict[str, float]) -> Classics:
@@ -129,3 +130,54 @@ def test_a_rival_that_fails_has_no_value_and_ends_nothing(tmp_path: Any, monkeyp
     assert said == [f"rival bad has no value at {dict(made['bad'].grid[0])}: the factors are not positive definite"]
     assert set(order(classics, 10.0, 3)) == {"good"}, "it is not tried at other points"
     assert set(classics.best) == {"good"}
+
+
+def test_points_of_a_rival_are_told_apart_on_few_users_and_the_leading_ones_judged_on_all(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """A point that is worse on the few costs their judging alone; its value says on how many users it was judged."""
+    monkeypatch.setattr(module, "_FEW", 4)
+    classics = classics_of(tmp_path, monkeypatch, {"one": 0.1})
+    judged: list[int] = []
+    values = iter([(0.3, 0.35), (0.2, None), (0.4, 0.3), (0.5, 0.45)])  # on the few, on all
+
+    def judge(part: str, table: Any, *_: Any) -> dict[str, float]:
+        users = int((table.valid.sum(axis=1) > 0).sum())
+        if users <= 4:
+            judge.now = next(values)  # type: ignore[attr-defined]
+        judged.append(users)
+        value = judge.now[users > 4]  # type: ignore[attr-defined]
+        return {classics._task.metric: value}
+
+    monkeypatch.setattr(module, "judged_on", judge)
+    for x, users, best in ((1.0, [4, 20], 0.35), (2.0, [4], 0.35), (0.5, [4, 20], 0.35), (3.0, [4, 20], 0.45)):
+        judged.clear()
+        classics.train("one", {"x": x})
+        assert len(judged) == len(users)
+        assert (judged[0], judged[-1] > 4) == (4, len(users) > 1)
+        assert classics.best["one"].valid[classics._task.metric] == best
+    assert [line["value"] for line in classics.done] == [0.35, 0.2, 0.3, 0.45]
+    assert [line.get("users") for line in classics.done] == [None, 4, None, None]
+    assert (classics.best["one"].settings, classics.best["one"].few) == ({"x": 3.0}, 0.5)
+    assert classics.best["one"].trials == 4
+
+
+def test_of_few_users_all_are_judged_at_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    classics = classics_of(tmp_path, monkeypatch, {"one": 0.1})
+    assert classics._few is None
+    classics.train("one", {"x": 1.0})
+    assert classics.best["one"].few == classics.best["one"].valid[classics._task.metric]
+
+
+def test_a_table_cannot_be_without_popularity_the_best_and_what_is_chosen(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+):
+    names = ("popularity", "a", "b", "c", "d", "e")
+    classics = classics_of(tmp_path, monkeypatch, dict.fromkeys(names, 0.1))
+    metric = classics._task.metric
+    for value, name in zip((0.1, 0.9, 0.8, 0.7, 0.6, 0.5), names, strict=True):
+        classics.best[name] = module.Tuned({}, {metric: value}, value)
+    assert ordered(classics, metric) == ["a", "b", "c", "d", "e", "popularity"]
+    assert standing(classics, metric) == ("a", "b", "c", "popularity"), "of three a blend may be made"
+    assert standing(classics, metric, ("", "trial 3", "d")) == ("a", "d", "popularity")
+    assert standing(None, metric) == ()

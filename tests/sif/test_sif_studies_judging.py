@@ -70,10 +70,10 @@ def test_a_study_keeps_back_what_judging_its_rows_takes(tmp_path: Path):
     assert study.classics is not None
     for name in ("popularity", "ease"):
         study.classics.train(name, METHODS[name].grid[0])
-    study.classics.best["popularity"].own, study.classics.best["ease"].own = 1.5, 30.0  # with their validation
+    study.classics.best["popularity"].judged, study.classics.best["ease"].judged = 1.5, 2.4
     (point,) = study._points()
     study.trials.done.append(StudyTrial(0, point, 1.0, 0.5, 12.0, 9))
-    assert kept_back(study) == pytest.approx(6.0 + 3 * 2.0 + 3.0 + 1.5 * 2 / 3 + 2.0)
+    assert kept_back(study) == pytest.approx(6.0 + 3 * 2.0 + 3.0 + (1.5 + 2.4) * 2 / 3)
 
 
 def test_a_short_training_is_judged_on_all_users_too(tmp_path: Path):

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import sif
 import sif.studies.refit
 from nasp_core.errors import SearchError
+from nasp_core.loop import Observer
 from nasp_core.search import train_genotype
 from sif.api import rank_run, retrain, score
 from sif.checkpoint import load_tree
@@ -224,7 +225,7 @@ def test_a_refit_model_is_judged_as_it_was_trained(
     served = opened_model(load_tree(rated[0].path / "model.safetensors")).form
     torch.testing.assert_close(method.fit(table, {}, 0).scores_of(users), served.scores(users))
     copy = rated[0].save(tmp_path / "copy")
-    retrain(copy, epochs=2, device="cpu")
+    retrain(copy, device="cpu")
     assert not is_refit(sif.load(copy).result)
     assert score(copy, device="cpu")["valid"] is not None
 
@@ -310,7 +311,7 @@ def test_where_there_is_no_time_or_the_loss_diverges_models_stay_as_chosen_and_i
     assert run.result["study"]["refit"]["why_not"] == "the loss stopped being finite"
     assert not any(row["refit"] for row in run.result["rows"].values())
     assert score(run.path, device="cpu")["valid"] == pytest.approx(run.result["metrics"]["valid"])
-    monkeypatch.setattr(sif.studies.refit, "refit_seconds", lambda study: 1e9)
+    monkeypatch.setattr(sif.studies.refit, "refit_seconds", lambda study, rivals: 1e9)
     run = searched("clicks", settings | {"study.budget": "2s"}, tmp_path / "late")
     told = run.result["study"]["refit"]
     assert told["done"] is False
@@ -334,29 +335,58 @@ def test_a_refit_that_cannot_be_is_refused(settings: dict[str, Any], words: str,
 
 def test_what_a_refit_costs_is_told_from_what_was_trained(tmp_path: Path):
     named = CLICKED | pairs(tmp_path, test=40)
-    classics: Any = Namespace(best={"ease": Namespace(own=2.0)})
+    classics: Any = Namespace(best={"ease": Namespace(own=2.0), "slim": Namespace(own=7.0)})
 
-    def cost(settings: dict[str, Any], judged: float = 0.0) -> float:
+    def cost(
+        settings: dict[str, Any], judged: float = 0.0, rivals: tuple[str, ...] = ("ease",), added: tuple[str, ...] = ()
+    ) -> float:
         trained = StudyTrial(0, Configuration({}, {}, ""), 1.0, 0.3, 8.0, 9)
         other = StudyTrial(2, Configuration({}, {}, ""), 1.0, 0.2, 1.0, 9)
         rival = StudyTrial(1, Configuration({}, {}, ""), 1.0, 0.2, 4.0, 9)
-        rivals = {"mf": rival, "same": trained}
-        trials = Namespace(instance=opened("clicks", settings), best=trained, rivals=rivals, kept=[trained, other])
+        points = {"mf": rival, "same": trained}
+        trials = Namespace(instance=opened("clicks", settings), best=trained, rivals=points, kept=[trained, other])
         lines = [
             {"rival": "mf", "seconds": 1.0},
             {"rival": "mf", "seconds": 3.0},
             {"rival": "popularity", "seconds": 0.0},
         ]
         judging = Judging(valid=judged)
-        study: Any = Namespace(trials=trials, classics=classics, baselines=Namespace(done=lines), judging=judging)
-        return refit_seconds(study)
+        blend = Namespace(done=bool(added), weights=dict.fromkeys(added, 0.5))
+        more = {"classics": classics, "baselines": Namespace(done=lines), "judging": judging, "blend": blend}
+        return refit_seconds(Namespace(trials=trials, **more), rivals)  # type: ignore[arg-type]
 
     sizes = opened("clicks", named).data.split.describe()["sizes"]
     more = 1 + sizes["valid"] / sizes["train"]
     assert cost(named) == pytest.approx((8.0 + 4.0 + 1.0 + 2.0 + 3.0) * more)
     assert cost(named | {"study.without": ["blend"]}) == pytest.approx((8.0 + 4.0 + 2.0 + 3.0) * more)
     assert cost(named, judged=2.0) == pytest.approx((6.0 + 2.0 + 0.0 + 2.0 + 3.0) * more), "none of it is judged"
+    assert cost(named, rivals=("ease", "slim")) == pytest.approx(cost(named) + 7.0 * more)
+    assert cost(named, added=("trial 0", "slim")) == pytest.approx((8.0 + 4.0 + 2.0 + 3.0) * more), "once it is known"
     assert cost(named | {"study.refit": False}) == 0
+
+
+def test_rivals_for_which_there_is_no_time_are_left_out_of_the_table_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The best, popularity and what is handed over stand whatever it takes."""
+    said: list[str] = []
+    monkeypatch.setattr(Observer, "note", lambda self, text: said.append(text))
+
+    def takes(study: Study, rivals: Any) -> float:
+        return 10.0 * (len(rivals) - 2) if study.blend.done else 0.0
+
+    monkeypatch.setattr(sif.studies.refit, "judged_at_the_end", takes)
+    run = searched("clicks", CLICKED | pairs(tmp_path, test=40) | {"study.budget": "9s"}, tmp_path / "run")
+    told = [json.loads(line) for line in (run.path / "trials.jsonl").read_text().splitlines()]
+    values = {}
+    for line in told:
+        if "rival" in line and line["value"] is not None:
+            values[line["rival"]] = max(line["value"], values.get(line["rival"], 0.0))
+    stand = {name for name in values if name in run.result["rows"]}
+    assert {"popularity", max(values, key=lambda name: values[name])} <= stand
+    assert set(values) - stand
+    (note,) = [text for text in said if text.startswith("no time is left")]
+    assert {*note.partition(": ")[2].split(", ")} >= set(values) - stand - {"mf", "fism", "svd++"}
 
 
 def test_a_stopped_study_is_refit_when_it_has_come_to_its_end(

@@ -20,6 +20,7 @@ from sif.rivals.method import Method
 from sif.rivals.popularity import POPULARITY, POPULARITY_RECENT
 from sif.rivals.puresvd import PURE_SVD
 from sif.rivals.simplex import SIMPLEX
+from sif.rivals.sparse_ease import SPARSE_EASE
 from sif.rivals.walks import RP3BETA
 from sif.spaces.wide_points import NAMED
 
@@ -31,7 +32,7 @@ POINTS = tuple(Rival(name, known.source, {"wide": point(name), "lists": point(na
 
 _ALL = (
     *(GLOBAL_MEAN, BIASES, POPULARITY, POPULARITY_RECENT, ITEM_KNN, ALS, BPR, EASE, SLIM),
-    *(RP3BETA, GF_CF, BSPM, TURBO_CF, PURE_SVD, IALS, ELSA, SIMPLEX),
+    *(SPARSE_EASE, RP3BETA, GF_CF, BSPM, TURBO_CF, PURE_SVD, IALS, ELSA, SIMPLEX),
     *(INNER_PRODUCT, BIASED_MF, CP, BIASED_CP, TUCKER),
     *(PLUS, MAX, MIN, DEEP_WIDE, NCF, OUTER, CONV_NCF, NEUMF, LIGHTGCN, MULTVAE, RECVAE),
 )

@@ -21,13 +21,22 @@ __all__ = ["CLASSICS", "Classics", "Tuned", "judged_on"]
 
 CLASSICS = (
     *("popularity", "ease", "als", "itemknn", "rp3beta", "bspm", "gf-cf", "puresvd", "popularity-recent"),
-    *("ials", "elsa", "slim", "turbo-cf", "simplex"),
+    *("ials", "sparse-ease", "elsa", "slim", "turbo-cf", "simplex"),
 )
 """Strongest first, of those that are alike cheap."""
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
 _MOST = 0.7  # the same where nothing else is to be trained
 _AHEAD = 4  # times the seconds that another had may a rival be expected to take which was not timed yet
-_SIZES = {"factors": 2, "embedding_dim": 1, "rank": 2, "epochs": 1, "iterations": 1, "order": 1, "ideal": 0}
+_SIZES = {
+    "factors": 2,
+    "embedding_dim": 1,
+    "rank": 2,
+    "epochs": 1,
+    "iterations": 1,
+    "order": 1,
+    "ideal": 0,
+    "neighbours": 1,
+}
 _DECOMPOSED = 8.0  # times: a filter with singular vectors beside one without
 _HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
 _FAILURES = (SearchError, DataError, RuntimeError, np.linalg.LinAlgError, MemoryError)
@@ -44,9 +53,10 @@ class Tuned:
         settings: Of the point.
         valid: Its validation metrics.
         few: Its metric on the few users on whom its points are told apart.
-        own: Seconds of the training at this point, without what judging it on all took.
+        own: Seconds of the training at this point, without what judging it on all took, where that was done apart.
         judged: Seconds of that.
         seconds: Of all trainings of the rival.
+        spent: Of these, without what judging on all took.
         trials: How many there were.
         fitted: The model; None where an earlier process trained it.
         served: Whether it can be handed over; None where that was not written down.
@@ -58,6 +68,7 @@ class Tuned:
     own: float = 0.0
     judged: float = 0.0
     seconds: float = 0.0
+    spent: float = 0.0
     trials: int = 0
     fitted: Fitted | None = None
     served: bool | None = None
@@ -126,10 +137,14 @@ class Classics:
         return 0.0 if remaining is None else METHODS[name].cost(self.table) / _AHEAD
 
     def _spent(self, name: str, remaining: float | None) -> float:
-        """Return what a rival had, the more the farther it is from the best one: who leads is tuned most."""
+        """Return what a rival had, the more the farther it is from the best one: who leads is tuned most.
+
+        What it took to judge leading points on all users does not count against a rival: more of those lead of the one
+        that gains most by being tuned.
+        """
         tuned, metric = self.best[name], self._task.metric
         most = max(each.valid[metric] for each in self.best.values())
-        had = tuned.trials if remaining is None else tuned.seconds
+        had = tuned.trials if remaining is None else tuned.spent
         return had * (most / tuned.valid[metric]) ** _FAVOUR if tuned.valid[metric] > 0 else had
 
     def _fits(self, name: str, point: Settings, remaining: float | None, dear: float) -> bool:
@@ -187,12 +202,14 @@ class Classics:
             self._stages.note(f"rival {name} has no value at {dict(settings)}: {made['failed']}")
             self._left[name] = self._left[name] if name in self.best else []  # nor would it elsewhere
             return
-        spent = {"own": made["seconds"] - judged, "judged": judged, "served": made.get("served")}
-        now = Tuned(settings, valid or {}, value if few is None else few, fitted=fitted[0] if fitted else None, **spent)
-        start = replace(now, seconds=0.0, trials=0) if before is None else before
+        own = made["seconds"] - (judged if few is not None else 0.0)
+        costs = {"own": own, "judged": judged, "served": made.get("served"), "fitted": fitted[0] if fitted else None}
+        now = Tuned(settings, valid or {}, value if few is None else few, **costs)
+        start = now if before is None else before
         leads = before is None or (valid and better(self._task, value, before.valid[self._task.metric]))
         kept = now if leads else start
-        self.best[name] = replace(kept, seconds=start.seconds + made["seconds"], trials=start.trials + 1)
+        sums = {"seconds": start.seconds + made["seconds"], "spent": start.spent + own, "trials": start.trials + 1}
+        self.best[name] = replace(kept, **sums)
 
     def model(self, name: str) -> Fitted:
         """Return the trained model of a rival at its best point; trains it again where an earlier process did."""

@@ -103,12 +103,13 @@ def judged_at_the_end(study: Study, rivals: Collection[str]) -> float:
 
     Args:
         study: Under way or at its end.
-        rivals: The tuned ones that stand in the table.
+        rivals: Those that stand in the table: tuned ones, and points of the space.
     """
-    trials, blended = study.trials, "blend" not in study.instance.recipe.study.without
-    rows = 1 + blended + len(trials.rivals)
+    blended = "blend" not in study.instance.recipe.study.without
+    rows = 1 + blended + sum(name in study.trials.rivals for name in rivals)
     rows += len(study.baselines.values) if study.baselines is not None else 0
     judging, classics = study.judging, study.classics
     more = judging.test / judging.valid if judging.valid else 0.0
-    own = sum(classics.best[name].judged for name in rivals) if classics is not None else 0.0
+    tuned = [] if classics is None else [classics.best[name] for name in rivals if name in classics.best]
+    own = sum(each.judged for each in tuned)
     return float(rows * judging.test + blended * judging.valid + more * own)

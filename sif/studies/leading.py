@@ -1,5 +1,6 @@
 """Who leads a study: the rival that is better on validation than every configuration, and those that must stand."""
 
+import math
 from collections.abc import Collection
 
 from nasp_core.evaluation import better
@@ -7,7 +8,7 @@ from sif.studies.baselines import Baselines
 from sif.studies.classics import Classics
 from sif.studies.trials import Trials
 
-__all__ = ["leading", "ordered", "standing"]
+__all__ = ["leading", "ordered_rivals", "required_rivals"]
 
 _BLENDED = 3  # tuned rivals of which a blend is rarely without one, before it is made
 
@@ -32,26 +33,30 @@ def leading(trials: Trials, baselines: Baselines | None, classics: Classics | No
     return name, value
 
 
-def ordered(classics: Classics, metric: str) -> list[str]:
-    """Return the tuned rivals, the best on validation first.
+def ordered_rivals(trials: Trials, classics: Classics | None) -> list[str]:
+    """Return the rivals that stand in a table if there is time: tuned ones and points of the space, the best first.
 
     Args:
-        classics: The rivals.
-        metric: By which they are compared; more is better.
+        trials: What was trained.
+        classics: Rivals with ways of their own.
     """
-    return sorted(classics.best, key=lambda name: -classics.best[name].valid[metric])
+    values = {name: trial.value for name, trial in trials.rivals.items()}
+    for name, tuned in classics.best.items() if classics is not None else ():
+        values[name] = tuned.valid[trials.task.metric]
+    sign = -1.0 if trials.task.maximise else 1.0
+    return sorted(values, key=lambda name: math.inf if values[name] is None else sign * (values[name] or 0.0))
 
 
-def standing(classics: Classics | None, metric: str, chosen: Collection[str] | None = None) -> tuple[str, ...]:
-    """Return the tuned rivals that the table of a study cannot be without: popularity, the best, and what is chosen.
+def required_rivals(
+    trials: Trials, classics: Classics | None, chosen: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """Return the rivals that the table of a study cannot be without: popularity, the best tuned, and what is chosen.
 
     Args:
-        classics: The rivals; None: no table has any.
-        metric: By which they are compared.
+        trials: What was trained.
+        classics: Rivals with ways of their own.
         chosen: What is handed over and what the blend adds; None: not known yet.
     """
-    if classics is None:
-        return ()
-    first = ordered(classics, metric)
-    must = {"popularity", *first[: 1 if chosen is not None else _BLENDED], *(chosen or ())}
-    return tuple(name for name in first if name in must)
+    tuned = [name for name in ordered_rivals(trials, classics) if classics is not None and name in classics.best]
+    must = {"popularity", *tuned[: 1 if chosen is not None else _BLENDED], *(chosen or ())}
+    return tuple(name for name in tuned if name in must)

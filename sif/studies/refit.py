@@ -25,7 +25,7 @@ from sif.spaces.saved import task_tree
 from sif.studies.blend import again_by
 from sif.studies.classics import judged_on
 from sif.studies.judging import LAST, judged_at_the_end
-from sif.studies.leading import ordered, standing
+from sif.studies.leading import ordered_rivals, required_rivals
 from sif.studies.part_of_epoch import shortened
 from sif.studies.trials import StudyTrial, at_fidelity
 
@@ -58,16 +58,18 @@ def refit_seconds(study: Study, rivals: Collection[str]) -> float:
 
     Args:
         study: Under way or at its end; a training counts with its validations, so that this is rather too much.
-        rivals: The tuned ones that stand in the table.
+        rivals: Those that stand in the table: tuned ones, and points of the space.
     """
     trials, classics, baselines = study.trials, study.classics, study.baselines
     if not refits(trials.instance):
         return 0.0
     split = trials.instance.data.split
     more: float = (len(split.train) + len(split.valid)) / max(1, len(split.train))
-    again = {trial.number: trial for trial in (trials.best, *trials.rivals.values(), *_blended(study)) if trial}
+    points = [trial for name, trial in trials.rivals.items() if name in rivals]
+    again = {trial.number: trial for trial in (trials.best, *points, *_blended(study)) if trial is not None}
     seconds: float = sum(max(0.0, each.seconds - study.judging.valid) for each in again.values())  # it has none
-    seconds += sum(classics.best[name].own for name in rivals) if classics is not None else 0.0
+    tuned = [] if classics is None else [classics.best[name] for name in rivals if name in classics.best]
+    seconds += sum(each.own for each in tuned)
     lines = baselines.done if baselines is not None else []
     for name in {line["rival"] for line in lines}:
         seconds += max(line["seconds"] for line in lines if line["rival"] == name)
@@ -93,7 +95,7 @@ def kept_back(study: Study) -> float:
     seconds = study.limit.seconds
     if seconds is None:
         return 0.0
-    rivals = standing(study.classics, study.trials.task.metric)
+    rivals = required_rivals(study.trials, study.classics)
     return LAST * seconds + refit_seconds(study, rivals) + judged_at_the_end(study, rivals)
 
 
@@ -107,7 +109,7 @@ class Refit:
     Attributes:
         study: What chose.
         handed: The rival that is handed over (`Study.winner`).
-        rivals: The tuned ones that stand in the table, the best on validation first.
+        rivals: Those that stand in the table, the best on validation first: tuned ones, and points of the space.
         instance: What the models are judged on; with a refit the validation part is in its training part.
         on: Whether they are refit.
         why: Why they are not although the recipe asks for it; empty else.
@@ -135,7 +137,8 @@ class Refit:
         self.why = self._late(stopped)
         if not self.why:
             self.instance = study.instance.on_both()
-            again = (self._trials.best, *self._trials.rivals.values(), *self._mixed().values())
+            points = [trial for name, trial in self._trials.rivals.items() if name in self.rivals]
+            again = (self._trials.best, *points, *self._mixed().values())
             try:
                 for trial in {each.number: each for each in again if each is not None}.values():
                     self._train(trial)
@@ -145,7 +148,7 @@ class Refit:
                 self.why = str(error)
         if self.why:
             self.on, self.instance = False, study.instance
-        for name in self.rivals if self.on else ():
+        for name in self.tuned if self.on else ():
             self._fitted[name] = self._learnt(name)
 
     @property
@@ -209,20 +212,25 @@ class Refit:
         rows = len(self.instance.data.split.train) if self.on else 0
         return {"done": self.on, "why_not": self.why, "rows": rows, "seconds": self.seconds}
 
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """The rivals with ways of their own that stand in the table."""
+        return tuple(name for name in self.rivals if self._classics is not None and name in self._classics.best)
+
     def _standing(self) -> tuple[str, ...]:
-        """Return the tuned rivals of the table: what it cannot be without, then the best for which there is time."""
-        study, metric = self.study, self._trials.task.metric
-        names = standing(self._classics, metric, (self.handed, *study.blend.weights))
-        if self._classics is None or study.limit.seconds is None or study.steps.closed:
-            return tuple(self._classics.best) if self._classics is not None else ()
+        """Return the rivals of the table: what it cannot be without, then the best for which there is time."""
+        study, every = self.study, ordered_rivals(self._trials, self._classics)
+        if study.limit.seconds is None or study.steps.closed:
+            return tuple(every)
+        names = required_rivals(self._trials, self._classics, (self.handed, *study.blend.weights))
         left = study.limit.seconds - study.elapsed()
-        for name in ordered(self._classics, metric):
+        for name in every:
             more = (*dict.fromkeys((*names, name)),)
             if refit_seconds(study, more) + judged_at_the_end(study, more) <= left:
                 names = more
-        if out := [name for name in self._classics.best if name not in names]:
+        if out := [name for name in every if name not in names]:
             study.stages.note(f"no time is left to judge these rivals on the test part: {', '.join(out)}")
-        return names
+        return tuple(name for name in every if name in names)
 
     def _late(self, stopped: bool) -> str:
         """Return why there is no time for it, or an empty string; who asks for it outright gets it."""

@@ -138,7 +138,7 @@ def _handed_over(
     for name in study.baselines.values if study.baselines is not None else ():
         assert study.baselines is not None
         others[name] = study.baselines.compared(name, again.baseline(name))
-    for name in study.trials.rivals:
+    for name in (each for each in again.rivals if each in study.trials.rivals):
         others[name] = _compared(again, name)
     if study.blend.weights:
         mixture = opened_model(again.blend_tree())
@@ -158,7 +158,7 @@ def _handed_over(
                 settings=dict(tuned.settings),
                 trials=tuned.trials,
             )
-            for name in again.rivals
+            for name in again.tuned
             for tuned in (classics.best[name],)
         }
 

@@ -112,7 +112,8 @@ class Study:
         elif held:
             first = self.trials.done[0].configuration
             held = [first, *(each for each in held if each.key != first.key)]
-        queue = self._queue(ranked or (), (*points, *held[1:]), tried)
+        others = (*points, *held[1:]) if self._whole(len(points)) else (*held[1:], *points)
+        queue = self._queue(ranked or (), others, tried)
         for _ in self.classics.names if self.classics is not None else ():  # the first point of each, unless it is dear
             if self._classics_due():
                 self._classic()
@@ -148,9 +149,14 @@ class Study:
     def _whole_rival(self, job: _Job, rivals: int) -> _Job:
         """Return the job in full where it is a rival's, which is to stand in the table, if all of them have a share."""
         full = _Job(job.configuration, len(self.rungs.shares) - 1)
-        remaining = self._remaining()
-        short = remaining is not None and rivals * self._cost(full) > _BASELINES * remaining
-        return job if short or not job.configuration.by.startswith("rival ") else full
+        return full if job.configuration.by.startswith("rival ") and self._whole(rivals) else job
+
+    def _whole(self, rivals: int) -> bool:
+        """Return whether there is time to train so many rivals in full, which they must be to stand in the table."""
+        remaining, done = self._remaining(), self.trials.done
+        if remaining is None or not done:
+            return True
+        return rivals * self._cost(_Job(done[0].configuration, len(self.rungs.shares) - 1)) <= _BASELINES * remaining
 
     def _queue(
         self, ranked: Sequence[Configuration], others: Sequence[Configuration], tried: Set[str] = frozenset()

@@ -20,7 +20,7 @@ from sif.rivals.slim import slim_weights
 
 needs_implicit = pytest.mark.skipif(importlib.util.find_spec("implicit") is None, reason="implicit is not installed")
 
-OWN = ("rp3beta", "gf-cf", "bspm", "turbo-cf", "puresvd", "ials", "elsa", "simplex")
+OWN = ("sparse-ease", "rp3beta", "gf-cf", "bspm", "turbo-cf", "puresvd", "ials", "elsa", "simplex")
 
 
 def groups(users: int = 80, items: int = 40, seed: int = 0) -> PairTable:

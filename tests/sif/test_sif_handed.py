@@ -39,6 +39,7 @@ FEW: dict[str, dict[str, Any]] = {
     "popularity-recent": {"newest": 0.3},
     "rp3beta": {"neighbours": 6, "alpha": 0.8, "beta": 0.4},
     "gf-cf": {"order": 1, "user_power": 0.5, "item_power": 0.4, "ideal": 0.3, "rank": 4},
+    "sparse-ease": {"penalty": 5.0, "neighbours": 5, "user_power": 0.5, "dropout": 0.5},
     "bspm": {"user_power": 0.4, "item_power": 0.4, "tilt": 0.1, "sharpen": 0.8, "ideal": 0.3, "rank": 4},
     "turbo-cf": {"alpha": 0.4, "power": 0.8},
     "puresvd": {"factors": 4},
@@ -110,7 +111,7 @@ def test_a_method_is_the_same_when_it_is_saved(name: str, tmp_path: Path):
     assert run.additive is name.startswith("popularity")
 
 
-BY_ROWS = ["rp3beta", "gf-cf", "bspm", "turbo-cf", "puresvd", "ials", "elsa", "simplex"]
+BY_ROWS = ["sparse-ease", "rp3beta", "gf-cf", "bspm", "turbo-cf", "puresvd", "ials", "elsa", "simplex"]
 
 
 @pytest.mark.parametrize("name", ["popularity", "popularity-recent", "itemknn", "ease", "slim", *BY_ROWS])

@@ -17,6 +17,7 @@ from sif.rivals import graph_filters
 from sif.rivals.elsa import elsa_loss
 from sif.rivals.graph_filters import POLYNOMIALS
 from sif.rivals.ials import half_step
+from sif.rivals.linear import shared_penalty
 from sif.rivals.puresvd import right_vectors
 from sif.rivals.simplex import contrastive_loss
 from sif.rivals.sparse_items import normalised, strongest
@@ -129,6 +130,62 @@ def test_bspm_is_the_mean_of_a_blurred_and_a_sharpened_row(
     wanted = (blurred + both - sharpen * both @ product) / 2
     found = scores("bspm", table, user_power=0.35, item_power=0.4, tilt=tilt, sharpen=sharpen, ideal=ideal, rank=3)
     assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("user_power", "dropout"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.75, 0.25)])
+def test_ease_is_a_ridge_regression_of_each_item_on_all_others(user_power: float, dropout: float):
+    """Users count d_u^-power of what they have, 1 for a pair in the mean; dropout is p / (1 - p) of the own counts."""
+    table = groups(users=6000)  # so many that any two items have a user in common
+    has = known(table)
+    degree = np.maximum(has.sum(1), 1)
+    count = degree**-user_power / ((degree**-user_power * has.sum(1)).sum() / has.sum())
+    assert (count[:, None] * has).sum() == pytest.approx(has.sum())
+    together = has.T @ (count[:, None] * has)
+    penalty = 7.0 + dropout / (1 - dropout) * together.diagonal()
+    wanted = np.zeros((table.n_items, table.n_items))
+    for item in range(table.n_items):
+        others = np.arange(table.n_items) != item
+        system = together[np.ix_(others, others)] + np.diag(penalty[others])
+        wanted[others, item] = np.linalg.solve(system, together[others, item])
+    settings = {"penalty": 7.0, "user_power": user_power, "dropout": dropout}
+    assert scores("ease", table, **settings) == pytest.approx(has @ wanted, abs=1e-5)
+    every = settings | {"neighbours": table.n_items}
+    assert scores("sparse-ease", table, **every) == pytest.approx(has @ wanted, abs=1e-4), "all are neighbours"
+
+
+def test_dropout_of_the_input_is_a_penalty():
+    """Over all masks, with what is left scaled up, the mean error is that without dropout and the penalty's."""
+    rng, chance = np.random.default_rng(0), 0.4
+    has, weights = rng.random((6, 3)).round(), rng.normal(size=(3, 3))
+    np.fill_diagonal(weights, 0.0)
+    error = 0.0
+    for mask in np.ndindex(2, 2, 2):
+        likely = np.prod([1 - chance if kept else chance for kept in mask])
+        error += likely * ((has - (has * mask / (1 - chance)) @ weights) ** 2).sum()
+    own = (has.T @ has).diagonal()
+    penalty = shared_penalty(0.0, chance, own)
+    assert error == pytest.approx(((has - has @ weights) ** 2).sum() + (penalty[:, None] * weights**2).sum())
+
+
+@pytest.mark.parametrize("whole", [100, 0])
+def test_sparse_ease_explains_an_item_by_the_items_nearest_to_it(whole: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sif.rivals.sparse_ease._WHOLE", whole)
+    table = groups()
+    has = known(table)
+    root = np.sqrt(has.sum(0))
+    cosine = has.T @ has / np.outer(root, root)
+    np.fill_diagonal(cosine, -1.0)
+    wanted = np.zeros((table.n_items, table.n_items))
+    for item in range(table.n_items):
+        near = np.argsort(-cosine[item], kind="stable")[:4]
+        some = has[:, near]
+        system = some.T @ some + np.diag(2.0 + (some**2).sum(0))
+        wanted[near, item] = np.linalg.solve(system, some.T @ has[:, item])
+    settings = {"penalty": 2.0, "neighbours": 4, "user_power": 0.0, "dropout": 0.5}
+    form = fitted("sparse-ease", table, **settings).served
+    assert sparse.issparse(form.weights)
+    assert form.weights.nnz == 4 * table.n_items
+    assert scores("sparse-ease", table, **settings) == pytest.approx(has @ wanted, abs=1e-5)
 
 
 def test_vectors_are_made_again_where_the_graph_or_the_rank_is_another(monkeypatch: pytest.MonkeyPatch):

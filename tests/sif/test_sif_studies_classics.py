@@ -13,7 +13,7 @@ from sif.rivals.known import METHODS
 from sif.rivals.method import Fitted, Method
 from sif.studies import classics as module
 from sif.studies.classics import CLASSICS, Classics
-from sif.studies.leading import ordered, standing
+from sif.studies.leading import ordered_rivals, required_rivals
 
 
 def classics_of(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, costs: dict[str, float]) -> Classics:
@@ -177,7 +177,13 @@ def test_a_table_cannot_be_without_popularity_the_best_and_what_is_chosen(
     metric = classics._task.metric
     for value, name in zip((0.1, 0.9, 0.8, 0.7, 0.6, 0.5), names, strict=True):
         classics.best[name] = module.Tuned({}, {metric: value}, value)
-    assert ordered(classics, metric) == ["a", "b", "c", "d", "e", "popularity"]
-    assert standing(classics, metric) == ("a", "b", "c", "popularity"), "of three a blend may be made"
-    assert standing(classics, metric, ("", "trial 3", "d")) == ("a", "d", "popularity")
-    assert standing(None, metric) == ()
+    task = Namespace(metric=metric, maximise=True)
+    trials: Any = Namespace(task=task, rivals={"mf": Namespace(value=0.75), "cut": Namespace(value=None)})
+    assert ordered_rivals(trials, classics) == ["a", "b", "mf", "c", "d", "e", "popularity", "cut"]
+    assert required_rivals(trials, classics) == ("a", "b", "c", "popularity"), "of three a blend may be made"
+    assert required_rivals(trials, classics, ("", "trial 3", "d")) == ("a", "d", "popularity")
+    assert required_rivals(trials, None) == ()
+    less = Namespace(
+        task=Namespace(metric="rmse", maximise=False), rivals={"mf": Namespace(value=0.9), "b": Namespace(value=0.8)}
+    )
+    assert ordered_rivals(less, None) == ["b", "mf"]  # type: ignore[arg-type]

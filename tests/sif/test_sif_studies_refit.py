@@ -338,7 +338,10 @@ def test_what_a_refit_costs_is_told_from_what_was_trained(tmp_path: Path):
     classics: Any = Namespace(best={"ease": Namespace(own=2.0), "slim": Namespace(own=7.0)})
 
     def cost(
-        settings: dict[str, Any], judged: float = 0.0, rivals: tuple[str, ...] = ("ease",), added: tuple[str, ...] = ()
+        settings: dict[str, Any],
+        judged: float = 0.0,
+        rivals: tuple[str, ...] = ("ease", "mf", "same"),
+        added: tuple[str, ...] = (),
     ) -> float:
         trained = StudyTrial(0, Configuration({}, {}, ""), 1.0, 0.3, 8.0, 9)
         other = StudyTrial(2, Configuration({}, {}, ""), 1.0, 0.2, 1.0, 9)
@@ -360,7 +363,7 @@ def test_what_a_refit_costs_is_told_from_what_was_trained(tmp_path: Path):
     assert cost(named) == pytest.approx((8.0 + 4.0 + 1.0 + 2.0 + 3.0) * more)
     assert cost(named | {"study.without": ["blend"]}) == pytest.approx((8.0 + 4.0 + 2.0 + 3.0) * more)
     assert cost(named, judged=2.0) == pytest.approx((6.0 + 2.0 + 0.0 + 2.0 + 3.0) * more), "none of it is judged"
-    assert cost(named, rivals=("ease", "slim")) == pytest.approx(cost(named) + 7.0 * more)
+    assert cost(named, rivals=("ease", "slim")) == pytest.approx(cost(named) + (7.0 - 4.0) * more), "mf does not stand"
     assert cost(named, added=("trial 0", "slim")) == pytest.approx((8.0 + 4.0 + 2.0 + 3.0) * more), "once it is known"
     assert cost(named | {"study.refit": False}) == 0
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from sif.device import available, check_fits, trained_bytes
+from sif.device import FLOAT, available, check_fits, trained_bytes
+from sif.encodings import encoding, parts_of
 from sif.problems.recipes import Recipe
 from sif.spaces.build import MODES, parameters_of, small_space
 
@@ -20,7 +23,8 @@ def check_tables(recipe: Recipe, sizes: tuple[int, ...], device: torch.device) -
         two, three = (parameters_of(small_space(space.name, settings, count)) for count in (2, 3))
         modes = MODES[space.name]
         count = two + (three - two) * (sum(sizes) - 2 * modes) // modes
-        return max(trained_bytes(count, recipe.training(which)) for which in ("search", "train"))
+        layers = FLOAT * _layers(recipe) * sum(sizes) * dim
+        return layers + max(trained_bytes(count, recipe.training(which)) for which in ("search", "train"))
 
     def refuse(why: str) -> None:
         dim = recipe.space.embedding_dim // 2
@@ -30,3 +34,12 @@ def check_tables(recipe: Recipe, sizes: tuple[int, ...], device: torch.device) -
         recipe.refuse([recipe.problem("space.embedding_dim", f"{sum(sizes):,} users and items: {why}; {fix}")])
 
     check_fits(needed(recipe.space.embedding_dim), device, refuse)
+
+
+def _layers(recipe: Recipe) -> int:
+    """Return how many tables of all users and items a forward pass makes besides, and keeps for the backward one."""
+    offered = {part for name in getattr(recipe.space, "encodings", ()) for part in parts_of(name)}
+    if not any(encoding(part).tied == "both" for part in offered):
+        return 0
+    settings: Any = recipe.settings()
+    return int(2 * settings.propagation_steps * settings.branches)  # of each layer its values and their gradient

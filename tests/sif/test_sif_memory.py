@@ -84,6 +84,16 @@ def test_tables_that_cannot_fit_are_refused_with_a_width_that_fits(name: str, mo
     check_tables(recipe, sizes, cpu)
 
 
+def test_the_layers_of_a_graph_need_memory_too(monkeypatch: pytest.MonkeyPatch):
+    """Two layers of 64 numbers for each user and item, and their gradient: 1 KiB beside the one of a trained id."""
+    machine(monkeypatch, 1500)
+    sizes, cpu = (500_000, 500_000), torch.device("cpu")
+    plain = ["space.encodings=['id']"]
+    check_tables(load_rating_recipe("movielens-ranking", plain), sizes, cpu)
+    with pytest.raises(RecipeError, match=r"space\.embedding_dim"):
+        check_tables(load_rating_recipe("movielens-ranking", ["space.encodings=['id', 'id+propagated']"]), sizes, cpu)
+
+
 def test_preparing_checks_the_tables(monkeypatch: pytest.MonkeyPatch):
     machine(monkeypatch, 1)
     drawn = np.random.default_rng(0).integers(1, 6, (4000, 30))

@@ -8,6 +8,7 @@ from sif.benchmark.race import race
 from sif.benchmark.scores import ScoreRace
 from sif.benchmark.setup import TABLES, folder_of, recipe_benchmark, table_benchmark
 from sif.benchmark.suite import SuiteOptions, run_suite
+from sif.benchmark.suite_map import suite_map
 from sif.benchmark.suite_report import suite_page
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "recipe_benchmark",
     "run_suite",
     "strategy_settings",
+    "suite_map",
     "suite_page",
     "table_benchmark",
 ]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nasp_core.loop import Observer
 from nasp_core.types import State
 from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, arms_of, recipe_of, seeded
+from sif.benchmark.suite_map import suite_map
 from sif.benchmark.suite_report import suite_page
 from sif.benchmark.suite_results import SUITE_SCHEMA_VERSION, SuiteResults, SuiteRun, versus
 from sif.checkpoint import write_atomically
@@ -105,7 +106,7 @@ def run_suite(
     progress: Observer | None = None,
     runner: SuiteRunner = isolated_arm,
 ) -> dict[str, Any]:
-    """Run the suite on the tables of a folder; write `results.json` and `suite.md` into `out`, and return the former.
+    """Run the suite on the tables of a folder; write `results.json`, its page and pictures, and return the former.
 
     A finished run is kept in `out` at once, and read back when it is asked for again: after a kill, with more seeds,
     arms, budgets or tables. The results are those of all finished runs in `out` on these tables.
@@ -136,6 +137,8 @@ def run_suite(
         _run_all(_jobs(tables, options), options, said, journal, runner, progress or Observer())
         results = _results(journal, suite, options, command).model_dump(mode="json")
         write_atomically(out / "results.json", json.dumps(results, indent=1) + "\n")
+        for task in dict.fromkeys(run["task"] for run in results["runs"]):
+            write_atomically(out / f"suite-{task}.svg", suite_map(results, task))
         write_atomically(out / "suite.md", suite_page(results))
     return results
 

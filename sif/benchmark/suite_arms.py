@@ -13,7 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sif.benchmark.suite_drawn import RandomConfigurations, TunedNetwork, spend
@@ -43,6 +45,7 @@ __all__ = [
     "WITHOUT",
     "arms_of",
     "changed_part",
+    "gini",
     "recipe_of",
     "run_arm",
     "seeded",
@@ -162,8 +165,23 @@ def run_arm(job: dict[str, Any]) -> dict[str, Any]:
             found = _networks(instance, metric, arm, limit)
     split = instance.data.split
     parts = {part: len(getattr(split, part)) for part in ("train", "valid", "test")}
-    size = {"users": instance.data.interactions.n_users, "items": instance.data.interactions.n_items, **parts}
+    pairs = instance.data.interactions
+    counts = np.bincount(pairs.item[split.train], minlength=pairs.n_items)
+    size = {"users": pairs.n_users, "items": pairs.n_items, **parts, "gini": gini(counts)}
     return {"metric": metric, "maximise": instance.final_task.maximise, "size": size, **vars(found)}
+
+
+def gini(counts: NDArray[np.int64]) -> float:
+    """Return the Gini index of counts: 0 where all are the same, near 1 where one has all.
+
+    Args:
+        counts: Of each item, `[items]`.
+    """
+    ordered, places = np.sort(counts), np.arange(1, len(counts) + 1)
+    total = float(ordered.sum())
+    return (
+        float(2 * (places * ordered).sum() / (len(counts) * total) - (len(counts) + 1) / len(counts)) if total else 0.0
+    )
 
 
 def _opened(job: dict[str, Any]) -> tuple[TableInstance, Limit]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sif.benchmark.suite_arms import RANDOM_ARM, STUDY, WITHOUT, changed_part
+from sif.benchmark.suite_map import about_tables
 from sif.benchmark.suite_results import BEST, Figures, Question, SuiteResults, SuiteVersus, is_rival, questions_in
 
 __all__ = ["suite_page"]
@@ -51,6 +52,8 @@ def suite_page(results: Mapping[str, Any]) -> str:
         _about(suite, figures),
         "## In short",
         _short(suite, figures),
+        "## What wins where",
+        _where(suite, figures),
         *(text for task in _tasks(figures) for text in _values(task, figures)),
         "## Against the best rival",
         _versus(suite, BEST),
@@ -112,6 +115,13 @@ def _claims(suite: SuiteResults, figures: Mapping[Question, Figures]) -> list[st
             f"Not worse than the best rival, within the interval, on {len(met) - len(lost)} of {len(met)}{where}."
         )
     return claims
+
+
+def _where(suite: SuiteResults, figures: Mapping[Question, Figures]) -> str:
+    pictures = [f"![{task}: methods by tables](suite-{task}.svg)" for task in _tasks(figures)]
+    heads = ("table", "rows a user", "density", "Gini of popularity", "first three, in % of the best known")
+    said = "Dense tables first; a cell of the picture is a mean of the test part in per cent of the best value known."
+    return "\n\n".join([said, *pictures, _table(heads, about_tables(suite, figures), text=1)])
 
 
 def _values(task: str, figures: Mapping[Question, Figures]) -> list[str]:

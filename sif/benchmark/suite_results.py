@@ -82,14 +82,18 @@ class SuiteVersus(StrictModel):
 
 
 class SuiteResults(StrictModel):
-    """All finished runs of a suite's folder. `sizes`: users, items and pairs of each table, as they were tried on."""
+    """All finished runs of a suite's folder.
+
+    `sizes`: users, items, pairs of each part, and the Gini index of items' popularity (`gini`), of each table as it was
+    tried on.
+    """
 
     schema_version: int
     command: str
     budget: str
     runs: list[SuiteRun]
     versus: list[SuiteVersus]
-    sizes: dict[str, dict[str, int]]
+    sizes: dict[str, dict[str, int | float]]
     versions: dict[str, str]
     hardware: dict[str, Any]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,9 @@ import pytest
 from test_sif_ranking_run import clicks
 from typer.testing import CliRunner
 
-from sif.benchmark import SuiteOptions, run_suite, suite_page
+from sif.benchmark import SuiteOptions, run_suite, suite_map, suite_page
 from sif.benchmark.suite import isolated_arm
-from sif.benchmark.suite_arms import arms_of, run_arm, seeded
+from sif.benchmark.suite_arms import arms_of, gini, run_arm, seeded
 from sif.benchmark.suite_drawn import RandomConfigurations
 from sif.benchmark.suite_results import BEST, Figures, SuiteRun, best_rival, ranks, regret, versus
 from sif.cli import app
@@ -327,12 +328,50 @@ def test_the_page_says_what_its_results_hold(raced: Any):
     assert "study without rungs" in page.partition("## What pays")[2]
 
 
+@pytest.mark.parametrize(("task", "table"), [("ranking", "clicked"), ("rating", "rated")])
+def test_the_picture_has_a_figure_for_each_arm_that_ran(task: str, table: str, raced: Any):
+    out, told, _ = raced
+    picture = (out / f"suite-{task}.svg").read_text()
+    assert picture == suite_map(told, task)
+    assert f"](suite-{task}.svg)" in (out / "suite.md").read_text()
+    figures = Figures([SuiteRun(**run) for run in told["runs"]], (table, task), "3trials")
+    arms = [arm for arm in figures.test if not arm.startswith("study without")]
+    texts = ["".join(each.itertext()) for each in ElementTree.fromstring(picture).iter() if each.tag.endswith("text")]
+    assert set(arms) <= set(texts)
+    assert texts[0] == "study"
+    cells = texts[-len(arms) :]
+    assert sorted(map(int, cells)) == sorted(round(100 * (1 - (figures.regret(arm) or 0))) for arm in arms)
+
+
+def test_dense_tables_come_first_and_what_is_unknown_is_left_out(raced: Any):
+    _, told, _ = raced
+    more = json.loads(json.dumps(told))
+    more["runs"] += [run | {"table": "thin"} for run in told["runs"] if run["table"] == "clicked"]
+    more["sizes"]["thin ranking"] = {"users": 10_000, "items": 10_000, "train": 30_000}
+    part = suite_page(more).partition("## What wins where")[2].partition("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    (thin,) = [line for line in lines if line.startswith("| thin, ranking")]
+    assert thin.startswith("| thin, ranking | 3.0 | 0.03% | - | ")
+    assert [line.split(",")[0] for line in lines if ", ranking |" in line][:2] == ["| clicked", "| thin"]
+    assert "3 a user, 0.03%</text>" in suite_map(more, "ranking")
+
+
+def test_the_gini_index_is_that_of_lorenz():
+    assert gini(np.array([2, 2, 2])) == pytest.approx(0.0)
+    assert gini(np.array([0, 4, 0, 0])) == pytest.approx(0.75)
+    assert gini(np.array([1, 3])) == pytest.approx(abs(1 - 3) / 4 / 2)  # half the mean difference, by the mean
+    assert gini(np.array([0, 0])) == 0.0
+
+
 def test_the_page_of_the_docs_is_that_of_the_results_kept_beside_it():
     root = Path(__file__).parents[2]
     kept, page = root / "benchmarks" / "suite.json", root / "docs" / "suite.md"
     assert kept.is_file() == page.is_file()
     if page.is_file():
-        assert page.read_text() == suite_page(json.loads(kept.read_text())), "run benchmarks/suite_page.py"
+        results = json.loads(kept.read_text())
+        assert page.read_text() == suite_page(results), "run benchmarks/suite_page.py"
+        for task in ("ranking", "rating"):
+            assert page.with_name(f"suite-{task}.svg").read_text() == suite_map(results, task)
 
 
 def test_the_command_writes_results_and_page(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,7 +36,7 @@ _STEPS = 10  # at most as many times is one of them added once more
 _SURE = 1.0  # standard errors by which the sum must be better than the best model alone
 _ENTRIES = 48_000_000  # scores that are held at once: 192 MB
 _MOST_USERS, _LEAST_USERS = 1500, 50
-_FIRST = 200  # items of a model that may be ranked first by a sum, for 20 places or fewer
+_FIRST = 10  # times as many items of a model as there are places may be ranked first by a sum
 
 
 class Blending:
@@ -195,60 +195,73 @@ class _Ratings:
 class _Lists:
     """A sample of the users who have validation pairs: the metric of each, negative.
 
-    Of a large catalogue each user's columns are the first 200 of each model, and what is wanted, so that more users can
-    be looked at; what no model has among its first can in principle lead a sum, and is left out here.
+    A user's columns are the first items of each model, ten times as many as there are places, and what is wanted, so
+    that a sum is judged in little time; what no model has among its first can in principle lead one, and is left out.
     """
 
-    def __init__(self, instance: TableInstance, models: Callable[[], Iterable[ServedModel]], number: int) -> None:
+    @torch.no_grad()
+    def __init__(self, instance: TableInstance, models: Sequence[ServedModel]) -> None:
         task: Any = instance.final_task
+        number = len(models)
         self._k, self._metric = task.settings.k, task.metric
         relevant, seen = sparse.csr_array(task.positives("valid")), sparse.csr_array(task.seen("valid"))
         users, n_items = np.flatnonzero(np.diff(relevant.indptr)), relevant.shape[1]
-        first = _FIRST * max(1, self._k // 20)
-        width = number * first + int(np.diff(relevant.indptr).max(initial=0))
-        narrow = width < n_items and min(len(users), _MOST_USERS) * number * n_items > _ENTRIES
-        most = min(_MOST_USERS, max(_LEAST_USERS, _ENTRIES // (max(1, number) * (width if narrow else n_items))))
+        first = min(n_items, _FIRST * self._k)
+        width = min(n_items, number * first + int(np.diff(relevant.indptr).max(initial=0)))
+        most = min(_MOST_USERS, max(_LEAST_USERS, _ENTRIES // (max(1, number) * width)))
         if len(users) > most:
             seed = derive_seed(instance.recipe.seed, "blend") % 2**32
             users = np.sort(np.random.default_rng(seed).choice(users, most, replace=False))
         self._users, self._relevant, self._seen = torch.from_numpy(users), relevant[users], seen[users]
-        self._columns: Tensor | None = None
-        if narrow:
-            self._narrow(models(), first)
+        few = number * len(self._users) * n_items <= _ENTRIES
+        self._whole: dict[int, Tensor] = {}
+        if few:
+            self._whole = {id(model): torch.cat([*self._blocks(model)]) for model in models}
+        self._columns = self._narrow(models, first)
 
-    @torch.no_grad()
-    def _narrow(self, models: Iterable[ServedModel], first: int) -> None:
-        """Keep of each user's columns those that a model ranks first, and those that are wanted."""
+    def _narrow(self, models: Sequence[ServedModel], first: int) -> Tensor:
+        """Return of each user the columns that a model ranks first, and those that are wanted, int64 `[users, most]`.
+
+        Rows are filled up with columns that count as seen.
+        """
         wanted = _padded(self._relevant)
         best = [wanted]
         for model in models:
-            parts = []
-            for start, scores in self._blocks(model):
+            start, parts = 0, []
+            for scores in self._blocks(model):
                 seen = self._seen[start : start + len(scores)].tocoo()
-                scores[torch.from_numpy(seen.row).long(), torch.from_numpy(seen.col).long()] = -torch.inf
-                parts.append(scores.topk(min(first, scores.shape[1]), dim=1).indices)
+                met = torch.from_numpy(seen.row).long(), torch.from_numpy(seen.col).long()
+                top = scores.index_put(met, torch.tensor(-torch.inf)).topk(first, dim=1)
+                other = wanted[start : start + len(scores), :1]  # in place of what is seen, where there is no more
+                parts.append(torch.where(top.values == -torch.inf, other, top.indices))
+                start += len(scores)
             best.append(torch.cat(parts))
         columns, wanted = (each.sort(dim=1).values for each in (torch.cat(best, 1), wanted))
         twice = torch.zeros_like(columns, dtype=torch.bool)
         twice[:, 1:] = columns[:, 1:] == columns[:, :-1]
+        once = twice.to(torch.int8).argsort(dim=1, stable=True)[:, : int((~twice).sum(1).max())]
+        columns, twice = columns.gather(1, once), twice.gather(1, once)
         among = torch.searchsorted(wanted, columns).clamp_max_(wanted.shape[1] - 1)
         relevant = (wanted.gather(1, among) == columns) & ~twice
-        self._columns = columns
         self._seen, self._relevant = sparse.csr_array(twice.numpy()), sparse.csr_array(relevant.numpy())
+        return columns
 
-    def _blocks(self, model: ServedModel) -> Iterator[tuple[int, Tensor]]:
-        """Yield standardised scores of all items, a block of users at a time, and where it begins."""
-        start = 0
-        for users in torch.split(self._users, max(1, (1 << 21) // model.form.n_items)):
-            yield start, standard_scores(model.form(users).float()).cpu()
-            start += len(users)
+    def _blocks(self, model: ServedModel) -> Iterator[Tensor]:
+        """Yield standardised scores of all items, a block of users at a time."""
+        rows = max(1, (1 << 21) // model.form.n_items)
+        if id(model) in self._whole:
+            yield from torch.split(self._whole[id(model)], rows)
+            return
+        for users in torch.split(self._users, rows):
+            yield standard_scores(model.form(users).float()).cpu()
 
     @torch.no_grad()
     def scores(self, model: ServedModel) -> Tensor:
-        if self._columns is None:
-            return torch.cat([scores for _, scores in self._blocks(model)])
-        columns = self._columns
-        return torch.cat([scores.gather(1, columns[at : at + len(scores)]) for at, scores in self._blocks(model)])
+        start, parts = 0, []
+        for scores in self._blocks(model):
+            parts.append(scores.gather(1, self._columns[start : start + len(scores)]))
+            start += len(scores)
+        return torch.cat(parts)
 
     def losses(self, scores: Tensor) -> Tensor:
         _, found = rank_per_user(
@@ -283,11 +296,10 @@ def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
         instance: The table.
         trees: Trained models by name (`sif.serve.model.opened_model`), the most promising first.
     """
-    if not instance.problem.ranks:
-        judge: _Judge = _Ratings(instance)
-    else:
-        judge = _Lists(instance, lambda: (opened_model(tree) for _, tree in trees), len(trees))
-    said = {name: judge.scores(opened_model(tree)) for name, tree in trees}
+    models = {name: opened_model(tree) for name, tree in trees}
+    ranks = instance.problem.ranks
+    judge: _Judge = _Lists(instance, [*models.values()]) if ranks else _Ratings(instance)
+    said = {name: judge.scores(model) for name, model in models.items()}
     alone = {name: judge.losses(scores) for name, scores in said.items()}
     first = min(alone, key=lambda name: float(alone[name].mean()))
     taken, total = Counter({first: 1}), said[first]

@@ -105,21 +105,20 @@ def test_of_a_large_catalogue_what_models_rank_first_is_enough(
     """Each user's columns are the first items of the models and what is wanted: the metric of each is the whole one."""
 
     table = table.changed({"ranking.k": 3})
-
-    def judge() -> Any:
-        return blends._Lists(table, lambda: (opened_model(tree) for tree in trees.values()), len(trees))
-
-    whole = judge()
-    for name, value in (("_FIRST", 3), ("_ENTRIES", 1), ("_LEAST_USERS", 10_000)):
+    models, task = [opened_model(tree) for tree in trees.values()], table.final_task
+    whole = blends._Lists(table, models)
+    monkeypatch.setattr(blends, "_FIRST", 1)
+    narrow = blends._Lists(table, models)
+    for name, value in (("_ENTRIES", 1), ("_LEAST_USERS", 10_000)):
         monkeypatch.setattr(blends, name, value)
-    narrow = judge()
-    assert narrow._columns is not None
-    assert narrow._columns.shape[1] < table.final_task.sizes[1]
-    for tree in trees.values():
-        model = opened_model(tree)
-        alone = [each.losses(each.scores(model)) for each in (narrow, whole)]
-        assert torch.allclose(*alone, atol=1e-12)
-        assert float(alone[0].mean()) < 0
+    in_blocks = blends._Lists(table, models)
+    assert narrow._columns.shape[1] < whole._columns.shape[1] < task.sizes[1], "what is seen is in none"
+    assert not in_blocks._whole
+    for model in models:
+        first, *others = (each.losses(each.scores(model)) for each in (whole, narrow, in_blocks))
+        assert all(torch.allclose(first, other, atol=1e-12) for other in others)
+        judged = task.evaluate(lambda asked, form=model.form: form(asked.users), "valid")[task.metric]
+        assert float(first.mean()) == pytest.approx(-judged, abs=1e-9)
 
 
 def test_a_study_of_lists_hands_over_a_blend_that_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

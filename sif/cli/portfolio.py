@@ -12,6 +12,7 @@ from sif.errors import DataError
 from sif.sheet import Line, Table
 from sif.studies.portfolio_build import build_portfolio, trainings_path
 from sif.studies.portfolio_table import AT, Tried, mean_of, read_portfolio
+from sif.studies.portfolio_tables import recipes_tried
 from sif.studies.suite_file import FILE, Suite, read_suite, suite_of
 
 __all__ = ["portfolio"]
@@ -37,6 +38,12 @@ def build(
     seconds: Annotated[
         float | None, typer.Option(help="Of one core, for all trainings, earlier calls' included.")
     ] = None,
+    begin: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An earlier table, whose trainings are taken over.")
+    ] = None,
+    tasks: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Those to try; of others the earlier table is kept.")
+    ] = "",
 ) -> None:
     """Train the same configurations on every table of a suite; the same command goes on where it was stopped."""
     if not out.parent.is_dir():
@@ -47,8 +54,13 @@ def build(
         note(each)
     if not held:
         raise DataError(f"{folder} holds no table of the suite\n  Give --suite FILE, and the folder of its files.")
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in recipes_tried()]:
+        raise DataError(f"no task {', '.join(unknown)}; there are {', '.join(recipes_tried())}")
+    earlier = None if begin is None else read_portfolio(begin)
+    more: dict[str, Any] = {"configurations": configurations, "seconds": seconds, "begin": earlier, "tasks": names}
     with TerminalProgress() as progress:
-        build_portfolio(held, folder, out, configurations=configurations, seconds=seconds, progress=progress)
+        build_portfolio(held, folder, out, **more, progress=progress)
     console.print(f"written {out}\nentries {out.with_suffix('.json')}\nkept    {trainings_path(out)}")
 
 

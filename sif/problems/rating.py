@@ -40,7 +40,13 @@ class RatingProblem(TableProblem):
     explained = "RMSE and MAE are in the ratings' own unit, RMSE (std) in standard deviations of the training ratings."
     unweighed = "all ratings count alike"
     rankings = "clicks"
-    tried_by = "movielens-wide", {"train.min_steps": 1200}  # a small table takes more epochs
+    tried_by = (
+        "movielens-wide",
+        {
+            "train.min_steps": 1200,  # a small table takes more epochs
+            "space.encodings": ["id", "history", "id+history", "value-history", "id+value-history"],
+        },
+    )
     plan = _Plan(
         metric="rmse",
         maximise=False,

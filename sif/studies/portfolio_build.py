@@ -1,7 +1,10 @@
 """Building a portfolio: the same configurations trained on every table of a suite, each training kept at once."""
 
+import hashlib
+import itertools
+import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import torch
 
 import sif
 from nasp_core.loop import Observer
+from sif.encodings import parts_of
 from sif.errors import DataError
 from sif.host import shielded
 from sif.journal import Journal
@@ -18,7 +22,7 @@ from sif.spaces.wide_points import NAMED
 from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.configuration import Configuration
 from sif.studies.portfolio import entries_of
-from sif.studies.portfolio_table import write_portfolio
+from sif.studies.portfolio_table import PortfolioTable, write_portfolio
 from sif.studies.portfolio_tables import LONGEST, OpenedTable, recipes_tried, trained_once
 from sif.studies.proposals import point_entry, portfolio
 from sif.studies.proposer import Proposer
@@ -50,6 +54,8 @@ def build_portfolio(
     *,
     configurations: int = 100,
     seconds: float | None = None,
+    begin: PortfolioTable | None = None,
+    tasks: Sequence[str] = (),
     progress: Observer | None = None,
 ) -> Path:
     """Train configurations on each table of a suite, and write the table of what they came to; return `out`.
@@ -58,36 +64,84 @@ def build_portfolio(
     there. Then what one table's trainings promise most of is tried on all tables in the same way. A training is kept
     beside `out` as soon as it has ended: a build that was stopped goes on where it was. No test part is read.
 
+    A build that begins with an earlier table takes its trainings over, and tries what is new: the portfolio's entries
+    with one of their encodings exchanged for one that no entry has, and draws.
+
     Args:
         tables: Of the suite.
         folder: Where their files are.
         out: The Parquet file.
-        configurations: How many, for each task: the present portfolio, published models, and draws; and as many that
-            trainings promise most of.
+        configurations: How many, for each task: the present portfolio, published models, exchanged encodings, and
+            draws; and as many that trainings promise most of.
         seconds: Of one processor core, after which no training begins, those of earlier calls included; None: all.
+        begin: An earlier table, whose trainings are taken over.
+        tasks: Those that are tried; of others that table is kept as it is. None: all.
         progress: Is shown the trainings.
 
     Raises:
-        DataError: A table cannot be used, there is none, or the trainings are of another portfolio.
+        DataError: A table cannot be used, there is none, the trainings are of another portfolio, or those of the
+            earlier table are of other tables, cuts or recipes.
     """
     if not tables or configurations < 2:
         raise DataError(
             f"a portfolio of {len(tables)} tables and {configurations} configurations\n  Give 1 and 2 or more."
         )
     fix = "give another --out, or remove the folder to begin again"
-    journal, header = Journal(trainings_path(out), "portfolio", fix, DataError), _header(tables)
-    with journal.opened(header, "building a portfolio"):
-        tasks = [_Task(name, journal, tables, folder, progress or Observer()) for name in recipes_tried()]
-        tasks = [task for task in tasks if task.fields]
-        parts = sum(task.price for task in tasks)
+    header = _header(tables)
+    before, kept = _begun(begin, header, tasks)
+    journal = Journal(trainings_path(out), "portfolio", fix, DataError)
+    with journal.opened(
+        header | {"begin": _fingerprint(begin)} if begin is not None else header, "building a portfolio"
+    ):
+        asked = [name for name in recipes_tried() if not tasks or name in tasks]
+        built = [_Task(name, journal, tables, folder, progress or Observer()) for name in asked]
+        built = [task for task in built if task.fields]
+        for task in built:
+            task.take(before.get(task.name, ()))
+        parts = sum(task.price for task in built)
         for phase in range(len(_SHARES)):
-            for task in tasks:
+            for task in built:
                 share = _SHARES[phase] * task.price / parts
                 with task.fields[0].instance.threads():
                     task.run(phase, configurations, None if seconds is None else share * seconds)
-            made = header | {"versions": _versions(), "seconds": sum(task.seconds for task in tasks)}
-            write_portfolio([row for task in tasks for row in task.rows()], made, out)
+            spent = (begin.made["seconds"] if begin is not None else 0.0) + sum(task.seconds for task in built)
+            made = header | {"versions": _versions(), "seconds": spent}
+            write_portfolio([*(row for task in built for row in task.rows()), *kept], made, out)
     return out
+
+
+def _begun(
+    begin: PortfolioTable | None, header: Mapping[str, Any], tasks: Sequence[str]
+) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Return the rows of an earlier table by task, and those of tasks that are left as they are."""
+    if begin is None:
+        return {}, []
+    then = {each["name"]: each for each in begin.made["tables"]}
+    for each in header["tables"]:
+        if then.get(each["name"], each) != json.loads(json.dumps(each)):
+            raise DataError(
+                f"table {each['name']} is cut or split otherwise there\n  Leave --begin out, or use its suite."
+            )
+    if _terms(begin.made) != _terms(header):
+        raise DataError("its trainings are by other recipes, or were dropped after other seconds\n  Leave --begin out.")
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in begin.frame.iter_rows(named=True):
+        plain = row | {"choices": json.loads(row["choices"]), "settings": json.loads(row["settings"])}
+        rows.setdefault(row["task"], []).append(plain)
+    return rows, [row for name, of in rows.items() if tasks and name not in tasks for row in of]
+
+
+def _terms(made: Mapping[str, Any]) -> list[Any]:
+    """Return what a training depends on besides its configuration; not which encodings were offered."""
+    recipes = {
+        task: [name, {key: value for key, value in changes.items() if key != "space.encodings"}]
+        for task, (name, changes) in made["recipes"].items()
+    }
+    return [recipes, made["longest"]]
+
+
+def _fingerprint(table: PortfolioTable) -> str:
+    return hashlib.sha256(table.frame.write_csv().encode()).hexdigest()[:16]
 
 
 class _Task:
@@ -102,9 +156,27 @@ class _Task:
         self.price = len(self.fields) * (2 if problem(name).ranks else 1)  # a ranking takes about twice as long
         self.tried: list[Configuration] = []
         self.seconds = 0.0
+        self._taken = set[str]()
         self._proposers = {
             each.name: Proposer(each.instance, each.instance.problem.settings_space) for each in self.fields
         }
+
+    def take(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take over trainings of an earlier table.
+
+        Args:
+            rows: Its rows of this task.
+        """
+        fields = {each.name: each for each in self.fields}
+        for row in rows:
+            configuration = Configuration.of(row)
+            if configuration.key not in self._taken:
+                self._taken.add(configuration.key)
+                self.tried.append(configuration)
+            if (here := fields.get(row["table"])) is not None:
+                fidelity = min((_FIRST, _FULL), key=lambda each: abs(each - row["fidelity"]))
+                known = row["value"], row["seconds"], row["epochs"]
+                here.done.append(StudyTrial(len(here.done), configuration, fidelity, *known))
 
     def run(self, phase: int, count: int, end: float | None) -> None:
         """Go through one phase until so many seconds were spent: short trainings, full ones, or what these promise."""
@@ -157,20 +229,21 @@ class _Task:
         return end is not None and self.seconds > end
 
     def _proposed(self, count: int) -> Iterator[Configuration]:
-        """Yield the present portfolio, published models, then draws; every setting is said."""
+        """Yield the present portfolio, published models, exchanged encodings, then draws; every setting is said."""
         instance = self.fields[0].instance
         settings = instance.problem.settings_space
         own = {key: instance.recipe.value(key) for key in settings}
         named = [point_entry(name) for name in NAMED]
         held = portfolio(instance, entries_of(self.name))
         held += [Configuration(each.choices, each.settings, "published") for each in portfolio(instance, named)]
-        known: set[str] = set()
+        held += _exchanged(held, getattr(instance.recipe.space, "encodings", ()))
+        known = set(self._taken)
         for each in held:
             made = Configuration(each.choices, own | _branched(each), each.by)
             if made.key not in known:
                 known.add(made.key)
                 yield made
-        for number in range(count - len(known)):
+        for number in range(count - len(known - self._taken)):
             drawn = self._proposers[self.fields[0].name].drawn(number)
             yield Configuration(drawn.choices, _branched(drawn), drawn.by)
 
@@ -207,6 +280,23 @@ class _Task:
         self.seconds += made["seconds"]
         number = len(here.done)
         here.done.append(StudyTrial(number, configuration, fidelity, made["value"], made["seconds"], made["epochs"]))
+
+
+def _exchanged(held: Sequence[Configuration], offered: Sequence[str]) -> list[Configuration]:
+    """Return the entries of a portfolio with one of their encodings exchanged for one that no entry has.
+
+    Of a sum of encodings one part is exchanged: of id+history comes id+value-history, where that is offered.
+    """
+    entries = [each for each in held if each.by == _BEFORE]
+    new = [name for name in offered if not any(name in each.choices["encoding"] for each in entries)]
+    made = []
+    for each, name in itertools.product(entries, new):
+        for place, old in enumerate(each.choices["encoding"]):
+            parts, others = set(parts_of(name)), set(parts_of(old))
+            if len(parts - others) == len(others - parts) == 1:
+                encoding = (*each.choices["encoding"][:place], name, *each.choices["encoding"][place + 1 :])
+                made.append(Configuration({**each.choices, "encoding": encoding}, each.settings, "exchanged"))
+    return made
 
 
 def _kept(count: int) -> int:

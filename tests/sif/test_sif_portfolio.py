@@ -175,6 +175,51 @@ def test_trainings_of_another_portfolio_are_refused(tmp_path: Path, quick: None)
         build_portfolio(suite.tables[:1], Path(), out, configurations=2, seconds=0.0)
 
 
+def test_a_build_begins_with_an_earlier_table(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch):
+    """Its trainings are taken over, what is new beside them is an encoding of an entry exchanged for a new one."""
+    suite, first, out = suite_of(files(tmp_path)), tmp_path / "p.parquet", tmp_path / "q.parquet"
+    build_portfolio(suite.tables, Path(), first, configurations=2)
+    begun = read_portfolio(first)
+    offers = {**SHORT, "space.encodings": ["id", "history", "id+history", "value-history"]}
+    monkeypatch.setattr(type(RATING), "tried_by", ("movielens-wide", offers))
+    entries = {"rating": [{"choices": json.loads(begun.frame["choices"][0]), "settings": {}}], "ranking": []}
+    monkeypatch.setattr(portfolio_build, "entries_of", entries.__getitem__)
+    inner, trained = portfolio_build.trained_once, list[str]()
+
+    def counted(instance: Any, configuration: Configuration, *given: Any) -> dict[str, Any]:
+        trained.append(configuration.by)
+        return inner(instance, configuration, *given)
+
+    monkeypatch.setattr(portfolio_build, "trained_once", counted)
+    build_portfolio(suite.tables, Path(), out, configurations=10, begin=begun, tasks=["rating"])
+    made = read_portfolio(out)
+    before, after = (held.frame.filter(pl.col("task") == "rating") for held in (begun, made))
+    assert after.join(before, on=["table", "choices", "settings", "fidelity"], how="inner").height == len(before)
+    assert len(after) == len(before) + len(trained)
+    exchanged = [each for each in made["rating"].configurations if each.by == "exchanged"]
+    assert exchanged
+    old = set(entries["rating"][0]["choices"]["encoding"])
+    for each in exchanged:
+        (new,) = [name for name in each.choices["encoding"] if name not in old]
+        assert new == "value-history"
+    lists = [held.frame.filter(pl.col("task") == "ranking") for held in (begun, made)]
+    assert lists[0].equals(lists[1]), "the other task is kept"
+    assert made.made["seconds"] > begun.made["seconds"]
+
+
+def test_trainings_on_other_terms_are_not_taken_over(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch):
+    suite, out = suite_of(files(tmp_path)), tmp_path / "p.parquet"
+    build_portfolio(suite.tables, Path(), out, configurations=2, seconds=0.0)
+    begun = read_portfolio(out)
+    other = [suite.tables[0].model_copy(update={"cut": TableCut(users=10)}), *suite.tables[1:]]
+    with pytest.raises(DataError, match="stars is cut or split otherwise"):
+        build_portfolio(other, Path(), tmp_path / "q.parquet", begin=begun)
+    monkeypatch.setattr(type(RATING), "tried_by", ("movielens-wide", {**SHORT, "train.epochs": 2}))
+    with pytest.raises(DataError, match="by other recipes"):
+        build_portfolio(suite.tables, Path(), tmp_path / "q.parquet", begin=begun)
+    assert not (tmp_path / "q.parquet.trainings").exists()
+
+
 # the cover
 
 
@@ -256,7 +301,7 @@ def test_the_entries_that_ship_are_the_cover_of_the_table_that_ships():
         assert all(cover[at] < random[at] for at in cover)
 
 
-@pytest.mark.parametrize(("recipe", "task"), [("movielens-wide", "rating"), ("clicks", "ranking")])
+@pytest.mark.parametrize(("recipe", "task"), [("ratings", "rating"), ("clicks", "ranking")])
 def test_recipes_hold_the_entries(recipe: str, task: str, tmp_path: Path):
     data = files(tmp_path)[0 if task == "rating" else 1]
     instance: Any = open_recipe(load_recipe(recipe).model_copy(update={"dataset": str(data)}), device="cpu")
@@ -289,6 +334,8 @@ def test_the_command_builds_and_shows(tmp_path: Path, quick: None):
         (["."], "holds no table of the suite"),
         (["clicks.csv", "--suite", "x.toml"], "give one folder"),
         ([".", "--tables", "mine"], "has no table mine"),
+        (["clicks.csv", "--tasks", "stars"], "no task stars; there are rating, ranking"),
+        (["clicks.csv", "--begin", "nowhere.parquet"], "no portfolio nowhere.parquet"),
     ],
 )
 def test_what_cannot_be_built_is_said(arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -33,6 +33,7 @@ from sif.studies.trials import StudyTrial, Trials
 __all__ = ["Study"]
 
 _CLASSICS, _BASELINES = 0.3, 0.15  # of the budget at most
+_INSTEAD = 0.6  # of it that classics may have where no network can be trained in full
 _SUPERNET = 0.15  # of the seconds that are left is the most that a supernet takes
 _SHORT = 0.1  # of the seconds is the most that a training on the lowest rung takes, or three times what the first took
 _FIRST = 3  # trainings of the portfolio before the supernet is asked
@@ -322,8 +323,17 @@ class Study:
             return self.classics is not None
         if self.limit.seconds is not None:
             spent = self.classics.seconds
+            if self._no_full():
+                return spent < _INSTEAD * self.limit.seconds
             return spent < _CLASSICS * self.limit.seconds and spent <= self.elapsed() / 2
         return sum(tuned.trials for tuned in self.classics.best.values()) <= self._used / 3
+
+    def _no_full(self) -> bool:
+        """Return whether no full training fits any more, and there was none: a point of a rival is the better buy."""
+        remaining, done = self._remaining(), self.trials.done
+        if remaining is None or not done or any(trial.fidelity == 1 for trial in done):
+            return False
+        return self._cost(_Job(done[0].configuration, len(self.rungs.shares) - 1)) > remaining
 
     def _classic(self) -> bool:
         remaining = self._remaining()

@@ -112,3 +112,23 @@ def test_whether_a_rival_can_be_handed_over_is_known_without_training_it_again(
         after_a_kill.train(name, settings)
     monkeypatch.setattr(Classics, "model", lambda self, name: pytest.fail(f"{name} is trained again"))
     assert [after_a_kill.served(name) for name, _ in points] == [True, True, True]
+
+
+def test_rivals_have_more_of_the_time_where_no_network_can_be_trained_in_full(tmp_path: Path):
+    study = Study(opened(tmp_path), stages_of(tmp_path), Limit(seconds=100))
+    point = portfolio(study.instance, entries_of("ranking"))[0]
+    assert study.classics is not None
+    study._carried = 40.0  # are gone
+
+    def due(full: float, spent: float) -> bool:
+        study.trials.done[:] = [StudyTrial(0, point, 1 / 9, 0.5, full / 9, 3)]
+        study.classics.seconds = spent  # type: ignore[union-attr]
+        return study._classics_due()
+
+    assert [due(20.0, spent) for spent in (10.0, 25.0, 50.0)] == [True, False, False], (
+        "half of what is gone, 30 at most"
+    )
+    assert [due(900.0, spent) for spent in (10.0, 50.0, 65.0)] == [True, True, False]
+    study.trials.done.append(StudyTrial(1, point, 1.0, 0.6, 900.0, 9))
+    study.classics.seconds = 50.0
+    assert not study._classics_due(), "there is one"

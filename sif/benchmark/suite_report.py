@@ -38,11 +38,12 @@ chooses what is handed over; the test part is read once for that.
 """.strip()
 
 
-def suite_page(results: Mapping[str, Any]) -> str:
+def suite_page(results: Mapping[str, Any], notes: str = "") -> str:
     """Return the page as Markdown.
 
     Args:
         results: What `results.json` holds.
+        notes: What a person has to say of what wins where, as Markdown.
     """
     suite = SuiteResults.model_validate(results)
     figures = {each: Figures(suite.runs, each, suite.budget) for each in questions_in(suite.runs)}
@@ -54,6 +55,7 @@ def suite_page(results: Mapping[str, Any]) -> str:
         _short(suite, figures),
         "## What wins where",
         _where(suite, figures),
+        notes.strip(),
         *(text for task in _tasks(figures) for text in _values(task, figures)),
         "## Against the best rival",
         _versus(suite, BEST),

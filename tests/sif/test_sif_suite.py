@@ -369,7 +369,8 @@ def test_the_page_of_the_docs_is_that_of_the_results_kept_beside_it():
     assert kept.is_file() == page.is_file()
     if page.is_file():
         results = json.loads(kept.read_text())
-        assert page.read_text() == suite_page(results), "run benchmarks/suite_page.py"
+        notes = kept.with_name("suite_notes.md").read_text()
+        assert page.read_text() == suite_page(results, notes), "run benchmarks/suite_page.py"
         for task in ("ranking", "rating"):
             assert page.with_name(f"suite-{task}.svg").read_text() == suite_map(results, task)
 

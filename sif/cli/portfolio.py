@@ -57,6 +57,8 @@ def build(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if unknown := [name for name in names if name not in recipes_tried()]:
         raise DataError(f"no task {', '.join(unknown)}; there are {', '.join(recipes_tried())}")
+    if begin is not None and begin.resolve() == out.resolve():
+        raise DataError("--out is the earlier table, which is kept as it is; give another")
     earlier = None if begin is None else read_portfolio(begin)
     more: dict[str, Any] = {"configurations": configurations, "seconds": seconds, "begin": earlier, "tasks": names}
     with TerminalProgress() as progress:

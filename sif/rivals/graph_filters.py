@@ -1,5 +1,7 @@
 """Filters on the graph of items, without any training: GF-CF, Turbo-CF, and BSPM, which sharpens what they blur."""
 
+import time
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,30 +23,44 @@ POLYNOMIALS = {1: (1.0,), 2: (2.0, -1.0), 3: (0.71, 0.1, -0.01)}
 """Coefficients of P, P^2, P^3 by order: linear, second order, and Turbo-CF's P + 0.01 (-P^3 + 10 P^2 - 29 P)."""
 
 
-_VECTORS: WeakKeyDictionary[PairTable, tuple[tuple[float, ...], NDArray[np.float32]]] = WeakKeyDictionary()
-"""Of each table the last vectors, and of which powers and rank: most neighbours on a grid have the same ones."""
+@dataclass(frozen=True, slots=True)
+class _Vectors:
+    """Singular vectors, what they were made of, and how long that took."""
+
+    key: tuple[float, ...]
+    values: NDArray[np.float32]
+    seconds: float
 
 
-def _vectors(table: PairTable, graph: sparse.csr_matrix, settings: Settings, rank: int) -> NDArray[np.float32]:
-    """Return the first right singular vectors of a table's normalised graph."""
+_VECTORS: WeakKeyDictionary[PairTable, _Vectors] = WeakKeyDictionary()
+"""The last of each table: most neighbours on a grid have the same ones."""
+
+
+def _vectors(
+    table: PairTable, graph: sparse.csr_matrix, settings: Settings, rank: int
+) -> tuple[NDArray[np.float32], float]:
+    """Return the first right singular vectors of a table's normalised graph, and the seconds spared to make them."""
     key = settings["user_power"], settings["item_power"], float(rank)
     known = _VECTORS.get(table)
-    if known is None or known[0] != key:
-        known = _VECTORS[table] = key, right_vectors(graph, rank)
-    return known[1]
+    if known is not None and known.key == key:
+        return known.values, known.seconds
+    began = time.perf_counter()
+    made = right_vectors(graph, rank)
+    _VECTORS[table] = _Vectors(key, made, time.perf_counter() - began)
+    return made, 0.0
 
 
 def _gf_cf(table: PairTable, settings: Settings, seed: int) -> Fitted:
     """Shen et al. 2021, equation 9: x (R^T R + ideal D_i^-1/2 V V^T D_i^1/2), V the first right vectors of R."""
     has = table.weights(np.float32, confident=True)
     graph = normalised(has, settings["user_power"], settings["item_power"])
-    terms = [Term(graph.T.tocsr(), graph, POLYNOMIALS[settings["order"]])]
+    terms, spared = [Term(graph.T.tocsr(), graph, POLYNOMIALS[settings["order"]])], 0.0
     if settings["ideal"]:
-        vectors = _vectors(table, graph, settings, settings["rank"])
+        vectors, spared = _vectors(table, graph, settings, settings["rank"])
         scale = degrees(has)[1][:, None] ** settings["item_power"]
         left = settings["ideal"] * vectors / scale
         terms.append(Term(left.astype(np.float32), np.ascontiguousarray((vectors * scale).T, dtype=np.float32)))
-    return _fitted(table, has, terms)
+    return replace(_fitted(table, has, terms), known=spared)
 
 
 def _bspm(table: PairTable, settings: Settings, seed: int) -> Fitted:
@@ -56,11 +72,11 @@ def _bspm(table: PairTable, settings: Settings, seed: int) -> Fitted:
     """
     has = table.weights(np.float32, confident=True)
     graph = normalised(has, settings["user_power"], settings["item_power"])
-    vectors = _vectors(table, graph, settings, settings["rank"] if settings["ideal"] else 1)
+    vectors, spared = _vectors(table, graph, settings, settings["rank"] if settings["ideal"] else 1)
     graph = graph / np.float32(np.linalg.norm(graph @ vectors[:, 0]))
     degree, tilt = degrees(has)[1].astype(np.float32), np.float32(settings["tilt"])
-    left = graph.multiply(degree[None] ** -tilt).T.tocsr()
-    right = graph.multiply(degree[None] ** tilt).tocsr()
+    left = graph.multiply(degree[None] ** -tilt).T.tocsr().astype(np.float32)
+    right = graph.multiply(degree[None] ** tilt).tocsr().astype(np.float32)
     half = settings["sharpen"] / 2
     terms = [Term(left, right, (1.0, -half) if half else (1.0,))]
     if settings["ideal"]:
@@ -68,7 +84,7 @@ def _bspm(table: PairTable, settings: Settings, seed: int) -> Fitted:
         back = np.ascontiguousarray((vectors * scale).T, dtype=np.float32)
         sharp = back - np.float32(2 * half) * np.asarray((back @ left) @ right) if half else back
         terms.append(Term((settings["ideal"] / 2 * vectors / scale).astype(np.float32), sharp.astype(np.float32)))
-    return _fitted(table, has, terms)
+    return replace(_fitted(table, has, terms), known=spared)
 
 
 def _fitted(table: PairTable, has: sparse.csr_matrix, terms: list[Term]) -> Fitted:

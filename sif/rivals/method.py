@@ -26,8 +26,9 @@ class Fitted:
 
     Scores that are a served form (`Folded`, `ItemItem`) can be saved and handed over by a run; a plain function cannot,
     unless `form` orders items as it does. `seconds` stands for the time of the training where `fit` only read back what
-    was trained before. `epoch` is the one that the validation part chose, of a method whose setting `epochs` says how
-    long it trains: where there is no validation part, that setting is what it trains.
+    was trained before; `known` is the time of that part of it which was at hand from another point. `epoch` is the one
+    that the validation part chose, of a method whose setting `epochs` says how long it trains: where there is no
+    validation part, that setting is what it trains.
     """
 
     scores_of: ScoresOf
@@ -35,6 +36,7 @@ class Fitted:
     seconds: float | None = None
     epoch: int | None = None
     form: Served | None = None
+    known: float = 0.0
 
     @property
     def served(self) -> Served | None:

@@ -1,5 +1,8 @@
 """EASE of a catalogue that is too large for items by items: each item is explained by the items nearest to it."""
 
+import time
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -15,22 +18,24 @@ __all__ = ["SPARSE_EASE", "nearest_items", "sparse_ease_weights"]
 
 _ROWS = 2048  # of similarities that are made at once, before all but the nearest are dropped
 _BYTES = 1 << 30  # of such a block, if its rows meet all items
+_TIMED = 16  # items of which it is told how long all take
 _WHOLE = 6_000  # items up to which the counts of all pairs are made: 288 MiB, of which those of some are read at once
 
 
-def nearest_items(has: sparse.csr_matrix, neighbours: int) -> sparse.csr_matrix:
+def nearest_items(has: sparse.csr_matrix, neighbours: int, until: int | None = None) -> sparse.csr_matrix:
     """Return the cosines of each item with the items nearest to it, CSR `[items, items]`, without itself.
 
     Args:
         has: What users have, CSR float `[users, items]`.
-        neighbours: How many an item keeps, at most; ties go to the lower item.
+        neighbours: How many an item keeps, at most, of those that a user has beside it; ties go to the lower item.
+        until: The first item that is left out; None: all have their neighbours.
     """
     columns = has.multiply(degrees(has)[1][None] ** -0.5).tocsr().astype(np.float32)
-    rows = columns.T.tocsr()
-    step = max(1, min(_ROWS, _BYTES // (12 * has.shape[1])))
+    rows, until = columns.T.tocsr(), has.shape[1] if until is None else until
+    step = max(1, min(_ROWS, _BYTES // (12 * has.shape[1]), until))
     blocks = [
-        strongest((rows[start : start + step] @ columns).tocsr(), neighbours, first=start)
-        for start in range(0, has.shape[1], step)
+        strongest((rows[start : min(until, start + step)] @ columns).tocsr(), neighbours, first=start)
+        for start in range(0, until, step)
     ]
     return sparse.vstack(blocks, format="csr")
 
@@ -42,7 +47,7 @@ def sparse_ease_weights(
 
     Column j holds the w over the neighbours N of item j that minimise ||x_j - X_N w||^2 + penalty ||w||^2: the
     submatrix approximation of Steck 2019 (arXiv:1910.09645, section 3.2), each item with its own submatrix. With all
-    items as neighbours it is EASE.
+    items as neighbours it is EASE; only items that some user has both of can be.
 
     Args:
         has: What users have, CSR of ones `[users, items]`.
@@ -85,9 +90,24 @@ def _bytes(table: PairTable) -> float:
     return 3 * 8 * table.n_items * 400 + _BYTES + (2 * 8 * table.n_items**2 if table.n_items <= _WHOLE else 0)
 
 
+_SECONDS: WeakKeyDictionary[PairTable, float] = WeakKeyDictionary()
+
+
 def _seconds(table: PairTable) -> float:
-    """The neighbours, then a system of each item: a millisecond, and what its counts take where they are not read."""
-    return co_occurrences(table) / 2e8 + table.n_items * (1.5e-3 if table.n_items > _WHOLE else 6e-4)
+    """The neighbours, then a system of each item: timed on a few, for what counting takes depends on who meets whom."""
+    if table not in _SECONDS:
+        order = np.random.default_rng(0).permutation(table.n_items)  # so that the first are any
+        has = table.weights(np.float32)[:, order].tocsr()
+        near, items = nearest_items(has, 200, min(_TIMED, table.n_items)), has.T.tocsr().astype(np.float64)
+        whole = np.eye(table.n_items) if table.n_items <= _WHOLE else None  # of few items counts are read, not made
+        began = time.perf_counter()
+        for item, (start, end) in enumerate(zip(near.indptr[:-1], near.indptr[1:], strict=True)):
+            if start < end:
+                together, wanted = _counts(items, whole, near.indices[start:end], item)
+                solve(together + np.eye(end - start), wanted, assume_a="pos", check_finite=False)
+        each = (time.perf_counter() - began) / min(_TIMED, table.n_items)
+        _SECONDS[table] = co_occurrences(table) / 2e8 + table.n_items * each
+    return _SECONDS[table]
 
 
 SPARSE_EASE = Rival(

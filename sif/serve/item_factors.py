@@ -18,6 +18,8 @@ from sif.serve.rows import Weighing
 
 __all__ = ["ItemFactors", "Term"]
 
+_USERS = 64  # at once: their scores of all items stay in a processor's cache between two products
+
 
 @dataclass(frozen=True, eq=False)
 class Term:
@@ -88,13 +90,19 @@ class ItemFactors(ByRows):
         """Return what makes scores of all items, or of those given."""
         some = None if items is None else items.cpu().numpy()
         last = [right if some is None else right[:, some] for right in self._closings]
+        width = self.n_items if some is None else len(some)
 
         def scores(asked: Baskets) -> Tensor:
-            made = None
-            for term, right, closing in zip(self.terms, self._closings, last, strict=True):
-                own = _dense(_inside(asked.matrix, term, right) @ closing)
-                made = own if made is None else made + own
-            return torch.from_numpy(np.ascontiguousarray(made))
+            has = asked.matrix
+            made = np.empty((has.shape[0], width), np.result_type(has.dtype, *(term.left.dtype for term in self.terms)))
+            for start in range(0, has.shape[0], _USERS):
+                block = has[start : start + _USERS]
+                own = [
+                    _dense(closing.T @ _inside(block, term, right))
+                    for term, right, closing in zip(self.terms, self._closings, last, strict=True)
+                ]
+                made[start : start + _USERS] = sum(own[1:], own[0]).T
+            return torch.from_numpy(made)
 
         return scores
 
@@ -127,12 +135,17 @@ class ItemFactors(ByRows):
         return cls(matrix_in("histories", arrays), terms, weighing_in(facts))
 
 
-def _inside(has: Any, term: Term, right: Any) -> Any:
-    """Return what users have, and the lower orders of the polynomial, times `left`, `[n, m]` (Horner's rule)."""
-    now = has * term.powers[-1]
+def _inside(has: Any, term: Term, right: Any) -> NDArray[Any]:
+    """Return what users have, and the lower orders of the polynomial, times `left`, `[m, n]` (Horner's rule).
+
+    Users are columns: so a sparse matrix goes through its entries once, each with a row of users side by side.
+    """
+    now = np.ascontiguousarray(_dense((has * term.powers[-1]) @ term.left).T)
     for power in reversed(term.powers[:-1]):
-        now = np.asarray(_dense(now @ term.left) @ right + has * power)
-    return now @ term.left
+        made = np.asarray(_dense(right.T @ now))
+        made += (has * power).T.toarray() if sparse.issparse(has) else (has * power).T
+        now = np.asarray(_dense(term.left.T @ made))
+    return now
 
 
 def _dense(matrix: Any) -> NDArray[Any]:

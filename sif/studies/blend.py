@@ -29,13 +29,15 @@ from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.classics import Classics
 from sif.studies.trials import Trials
 
-__all__ = ["Blending", "Mixed", "again_by", "mixed"]
+__all__ = ["MOST", "Blending", "Mixed", "again_by", "mixed"]
 
-_MOST = 5  # models that are added
+MOST = 5
+"""Models that are added."""
 _STEPS = 10  # at most as many times is one of them added once more
 _SURE = 1.0  # standard errors by which the sum must be better than the best model alone
 _ENTRIES = 48_000_000  # scores that are held at once: 192 MB
 _MOST_USERS, _LEAST_USERS = 1500, 50
+_LESS = 1e-4  # of a standard deviation: below the items that a model ranks alike, and are among its first
 _FIRST = 10  # times as many items of a model as there are places may be ranked first by a sum
 
 
@@ -217,6 +219,7 @@ class _Lists:
         self._whole: dict[int, Tensor] = {}
         if few:
             self._whole = {id(model): torch.cat([*self._blocks(model)]) for model in models}
+        self._first: dict[int, tuple[Tensor, Tensor]] = {}
         self._columns = self._narrow(models, first)
 
     def _narrow(self, models: Sequence[ServedModel], first: int) -> Tensor:
@@ -227,15 +230,17 @@ class _Lists:
         wanted = _padded(self._relevant)
         best = [wanted]
         for model in models:
-            start, parts = 0, []
+            start, parts, cuts = 0, [], []
             for scores in self._blocks(model):
                 seen = self._seen[start : start + len(scores)].tocoo()
                 met = torch.from_numpy(seen.row).long(), torch.from_numpy(seen.col).long()
                 top = scores.index_put(met, torch.tensor(-torch.inf)).topk(first, dim=1)
                 other = wanted[start : start + len(scores), :1]  # in place of what is seen, where there is no more
                 parts.append(torch.where(top.values == -torch.inf, other, top.indices))
+                cuts.append(top.values[:, -1:])
                 start += len(scores)
             best.append(torch.cat(parts))
+            self._first[id(model)] = best[-1].sort(dim=1).values, torch.cat(cuts)
         columns, wanted = (each.sort(dim=1).values for each in (torch.cat(best, 1), wanted))
         twice = torch.zeros_like(columns, dtype=torch.bool)
         twice[:, 1:] = columns[:, 1:] == columns[:, :-1]
@@ -261,7 +266,11 @@ class _Lists:
         for scores in self._blocks(model):
             parts.append(scores.gather(1, self._columns[start : start + len(scores)]))
             start += len(scores)
-        return torch.cat(parts)
+        made, (first, cut) = torch.cat(parts), self._first[id(model)]
+        place = torch.searchsorted(first, self._columns).clamp_max_(first.shape[1] - 1)
+        # of many that tie at the end of a model's first the columns have only those, and what others rank first
+        other = (made == cut) & (first.gather(1, place) != self._columns)
+        return torch.where(other, made - _LESS, made)
 
     def losses(self, scores: Tensor) -> Tensor:
         _, found = rank_per_user(
@@ -305,7 +314,7 @@ def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
     taken, total = Counter({first: 1}), said[first]
     best, loss = dict(taken), alone[first]
     for parts in range(2, _STEPS + 2):
-        offered = [name for name in said if name in taken or len(taken) < _MOST]
+        offered = [name for name in said if name in taken or len(taken) < MOST]
         losses = {name: judge.losses((total + said[name]) / parts) for name in offered}
         name = min(losses, key=lambda each: float(losses[each].mean()))
         taken[name] += 1
@@ -315,6 +324,7 @@ def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
     if not _better(loss, alone[first]):
         best, loss = {first: 1}, alone[first]
     weights = {name: round(number / sum(best.values()), 4) for name, number in best.items()}
+    weights[first] = round(1.0 - sum(weight for name, weight in weights.items() if name != first), 4)
     return Mixed(weights, abs(judge.value(loss) - judge.value(alone[first])))
 
 

@@ -41,7 +41,7 @@ _DECOMPOSED = 8.0  # times: a filter with singular vectors beside one without
 _HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
 _FAILURES = (SearchError, DataError, RuntimeError, np.linalg.LinAlgError, MemoryError)
 _FAVOUR = 6  # a rival with 90 % of the best one's metric has half of its time
-_SCORES = 1 << 19
+_SCORES = 1 << 21
 _FEW = 2000  # users on whom the points of one rival are told apart, at most
 
 
@@ -52,7 +52,7 @@ class Tuned:
     Attributes:
         settings: Of the point.
         valid: Its validation metrics.
-        few: Its metric on the few users on whom its points are told apart.
+        few: Its metric on the few users on whom its points are told apart; None where all are judged at once.
         own: Seconds of the training at this point, without what judging it on all took, where that was done apart.
         judged: Seconds of that.
         seconds: Of all trainings of the rival.
@@ -64,7 +64,7 @@ class Tuned:
 
     settings: Settings
     valid: dict[str, float]
-    few: float
+    few: float | None
     own: float = 0.0
     judged: float = 0.0
     seconds: float = 0.0
@@ -92,9 +92,7 @@ class Classics:
         self._task, self._stages, self._seed = task, stages, seed
         self.table = PairTable.of(task, needs=("train", "valid")).without_test()
         few: Any = watched(task, _FEW)
-        self._few = (
-            None if few.judged("valid") is task.judged("valid") else replace(self.table, valid=few.judged("valid"))
-        )
+        self._few = None if few is task else replace(self.table, valid=few.judged("valid"))
         usable = [name for name in CLASSICS if _usable(name, self.table)]
         self._left = {name: list(METHODS[name].grid) for name in usable}
         self._values = {name: _places(METHODS[name].grid) for name in usable}
@@ -175,6 +173,7 @@ class Classics:
         fitted: list[Fitted] = []
         self._left[name] = [point for point in self._left.get(name, ()) if dict(point) != dict(settings)]
         before = self.best.get(name)
+        to_beat = None if before is None else before.few
 
         def train() -> dict[str, Any]:
             began, few, judged = time.perf_counter(), None, 0.0
@@ -183,13 +182,13 @@ class Classics:
                 if self._few is not None:
                     few = judged_on("valid", self._few, self._task, fitted[0].scores_of)[self._task.metric]
                 valid, whole = None, time.perf_counter()
-                if few is None or before is None or better(self._task, few, before.few):
+                if few is None or to_beat is None or better(self._task, few, to_beat):
                     valid = judged_on("valid", self.table, self._task, fitted[0].scores_of)
                     judged = time.perf_counter() - whole
             except _FAILURES as error:
                 return {"valid": None, "seconds": time.perf_counter() - began, "failed": str(error) or repr(error)}
-            seconds, served = time.perf_counter() - began, fitted[0].served is not None
-            return {"valid": valid, "few": few, "seconds": seconds, "judged": judged, "served": served}
+            told = {"valid": valid, "few": few, "judged": judged, "served": fitted[0].served is not None}
+            return told | {"seconds": time.perf_counter() - began, "known": fitted[0].known}
 
         made = self._stages.journal.once(f"{name} {dict(settings)}", train, [name, dict(settings), self._seed])
         self.seconds += made["seconds"]
@@ -203,8 +202,9 @@ class Classics:
             self._left[name] = self._left[name] if name in self.best else []  # nor would it elsewhere
             return
         own = made["seconds"] - (judged if few is not None else 0.0)
-        costs = {"own": own, "judged": judged, "served": made.get("served"), "fitted": fitted[0] if fitted else None}
-        now = Tuned(settings, valid or {}, value if few is None else few, **costs)
+        anew = own + made.get("known", 0.0)  # what was at hand from the point before is made again in a refit
+        costs = {"own": anew, "judged": judged, "served": made.get("served"), "fitted": fitted[0] if fitted else None}
+        now = Tuned(settings, valid or {}, few, **costs)
         start = now if before is None else before
         leads = before is None or (valid and better(self._task, value, before.valid[self._task.metric]))
         kept = now if leads else start

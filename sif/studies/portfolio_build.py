@@ -88,7 +88,7 @@ def build_portfolio(
         )
     fix = "give another --out, or remove the folder to begin again"
     header = _header(tables)
-    before, kept = _begun(begin, header, tasks)
+    before = _begun(begin, header)
     journal = Journal(trainings_path(out), "portfolio", fix, DataError)
     with journal.opened(
         header | {"begin": _fingerprint(begin)} if begin is not None else header, "building a portfolio"
@@ -96,6 +96,11 @@ def build_portfolio(
         asked = [name for name in recipes_tried() if not tasks or name in tasks]
         built = [_Task(name, journal, tables, folder, progress or Observer()) for name in asked]
         built = [task for task in built if task.fields]
+        if not built:
+            raise DataError(
+                f"none of the tables is of task {', '.join(asked)}\n  Give --tasks of theirs, or leave it out."
+            )
+        kept = [row for name in before if name not in {task.name for task in built} for row in before[name]]
         for task in built:
             task.take(before.get(task.name, ()))
         parts = sum(task.price for task in built)
@@ -110,15 +115,16 @@ def build_portfolio(
     return out
 
 
-def _begun(
-    begin: PortfolioTable | None, header: Mapping[str, Any], tasks: Sequence[str]
-) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
-    """Return the rows of an earlier table by task, and those of tasks that are left as they are."""
+def _begun(begin: PortfolioTable | None, header: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of an earlier table by task."""
     if begin is None:
-        return {}, []
-    then = {each["name"]: each for each in begin.made["tables"]}
+        return {}
+    then, now = ({each["name"]: each for each in made["tables"]} for made in (begin.made, header))
+    if then.keys() != now.keys():
+        other = ", ".join(sorted(then.keys() ^ now.keys()))
+        raise DataError(f"the earlier table is not of the same tables: {other}\n  Leave --begin out, or give them all.")
     for each in header["tables"]:
-        if then.get(each["name"], each) != json.loads(json.dumps(each)):
+        if then[each["name"]] != json.loads(json.dumps(each)):
             raise DataError(
                 f"table {each['name']} is cut or split otherwise there\n  Leave --begin out, or use its suite."
             )
@@ -128,7 +134,7 @@ def _begun(
     for row in begin.frame.iter_rows(named=True):
         plain = row | {"choices": json.loads(row["choices"]), "settings": json.loads(row["settings"])}
         rows.setdefault(row["task"], []).append(plain)
-    return rows, [row for name, of in rows.items() if tasks and name not in tasks for row in of]
+    return rows
 
 
 def _terms(made: Mapping[str, Any]) -> list[Any]:
@@ -243,9 +249,12 @@ class _Task:
             if made.key not in known:
                 known.add(made.key)
                 yield made
-        for number in range(count - len(known - self._taken)):
+        for number in range(10 * count):  # of an earlier table the first draws are known
             drawn = self._proposers[self.fields[0].name].drawn(number)
-            yield Configuration(drawn.choices, _branched(drawn), drawn.by)
+            made = Configuration(drawn.choices, _branched(drawn), drawn.by)
+            if made.key not in known:
+                known.add(made.key)
+                yield made
 
     def _try(self, configuration: Configuration) -> None:
         """Train a configuration for a short time on every table."""

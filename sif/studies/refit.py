@@ -22,7 +22,7 @@ from sif.rivals.known import METHODS
 from sif.rivals.method import Fitted
 from sif.rivals.pair_table import PairTable
 from sif.spaces.saved import task_tree
-from sif.studies.blend import again_by
+from sif.studies.blend import MOST, again_by
 from sif.studies.classics import judged_on
 from sif.studies.judging import LAST, judged_at_the_end
 from sif.studies.leading import ordered_rivals, required_rivals
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Refit", "kept_back", "refit_seconds", "refits"]
 
 _LATE = 0.05  # of a budget in seconds by which a refit may end after it
-_BLENDED = 3  # models at most
 
 
 def refits(instance: TableInstance) -> bool:
@@ -83,7 +82,7 @@ def _blended(study: Study) -> list[StudyTrial]:
     kept = study.trials.kept
     if study.blend.done:
         return [trial for trial in kept if f"trial {trial.number}" in study.blend.weights]
-    return kept[:_BLENDED]
+    return kept[:MOST]
 
 
 def kept_back(study: Study) -> float:
@@ -130,11 +129,11 @@ class Refit:
         self._baselines: dict[str, State] = {}
         self._fitted: dict[str, Fitted] = {}
         self.instance, self.why, self.seconds, self.carried = study.instance, "", 0.0, 0.0
-        self.rivals = self._standing()
         self.on = refits(study.instance)
+        self.why = self._late(stopped) if self.on else ""
+        self.rivals = self._standing(self.on and not self.why)
         if not self.on:
             return
-        self.why = self._late(stopped)
         if not self.why:
             self.instance = study.instance.on_both()
             points = [trial for name, trial in self._trials.rivals.items() if name in self.rivals]
@@ -217,16 +216,22 @@ class Refit:
         """The rivals with ways of their own that stand in the table."""
         return tuple(name for name in self.rivals if self._classics is not None and name in self._classics.best)
 
-    def _standing(self) -> tuple[str, ...]:
+    def _required(self) -> tuple[str, ...]:
+        return required_rivals(self._trials, self._classics, (self.handed, *self.study.blend.weights))
+
+    def _standing(self, refit: bool) -> tuple[str, ...]:
         """Return the rivals of the table: what it cannot be without, then the best for which there is time."""
-        study, every = self.study, ordered_rivals(self._trials, self._classics)
+        study, every, names = self.study, ordered_rivals(self._trials, self._classics), self._required()
         if study.limit.seconds is None or study.steps.closed:
             return tuple(every)
-        names = required_rivals(self._trials, self._classics, (self.handed, *study.blend.weights))
-        left = study.limit.seconds - study.elapsed()
+
+        def seconds(rivals: tuple[str, ...]) -> float:
+            return (refit_seconds(study, rivals) if refit else 0.0) + judged_at_the_end(study, rivals)
+
+        left = (1 + _LATE) * study.limit.seconds - study.elapsed()
         for name in every:
             more = (*dict.fromkeys((*names, name)),)
-            if refit_seconds(study, more) + judged_at_the_end(study, more) <= left:
+            if seconds(more) <= max(left, seconds(names)):  # what takes no time stands in any case
                 names = more
         if out := [name for name in every if name not in names]:
             study.stages.note(f"no time is left to judge these rivals on the test part: {', '.join(out)}")
@@ -239,8 +244,9 @@ class Refit:
             return "the study was stopped; it has one when it goes on: --resume"
         if study.instance.recipe.study.refit != "auto" or budget is None:
             return ""
-        needed = refit_seconds(study, self.rivals)
-        left = max(0.0, budget - study.elapsed() - judged_at_the_end(study, self.rivals))
+        rivals = self._required()
+        needed = refit_seconds(study, rivals)
+        left = max(0.0, budget - study.elapsed() - judged_at_the_end(study, rivals))
         if needed <= left + _LATE * budget:
             return ""
         return f"it takes about {needed:.1f} s, and {left:.1f} s of the budget are left: --refit, or a larger --budget"

@@ -166,7 +166,10 @@ def test_of_few_users_all_are_judged_at_once(tmp_path: Any, monkeypatch: pytest.
     classics = classics_of(tmp_path, monkeypatch, {"one": 0.1})
     assert classics._few is None
     classics.train("one", {"x": 1.0})
-    assert classics.best["one"].few == classics.best["one"].valid[classics._task.metric]
+    assert classics.best["one"].few is None
+    before = classics.best["one"].valid
+    classics.train("one", {"x": 2.0})
+    assert (classics.best["one"].settings, classics.best["one"].valid) == ({"x": 1.0}, before), "no better, all alike"
 
 
 def test_a_table_cannot_be_without_popularity_the_best_and_what_is_chosen(

@@ -1,11 +1,13 @@
 """Blends: chosen on validation, served as a sum, handed over by a study, and refused where they are not enough."""
 
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sif_samples import TINY, write_ratings
 from test_sif_handed import instance_of, lists_of, run_of, scores_of
 from test_sif_ranking_run import clicks
@@ -15,6 +17,7 @@ import sif
 from sif.api import retrain, score
 from sif.checkpoint import load_tree, save_tree
 from sif.journal import Journal
+from sif.metrics import rank_metrics
 from sif.problems.handing import BLEND, fitted_tree, method_of
 from sif.rivals.handed import LearntRival
 from sif.rivals.pair_table import PairTable
@@ -119,6 +122,24 @@ def test_of_a_large_catalogue_what_models_rank_first_is_enough(
         assert all(torch.allclose(first, other, atol=1e-12) for other in others)
         judged = task.evaluate(lambda asked, form=model.form: form(asked.users), "valid")[task.metric]
         assert float(first.mean()) == pytest.approx(-judged, abs=1e-9)
+
+
+def test_items_that_a_model_ranks_alike_are_no_better_for_being_few():
+    """Three scores of a user are not 0: the item that is wanted ties with 1,997, not with those that are looked at."""
+    rng, users, items = np.random.default_rng(0), 400, 2000
+    said, wanted = torch.zeros(users, items), rng.integers(0, items, users)
+    for user in range(users):
+        said[user, rng.choice(items, 3, replace=False)] = 1.0
+    relevant = sparse.csr_array((np.ones(users), (np.arange(users), wanted)), shape=(users, items))
+    task = Namespace(settings=Namespace(k=10), metric="ndcg@10", positives=lambda part: relevant)
+    task.seen = lambda part: sparse.csr_array((users, items))
+    model: Any = Namespace(form=lambda numbers: said[numbers])
+    model.form.n_items = items
+    judge = blends._Lists(Namespace(final_task=task, recipe=Namespace(seed=0)), [model])  # type: ignore[arg-type]
+    found = -float(judge.losses(judge.scores(model)).mean())
+    exact = rank_metrics(lambda rows: said[rows], task.seen("valid"), relevant, k=(10,))["ndcg@10"]
+    assert found == pytest.approx(exact, abs=0.004)
+    assert judge._columns.shape[1] < 110
 
 
 def test_a_study_of_lists_hands_over_a_blend_that_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

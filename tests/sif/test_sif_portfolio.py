@@ -211,6 +211,10 @@ def test_trainings_on_other_terms_are_not_taken_over(tmp_path: Path, quick: None
     suite, out = suite_of(files(tmp_path)), tmp_path / "p.parquet"
     build_portfolio(suite.tables, Path(), out, configurations=2, seconds=0.0)
     begun = read_portfolio(out)
+    with pytest.raises(DataError, match="not of the same tables: clicks"):
+        build_portfolio(suite.tables[:1], Path(), tmp_path / "q.parquet", begin=begun)
+    with pytest.raises(DataError, match="none of the tables is of task rating"):
+        build_portfolio(suite.tables[1:], Path(), tmp_path / "q.parquet", tasks=["rating"])
     other = [suite.tables[0].model_copy(update={"cut": TableCut(users=10)}), *suite.tables[1:]]
     with pytest.raises(DataError, match="stars is cut or split otherwise"):
         build_portfolio(other, Path(), tmp_path / "q.parquet", begin=begun)

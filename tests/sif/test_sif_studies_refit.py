@@ -316,6 +316,8 @@ def test_where_there_is_no_time_or_the_loss_diverges_models_stay_as_chosen_and_i
     told = run.result["study"]["refit"]
     assert told["done"] is False
     assert told["why_not"].startswith("it takes about 1000000000.0 s, and ")
+    lines = [json.loads(line) for line in (run.path / "trials.jsonl").read_text().splitlines()]
+    assert {line["rival"] for line in lines if "rival" in line} <= set(run.result["rows"]), "without it all can stand"
     assert "no refit on training and validation part: it takes" in (run.path / "report.html").read_text()
 
 

@@ -214,7 +214,7 @@ def test_trainings_on_other_terms_are_not_taken_over(tmp_path: Path, quick: None
     with pytest.raises(DataError, match="not of the same tables: clicks"):
         build_portfolio(suite.tables[:1], Path(), tmp_path / "q.parquet", begin=begun)
     with pytest.raises(DataError, match="none of the tables is of task rating"):
-        build_portfolio(suite.tables[1:], Path(), tmp_path / "q.parquet", tasks=["rating"])
+        build_portfolio(suite.tables[1:], Path(), tmp_path / "r.parquet", tasks=["rating"])
     other = [suite.tables[0].model_copy(update={"cut": TableCut(users=10)}), *suite.tables[1:]]
     with pytest.raises(DataError, match="stars is cut or split otherwise"):
         build_portfolio(other, Path(), tmp_path / "q.parquet", begin=begun)

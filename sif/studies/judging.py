@@ -108,8 +108,12 @@ def judged_at_the_end(study: Study, rivals: Collection[str]) -> float:
     blended = "blend" not in study.instance.recipe.study.without
     rows = 1 + blended + sum(name in study.trials.rivals for name in rivals)
     rows += len(study.baselines.values) if study.baselines is not None else 0
-    judging, classics = study.judging, study.classics
+    judging, best = study.judging, study.classics.best if study.classics is not None else {}
     more = judging.test / judging.valid if judging.valid else 0.0
-    tuned = [] if classics is None else [classics.best[name] for name in rivals if name in classics.best]
-    own = sum(each.judged for each in tuned)
-    return float(rows * judging.test + blended * judging.valid + more * own)
+    own = sum(best[name].judged for name in rivals if name in best)
+    added = (
+        study.blend.weights if study.blend.done else rivals
+    )  # as long as there is no blend, any of them may be in it
+    members = blended * (judging.valid > 0) * sum(best[name].judged for name in added if name in best)
+    valid = 0.0 if study.blend.done else blended * judging.valid + members
+    return float(rows * judging.test + valid + more * (own + members))

@@ -73,7 +73,23 @@ def test_a_study_keeps_back_what_judging_its_rows_takes(tmp_path: Path):
     study.classics.best["popularity"].judged, study.classics.best["ease"].judged = 1.5, 2.4
     (point,) = study._points()
     study.trials.done.append(StudyTrial(0, point, 1.0, 0.5, 12.0, 9))
-    assert kept_back(study) == pytest.approx(6.0 + 2 * 2.0 + 3.0 + (1.5 + 2.4) * 2 / 3), "a point need not stand"
+    assert kept_back(study) == pytest.approx(6.0 + 2 * 2.0 + 3.0 + (1.5 + 2.4) * (2 * 2 / 3 + 1)), (
+        "a point need not stand"
+    )
+
+
+def test_what_a_blend_takes_is_what_its_members_take(tmp_path: Path):
+    study = Study(opened(tmp_path), stages_of(tmp_path), Limit(seconds=100))
+    study.__dict__["judging"] = Judging(valid=3.0, test=2.0, users=200_000)
+    assert study.classics is not None
+    for name in ("popularity", "ease"):
+        study.classics.train(name, METHODS[name].grid[0])
+    study.classics.best["popularity"].judged, study.classics.best["ease"].judged = 1.5, 2.4
+    study.blend.done, study.blend.weights = True, {"trial 0": 0.5, "ease": 0.5}
+    rows = ("popularity", "ease")
+    assert judging.judged_at_the_end(study, rows) == pytest.approx(2 * 2.0 + (1.5 + 2.4 + 2.4) * 2 / 3)
+    study.blend.weights = {}
+    assert judging.judged_at_the_end(study, rows) == pytest.approx(2 * 2.0 + (1.5 + 2.4) * 2 / 3)
 
 
 def test_a_short_training_is_judged_on_all_users_too(tmp_path: Path):

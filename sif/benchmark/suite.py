@@ -204,6 +204,14 @@ def _terms(table: SuiteTable, options: SuiteOptions) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
+def _sizes(outcomes: Sequence[State]) -> dict[str, dict[str, int | float]]:
+    """Return what is known of each question's table, all that any run said."""
+    sizes: dict[str, dict[str, int | float]] = {}
+    for each in outcomes:
+        sizes.setdefault(f"{each['table']} {each['task']}", {}).update(each.get("size", {}))
+    return {question: known for question, known in sizes.items() if known}
+
+
 def _results(journal: Journal, suite: Suite, options: SuiteOptions, command: str) -> SuiteResults:
     """Return the runs of the folder that were made on these terms, in the suite's order, and their tests."""
     order = {table.name: place for place, table in enumerate(suite.tables)}
@@ -232,7 +240,7 @@ def _results(journal: Journal, suite: Suite, options: SuiteOptions, command: str
         budget=options.budgets[0],
         runs=runs,
         versus=versus(runs, {key: np.mean(seeds, axis=0) for key, seeds in values.items()}, options.budgets[0]),
-        sizes={f"{each['table']} {each['task']}": each["size"] for each in kept if "size" in each},
+        sizes=_sizes(kept),
         versions=versions(),
         hardware=hardware(torch.device("cpu")) | {"threads": 1, "cores": os.cpu_count(), "at once": options.jobs},
     )

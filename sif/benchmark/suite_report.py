@@ -111,10 +111,12 @@ def _claims(suite: SuiteResults, figures: Mapping[Question, Figures]) -> list[st
         claims.append(f"Mean regret of the study {_share(ours)}, of random search {_share(theirs)}{ratio}.")
     met = [each for each in suite.versus if each.against == BEST]
     lost = [f"{each.table} ({each.task}, {each.theirs})" for each in met if each.high < 0]
+    won, sure = sum(each.low > 0 for each in met), sum(each.low > 0 and each.p_holm < 0.05 for each in met)
     if met:
         where = f"; worse on {', '.join(lost)}" if lost else ""
         claims.append(
-            f"Not worse than the best rival, within the interval, on {len(met) - len(lost)} of {len(met)}{where}."
+            f"Not worse than the best rival, within the interval, on {len(met) - len(lost)} of {len(met)}{where}; "
+            f"better on {won}, {sure} of them after Holm's correction."
         )
     return claims
 

@@ -113,7 +113,7 @@ class Study:
         elif held:
             first = self.trials.done[0].configuration
             held = [first, *(each for each in held if each.key != first.key)]
-        others = (*points, *held[1:]) if self._whole(len(points)) else (*held[1:], *points)
+        others = (*held[1:], *points) if self._no_full() else (*points, *held[1:])
         queue = self._queue(ranked or (), others, tried)
         for _ in self.classics.names if self.classics is not None else ():  # the first point of each, unless it is dear
             if self._classics_due():

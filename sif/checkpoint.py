@@ -57,13 +57,24 @@ def _unwritable(path: Path, error: OSError, fix: str) -> WriteError:
 
 
 def save_tree(path: Path, tree: Any) -> None:
-    """Save nested dicts and lists of tensors, numbers, strings and None; tensors in binary, the rest as JSON."""
+    """Save nested dicts and lists of tensors, numbers, strings and None; tensors in binary, the rest as JSON.
+
+    A tensor that stands at several places (the members of a blend may read the same lists) is written once.
+    """
     tensors: dict[str, torch.Tensor] = {}
+    places: dict[tuple[Any, ...], str] = {}
+    memories: set[int] = set()
 
     def strip(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            key = str(len(tensors))
-            tensors[key] = value.contiguous()
+            tensor = value.contiguous()
+            memory = tensor.untyped_storage().data_ptr()
+            place = tensor.data_ptr(), tensor.shape, tensor.dtype, str(tensor.device)
+            if place in places and tensor.numel():
+                return {_TENSOR: places[place]}
+            key = places[place] = str(len(tensors))
+            tensors[key] = tensor.clone() if memory in memories else tensor  # another part of the same memory
+            memories.add(memory)
             return {_TENSOR: key}
         if isinstance(value, Mapping):
             return {str(k): strip(v) for k, v in value.items()}

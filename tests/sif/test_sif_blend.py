@@ -71,6 +71,22 @@ def test_a_blend_is_the_weighted_sum_of_its_members_also_once_it_was_saved(
     assert model.formula == "0.7 (ease (penalty 5.0)) + 0.3 (itemknn (similarity cosine, neighbours 5))"
 
 
+def test_what_members_have_in_common_is_written_once(table: Any, trees: dict[str, Any], tmp_path: Path):
+    """Two models that read the same lists share their memory, which a file of tensors may not."""
+    ease = trees["ease"]
+    twice = blend_tree([ease, ease], [0.5, 0.5], table.final_task.objective, table.final_task.counts(), {"members": []})
+    for name, tree in (("one", ease), ("two", twice)):
+        save_tree(tmp_path / name, tree)
+    assert (tmp_path / "two").stat().st_size < 1.5 * (tmp_path / "one").stat().st_size
+    users = torch.arange(table.final_task.sizes[0])
+    form, alone = (opened_model(load_tree(tmp_path / name)).form for name in ("two", "one"))
+    assert torch.allclose(form(users), standard_scores(alone(users).float()), atol=1e-5)
+    whole = torch.arange(6.0)
+    save_tree(tmp_path / "parts", {"whole": whole, "part": whole[2:4], "again": whole, "none": whole[:0]})
+    read = load_tree(tmp_path / "parts")
+    assert [read[key].tolist() for key in ("part", "again", "none")] == [[2.0, 3.0], whole.tolist(), []]
+
+
 def test_a_new_user_with_the_row_of_a_known_one_has_the_same_scores(table: Any, trees: dict[str, Any]):
     form = opened_model(sum_of(table, trees, [0.5, 0.5])).form
     rows = table.final_task.positives("train")[:4].astype(np.float32)

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from sif.errors import RunError, WriteError
 
-__all__ = ["load_tree", "mapped_tree", "save_tree", "write_atomically", "writing"]
+__all__ = ["apart", "load_tree", "mapped_tree", "save_tree", "write_atomically", "writing"]
 
 _TENSOR = "__tensor__"
 
@@ -84,6 +84,21 @@ def save_tree(path: Path, tree: Any) -> None:
 
     plain = json.dumps(strip(tree))
     write_atomically(path, save(tensors, metadata={"tree": plain}))
+
+
+def apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors of which no two share memory, as a file of tensors wants them: copies where some do.
+
+    Args:
+        tensors: By name.
+    """
+    made: dict[str, torch.Tensor] = {}
+    memories: set[int] = set()
+    for name, tensor in tensors.items():
+        memory = tensor.untyped_storage().data_ptr()
+        made[name] = tensor.clone() if memory in memories else tensor
+        memories.add(memory)
+    return made
 
 
 def mapped_tree(tree: Any, kind: type, change: Callable[[Any], Any]) -> Any:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from sif.checkpoint import apart
 from sif.errors import RunError
 from sif.serve.folding import Folded
 from sif.serve.forms import FORMS, Served, form_of
@@ -55,7 +56,7 @@ def read_npz(path: Path) -> tuple[Served, Meta]:
 
 def safetensors_file(served: Served, meta: Meta) -> bytes:
     """Return the tables as safetensors, with `meta` (ids and titles in it) as JSON in the header."""
-    return bytes(save(served.arrays(), metadata={"meta": json.dumps(meta | served.facts())}))
+    return bytes(save(apart(served.arrays()), metadata={"meta": json.dumps(meta | served.facts())}))
 
 
 def read_safetensors(path: Path) -> tuple[Served, Meta]:

@@ -25,6 +25,7 @@ from sif.run_directory import RunDirectory
 from sif.serve.blend import Blend, standard_scores
 from sif.serve.blended import blend_tree
 from sif.serve.export import Export, load_export
+from sif.serve.export_formats import safetensors_file
 from sif.serve.model import opened_model
 from sif.studies import blend as blends
 from sif.studies.blend import Mixed, mixed
@@ -81,6 +82,9 @@ def test_what_members_have_in_common_is_written_once(table: Any, trees: dict[str
     users = torch.arange(table.final_task.sizes[0])
     form, alone = (opened_model(load_tree(tmp_path / name)).form for name in ("two", "one"))
     assert torch.allclose(form(users), standard_scores(alone(users).float()), atol=1e-5)
+    both = opened_model(twice)
+    written = safetensors_file(both.form, {"users": [], "items": [], "titles": []})
+    assert len(written) > (tmp_path / "one").stat().st_size
     whole = torch.arange(6.0)
     save_tree(tmp_path / "parts", {"whole": whole, "part": whole[2:4], "again": whole, "none": whole[:0]})
     read = load_tree(tmp_path / "parts")

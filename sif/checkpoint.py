@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from sif.errors import RunError, WriteError
 
-__all__ = ["apart", "load_tree", "mapped_tree", "save_tree", "write_atomically", "writing"]
+__all__ = ["load_tree", "mapped_tree", "save_tree", "unshared", "write_atomically", "writing"]
 
 _TENSOR = "__tensor__"
 
@@ -86,7 +86,7 @@ def save_tree(path: Path, tree: Any) -> None:
     write_atomically(path, save(tensors, metadata={"tree": plain}))
 
 
-def apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def unshared(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return tensors of which no two share memory, as a file of tensors wants them: copies where some do.
 
     Args:

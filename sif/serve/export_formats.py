@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from sif.checkpoint import apart
+from sif.checkpoint import unshared
 from sif.errors import RunError
 from sif.serve.folding import Folded
 from sif.serve.forms import FORMS, Served, form_of
@@ -56,7 +56,7 @@ def read_npz(path: Path) -> tuple[Served, Meta]:
 
 def safetensors_file(served: Served, meta: Meta) -> bytes:
     """Return the tables as safetensors, with `meta` (ids and titles in it) as JSON in the header."""
-    return bytes(save(apart(served.arrays()), metadata={"meta": json.dumps(meta | served.facts())}))
+    return bytes(save(unshared(served.arrays()), metadata={"meta": json.dumps(meta | served.facts())}))
 
 
 def read_safetensors(path: Path) -> tuple[Served, Meta]:
@@ -91,8 +91,8 @@ def implicit_file(served: Served, meta: Meta) -> bytes:
 
 def _read(path: Path, arrays: dict[str, Tensor], meta: Meta, titles: Any) -> tuple[Served, Meta]:
     if meta.get("format") == _BEFORE:
-        now = {"apart": "l1_plus", "near": "l1_minus", "deep": "mlp"}
-        arrays = {re.sub("apart|near|deep", lambda old: now[old[0]], name): array for name, array in arrays.items()}
+        now = {"unshared": "l1_plus", "near": "l1_minus", "deep": "mlp"}
+        arrays = {re.sub("unshared|near|deep", lambda old: now[old[0]], name): array for name, array in arrays.items()}
         meta |= {"format": Folded.format, "mlps": meta.pop("deep")}
     if meta.get("format") not in FORMS:
         raise RunError(f"{path} has format {meta.get('format')!r}; this sif reads {', '.join(FORMS)}")

@@ -91,8 +91,8 @@ def implicit_file(served: Served, meta: Meta) -> bytes:
 
 def _read(path: Path, arrays: dict[str, Tensor], meta: Meta, titles: Any) -> tuple[Served, Meta]:
     if meta.get("format") == _BEFORE:
-        now = {"unshared": "l1_plus", "near": "l1_minus", "deep": "mlp"}
-        arrays = {re.sub("unshared|near|deep", lambda old: now[old[0]], name): array for name, array in arrays.items()}
+        now = {"apart": "l1_plus", "near": "l1_minus", "deep": "mlp"}
+        arrays = {re.sub("apart|near|deep", lambda old: now[old[0]], name): array for name, array in arrays.items()}
         meta |= {"format": Folded.format, "mlps": meta.pop("deep")}
     if meta.get("format") not in FORMS:
         raise RunError(f"{path} has format {meta.get('format')!r}; this sif reads {', '.join(FORMS)}")

@@ -63,19 +63,15 @@ def save_tree(path: Path, tree: Any) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     places: dict[tuple[Any, ...], str] = {}
-    memories: set[int] = set()
 
     def strip(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             tensor = value.contiguous()
-            memory = tensor.untyped_storage().data_ptr()
-            place = tensor.data_ptr(), tensor.shape, tensor.dtype, str(tensor.device)
-            if place in places and tensor.numel():
-                return {_TENSOR: places[place]}
-            key = places[place] = str(len(tensors))
-            tensors[key] = tensor.clone() if memory in memories else tensor  # another part of the same memory
-            memories.add(memory)
-            return {_TENSOR: key}
+            place = tensor.data_ptr(), tensor.shape, tensor.dtype, tensor.device
+            if place not in places or not tensor.numel():
+                places[place] = str(len(tensors))
+                tensors[places[place]] = tensor
+            return {_TENSOR: places[place]}
         if isinstance(value, Mapping):
             return {str(k): strip(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
@@ -83,7 +79,7 @@ def save_tree(path: Path, tree: Any) -> None:
         return value
 
     plain = json.dumps(strip(tree))
-    write_atomically(path, save(tensors, metadata={"tree": plain}))
+    write_atomically(path, save(unshared(tensors), metadata={"tree": plain}))
 
 
 def unshared(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

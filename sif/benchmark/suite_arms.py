@@ -177,11 +177,9 @@ def gini(counts: NDArray[np.int64]) -> float:
     Args:
         counts: Of each item, `[items]`.
     """
-    ordered, places = np.sort(counts), np.arange(1, len(counts) + 1)
-    total = float(ordered.sum())
-    return (
-        float(2 * (places * ordered).sum() / (len(counts) * total) - (len(counts) + 1) / len(counts)) if total else 0.0
-    )
+    number, total = len(counts), float(counts.sum())
+    weighed = float((np.arange(1, number + 1) * np.sort(counts)).sum())
+    return 2 * weighed / (number * total) - (number + 1) / number if total else 0.0
 
 
 def _opened(job: dict[str, Any]) -> tuple[TableInstance, Limit]:

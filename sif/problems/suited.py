@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sif.datasets.feedback import NotRatings
 from sif.errors import RecipeError, SifError
-from sif.problems import open_recipe
+from sif.problems import open_recipe, problem_of
 from sif.problems.tables import TableInstance
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ RATED, RANKED = "ratings", "clicks"
 
 
 def open_suited(make: Callable[[str], Any], keys: Sequence[str], **opening: Any) -> Instance:
-    """Open the recipe `ratings` on ratings, and `clicks` on every other feedback.
+    """Open the recipe `ratings` on ratings, and `clicks` on every other feedback, and for a task that ranks.
 
     Args:
         make: From the name of a recipe to the recipe, with what the caller changes.
@@ -32,7 +32,8 @@ def open_suited(make: Callable[[str], Any], keys: Sequence[str], **opening: Any)
         DataError: As `open_recipe`.
     """
     if "task" in keys:
-        return open_recipe(make(RATED), **opening)
+        rated = make(RATED)
+        return open_recipe(make(RANKED) if problem_of(rated).ranks else rated, **opening)
     refused, why = None, ""
     try:
         opened = open_recipe(make(RATED), **opening)

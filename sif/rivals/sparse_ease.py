@@ -12,12 +12,10 @@ from sif.rivals.base import Rival
 from sif.rivals.linear import shared_penalty, user_weights
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
 from sif.rivals.pair_table import PairTable
-from sif.rivals.sparse_items import co_occurrences, degrees, items_too_large, strongest
+from sif.rivals.sparse_items import BLOCK_BYTES, co_occurrences, degrees, items_too_large, strongest_products
 
 __all__ = ["SPARSE_EASE", "nearest_items", "sparse_ease_weights"]
 
-_ROWS = 2048  # of similarities that are made at once, before all but the nearest are dropped
-_BYTES = 1 << 30  # of such a block, if its rows meet all items
 _TIMED = 16  # items of which it is told how long all take
 _WHOLE = 6_000  # items up to which the counts of all pairs are made: 288 MiB, of which those of some are read at once
 
@@ -31,13 +29,7 @@ def nearest_items(has: sparse.csr_matrix, neighbours: int, until: int | None = N
         until: The first item that is left out; None: all have their neighbours.
     """
     columns = has.multiply(degrees(has)[1][None] ** -0.5).tocsr().astype(np.float32)
-    rows, until = columns.T.tocsr(), has.shape[1] if until is None else until
-    step = max(1, min(_ROWS, _BYTES // (12 * has.shape[1]), until))
-    blocks = [
-        strongest((rows[start : min(until, start + step)] @ columns).tocsr(), neighbours, first=start)
-        for start in range(0, until, step)
-    ]
-    return sparse.vstack(blocks, format="csr")
+    return strongest_products(columns.T.tocsr(), columns, neighbours, until)
 
 
 def sparse_ease_weights(
@@ -87,27 +79,29 @@ def _fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
 
 
 def _bytes(table: PairTable) -> float:
-    return 3 * 8 * table.n_items * 400 + _BYTES + (2 * 8 * table.n_items**2 if table.n_items <= _WHOLE else 0)
+    return 3 * 8 * table.n_items * 400 + BLOCK_BYTES + (2 * 8 * table.n_items**2 if table.n_items <= _WHOLE else 0)
 
 
 _SECONDS: WeakKeyDictionary[PairTable, float] = WeakKeyDictionary()
+"""Of a table what the system of one item takes."""
 
 
 def _seconds(table: PairTable) -> float:
-    """The neighbours, then a system of each item: timed on a few, for what counting takes depends on who meets whom."""
+    """The neighbours, then a system of each item: of many items timed on a few, as it depends on who meets whom."""
+    near = co_occurrences(table) / 2e8
+    if table.n_items <= _WHOLE:  # counts are read, not made
+        return near + 6e-4 * table.n_items
     if table not in _SECONDS:
         order = np.random.default_rng(0).permutation(table.n_items)  # so that the first are any
         has = table.weights(np.float32)[:, order].tocsr()
-        near, items = nearest_items(has, 200, min(_TIMED, table.n_items)), has.T.tocsr().astype(np.float64)
-        whole = np.eye(table.n_items) if table.n_items <= _WHOLE else None  # of few items counts are read, not made
+        some, items = nearest_items(has, 200, _TIMED), has.T.tocsr().astype(np.float64)
         began = time.perf_counter()
-        for item, (start, end) in enumerate(zip(near.indptr[:-1], near.indptr[1:], strict=True)):
+        for item, (start, end) in enumerate(zip(some.indptr[:-1], some.indptr[1:], strict=True)):
             if start < end:
-                together, wanted = _counts(items, whole, near.indices[start:end], item)
+                together, wanted = _counts(items, None, some.indices[start:end], item)
                 solve(together + np.eye(end - start), wanted, assume_a="pos", check_finite=False)
-        each = (time.perf_counter() - began) / min(_TIMED, table.n_items)
-        _SECONDS[table] = co_occurrences(table) / 2e8 + table.n_items * each
-    return _SECONDS[table]
+        _SECONDS[table] = (time.perf_counter() - began) / _TIMED
+    return near + _SECONDS[table] * table.n_items
 
 
 SPARSE_EASE = Rival(

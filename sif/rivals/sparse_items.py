@@ -8,7 +8,19 @@ from scipy import sparse
 from sif.device import available
 from sif.rivals.pair_table import PairTable
 
-__all__ = ["co_occurrences", "degrees", "items_too_large", "normalised", "strongest"]
+__all__ = [
+    "BLOCK_BYTES",
+    "co_occurrences",
+    "degrees",
+    "items_too_large",
+    "normalised",
+    "strongest",
+    "strongest_products",
+]
+
+BLOCK_BYTES = 1 << 30
+"""Of the rows of a product that are made at once, if they meet all items."""
+_ROWS = 2048  # of these at most
 
 
 def degrees(has: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -60,6 +72,26 @@ def strongest(weights: sparse.csr_matrix, most: int, first: int = 0) -> sparse.c
         starts.append(starts[-1] + len(to))
     parts = (np.concatenate(values), np.concatenate(columns), np.array(starts, np.int32))
     return sparse.csr_matrix(parts, shape=weights.shape)
+
+
+def strongest_products(
+    rows: sparse.csr_matrix, columns: sparse.csr_matrix, most: int, until: int | None = None
+) -> sparse.csr_matrix:
+    """Return the largest entries of each row of `rows @ columns`, without an item's own, a block of rows at a time.
+
+    Args:
+        rows: CSR `[items, users]`, from 0 up.
+        columns: CSR `[users, items]`, the same.
+        most: How many a row keeps.
+        until: The first row that is left out; None: all are made.
+    """
+    until = rows.shape[0] if until is None else until
+    step = max(1, min(_ROWS, BLOCK_BYTES // (12 * columns.shape[1])))
+    blocks = []
+    for start in range(0, until, step):
+        block = (rows[start : min(start + step, until)] @ columns).tocsr()
+        blocks.append(strongest(block, most, first=start))
+    return sparse.vstack(blocks, format="csr")
 
 
 def co_occurrences(table: PairTable) -> float:

@@ -6,12 +6,9 @@ from scipy import sparse
 from sif.rivals.base import Rival
 from sif.rivals.method import Fitted, Method, Settings, by_products, grid_of
 from sif.rivals.pair_table import PairTable
-from sif.rivals.sparse_items import co_occurrences, degrees, items_too_large, strongest
+from sif.rivals.sparse_items import BLOCK_BYTES, co_occurrences, degrees, items_too_large, strongest_products
 
 __all__ = ["RP3BETA", "walk_weights"]
-
-_BYTES = 1 << 30  # of such a block, if its rows meet all items
-_ROWS = 2048  # of weights that are made at once, before all but the nearest are dropped
 
 
 def walk_weights(has: sparse.csr_matrix, alpha: float, beta: float, neighbours: int) -> sparse.csr_matrix:
@@ -30,12 +27,7 @@ def walk_weights(has: sparse.csr_matrix, alpha: float, beta: float, neighbours: 
     to_items = has.multiply(users[:, None] ** -1.0).power(alpha).tocsr()
     to_users = has.multiply(items[None] ** -1.0).power(alpha).T.tocsr()
     to_items = to_items.multiply(items[None] ** -beta).tocsr()
-    blocks = []
-    rows = max(1, min(_ROWS, _BYTES // (12 * has.shape[1])))
-    for start in range(0, has.shape[1], rows):
-        block = (to_users[start : start + rows] @ to_items).tocsr()
-        blocks.append(strongest(block, neighbours, first=start))
-    return sparse.vstack(blocks, format="csr").astype(has.dtype)
+    return strongest_products(to_users, to_items, neighbours).astype(has.dtype)
 
 
 def _fit(table: PairTable, settings: Settings, seed: int) -> Fitted:
@@ -57,7 +49,7 @@ RP3BETA = Rival(
         ),
         "sparse products, written here",
         deterministic=True,
-        refuse=lambda table: items_too_large(12 * table.n_items * 800 + _BYTES),
+        refuse=lambda table: items_too_large(12 * table.n_items * 800 + BLOCK_BYTES),
         cost=lambda table: co_occurrences(table) / 2e8 + table.n_items * 1e-4,
         weighted=True,
     ),

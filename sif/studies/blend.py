@@ -29,10 +29,9 @@ from sif.spaces.wide_settings import BRANCH_KEY
 from sif.studies.classics import Classics
 from sif.studies.trials import Trials
 
-__all__ = ["MOST", "Blending", "Mixed", "again_by", "mixed"]
+__all__ = ["Blending", "Mixed", "again_by", "mixed"]
 
-MOST = 5
-"""Models that are added."""
+_MOST = 5  # models that are added
 _STEPS = 10  # at most as many times is one of them added once more
 _SURE = 1.0  # standard errors by which the sum must be better than the best model alone
 _ENTRIES = 48_000_000  # scores that are held at once: 192 MB
@@ -88,11 +87,11 @@ class Blending:
 
     def _names(self) -> list[str]:
         """Return the names of the models that it may have."""
-        served = [name for name in self._rivals() if self._classics is not None and self._classics.served(name)]
-        return [*(f"trial {trial.number}" for trial in self._trials.kept), *served]
+        return [*(f"trial {trial.number}" for trial in self._trials.kept), *self._rivals()]
 
     def _rivals(self) -> list[str]:
-        return [name for name in self._classics.best if name != "popularity"] if self._classics is not None else []
+        classics = self._classics
+        return [name for name in classics.best if name != "popularity" and classics.served(name)] if classics else []
 
     def _members(self) -> dict[str, State]:
         """Return the trees of the models that it may have, by name: architectures, and rivals but popularity."""
@@ -102,9 +101,9 @@ class Blending:
             own = again_by(changed, trial.configuration.settings, trained["epoch"])
             trees[f"trial {trial.number}"] = task_tree(genotype, trained["weights"], changed.data.task) | own
         for name in self._rivals():
-            if self._classics is not None and self._classics.served(name):
-                learnt = LearntRival(name, dict(self._classics.best[name].settings), self._instance.recipe.seed)
-                trees[name] = fitted_tree(self._instance, learnt, self._classics.model(name))
+            assert self._classics is not None
+            learnt = LearntRival(name, dict(self._classics.best[name].settings), self._instance.recipe.seed)
+            trees[name] = fitted_tree(self._instance, learnt, self._classics.model(name))
         return trees
 
     def tree(self, trees: Mapping[str, State] | None = None, instance: TableInstance | None = None) -> State:
@@ -314,7 +313,7 @@ def mixed(instance: TableInstance, trees: Sequence[tuple[str, State]]) -> Mixed:
     taken, total = Counter({first: 1}), said[first]
     best, loss = dict(taken), alone[first]
     for parts in range(2, _STEPS + 2):
-        offered = [name for name in said if name in taken or len(taken) < MOST]
+        offered = [name for name in said if name in taken or len(taken) < _MOST]
         losses = {name: judge.losses((total + said[name]) / parts) for name in offered}
         name = min(losses, key=lambda each: float(losses[each].mean()))
         taken[name] += 1

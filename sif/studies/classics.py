@@ -27,16 +27,8 @@ CLASSICS = (
 _DEAR = 0.15  # of the seconds that are left is the most that a rival may be expected to take which was not timed yet
 _MOST = 0.7  # the same where nothing else is to be trained
 _AHEAD = 4  # times the seconds that another had may a rival be expected to take which was not timed yet
-_SIZES = {
-    "factors": 2,
-    "embedding_dim": 1,
-    "rank": 2,
-    "epochs": 1,
-    "iterations": 1,
-    "order": 1,
-    "ideal": 0,
-    "neighbours": 1,
-}
+_SIZES = {"factors": 2, "embedding_dim": 1, "rank": 2, "neighbours": 2, "epochs": 1, "iterations": 1, "order": 1}
+_SIZES |= {"ideal": 0}
 _DECOMPOSED = 8.0  # times: a filter with singular vectors beside one without
 _HOPE = 0.6  # of the best rival's metric: who has less is not tuned on
 _FAILURES = (SearchError, DataError, RuntimeError, np.linalg.LinAlgError, MemoryError)

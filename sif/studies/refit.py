@@ -22,7 +22,7 @@ from sif.rivals.known import METHODS
 from sif.rivals.method import Fitted
 from sif.rivals.pair_table import PairTable
 from sif.spaces.saved import task_tree
-from sif.studies.blend import MOST, again_by
+from sif.studies.blend import again_by
 from sif.studies.classics import judged_on
 from sif.studies.judging import LAST, judged_at_the_end
 from sif.studies.leading import ordered_rivals, required_rivals
@@ -82,7 +82,7 @@ def _blended(study: Study) -> list[StudyTrial]:
     kept = study.trials.kept
     if study.blend.done:
         return [trial for trial in kept if f"trial {trial.number}" in study.blend.weights]
-    return kept[:MOST]
+    return kept
 
 
 def kept_back(study: Study) -> float:

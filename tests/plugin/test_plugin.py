@@ -398,14 +398,13 @@ class AgainProblem(RankingProblem):
 
 
 AGAIN = AgainProblem()
-PAIRS = {"space.encodings": ["id", "history", "id+history"]}  # a ranking of rated pairs has no values to read
 
 
 @pytest.mark.parametrize(
     ("given", "settings", "judged"),
     [
         (NEAR, QUICK, (10, None, "ndcg", "trained to predict ratings")),
-        (AGAIN, WIDE | PAIRS | {"ranking.k": 4, "ranking.threshold": 2.0}, (4, 2.0, "ndcg", "")),
+        (AGAIN, WIDE | {"ranking.k": 4, "ranking.threshold": 2.0}, (4, 2.0, "ndcg", "")),
     ],
     ids=["rates", "ranks"],
 )

@@ -111,9 +111,8 @@ def judged_at_the_end(study: Study, rivals: Collection[str]) -> float:
     judging, best = study.judging, study.classics.best if study.classics is not None else {}
     more = judging.test / judging.valid if judging.valid else 0.0
     own = sum(best[name].judged for name in rivals if name in best)
-    added = (
-        study.blend.weights if study.blend.done else rivals
-    )  # as long as there is no blend, any of them may be in it
+    # as long as there is no blend, any of them may be in it
+    added = study.blend.weights if study.blend.done else rivals
     members = blended * (judging.valid > 0) * sum(best[name].judged for name in added if name in best)
     valid = 0.0 if study.blend.done else blended * judging.valid + members
     return float(rows * judging.test + valid + more * (own + members))

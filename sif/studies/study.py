@@ -121,7 +121,7 @@ class Study:
         while len(self._told) < _FIRST and self._baseline():
             pass
         if held and all(trial.fidelity < 1 for trial in self.trials.done):
-            full = _Job(held[0], len(self.rungs.shares) - 1)
+            full = self._full(held[0])
             if self._soon(full) and (self.limit.trials is None or self._used < self.limit.trials):
                 self._train(full)
             if not self.steps.known:  # an earlier process has said it
@@ -149,15 +149,9 @@ class Study:
 
     def _whole_rival(self, job: _Job, rivals: int) -> _Job:
         """Return the job in full where it is a rival's, which is to stand in the table, if all of them have a share."""
-        full = _Job(job.configuration, len(self.rungs.shares) - 1)
-        return full if job.configuration.by.startswith("rival ") and self._whole(rivals) else job
-
-    def _whole(self, rivals: int) -> bool:
-        """Return whether there is time to train so many rivals in full, which they must be to stand in the table."""
-        remaining, done = self._remaining(), self.trials.done
-        if remaining is None or not done:
-            return True
-        return rivals * self._cost(_Job(done[0].configuration, len(self.rungs.shares) - 1)) <= _BASELINES * remaining
+        full, remaining = self._full(job.configuration), self._remaining()
+        short = remaining is not None and rivals * self._cost(full) > _BASELINES * remaining
+        return job if short or not job.configuration.by.startswith("rival ") else full
 
     def _queue(
         self, ranked: Sequence[Configuration], others: Sequence[Configuration], tried: Set[str] = frozenset()
@@ -264,7 +258,10 @@ class Study:
 
     def _last_cost(self) -> float:
         best = self.rungs.unfinished()
-        return self._cost(_Job(best, len(self.rungs.shares) - 1)) if best is not None else 0.0
+        return self._cost(self._full(best)) if best is not None else 0.0
+
+    def _full(self, configuration: Configuration) -> _Job:
+        return _Job(configuration, len(self.rungs.shares) - 1)
 
     # what is trained
 
@@ -302,7 +299,7 @@ class Study:
     def _baseline(self) -> bool:
         first = leading(self.trials, self.baselines, self.classics)[0]
         point = self.baselines.due(first) if self.baselines is not None and self._baselines_due() else None
-        remaining, full = self._remaining(), _Job(self.trials.done[0].configuration, len(self.rungs.shares) - 1)
+        remaining, full = self._remaining(), self._full(self.trials.done[0].configuration)
         if point is None or (remaining is not None and self._cost(full) / 2 > remaining):  # these are small networks
             return False
         self._take_rival(*point)
@@ -333,7 +330,7 @@ class Study:
         remaining, done = self._remaining(), self.trials.done
         if remaining is None or not done or any(trial.fidelity == 1 for trial in done):
             return False
-        return self._cost(_Job(done[0].configuration, len(self.rungs.shares) - 1)) > remaining
+        return self._cost(self._full(done[0].configuration)) > remaining
 
     def _classic(self) -> bool:
         remaining = self._remaining()
@@ -388,7 +385,7 @@ class Study:
             )
             if best is None or (self.limit.trials is not None and self._used >= self.limit.trials):
                 return
-            job = _Job(best, len(self.rungs.shares) - 1)
+            job = self._full(best)
             if not self._fits(job):
                 return
             self._train(job)
